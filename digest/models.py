@@ -1,0 +1,175 @@
+"""Papers, what was published of them each day, and who got it.
+
+Delivery is the ledger: one row per edition and reader, and the database is the queue.
+"""
+
+from datetime import date, datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from subscribers.models import Subscriber
+
+
+class Paper(models.Model):
+    """One arXiv paper, latest version seen. All text is cleaned at ingest."""
+
+    arxiv_id = models.CharField(
+        max_length=32, unique=True, help_text="Canonical: 2604.01234, no version."
+    )
+    title = models.TextField()
+    abstract = models.TextField()
+    authors = models.JSONField(default=list, help_text="Names, in order.")
+    author_count = models.PositiveIntegerField(default=0)
+    organization = models.CharField(max_length=200, blank=True)
+    submitted_at = models.DateTimeField(null=True, blank=True, help_text="arXiv, UTC.")
+    day = models.DateField(db_index=True, help_text="The day it was first listed, UTC.")
+    upvotes = models.PositiveIntegerField(default=0)
+    comments = models.PositiveIntegerField(default=0)
+    code_url = models.URLField(max_length=500, blank=True)
+    project_url = models.URLField(max_length=500, blank=True)
+    keywords = models.JSONField(default=list, blank=True)
+    categories = models.JSONField(default=list, blank=True, help_text="arXiv codes.")
+    is_sample = models.BooleanField(default=False, help_text="Written for the demo.")
+    fetched_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-day", "-upvotes", "arxiv_id"]
+
+    def __str__(self) -> str:
+        return self.arxiv_id
+
+    @property
+    def abstract_url(self) -> str:
+        return f"https://arxiv.org/abs/{self.arxiv_id}"
+
+    @property
+    def pdf_url(self) -> str:
+        return f"https://arxiv.org/pdf/{self.arxiv_id}"
+
+    @property
+    def discussion_url(self) -> str:
+        return f"https://huggingface.co/papers/{self.arxiv_id}"
+
+
+class Edition(models.Model):
+    """What was published for one day (or for the week that ends on it); frozen."""
+
+    class Kind(models.TextChoices):
+        DAILY = "daily", "Daily"
+        WEEKLY = "weekly", "Weekly"
+
+    kind = models.CharField(max_length=6, choices=Kind, default=Kind.DAILY)
+    day = models.DateField()
+    published_at = models.DateTimeField()
+    planned_until = models.DateTimeField(
+        null=True, blank=True, help_text="Due instants up to here have their rows."
+    )
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "day"], name="edition_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.day}"
+
+
+class Block(models.Model):
+    """One paper's ready-made HTML and text inside an edition, as published."""
+
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="blocks")
+    paper = models.ForeignKey(Paper, on_delete=models.PROTECT, related_name="blocks")
+    position = models.PositiveSmallIntegerField(help_text="Best first, from 0.")
+    title = models.TextField()
+    upvotes = models.PositiveIntegerField()
+    topics = models.JSONField(help_text="Topic slug → weight, 0 to 1.")
+    html = models.TextField()
+    text = models.TextField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["edition", "paper"], name="block_unique"),
+            models.UniqueConstraint(
+                fields=["edition", "position"], name="block_position_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"block {self.position} of edition {self.edition_id}"
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def ready(self, now: datetime) -> Self:
+        """Pending and due: the index delivery_ready finds them, oldest first."""
+        return self.filter(state=Delivery.State.PENDING, not_before__lte=now).order_by(
+            "not_before"
+        )
+
+    def of_day(self, day: date) -> Self:
+        return self.filter(edition__day=day)
+
+
+class Delivery(models.Model):
+    """The ledger row: this edition to this subscriber.
+
+    pending → claimed → submitting → accepted | refused | unknown, or back to pending
+    after an explicit no. skipped and expired are the ends without a hand-over,
+    abandoned the end of an unknown. A lease that runs out leads from claimed back to
+    pending, but from submitting to unknown only: that mail may have gone.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        CLAIMED = "claimed"
+        SUBMITTING = "submitting"
+        ACCEPTED = "accepted"
+        REFUSED = "refused"
+        UNKNOWN = "unknown"
+        SKIPPED = "skipped"
+        EXPIRED = "expired"
+        ABANDONED = "abandoned"
+
+    edition = models.ForeignKey(Edition, on_delete=models.PROTECT)
+    subscriber = models.ForeignKey(Subscriber, null=True, on_delete=models.SET_NULL)
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    due_at = models.DateTimeField(help_text="The reader's hour, UTC.")
+    not_before = models.DateTimeField(help_text="due_at, or later after a refusal.")
+    expires_at = models.DateTimeField(help_text="Too late after this: expired.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_token = models.CharField(max_length=22, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    picks = models.CharField(
+        max_length=400, blank=True, default="", help_text="Block positions, in order."
+    )
+    reason = models.CharField(max_length=60, blank=True, default="")
+    reply = models.CharField(
+        max_length=500, blank=True, default="", help_text="The server's own words."
+    )
+    intent_at = models.DateTimeField(null=True, blank=True)
+    outcome_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["edition", "subscriber"], name="delivery_unique"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["not_before"], condition=Q(state="pending"), name="delivery_ready"
+            ),
+            models.Index(
+                fields=["lease_until"],
+                condition=Q(state__in=["claimed", "submitting"]),
+                name="delivery_leased",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk}, {self.state}"

@@ -1,0 +1,358 @@
+"""Settings of Daily Papers: one file, values from the environment only.
+
+Without any variable the project runs embedded on one machine: SQLite, a Redis of
+its own on a unix socket and a local mail catcher, all inside STATE_DIR. With
+DATABASE_URL it is a deployment, and what must not be guessed has to be given.
+`.env.example` lists every variable.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+from environs import Env, EnvError
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Env()
+env.read_env(str(BASE_DIR / ".env"), recurse=False)
+
+# -- where the embedded run keeps its things --------------------------------------
+
+STATE_DIR = env.path("STATE_DIR", default=BASE_DIR / ".state").resolve()
+EMBEDDED = not os.environ.get("DATABASE_URL")
+
+
+def state_folder() -> Path:
+    """STATE_DIR, made on first use. Raises ImproperlyConfigured when it can't be."""
+    try:
+        STATE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"cannot make the state folder {STATE_DIR}: {error.strerror}. "
+            "Set STATE_DIR to a folder that you may write."
+        ) from None
+    if not os.access(STATE_DIR, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(
+            f"cannot write to the state folder {STATE_DIR}. "
+            "Set STATE_DIR to a folder that you may write."
+        )
+    return STATE_DIR
+
+
+def running_stack() -> dict[str, str]:
+    """What `manage.py up` says of itself, so that commands in a second shell agree."""
+    try:
+        return dict(json.loads((STATE_DIR / "up.json").read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def key(name: str) -> str:
+    """A key from the environment; embedded, one made once and kept in STATE_DIR."""
+    if value := os.environ.get(name):
+        return value
+    if not EMBEDDED:
+        raise ImproperlyConfigured(f"{name} must be set (a long random string).")
+    path = state_folder() / f"{name.lower()}.txt"
+    try:
+        with open(path, "x", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
+            file.write(secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass
+    return path.read_text()
+
+
+RUNNING = running_stack() if EMBEDDED else {}
+
+# -- keys and hosts ---------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = key("SECRET_KEY")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+# Keys the hashes of addresses in the suppression list; unlike SECRET_KEY it must
+# never change, or opt-outs would be forgotten.
+ADDRESS_KEY = key("ADDRESS_KEY")
+
+SITE_URL = env.str("SITE_URL", default=RUNNING.get("site_url", "http://127.0.0.1:8000"))
+SITE_URL = SITE_URL.rstrip("/")
+SITE_HOST = urlsplit(SITE_URL).hostname or ""
+if urlsplit(SITE_URL).scheme not in {"http", "https"} or not SITE_HOST:
+    raise ImproperlyConfigured(
+        f"SITE_URL must be like https://papers.example.org, not {SITE_URL!r}."
+    )
+ALLOWED_HOSTS = [SITE_HOST, *(["127.0.0.1", "localhost", "[::1]"] if EMBEDDED else [])]
+HTTPS = SITE_URL.startswith("https://")
+
+# -- the project ------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "subscribers",
+    "digest.apps.DigestConfig",
+    "anymail",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+ROOT_URLCONF = "digest.urls"
+WSGI_APPLICATION = "digest.wsgi.application"
+ADMIN_PATH = env.str("ADMIN_PATH", default="admin").strip("/")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+# Two engines: text templates (.txt) are rendered without HTML escaping, with
+# render_to_string(..., using="text").
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "NAME": "html",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "NAME": "text",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {"autoescape": False},
+    },
+]
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "digest" / "site" / "static"]
+STATIC_ROOT = env.path("STATIC_ROOT", default=STATE_DIR / "static")
+# Embedded there is no collectstatic step: files are served from their source.
+WHITENOISE_USE_FINDERS = EMBEDDED
+WHITENOISE_AUTOREFRESH = EMBEDDED
+if not EMBEDDED:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {
+            "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        },
+    }
+
+# -- database ---------------------------------------------------------------------
+
+if EMBEDDED:
+    DATABASES: dict[str, Any] = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": STATE_DIR / "db.sqlite3",
+        }
+    }
+else:
+    try:
+        DATABASES = {"default": env.dj_db_url("DATABASE_URL")}
+    except (EnvError, ValueError) as error:
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from None
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # FULL: with NORMAL a power cut can undo a committed intent, and mail goes twice.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+else:
+    DATABASES["default"] |= {
+        "CONN_MAX_AGE": 300,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "connect_timeout": 10,
+            "options": "-c statement_timeout=60s -c lock_timeout=5s "
+            "-c idle_in_transaction_session_timeout=30s",
+        },
+    }
+
+# -- Redis and Celery -------------------------------------------------------------
+
+
+def redis_socket() -> Path:
+    """The embedded Redis' socket; a unix socket's path may have 107 bytes at most."""
+    path = STATE_DIR / "redis.sock"
+    if len(os.fsencode(path)) <= 100:
+        return path
+    digest = hashlib.sha256(os.fsencode(STATE_DIR)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"daily-papers-{digest}.sock"
+
+
+REDIS_SOCKET = redis_socket()
+REDIS_URL = env.str("REDIS_URL", default="")
+if not (EMBEDDED or REDIS_URL):
+    raise ImproperlyConfigured("REDIS_URL must be set (redis://host:6379/0).")
+if REDIS_URL and urlsplit(REDIS_URL).scheme not in {"redis", "rediss", "unix"}:
+    raise ImproperlyConfigured("REDIS_URL must be like redis://host:6379/0.")
+if REDIS_URL.startswith("unix:"):
+    CELERY_BROKER_URL = "redis+socket" + REDIS_URL.removeprefix("unix")
+else:
+    CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{REDIS_SOCKET}"
+
+# Tasks are wake-ups that carry ids at most; the database is the queue. So a task is
+# acknowledged early and never redelivered, and no result is kept.
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 30,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+CELERY_TIMEZONE = "UTC"
+
+# -- mail -------------------------------------------------------------------------
+
+FROM_EMAIL = env.str(
+    "FROM_EMAIL", default="Daily Papers <papers@daily-papers.example>" if EMBEDDED else ""
+)
+if not parseaddr(FROM_EMAIL)[1].count("@") == 1:
+    raise ImproperlyConfigured(
+        "FROM_EMAIL must be set (Daily Papers <papers@papers.example.org>)."
+    )
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = FROM_EMAIL
+POSTAL_ADDRESS = env.str(
+    "POSTAL_ADDRESS",
+    default="Sample Street 1, 12345 Sample Town (set POSTAL_ADDRESS)" if EMBEDDED else "",
+)
+if not POSTAL_ADDRESS:
+    raise ImproperlyConfigured("POSTAL_ADDRESS must be set: the law wants it in each mail.")
+
+# smtp://user:password@host:587?tls=starttls, smtps://…:465, or anymail://PROVIDER with
+# the provider's own ANYMAIL_… variables. Embedded: the mail catcher of `manage.py up`.
+CATCHER_URL = "smtp://127.0.0.1:2525"
+MAILER_URL = env.str(
+    "MAILER_URL", default=RUNNING.get("mailer_url", CATCHER_URL) if EMBEDDED else ""
+)
+MAILBOX_DIR = STATE_DIR / "mailbox"
+MAILBOX = EMBEDDED and not os.environ.get("MAILER_URL")
+
+
+def mailer(url: str) -> dict[str, Any]:
+    """Django's MAILERS entry for MAILER_URL. Raises ImproperlyConfigured."""
+    parts = urlsplit(url)
+    if parts.scheme == "anymail" and parts.hostname:
+        return {"BACKEND": f"anymail.backends.{parts.hostname}.EmailBackend"}
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise ImproperlyConfigured(
+            "MAILER_URL must be smtp://host:25, smtps://user:password@host:465 "
+            "or anymail://postmark (any provider that Anymail knows)."
+        )
+    return {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": parts.hostname,
+            "port": parts.port or (465 if parts.scheme == "smtps" else 25),
+            "username": parts.username or "",
+            "password": parts.password or "",
+            "use_ssl": parts.scheme == "smtps",
+            "use_tls": "tls=starttls" in parts.query,
+            "timeout": 120,
+        },
+    }
+
+
+MAILERS = {"default": mailer(MAILER_URL)}
+ANYMAIL: dict[str, Any] = {
+    "IGNORE_UNSUPPORTED_FEATURES": False,
+    "REQUESTS_TIMEOUT": (5, 60),
+    # boto3 repeats a send whose reply was lost unless told not to: one call, one mail.
+    "AMAZON_SES_CLIENT_PARAMS": {
+        "config": {
+            "retries": {"total_max_attempts": 1},
+            "connect_timeout": 5,
+            "read_timeout": 60,
+        }
+    },
+} | {
+    name.removeprefix("ANYMAIL_"): value
+    for name, value in os.environ.items()
+    if name.startswith("ANYMAIL_")
+}
+
+# -- papers -----------------------------------------------------------------------
+
+SOURCE_URL = env.str("SOURCE_URL", default="https://huggingface.co").rstrip("/")
+
+# -- security ---------------------------------------------------------------------
+
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "style-src": [CSP.SELF],
+    "script-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "frame-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.SELF] if MAILBOX else [CSP.NONE],
+}
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=HTTPS)
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+# Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
+if env.bool("BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# -- logs -------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "digest": {"level": "INFO"},
+        "subscribers": {"level": "INFO"},
+        "celery": {"level": "WARNING"},
+        # Django logs the path of each 4xx, and paths hold tokens.
+        "django.request": {"level": "CRITICAL"},
+    },
+}
