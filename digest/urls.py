@@ -7,5 +7,6 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("subscribers.urls")),
     path("", include("digest.site.urls")),
+    path("", include("digest.ops.urls")),
     path(f"{settings.ADMIN_PATH}/", admin.site.urls),
 ]

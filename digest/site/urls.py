@@ -1,5 +1,46 @@
-"""The addresses of this room."""
+"""The public pages: days, papers, topics, search."""
 
-from django.urls import URLPattern
+from datetime import date
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path, register_converter
+
+from digest.site import views
+
+
+class DayConverter:
+    """A calendar day as 2026-04-17; anything that is no day does not match."""
+
+    regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+    def to_python(self, value: str) -> date:
+        return date.fromisoformat(value)
+
+    def to_url(self, value: date) -> str:
+        return value.isoformat()
+
+
+class PaperConverter:
+    """An arXiv id: 2604.01234, or cs/0112017 as until 2007. A version is left off."""
+
+    regex = r"[\w.\-]+(?:/\w+)?"
+
+    def to_python(self, value: str) -> str:
+        head, mark, version = value.rpartition("v")
+        return head if mark and version.isdigit() and head[-1:].isdigit() else value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(DayConverter, "day")
+register_converter(PaperConverter, "paper")
+
+urlpatterns = [
+    path("", views.today, name="today"),
+    path("papers/<day:day>/", views.day, name="day"),
+    path("papers/<paper:arxiv_id>/", views.paper, name="paper"),
+    path("topics/", views.topics, name="topics"),
+    path("topics/<slug:slug>/", views.topic, name="topic"),
+    path("search/", views.search, name="search"),
+    path("privacy/", views.privacy, name="privacy"),
+]

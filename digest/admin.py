@@ -1,0 +1,75 @@
+"""The operator's view: what came in, what was published, who got it. It reads.
+
+Papers and editions change by commands only: rows edited by hand would no longer be
+what was sent.
+"""
+
+from typing import TYPE_CHECKING
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from digest.models import Block, Delivery, Edition, Paper
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Model]  # Django's own class takes no parameter
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class ReadOnly(ModelAdmin):
+    """Nothing can be added, changed or deleted."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Paper)
+class PaperAdmin(ReadOnly):
+    list_display = ["arxiv_id", "title", "day", "upvotes", "comments", "is_sample"]
+    list_filter = ["is_sample", "day"]
+    search_fields = ["=arxiv_id", "title"]
+    date_hierarchy = "day"
+
+
+@admin.register(Edition)
+class EditionAdmin(ReadOnly):
+    list_display = ["day", "kind", "published_at", "planned_until"]
+    list_filter = ["kind"]
+    date_hierarchy = "day"
+
+
+@admin.register(Block)
+class BlockAdmin(ReadOnly):
+    list_display = ["edition", "position", "title", "upvotes", "topics"]
+    list_filter = ["edition"]
+    list_select_related = ["edition"]
+    raw_id_fields = ["edition", "paper"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly):
+    list_display = [
+        "id",
+        "edition",
+        "subscriber_id",
+        "state",
+        "due_at",
+        "attempts",
+        "reason",
+    ]
+    list_filter = ["state", "edition"]
+    list_select_related = ["edition"]
+    raw_id_fields = ["edition", "subscriber"]
+    search_fields = ["=id", "=subscriber__id"]
+    exclude = ["lease_token"]

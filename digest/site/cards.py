@@ -1,0 +1,83 @@
+"""Papers as the pages show them: with a byline, their links and their topics."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from digest.models import Block, Paper
+from subscribers.models import Topic
+
+NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Card:
+    """One paper and the topics it was published under, best first."""
+
+    paper: Paper
+    topics: tuple[Topic, ...]
+
+    @property
+    def author_count(self) -> int:
+        return max(self.paper.author_count, len(self.paper.authors))
+
+    @property
+    def byline(self) -> str:
+        """The organization when it is known, else the first authors; may be empty."""
+        if self.paper.organization:
+            return self.paper.organization
+        names = [str(name) for name in self.paper.authors[:NAMES_SHOWN]]
+        if not names:
+            return ""
+        more = self.author_count - len(names)
+        if more:
+            return f"{', '.join(names)} and {more} more"
+        return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """(words, address) of what is elsewhere; a sample paper has nothing there."""
+        if self.paper.is_sample:
+            return []
+        found = [
+            ("arXiv", self.paper.abstract_url),
+            ("PDF", self.paper.pdf_url),
+            ("Code", self.paper.code_url),
+            ("Project", self.paper.project_url),
+            ("Discussion", self.paper.discussion_url),
+        ]
+        return [(words, url) for words, url in found if is_web_address(url)]
+
+
+def is_web_address(url: str) -> bool:
+    """True for http and https with a host: these fields come from strangers."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def cards(papers: Sequence[Paper], topics: Iterable[Topic]) -> list[Card]:
+    """The papers with their topics, in the given order. One query."""
+    by_slug = {topic.slug: topic for topic in topics}
+    weights: dict[int, dict[str, float]] = {}
+    published = Block.objects.filter(paper__in=papers).order_by("edition__day", "pk")
+    for paper_id, of_block in published.values_list("paper_id", "topics"):
+        weights[paper_id] = of_block  # the newest edition that has the paper wins
+    return [
+        Card(
+            paper,
+            tuple(
+                by_slug[slug]
+                for slug in by_weight(weights.get(paper.pk, {}))
+                if slug in by_slug
+            ),
+        )
+        for paper in papers
+    ]
+
+
+def by_weight(topics: dict[str, float]) -> list[str]:
+    """Slugs, heaviest first."""
+    return sorted(topics, key=lambda slug: (-topics[slug], slug))

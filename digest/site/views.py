@@ -1,0 +1,125 @@
+"""The public pages. They read, set no cookie, and may be kept by any cache a minute."""
+
+from datetime import date
+
+from django.conf import settings
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+
+from digest.models import Paper
+from digest.site import archive
+from digest.site.cards import cards
+from subscribers.models import Topic
+
+PAGE_LENGTH = 30
+
+
+def topic_groups(topics: list[Topic]) -> list[tuple[str, list[Topic]]]:
+    groups: dict[str, list[Topic]] = {}
+    for topic in topics:
+        groups.setdefault(topic.group, []).append(topic)
+    return list(groups.items())
+
+
+public = cache_control(public=True, max_age=60)
+
+
+@require_safe
+@public
+def today(request: HttpRequest) -> HttpResponse:
+    """The newest day that has papers, and the sign-up form."""
+    from subscribers.forms import SignUpForm
+
+    topics = list(Topic.objects.all())
+    newest = archive.newest_day()
+    context = day_context(newest, topics) if newest else {}
+    context |= {"form": SignUpForm(), "topic_groups": topic_groups(topics)}
+    return render(request, "digest/today.html", context)
+
+
+@require_safe
+@public
+def day(request: HttpRequest, day: date) -> HttpResponse:
+    """The papers of one day; 404 with the nearest days when it has none."""
+    context = day_context(day, list(Topic.objects.all()))
+    if not context["cards"]:
+        return render(request, "digest/no_such_day.html", context, status=404)
+    return render(request, "digest/day.html", context)
+
+
+def day_context(day: date, topics: list[Topic]) -> dict[str, object]:
+    papers = list(Paper.objects.filter(day=day))
+    return {
+        "day": day,
+        "cards": cards(papers, topics),
+        "neighbours": archive.neighbours(day),
+    }
+
+
+@require_safe
+@public
+def paper(request: HttpRequest, arxiv_id: str) -> HttpResponse:
+    """One paper with its whole abstract."""
+    found = Paper.objects.filter(arxiv_id=arxiv_id.lower()).first()
+    if found is None:
+        return render(request, "digest/no_such_paper.html", {"asked": arxiv_id}, status=404)
+    (card,) = cards([found], Topic.objects.all())
+    return render(request, "digest/paper.html", {"card": card, "paper": found})
+
+
+@require_safe
+@public
+def topics(request: HttpRequest) -> HttpResponse:
+    """All topics in their groups, with how much was published lately."""
+    counts = archive.recent_counts()
+    groups = [
+        (group, [(topic, counts[topic.slug]) for topic in members])
+        for group, members in topic_groups(list(Topic.objects.all()))
+    ]
+    context = {"groups": groups, "days": archive.COUNTED_DAYS}
+    return render(request, "digest/topics.html", context)
+
+
+@require_safe
+@public
+def topic(request: HttpRequest, slug: str) -> HttpResponse:
+    """The newest papers of a topic."""
+    all_topics = list(Topic.objects.all())
+    asked = next((topic for topic in all_topics if topic.slug == slug), None)
+    if asked is None:
+        return render(request, "digest/no_such_topic.html", {"asked": slug}, status=404)
+    context = page_context(request, archive.papers_of_topic(slug), all_topics)
+    return render(request, "digest/topic.html", context | {"topic": asked})
+
+
+@require_safe
+@public
+def search(request: HttpRequest) -> HttpResponse:
+    """Papers of the last year by words: plain matching, newest first."""
+    query = archive.clean_query(request.GET.get("q", ""))
+    newest = archive.newest_day()
+    context: dict[str, object] = {"query": query, "longest": archive.QUERY_LENGTH}
+    if query and newest:
+        found = archive.search(query, newest)
+        context |= page_context(request, found, list(Topic.objects.all()))
+    return render(request, "digest/search.html", context)
+
+
+def page_context(
+    request: HttpRequest, papers: QuerySet[Paper], topics: list[Topic]
+) -> dict[str, object]:
+    """One page of a long list; a page number that is none gives the first or last."""
+    page = Paginator(papers, PAGE_LENGTH).get_page(request.GET.get("page"))
+    return {"page": page, "cards": cards(list(page.object_list), topics)}
+
+
+@require_safe
+@public
+def privacy(request: HttpRequest) -> HttpResponse:
+    """How it works, what is stored and why."""
+    context = {"postal_address": settings.POSTAL_ADDRESS}
+    return render(request, "digest/privacy.html", context)
