@@ -22,7 +22,7 @@ from environs import Env, EnvError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
-env.read_env(str(BASE_DIR / ".env"), recurse=False)
+env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")), recurse=False)
 
 # -- where the embedded run keeps its things --------------------------------------
 
@@ -239,6 +239,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "health_check_interval": 25,
 }
 CELERY_TIMEZONE = "UTC"
+# A tick finds what is due in the database: any number of beats may run, and a tick that
+# waited longer than its period is dropped, as the next one does its work.
+CELERY_BEAT_SCHEDULE = {
+    name: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    for name, task, seconds in [
+        ("tick", "digest.tasks.tick", 10),
+        ("publish", "digest.tasks.fetch_and_publish", 600),
+        ("notices", "subscribers.tasks.send_notices", 10),
+    ]
+}
 
 # -- mail -------------------------------------------------------------------------
 

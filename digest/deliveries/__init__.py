@@ -1,0 +1,1 @@
+"""The Delivery ledger: who is owed which edition when, and what became of it."""

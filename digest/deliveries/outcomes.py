@@ -1,0 +1,99 @@
+"""What a server's reply, or its silence, means for a delivery. Pure.
+
+Retried is only what was surely not accepted: an explicit temporary no, or a connection
+that ended before the final dot was written. Silence after the dot is `unknown`, never
+sent again by itself (RFC 5321 section 4.5.3.2.6, RFC 1047).
+"""
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    RETRY = "retry"
+    UNKNOWN = "unknown"
+
+
+class Phase(StrEnum):
+    """How far a hand-over had come when something happened."""
+
+    CONNECT = "connect"
+    ENVELOPE = "envelope"
+    CONTENT = "content"
+    AFTER_DOT = "after dot"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One delivery's hand-over, judged."""
+
+    verdict: Verdict
+    reason: str
+    reply: str = ""
+    # False where the fault is the provider's: it does not use up the row's attempts.
+    charged: bool = True
+    # The address itself does not exist: never write to it again.
+    bad_address: bool = False
+
+
+BAD_ADDRESS = re.compile(r"\b5\.(?:1\.[0-36]|2\.1)\b")
+NOT_TRIED = Outcome(Verdict.RETRY, "not tried", charged=False)
+POISON = Outcome(Verdict.REFUSED, "cannot be composed")
+
+
+def of_reply(phase: Phase, code: int, text: str) -> Outcome:
+    """The meaning of an SMTP reply (RFC 5321 section 4.2, RFC 3463 for x.y.z codes)."""
+    reply = f"{code} {text}"[:500]
+    if phase is Phase.AFTER_DOT and 200 <= code < 300:
+        return Outcome(Verdict.ACCEPTED, "accepted", reply)
+    if 400 <= code < 500:
+        charged = phase is not Phase.CONNECT and code != 421
+        return Outcome(Verdict.RETRY, f"temporary refusal at {phase}", reply, charged)
+    if phase is Phase.CONNECT:
+        return Outcome(Verdict.RETRY, "provider refuses us", reply, charged=False)
+    if 500 <= code < 600:
+        bad = phase is Phase.ENVELOPE and bool(BAD_ADDRESS.search(text))
+        reason = "no such address" if bad else f"refused at {phase}"
+        return Outcome(Verdict.REFUSED, reason, reply, bad_address=bad)
+    if phase is Phase.AFTER_DOT:
+        return Outcome(Verdict.UNKNOWN, "unreadable reply after dot", reply)
+    return Outcome(Verdict.RETRY, f"unexpected reply at {phase}", reply)
+
+
+def of_silence(phase: Phase, error: str) -> Outcome:
+    """The meaning of a connection that broke or timed out in this phase."""
+    if phase is Phase.AFTER_DOT:
+        return Outcome(Verdict.UNKNOWN, "no reply after dot", error[:500])
+    return Outcome(
+        Verdict.RETRY,
+        f"connection lost at {phase}",
+        error[:500],
+        charged=phase is not Phase.CONNECT,
+    )
+
+
+def of_status(status: int | None, text: str) -> Outcome:
+    """The meaning of a provider's HTTP answer to one message for one reader.
+
+    None: no answer was read after the request had gone out. 500, 502 and 504 may come
+    after the provider took the message, so they are as silent as no answer.
+    """
+    reply = f"{status} {text}"[:500] if status else text[:500]
+    if status is None or status in {500, 502, 504}:
+        return Outcome(Verdict.UNKNOWN, "no certain answer from the provider", reply)
+    if 200 <= status < 300:
+        return Outcome(Verdict.ACCEPTED, "accepted", reply)
+    if status in {401, 402, 403, 408, 425, 429, 503}:
+        return Outcome(Verdict.RETRY, "provider refuses us", reply, charged=False)
+    return Outcome(Verdict.REFUSED, "refused by the provider", reply)
+
+
+def backoff(attempts: int, jitter: Callable[[], float] = random.random) -> timedelta:
+    """Full-jitter exponential wait before the next attempt: 30 s to an hour at most."""
+    return timedelta(seconds=5 + jitter() * min(30 * 2**attempts, 3600))

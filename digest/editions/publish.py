@@ -1,0 +1,76 @@
+"""Publish an edition: pick the day's papers, give them topics, render each once, freeze.
+
+A published edition never changes: votes and texts in it are those of the moment.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from digest.editions.blocks import block
+from digest.models import Block, Edition, Paper
+from digest.papers import topics
+
+logger = logging.getLogger(__name__)
+
+WEEK = timedelta(days=7)
+# More papers than anybody is sent: the rest stays on the site.
+MOST_BLOCKS = 500
+
+
+class NothingToPublish(Exception):
+    """No paper is stored for that day."""
+
+
+def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edition:
+    """The edition of that day (of the week that ends on it), published now or before.
+
+    Raises NothingToPublish. May run twice or at once: the first to commit wins, and
+    everybody gets that one.
+    """
+    if published := Edition.objects.filter(kind=kind, day=day).first():
+        return published
+    papers = candidates(day, kind)
+    if not papers:
+        raise NothingToPublish(f"no papers are stored for {day}: nothing to publish")
+    blocks = [made(paper, position) for position, paper in enumerate(papers)]
+    try:
+        with transaction.atomic():
+            edition = Edition.objects.create(kind=kind, day=day, published_at=now)
+            for item in blocks:
+                item.edition = edition
+            Block.objects.bulk_create(blocks, batch_size=100)
+    except IntegrityError:  # somebody else published it meanwhile: edition_unique
+        return Edition.objects.get(kind=kind, day=day)
+    logger.info("published %s with %d papers", edition, len(blocks))
+    return edition
+
+
+def candidates(day: date, kind: str) -> Sequence[Paper]:
+    """The papers of the day or week, most upvotes first; samples only if all are."""
+    first = day - WEEK + timedelta(days=1) if kind == Edition.Kind.WEEKLY else day
+    papers = Paper.objects.filter(day__range=(first, day))
+    chosen = papers.filter(is_sample=False).exists()
+    return list(
+        papers.filter(is_sample=not chosen).order_by("-upvotes", "arxiv_id")[:MOST_BLOCKS]
+    )
+
+
+def made(paper: Paper, position: int) -> Block:
+    html, text = block(paper)
+    return Block(
+        paper=paper,
+        position=position,
+        title=paper.title,
+        upvotes=paper.upvotes,
+        topics=topics.assign(
+            paper.title,
+            paper.abstract,
+            categories=paper.categories,
+            keywords=paper.keywords,
+        ),
+        html=html,
+        text=text,
+    )

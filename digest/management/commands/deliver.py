@@ -1,0 +1,57 @@
+"""`manage.py deliver [--day D] [--now INSTANT]`: plan and send in this process."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from digest.deliveries import ledger
+from digest.deliveries.plan import plan, plan_edition
+from digest.deliveries.send import Clock, send_due
+from digest.deliveries.sweep import sweep
+from digest.management.base import OperatorCommand, parse_day
+from digest.models import Edition
+
+
+def parse_instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r} is no instant; write it like 2026-04-17T12:00Z"
+        ) from None
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+class Command(OperatorCommand):
+    help = "Plan and send what is due, in this process and without a broker."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--day", type=parse_day, help="this edition, however late it is"
+        )
+        parser.add_argument("--now", type=parse_instant, help="as if it were this instant")
+
+    def operate(self, *args: Any, **options: Any) -> None:
+        instant: datetime | None = options["now"]
+        clock: Clock = (lambda: instant) if instant else ledger.database_now
+        sweep(ledger.database_now())
+        editions: list[Edition | None] = [None]
+        if options["day"]:
+            editions = list[Edition | None](Edition.objects.filter(day=options["day"]))
+            if not editions:
+                raise CommandError(
+                    f"nothing is published for {options['day']}; "
+                    f"use `manage.py publish --day {options['day']}`"
+                )
+        planned, tally = 0, Counter[str]()
+        for edition in editions:
+            planned += plan_edition(edition, clock()) if edition else plan(clock())
+            tally += send_due(clock, edition_id=edition.pk if edition else None)
+        counts = ", ".join(
+            f"{tally[word]} {word}"
+            for word in ("accepted", "skipped", "refused", "retry", "unknown")
+        )
+        self.stdout.write(f"planned {planned}: {counts}")

@@ -1,0 +1,58 @@
+"""What Celery runs: wake-ups. Each finds its work in the database and may run twice."""
+
+import logging
+from datetime import timedelta
+
+from celery import shared_task
+from django.utils import timezone
+
+from digest.deliveries import ledger
+from digest.deliveries.plan import plan
+from digest.deliveries.schedule import week_ended
+from digest.deliveries.send import send_due
+from digest.deliveries.sweep import sweep
+from digest.editions.publish import NothingToPublish, publish
+from digest.models import Delivery, Edition
+from digest.papers import ingest, sources
+
+logger = logging.getLogger(__name__)
+
+# A sender works this long and then wakes the next: short tasks stop soon at a deploy.
+SEND_FOR = timedelta(seconds=20)
+SENDERS = 8
+
+
+@shared_task
+def tick() -> None:
+    """Catch up: end old leases, plan what has come due, wake senders if rows are ready."""
+    now = ledger.database_now()
+    sweep(now)
+    planned = plan(now)
+    if Delivery.objects.ready(now).exists():
+        logger.info("planned %d deliveries, waking senders", planned)
+        for _ in range(SENDERS):
+            send.apply_async(expires=10)
+
+
+@shared_task
+def send() -> None:
+    """Send what is due; if the time was not enough, wake the next sender."""
+    end = ledger.database_now() + SEND_FOR
+    if tally := send_due(ledger.database_now, until=end):
+        logger.info("sent: %s", dict(tally))
+    if ledger.database_now() >= end:
+        send.apply_async(expires=10)
+
+
+@shared_task
+def fetch_and_publish() -> None:
+    """Fetch the newest complete day until it is published, and the week that has ended."""
+    now = timezone.now()
+    day = sources.newest_day(now)
+    try:
+        if not Edition.objects.filter(kind=Edition.Kind.DAILY, day=day).exists():
+            ingest.store(sources.fetch_day(day).records, now=now)
+            publish(day, now=now)
+        publish(week_ended(day), now=now, kind=Edition.Kind.WEEKLY)
+    except (sources.SourceError, NothingToPublish) as error:
+        logger.warning("nothing published: %s", error)
