@@ -246,6 +246,12 @@ class Notice(models.Model):
 
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Kind)
+    mailbox = models.CharField(
+        max_length=64,
+        db_index=True,
+        default="",
+        help_text="The address's counting key: quotas look here.",
+    )
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     created_at = models.DateTimeField()
     not_before = models.DateTimeField()

@@ -1,0 +1,87 @@
+"""The one form of an address, and what is refused and why.
+
+Mail goes to the canonical form only, never to what was typed: the domain as lower-case
+A-labels (UTS 46), the local part as typed. Addresses that differ in ASCII case only are
+the same reader; address_hash says so. Test domains (.test, .example, example.org) are
+accepted, since operators try them; localhost and .invalid are not.
+"""
+
+import hashlib
+import hmac
+import unicodedata
+
+from django.conf import settings
+from email_validator import EmailNotValidError, validate_email
+
+LONGEST = 254  # RFC 5321 4.5.3.1.3: a path has 256 octets, two of them angle brackets
+LONGEST_LOCAL = 64  # RFC 5321 4.5.3.1.1
+ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+class BadAddress(ValueError):
+    """The address cannot be used; the message tells its owner what to change."""
+
+
+def canonical(text: str) -> str:
+    """The form in which an address is stored and mailed. Raises BadAddress."""
+    typed = text.strip(" ")
+    refuse_by_sight(typed)
+    try:
+        found = validate_email(
+            typed,
+            check_deliverability=False,
+            test_environment=True,
+            allow_smtputf8=False,
+            strict=True,
+        )
+    except EmailNotValidError as error:
+        raise BadAddress(str(error)) from None
+    address = f"{found.local_part}@{found.ascii_domain.translate(ASCII_LOWER)}"
+    if len(address) > LONGEST:
+        raise BadAddress(f"This address is too long: {LONGEST} characters at most.")
+    return address
+
+
+def refuse_by_sight(typed: str) -> None:
+    """The rules that the validator lacks, or words less clearly. Raises BadAddress."""
+    local, at, _ = typed.rpartition("@")
+    if len(typed) > LONGEST:
+        raise BadAddress(f"This address is too long: {LONGEST} characters at most.")
+    if any(unicodedata.category(character)[0] == "C" for character in typed):
+        raise BadAddress("This address holds an invisible character: type it by hand.")
+    if any(character in typed for character in ",;") or typed.count("@") > 1:
+        raise BadAddress("Enter one address only.")
+    if not at:
+        raise BadAddress("An address has an @ between the name and the domain.")
+    if not local.isascii():
+        raise BadAddress("Before the @, use plain letters: we cannot write to others yet.")
+    if '"' in typed or "(" in typed or ")" in typed:
+        raise BadAddress("Leave out quotes and brackets.")
+    if local.startswith("-"):
+        raise BadAddress("An address that begins with a hyphen cannot be used here.")
+    if len(local) > LONGEST_LOCAL:
+        raise BadAddress(f"Before the @, {LONGEST_LOCAL} characters are allowed at most.")
+
+
+def keyed(text: str) -> str:
+    key = settings.ADDRESS_KEY.encode()
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def address_hash(canonical: str) -> str:
+    """64 hex digits that stand for an address and outlive it; case is ignored.
+
+    Keyed by ADDRESS_KEY, so that a stolen table names nobody; SECRET_KEY may change.
+    """
+    return keyed(canonical.translate(ASCII_LOWER))
+
+
+def counting_key(canonical: str) -> str:
+    """64 hex digits, the same for all spellings that may reach one mailbox.
+
+    Tags after a plus and dots before the @ are left off. For counting only: at some
+    providers a.b@ and ab@ are two people.
+    """
+    local, _, domain = canonical.translate(ASCII_LOWER).rpartition("@")
+    mailbox = local.partition("+")[0].replace(".", "") or local
+    return keyed(f"mailbox {mailbox}@{domain}")

@@ -1,0 +1,96 @@
+"""The operator's view: to look and to suppress. Readers change themselves."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils import timezone
+
+from subscribers.addresses import address_hash
+from subscribers.forms import AddressField
+from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, Topic
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Model]  # Django's own classes take no parameter
+    SuppressionModelForm = forms.ModelForm[Suppression]
+else:
+    ModelAdmin = admin.ModelAdmin
+    SuppressionModelForm = forms.ModelForm
+
+
+class ToLookAt(ModelAdmin):
+    """Nothing can be added, changed or deleted here."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Subscriber)
+class SubscriberAdmin(ToLookAt):
+    list_display = ["id", "masked_email", "state", "schedule", "created_at"]
+    list_filter = ["state"]
+    list_select_related = ["schedule"]
+    search_fields = ["=email"]
+    search_help_text = "The whole address."
+    exclude = ["unsubscribe_token"]  # whoever reads it could unsubscribe the reader
+
+
+@admin.register(Topic)
+class TopicAdmin(ToLookAt):
+    list_display = ["label", "group", "slug", "position"]
+
+
+@admin.register(ConsentEvent)
+class ConsentEventAdmin(ToLookAt):
+    list_display = ["at", "kind", "subscriber_id", "source", "wording", "network"]
+    list_filter = ["kind"]
+
+
+@admin.register(Notice)
+class NoticeAdmin(ToLookAt):
+    list_display = ["id", "kind", "state", "subscriber_id", "created_at", "reason"]
+    list_filter = ["state", "kind"]
+
+
+class SuppressionForm(SuppressionModelForm):
+    """Takes the address, keeps its hash only."""
+
+    email = AddressField()
+
+    class Meta:
+        model = Suppression
+        fields: list[str] = []
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        email_hash = address_hash(cleaned.get("email", ""))
+        if Suppression.objects.filter(email_hash=email_hash).exists():
+            raise forms.ValidationError("This address is suppressed already.")
+        return cleaned
+
+    def save(self, commit: bool = True) -> Suppression:
+        self.instance.email_hash = address_hash(self.cleaned_data["email"])
+        self.instance.reason = Suppression.Reason.MANUAL
+        self.instance.at = timezone.now()
+        saved: Suppression = super().save(commit)
+        return saved
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(ToLookAt):
+    form = SuppressionForm  # type: ignore[assignment]
+    list_display = ["at", "reason", "email_hash"]
+    list_filter = ["reason"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return ModelAdmin.has_add_permission(self, request)

@@ -1,0 +1,102 @@
+"""Links in mail: who holds one may do one thing, without a password.
+
+A token is 128 random bits as 22 characters of base64url. Of confirm and preferences
+tokens only the SHA-256 is stored, so they are found, not compared, and a copy of the
+database opens nothing. The token of /u/ is a column of its reader: it never expires,
+depends on no key, and can do no more than lessen mail. Addresses are built from
+SITE_URL, never from a request.
+"""
+
+import hashlib
+import re
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.urls import reverse
+
+from subscribers.models import Link, Subscriber, new_capability
+
+LIFETIMES = {
+    Link.Purpose.CONFIRM: timedelta(hours=48),
+    Link.Purpose.PREFERENCES: timedelta(hours=24),
+}
+TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+class BadLink(Exception):
+    """The link opens nothing."""
+
+
+class Malformed(BadLink):
+    """This was never a token of ours."""
+
+
+class Unknown(BadLink):
+    """No such link, or it is for another purpose."""
+
+
+class Expired(BadLink):
+    """It was a link once; `link` says whose."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__("expired")
+        self.link = link
+
+
+def make(subscriber: Subscriber, purpose: Link.Purpose, *, now: datetime) -> str:
+    """A new token. Of the links to confirm, only the newest stays valid.
+
+    Call it where the subscriber's row is locked.
+    """
+    if purpose == Link.Purpose.CONFIRM:
+        older = Link.objects.filter(subscriber=subscriber, purpose=purpose)
+        older.filter(expires_at__gt=now).update(expires_at=now)
+    token = new_capability()
+    Link.objects.create(
+        subscriber=subscriber,
+        purpose=purpose,
+        token_hash=hashed(token),
+        created_at=now,
+        expires_at=now + LIFETIMES[purpose],
+    )
+    return token
+
+
+def read(token: str, purpose: Link.Purpose, *, now: datetime) -> Link:
+    """The link, with its subscriber. Raises Malformed, Unknown or Expired."""
+    if not well_formed(token):
+        raise Malformed
+    found = Link.objects.select_related("subscriber__schedule").filter(
+        token_hash=hashed(token), purpose=purpose
+    )
+    link = found.first()
+    if link is None:
+        raise Unknown
+    if link.expires_at <= now:
+        raise Expired(link)
+    return link
+
+
+def well_formed(token: str) -> bool:
+    return TOKEN.fullmatch(token) is not None
+
+
+def hashed(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def confirm_url(token: str) -> str:
+    return settings.SITE_URL + reverse("confirm", args=[token])
+
+
+def block_url(token: str) -> str:
+    return settings.SITE_URL + reverse("block", args=[token])
+
+
+def preferences_url(token: str) -> str:
+    return settings.SITE_URL + reverse("preferences", args=[token])
+
+
+def unsubscribe_url(token: str) -> str:
+    """Of Subscriber.unsubscribe_token: the page, and the one-click URI of RFC 8058."""
+    return settings.SITE_URL + reverse("unsubscribe", args=[token])

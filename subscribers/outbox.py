@@ -1,0 +1,50 @@
+"""The single mails we owe: rows of Notice, written in the transaction that causes them.
+
+mail.py hands them over. A link is mailed again here too, under the same quota and with
+the same silence towards whoever asks.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from subscribers import guard
+from subscribers.addresses import address_hash, canonical, counting_key
+from subscribers.models import Notice, Subscriber
+from subscribers.suppression import is_suppressed
+
+
+def owe(subscriber: Subscriber, kind: Notice.Kind, *, now: datetime) -> None:
+    """Put a mail into the outbox, unless the mailbox had its share (see guard.py)."""
+    mailbox = counting_key(subscriber.email)
+    guard.one_at_a_time(mailbox)
+    if guard.may_write(mailbox, kind, now=now):
+        Notice.objects.create(
+            subscriber=subscriber,
+            kind=kind,
+            mailbox=mailbox,
+            created_at=now,
+            not_before=now,
+        )
+
+
+@transaction.atomic
+def ask_again(subscriber_id: int, *, now: datetime) -> None:
+    """Mail a fresh link: to confirm if that is open, else to the preferences.
+
+    A reader who has left gets none: a new sign-up is the way back.
+    """
+    subscriber = Subscriber.objects.filter(pk=subscriber_id).first()
+    if subscriber is None or is_suppressed(subscriber.email_hash):
+        return
+    if subscriber.state == Subscriber.State.PENDING:
+        owe(subscriber, Notice.Kind.CONFIRM, now=now)
+    elif subscriber.state != Subscriber.State.UNSUBSCRIBED:
+        owe(subscriber, Notice.Kind.PREFERENCES, now=now)
+
+
+def ask_by_address(email: str, *, now: datetime) -> None:
+    """ask_again for an address, if it is known. Raises BadAddress."""
+    found = Subscriber.objects.filter(email_hash=address_hash(canonical(email))).first()
+    if found is not None:
+        ask_again(found.pk, now=now)

@@ -1,0 +1,82 @@
+"""What the pages behind mailed links have in common, and what they read of a request.
+
+The token is the credential: no session, no cookie, no CSRF token. Nothing here may be
+cached, indexed or sent on as a referrer.
+"""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Concatenate
+
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from subscribers import links
+from subscribers.subscriptions import Origin
+
+WORDING = "2026-09"  # the version of the texts in templates/subscribers
+
+type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def unlinked[**P](view: View[P]) -> View[P]:
+    """A page for one person only: GET, HEAD and POST; anything else changes nothing."""
+
+    def private(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        response = answer(request, *args, **kwargs)
+        response["X-Robots-Tag"] = "noindex"
+        response["Referrer-Policy"] = "no-referrer"
+        return response
+
+    @require_http_methods(["GET", "HEAD", "POST"])
+    def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except (links.Malformed, links.Unknown):
+            return render(request, "subscribers/no_such_link.html", status=404)
+
+    return csrf_exempt(never_cache(update_wrapper(private, view)))
+
+
+def origin(request: HttpRequest, source: str) -> Origin:
+    """`source` names the page without its token."""
+    return Origin(source=source, network=network(request), wording=WORDING)
+
+
+def network(request: HttpRequest) -> str:
+    """The /24 or /48 that the request came from; empty behind a unix socket.
+
+    Of the connection only: a header can be forged.
+    """
+    try:
+        address = ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return ""
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    length = 24 if address.version == 4 else 48
+    return str(ip_network((address, length), strict=False))
+
+
+def action(request: HttpRequest) -> str:
+    """The `action` of a posted form; empty if there is none, or the body is no form.
+
+    A mail provider may post anything or nothing (RFC 8058 3.2).
+    """
+    try:
+        return request.POST.get("action", "")
+    except (
+        BadRequest,
+        MultiPartParserError,
+        SuspiciousOperation,
+        UnreadablePostError,
+        LookupError,
+        ValueError,
+    ):
+        return ""
