@@ -1,0 +1,142 @@
+"""The real components that tests stand on: Redis, SMTP, the stack, a browser."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.environment import DEPLOYMENT, FOLDER, KEYS, POSTGRES
+from tests.sink import Sink, in_thread
+from tests.stack import Stack
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
+    """SQLite in a file, as in operation: in memory its locks are of another kind."""
+    from django.conf import settings
+    from django.db import connections
+
+    if POSTGRES:
+        request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
+    else:
+        path = settings.STATE_DIR / "test.sqlite3"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connections["default"].settings_dict["TEST"]["NAME"] = str(path)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for a socket, gone after the test."""
+    folder = Path(tempfile.mkdtemp(prefix="t-", dir=FOLDER))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Iterator[Sink]:
+    """An SMTP server that keeps what it accepts and misbehaves when told to."""
+    with in_thread(tmp_path / "sink") as running:
+        yield running
+
+
+@pytest.fixture
+def redis_server(short_folder: Path) -> Iterator[str]:
+    """A real Redis on a unix socket, found as the stack finds its own. Its URL."""
+    from digest.ops.broker import server_binary, server_command, wait_for_socket
+
+    socket = short_folder / "redis.sock"
+    command = server_command(server_binary(), socket=socket, folder=short_folder)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            assert wait_for_socket(socket, seconds=10)
+            yield f"unix://{socket}"
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def stacks(short_folder: Path) -> Iterator[Callable[..., Stack]]:
+    """Makes stacks that are all ended after the test: `stacks("name", VARIABLE=…)`."""
+    made: list[Stack] = []
+
+    def make(name: str = "state", **env: str) -> Stack:
+        made.append(Stack(short_folder / name, env))
+        return made[-1]
+
+    yield make
+    for one in reversed(made):
+        one.clean_up()
+
+
+@pytest.fixture
+def stack(
+    stacks: Callable[..., Stack], sink: Sink, request: pytest.FixtureRequest
+) -> Stack:
+    """The whole stack, not started, on the run's kind of database; mail to `sink`."""
+    env = {"MAILER_URL": sink.url}
+    if POSTGRES:
+        env = DEPLOYMENT | KEYS | env
+        env["DATABASE_URL"] = request.getfixturevalue("empty_database")
+        env["REDIS_URL"] = request.getfixturevalue("redis_server")
+    return stacks(**env)
+
+
+@pytest.fixture
+def empty_database() -> Iterator[str]:
+    """A new PostgreSQL database on the run's server. Its DATABASE_URL."""
+    import psycopg
+    from psycopg import sql
+
+    address = os.environ["DATABASE_URL"]
+    name = f"stack_{secrets.token_hex(6)}"
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield urlsplit(address)._replace(path=f"/{name}").geturl()
+        connection.execute(
+            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        )
+
+
+def installed_chromium() -> str | None:
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if found := shutil.which(name):
+            return found
+    return None
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    """A headless Chromium of this machine. Without one: skipped, but failed in CI."""
+    from playwright.sync_api import sync_playwright
+
+    binary = installed_chromium()
+    if binary is None:
+        reason = "no Chromium found: install chromium to run the browser tests"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread; Django would refuse queries.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(
+            executable_path=binary, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser(chromium: "Browser") -> Iterator["BrowserContext"]:
+    """A fresh browser context: no cookies, ten seconds of patience."""
+    context = chromium.new_context()
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()

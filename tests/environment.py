@@ -1,0 +1,94 @@
+"""The surroundings of a test run, made before Django reads its settings.
+
+Loaded by pytest first of all (`-p tests.environment`). The run gets a folder of its own
+and none of the developer's variables; only a DATABASE_URL of PostgreSQL stays, and then
+the whole suite runs on that server instead of SQLite.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOWHERE = "127.0.0.1:9"  # the discard port: nobody listens, nothing leaves the machine
+POSTGRES = os.environ.get("DATABASE_URL", "").startswith("postgres")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+
+KEYS = {
+    "SECRET_KEY": "a-secret-key-for-tests-only-0123456789-abcdefghijklmnop",
+    "ADDRESS_KEY": "an-address-key-for-tests-only-0123456789-abcdefghijk",
+}
+# What a deployment has to give; the same words as the embedded defaults.
+DEPLOYMENT = {
+    "REDIS_URL": f"redis://{NOWHERE}/0",
+    "MAILER_URL": f"smtp://{NOWHERE}",
+    "FROM_EMAIL": "Daily Papers <papers@daily-papers.example>",
+    "POSTAL_ADDRESS": "Sample Street 1, 12345 Sample Town (set POSTAL_ADDRESS)",
+}
+
+
+def variables() -> list[str]:
+    """Every variable that the settings read: .env.example lists them."""
+    text = (ROOT / ".env.example").read_text()
+    return re.findall(r"^#? ?([A-Z][A-Z_]+)=", text, re.MULTILINE)
+
+
+def bare() -> dict[str, str]:
+    """The environment of a machine on which nothing of ours is configured."""
+    ours = set(variables())
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith(("ANYMAIL_", "PYTEST_", "TESTS_"))
+    } | {"ENV_FILE": os.devnull, "SOURCE_URL": f"http://{NOWHERE}"}
+
+
+def prepare() -> Path:
+    """Set os.environ for this process and its children. Returns the run's folder."""
+    database = os.environ.get("DATABASE_URL", "")
+    run = Path(os.environ.get("TESTS_FOLDER") or tempfile.mkdtemp(prefix="dp-"))
+    clean = bare()
+    for name in variables():
+        os.environ.pop(name, None)
+    os.environ.update({name: clean[name] for name in ("ENV_FILE", "SOURCE_URL")})
+    os.environ |= KEYS | {
+        "TESTS_FOLDER": str(run),
+        "STATE_DIR": str(run / (WORKER or "main")),
+        "STATIC_ROOT": str(run / "static"),
+    }
+    if POSTGRES:
+        os.environ |= DEPLOYMENT | {"DATABASE_URL": database}
+    if not WORKER:
+        (run / "static").mkdir(exist_ok=True)
+        if POSTGRES:  # a deployment serves collected files by their hashed names
+            command = [sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"]
+            subprocess.run(command, cwd=ROOT, check=True)
+    return run
+
+
+FOLDER = prepare()
+
+
+def pytest_report_header() -> str:
+    return f"database: {'PostgreSQL' if POSTGRES else 'SQLite'}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What brings its own SQLite along need not run again on PostgreSQL."""
+    if not POSTGRES:
+        return
+    again = [item for item in items if item.get_closest_marker("embedded")]
+    if again:
+        config.hook.pytest_deselected(items=again)
+        items[:] = [item for item in items if item not in again]
+
+
+def pytest_unconfigure() -> None:
+    if not WORKER:
+        shutil.rmtree(FOLDER, ignore_errors=True)

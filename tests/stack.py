@@ -1,0 +1,142 @@
+"""A real `manage.py up` in a folder of its own, as a test sees it."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlencode
+
+import psutil  # type: ignore[import-untyped]
+
+from tests.environment import ROOT, bare
+
+OPEN = "Ctrl-C stops all of it."  # the last line of the greeting
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Stack:
+    """One run of `up`: start it, ask it, end it, and count what is left of it."""
+
+    def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.port, self.mail_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = bare() | (env or {}) | {"STATE_DIR": str(folder)}
+        self.printed = folder.with_name(f"{folder.name}.printed")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def up(self, *arguments: str, seconds: float = 90) -> "Stack":
+        """Start, and wait until it says that it is open."""
+        self.begin(*arguments)
+        self.wait_for_line(OPEN, seconds=seconds)
+        return self
+
+    def begin(self, *arguments: str) -> None:
+        ports = ["--port", str(self.port), "--mail-port", str(self.mail_port)]
+        with open(self.printed, "wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", *ports, *arguments],
+                cwd=ROOT,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def output(self) -> str:
+        return self.printed.read_text()
+
+    def wait_for_line(self, text: str, *, seconds: float = 30) -> None:
+        until = time.monotonic() + seconds
+        while text not in self.output():
+            assert self.process and self.process.poll() is None, self.output()
+            assert time.monotonic() < until, f"no {text!r} in: {self.output()}"
+            time.sleep(0.05)
+
+    def end(self, number: signal.Signals = signal.SIGINT, *, seconds: float = 45) -> int:
+        """Send a signal and wait. Returns the exit status."""
+        assert self.process
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def clean_up(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(45)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command in a second shell on the same folder."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        form: dict[str, str | list[str]] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], str]:
+        """One request, no cookies, redirects not followed: status, headers, body."""
+        body = None if form is None else urlencode(form, doseq=True)
+        sent = dict(headers or {})
+        if body is not None:
+            sent.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        ) as connection:
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            text = answer.read().decode("utf-8", "replace")
+            return answer.status, dict(answer.getheaders()), text
+
+    def processes(self) -> dict[int, str]:
+        """Every live process of this folder, by its environment: pid → command line."""
+        found = {}
+        for process in psutil.process_iter():
+            try:
+                ours = process.environ().get("STATE_DIR") == str(self.folder)
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found[process.pid] = " ".join(process.cmdline())
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def process_of(self, words: str) -> int:
+        """The oldest process whose command line has these words."""
+        pids = [pid for pid, line in self.processes().items() if words in line]
+        assert pids, f"no process {words!r}"
+        return min(pids, key=lambda pid: psutil.Process(pid).create_time())
+
+    def wait_until_gone(self, *, seconds: float = 10) -> dict[int, str]:
+        """What is still alive after `seconds`; empty as soon as all is gone."""
+        until = time.monotonic() + seconds
+        while (left := self.processes()) and time.monotonic() < until:
+            time.sleep(0.1)
+        return left
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,55 @@
+"""The floor plan: who may import whom, and how large a room may become."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.environment import ROOT, variables
+
+MOST_LINES = 300
+DRAWERS = {"utils", "helpers", "common", "misc", "core"}
+
+
+def modules(*folders: str) -> list[Path]:
+    return sorted(
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if "migrations" not in path.parts
+    )
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_imports_go_down_the_floor_plan(tmp_path: Path) -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    command = [str(linter) if linter.exists() else str(shutil.which("lint-imports"))]
+    done = subprocess.run(
+        [*command, "--cache-dir", str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", modules("digest", "subscribers"), ids=name)
+def test_module_is_small(path: Path) -> None:
+    if path.name == "settings.py":
+        return  # one file for all settings, whatever its length
+    assert len(path.read_text().splitlines()) < MOST_LINES
+
+
+def test_no_module_is_a_drawer_for_leftovers() -> None:
+    everything = modules("digest", "subscribers", "tests")
+    assert [name(path) for path in everything if path.stem in DRAWERS] == []
+
+
+def test_env_example_lists_every_variable_that_the_settings_read() -> None:
+    text = (ROOT / "digest" / "settings.py").read_text()
+    read = set(re.findall(r"(?:env\.\w+|key|environ\.get)\(\s*\"([A-Z_]+)\"", text))
+    assert "DATABASE_URL" in read
+    assert read <= set(variables())
