@@ -1,0 +1,46 @@
+"""What all commands of an operator share: one clear line instead of a traceback."""
+
+import re
+import sys
+from datetime import date
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error, InterfaceError, OperationalError, ProgrammingError
+
+MISSING_TABLE = re.compile("no such (table|column)|(relation|column) .* does not exist")
+
+
+def parse_day(value: str) -> date:
+    """An argument's type: a day like 2026-04-17. Raises CommandError."""
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise CommandError(f"{value!r:.60} is no day like 2026-04-17") from None
+
+
+class OperatorCommand(BaseCommand):
+    """A command whose errors, the database's among them, are one line and exit 1."""
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except CommandError as error:  # An argument's type raises before Django catches.
+            self.stderr.write(f"{type(error).__name__}: {error}")
+            sys.exit(1)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except (OperationalError, ProgrammingError, InterfaceError) as error:
+            raise CommandError(database_trouble(error)) from error
+
+
+def database_trouble(error: Error) -> str:
+    """What to tell the operator of an error of the database."""
+    message = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if MISSING_TABLE.search(message):
+        return "the database has no tables yet: run `python manage.py migrate`"
+    if isinstance(error, ProgrammingError):
+        return f"the database refused a statement: {message}"
+    return f"the database cannot be used: {message}"

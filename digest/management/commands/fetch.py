@@ -1,0 +1,54 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from digest.management.base import OperatorCommand, parse_day
+from digest.papers import ingest
+from digest.papers.sources import SourceError
+
+
+class Command(OperatorCommand):
+    help = "Fetch the papers of a day from the source, or store the papers of a file."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--day",
+            type=parse_day,
+            metavar="YYYY-MM-DD",
+            help="the day (UTC); without it the newest day whose list is complete",
+        )
+        parser.add_argument(
+            "--from",
+            type=Path,
+            dest="file",
+            metavar="FILE",
+            help="the source's JSON array or JSON Lines; all its days unless --day is given",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        file, day, now = options["file"], options["day"], timezone.now()
+        try:
+            if file:
+                fetched = ingest.fetch_file(file, now=now, day=day)
+            else:
+                fetched = ingest.fetch(now=now, day=day)
+        except SourceError as error:
+            raise CommandError(str(error)) from None
+        for rejected in fetched.rejected:
+            self.stderr.write(f"skipped {rejected.which}: {rejected.why}")
+        self.stdout.write(summary(fetched))
+
+
+def summary(fetched: ingest.Fetched) -> str:
+    """One line: how many papers of which days, and what became of them."""
+    counts, days = fetched.counts, fetched.days
+    of = f" of {days[0]}" if len(days) == 1 else ""
+    if len(days) > 1:
+        of = f" of {len(days)} days, the newest {days[-1]}"
+    return (
+        f"fetched {counts.papers} papers{of}: {counts.added} new, "
+        f"{counts.updated} updated, {len(fetched.rejected)} skipped"
+    )

@@ -1,0 +1,92 @@
+"""One bounded HTTP answer from a server that is trusted with nothing.
+
+Bounded are time (to connect, between two pieces, in all), size after decompression,
+and redirects (same host, few). Each failure is a SourceError with one line.
+"""
+
+import re
+import time
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+TIMEOUT = (5, 20)  # seconds to connect, and between two pieces of an answer
+REDIRECTS = 3
+
+
+class SourceError(Exception):
+    """The source's answer, or the file, can't be used; the message is one line."""
+
+
+class NotYetPublished(SourceError):
+    """The source has no list of that day yet."""
+
+
+class RateLimited(SourceError):
+    """Asked too often; `reset_seconds` until it answers again."""
+
+    def __init__(self, reset_seconds: int) -> None:
+        super().__init__(
+            f"the paper source asks to wait {reset_seconds} s (too many requests)"
+        )
+        self.reset_seconds = reset_seconds
+
+
+def download(session: requests.Session, url: str, *, most: int, deadline: float) -> bytes:
+    """The decompressed body of a 200, of at most `most` bytes; redirects on the same
+    host are followed. `deadline` is an instant of time.monotonic(). Raises SourceError.
+    """
+    host = urlsplit(url).hostname
+    try:
+        for _ in range(REDIRECTS + 1):
+            with session.get(
+                url, timeout=TIMEOUT, stream=True, allow_redirects=False
+            ) as answer:
+                if not answer.is_redirect:
+                    _check_status(answer)
+                    return _body(answer, most=most, deadline=deadline)
+                target = urljoin(url, answer.headers["Location"])
+            if urlsplit(target).netloc != urlsplit(url).netloc:
+                raise SourceError("the paper source redirects to another host")
+            url = target
+    except (requests.Timeout, urllib3.exceptions.TimeoutError):
+        raise SourceError(f"the paper source {host} did not answer in time") from None
+    except (requests.ConnectionError, urllib3.exceptions.NewConnectionError) as error:
+        why = "its certificate is not valid" if _is_tls(error) else "no connection"
+        raise SourceError(f"the paper source {host} cannot be reached: {why}") from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError):
+        raise SourceError("the paper source's answer was cut off or garbled") from None
+    raise SourceError("the paper source redirects without end")
+
+
+def _is_tls(error: Exception) -> bool:
+    return isinstance(error, requests.exceptions.SSLError)
+
+
+def _check_status(answer: requests.Response) -> None:
+    if answer.status_code == 400:
+        raise NotYetPublished("the paper source has no list of that day yet (400)")
+    if answer.status_code == 429:
+        raise RateLimited(_reset_seconds(answer))
+    if answer.status_code != 200:
+        raise SourceError(f"the paper source answered {answer.status_code}")
+
+
+def _reset_seconds(answer: requests.Response) -> int:
+    """From `RateLimit: "api";r=0;t=123` or Retry-After, else the source's 5 minutes."""
+    found = re.search(r"\bt=([0-9]{1,6})\b", answer.headers.get("RateLimit", ""))
+    found = found or re.fullmatch(r"([0-9]{1,6})", answer.headers.get("Retry-After", ""))
+    return int(found[1]) if found else 300
+
+
+def _body(answer: requests.Response, *, most: int, deadline: float) -> bytes:
+    """The decompressed body. read1 returns with each piece, so a drip meets the deadline."""
+    body = bytearray()
+    while piece := answer.raw.read1(65_536, decode_content=True):
+        body += piece
+        if len(body) > most:
+            raise SourceError("the paper source's answer is too large")
+        if time.monotonic() > deadline:
+            raise SourceError("the paper source took too long")
+    return bytes(body)

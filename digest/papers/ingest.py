@@ -1,0 +1,196 @@
+"""Store what a source told, and the one way to fetch: for the command and the task.
+
+A paper is one row by its arXiv id, however often it is told. A newer answer updates
+it, what the answer leaves out stays known, and its day stays the first on which it was
+listed. Storing twice, or in two processes at once, gives the same rows.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import cache
+from itertools import batched
+from pathlib import Path
+
+from django.db import transaction
+
+from digest.models import Paper
+from digest.papers import sources
+from digest.papers.records import PaperRecord, Rejected, parse_entry
+
+SLICE = 500
+SAMPLES = Path(__file__).with_name("samples.jsonl")
+TOLD = [
+    "title",
+    "abstract",
+    "authors",
+    "author_count",
+    "organization",
+    "submitted_at",
+    "day",
+    "upvotes",
+    "comments",
+    "code_url",
+    "project_url",
+    "keywords",
+    "categories",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the papers told, each counted once per slice."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    @property
+    def papers(self) -> int:
+        return self.added + self.updated + self.unchanged
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.added + other.added,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One fetch: the days that the papers are of, and what was skipped."""
+
+    days: tuple[date, ...]
+    counts: Counts
+    rejected: tuple[Rejected, ...]
+
+
+def fetch(*, now: datetime, day: date | None = None) -> Fetched:
+    """Fetch and store the list of `day`, else of the newest day there is.
+
+    Raises sources.SourceError, and then nothing was stored.
+    """
+    asked = day or sources.newest_day(now)
+    try:
+        batch = sources.fetch_day(asked)
+    except sources.NotYetPublished:
+        if day:
+            raise
+        asked -= timedelta(days=1)
+        batch = sources.fetch_day(asked)
+    days = {record.day for record in batch.records} or {asked}
+    return Fetched(tuple(sorted(days)), store(batch.records, now=now), batch.rejected)
+
+
+def fetch_file(path: Path, *, now: datetime, day: date | None = None) -> Fetched:
+    """Store the papers of a file; with `day` only those of that day.
+
+    Entries that tell no day at all count for `day`, else for the newest day at `now`.
+    Raises sources.SourceError, and then nothing was stored.
+    """
+    records: list[PaperRecord] = []
+    rejected: list[Rejected] = []
+    for entry in sources.read_file(path, day=day or sources.newest_day(now)):
+        if isinstance(entry, Rejected):
+            rejected.append(entry)
+        elif day in {None, entry.day}:
+            records.append(entry)
+    days = {record.day for record in records} or ({day} if day else set())
+    return Fetched(tuple(sorted(days)), store(records, now=now), tuple(rejected))
+
+
+def store(records: Iterable[PaperRecord], *, now: datetime) -> Counts:
+    """Add or update the papers, in transactions of SLICE papers each."""
+    return _store(records, now=now, is_sample=False)
+
+
+def store_samples(*, day: date, now: datetime) -> Counts:
+    """Store the sample papers, which say of themselves that they are, as of `day`."""
+    return _store(
+        [replace(record, day=day) for record in _samples()], now=now, is_sample=True
+    )
+
+
+@cache
+def _samples() -> tuple[PaperRecord, ...]:
+    lines = SAMPLES.read_text(encoding="utf-8").splitlines()
+    return tuple(parse_entry(json.loads(line), day=date.min) for line in lines)
+
+
+def _store(records: Iterable[PaperRecord], *, now: datetime, is_sample: bool) -> Counts:
+    total = Counts()
+    for batch in batched(records, SLICE, strict=False):
+        told: dict[str, list[PaperRecord]] = {}
+        for record in batch:
+            told.setdefault(record.arxiv_id, []).append(record)
+        # In one order, so that two fetches at once can't lock each other out.
+        ordered = {arxiv_id: told[arxiv_id] for arxiv_id in sorted(told)}
+        total += _upsert(ordered, now=now, is_sample=is_sample)
+    return total
+
+
+@transaction.atomic
+def _upsert(
+    told: dict[str, list[PaperRecord]], *, now: datetime, is_sample: bool
+) -> Counts:
+    """Five statements whatever the number: look, add, lock and read, update, touch."""
+    ours = Paper.objects.filter(arxiv_id__in=list(told))
+    known = set(ours.values_list("arxiv_id", flat=True))
+    new = [
+        _paper(records[0], now=now, is_sample=is_sample)
+        for arxiv_id, records in told.items()
+        if arxiv_id not in known
+    ]
+    Paper.objects.bulk_create(new, ignore_conflicts=True)
+    changed = []
+    for row in ours.select_for_update().order_by("arxiv_id"):
+        news = [_merge(row, record) for record in told[row.arxiv_id]]
+        if any(news):
+            changed.append(row)
+            # Without a key the only conflict is the arXiv id's: SQLite knows no other.
+            row.pk = None
+    Paper.objects.bulk_create(
+        changed, update_conflicts=True, unique_fields=["arxiv_id"], update_fields=TOLD
+    )
+    ours.update(fetched_at=now)
+    updated = sum(row.arxiv_id in known for row in changed)
+    return Counts(len(new), updated, len(told) - len(new) - updated)
+
+
+def _paper(record: PaperRecord, *, now: datetime, is_sample: bool) -> Paper:
+    paper = Paper(
+        arxiv_id=record.arxiv_id, day=record.day, fetched_at=now, is_sample=is_sample
+    )
+    _merge(paper, record)
+    return paper
+
+
+def _merge(paper: Paper, record: PaperRecord) -> bool:
+    """Take over what the record tells, and say whether anything is new."""
+    told: dict[str, object] = {
+        "title": record.title,
+        "abstract": record.abstract,
+        "authors": list(record.authors),
+        "author_count": len(record.authors),
+        "organization": record.organization,
+        "submitted_at": record.submitted_at,
+        "day": min(record.day, paper.day),
+        "upvotes": record.upvotes,
+        "comments": record.comments,
+        "code_url": record.code_url,
+        "project_url": record.project_url,
+        "keywords": list(record.keywords),
+        "categories": list(record.categories),
+    }
+    counts = {"upvotes", "comments"}
+    new = {
+        name: value
+        for name, value in told.items()
+        if (value or (name in counts and value is not None))
+        and value != getattr(paper, name)
+    }
+    for name, value in new.items():
+        setattr(paper, name, value)
+    return bool(new)

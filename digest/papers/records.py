@@ -1,0 +1,184 @@
+"""One source's entry → one PaperRecord, whatever shape and quality it comes in.
+
+Two shapes are read: the daily-papers API's (a nested `paper`) and flat JSON Lines.
+Unknown fields are ignored, missing or wrongly typed ones left empty. Only what has no
+arXiv id, no title or no day is refused. All text is cleaned here.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from digest.papers.text import clean_line, clean_text, safe_url
+
+MOST = 2**31 - 1  # what an integer column holds
+AUTHORS_LIMIT = 5_000
+KEYWORDS_LIMIT = 20
+# https://info.arxiv.org/help/arxiv_identifier.html
+ARXIV_ID = re.compile(
+    r"(?:arxiv:)?([0-9]{4}\.[0-9]{4,5}|[a-z][a-z-]{1,15}(?:\.[a-z]{2})?/[0-9]{7})(?:v[0-9]{1,3})?"
+)
+CATEGORY = re.compile(r"[a-z-]{2,12}(?:\.[A-Za-z-]{2,12})?")
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRecord:
+    """A paper as one answer tells it. Empty, or None, means the answer didn't say."""
+
+    arxiv_id: str  # canonical: lower case, no version
+    title: str
+    abstract: str
+    authors: tuple[str, ...]  # in order, those who hide left out
+    organization: str
+    submitted_at: datetime | None  # to arXiv, UTC
+    day: date  # on which the source listed it, UTC
+    upvotes: int | None
+    comments: int | None
+    code_url: str
+    project_url: str
+    keywords: tuple[str, ...]
+    categories: tuple[str, ...]  # arXiv codes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An entry that was skipped: which one, and why. Both are safe to print."""
+
+    which: str
+    why: str
+
+
+class BadEntry(ValueError):
+    """The entry can't become a PaperRecord; the message says why."""
+
+
+type Fields = dict[str, object]
+
+
+def parse_entry(entry: object, *, day: date | None) -> PaperRecord:
+    """The record of one entry; `day` counts where the entry names none.
+
+    Raises BadEntry.
+    """
+    if not isinstance(entry, dict):
+        raise BadEntry(f"it is no JSON object but {shown(entry)}")
+    inner = entry.get("paper")
+    fields: Fields = entry
+    if isinstance(inner, dict):
+        # The outer publishedAt is not when arXiv published it; the inner one is.
+        fields = {**entry, "publishedAt": None} | {
+            name: value for name, value in inner.items() if value is not None
+        }
+    listed_day = _listed_day(entry, fields) or day
+    if listed_day is None:
+        raise BadEntry("it has no day")
+    return PaperRecord(
+        arxiv_id=_arxiv_id(fields.get("id")),
+        title=_title(fields),
+        abstract=clean_text(_text(_first(fields, "summary", "abstract"))),
+        authors=tuple(_authors(fields.get("authors"))),
+        organization=_organization(_first(fields, "organization")),
+        submitted_at=_instant(_first(fields, "publishedAt", "published_at")),
+        day=listed_day,
+        upvotes=_count(fields.get("upvotes")),
+        comments=_count(_first(fields, "numComments", "num_comments")),
+        code_url=safe_url(_text(_first(fields, "githubRepo", "github_repo"))),
+        project_url=safe_url(_text(_first(fields, "projectPage", "project_page"))),
+        keywords=tuple(_words(fields.get("ai_keywords"), 80)[:KEYWORDS_LIMIT]),
+        categories=tuple(
+            code
+            for code in _words(fields.get("arxiv_categories"), 30)
+            if CATEGORY.fullmatch(code)
+        )[:KEYWORDS_LIMIT],
+    )
+
+
+def _listed_day(entry: Fields, fields: Fields) -> date | None:
+    """The day as told; before 2025-03-17 only by the outer publishedAt, the later one."""
+    told = _instant(fields.get("submittedOnDailyAt")) or _instant(fields.get("day"))
+    outer, inner = _instant(entry.get("publishedAt")), _instant(fields.get("publishedAt"))
+    if not told and outer and inner and outer > inner:
+        told = outer
+    return told.date() if told else None
+
+
+def named(entry: object, place: str) -> str:
+    """What to call an entry in a message: its place and, if it has one, its id."""
+    if isinstance(entry, dict):
+        inner = entry.get("paper")
+        name = (inner if isinstance(inner, dict) else entry).get("id")
+        if isinstance(name, str) and name:
+            return f"{place} ({shown(name)})"
+    return place
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Foreign data for a message: on one line, escaped, cut."""
+    text = ascii(value if not isinstance(value, str) else value[: 2 * limit])
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
+def _first(fields: Fields, *names: str) -> object:
+    """The first field of these that has a value."""
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _arxiv_id(value: object) -> str:
+    if value is None or value == "":
+        raise BadEntry("it has no id")
+    found = ARXIV_ID.fullmatch(_text(value).strip().lower())
+    if not found:
+        raise BadEntry(f"{shown(value)} is no arXiv id")
+    return found[1]
+
+
+def _title(fields: Fields) -> str:
+    title = clean_line(_text(fields.get("title")))
+    if not title:
+        raise BadEntry("it has no title")
+    return title
+
+
+def _authors(value: object) -> Iterator[str]:
+    for author in value[:AUTHORS_LIMIT] if isinstance(value, list) else []:
+        name = author
+        if isinstance(author, dict):
+            name = "" if author.get("hidden") is True else author.get("name")
+        if cleaned := clean_line(_text(name), 120):
+            yield cleaned
+
+
+def _organization(value: object) -> str:
+    if isinstance(value, dict):
+        value = _text(value.get("fullname")) or value.get("name")
+    return clean_line(_text(value), 200)
+
+
+def _words(value: object, limit: int) -> list[str]:
+    """The clean strings of a list, each once."""
+    words = value[:200] if isinstance(value, list) else []
+    return [
+        word for word in dict.fromkeys(clean_line(_text(w), limit) for w in words) if word
+    ]
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value <= MOST else None
+
+
+def _instant(value: object) -> datetime | None:
+    """An ISO 8601 instant or date in UTC; without an offset it is read as UTC."""
+    try:
+        moment = datetime.fromisoformat(_text(value))
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,140 @@
+"""Where papers come from: the daily-papers API over HTTP, or a file of its answers.
+
+Nothing is stored here, and a broken answer anywhere in a day fails that whole day, so
+the last good state stays. The server is trusted with nothing: size, time, pages and
+redirects are bounded. Format: https://huggingface.co/docs/hub/api (daily papers).
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlencode, urlsplit
+
+import requests
+from django.conf import settings
+
+from digest.papers.download import NotYetPublished, RateLimited, SourceError, download
+from digest.papers.records import BadEntry, PaperRecord, Rejected, named, parse_entry, shown
+
+__all__ = [
+    "Batch",
+    "NotYetPublished",
+    "PaperRecord",
+    "RateLimited",
+    "Rejected",
+    "SourceError",
+    "fetch_day",
+    "newest_day",
+    "read_file",
+]
+
+PAGE_SIZE = 100
+PAGES = 20
+MOST_BYTES = 20 * 2**20  # after decompression
+DEADLINE = 60.0  # seconds for all pages together
+COMPLETE_HOUR = 8  # UTC; nearly all of a day's list stands by then
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a whole day's answer held, each paper once."""
+
+    records: tuple[PaperRecord, ...]
+    rejected: tuple[Rejected, ...]
+
+
+def newest_day(now: datetime) -> date:
+    """The newest day whose list is complete at `now` (aware)."""
+    return (now - timedelta(hours=COMPLETE_HOUR)).date()
+
+
+def fetch_day(day: date) -> Batch:
+    """All papers that the source lists for `day` (UTC). Raises SourceError."""
+    deadline = time.monotonic() + DEADLINE
+    records: dict[str, PaperRecord] = {}
+    rejected: list[Rejected] = []
+    left = MOST_BYTES
+    with requests.Session() as session:
+        session.headers["User-Agent"] = f"DailyPapers/1 (+{settings.SITE_URL})"
+        for page in range(PAGES):
+            query = {"date": day.isoformat(), "limit": PAGE_SIZE, "p": page}
+            url = f"{_endpoint()}?{urlencode(query)}"
+            body = download(session, url, most=left, deadline=deadline)
+            left -= len(body)
+            entries, known = _array(body), len(records)
+            for number, entry in enumerate(entries, page * PAGE_SIZE + 1):
+                try:
+                    record = parse_entry(entry, day=day)
+                    records.setdefault(record.arxiv_id, record)
+                except BadEntry as error:
+                    rejected.append(Rejected(named(entry, f"entry {number}"), str(error)))
+            # A server that ignores `p` repeats itself: then nothing new comes.
+            if len(entries) < PAGE_SIZE or (page and len(records) == known):
+                break
+    return Batch(tuple(records.values()), tuple(rejected))
+
+
+def _endpoint() -> str:
+    base = str(settings.SOURCE_URL).rstrip("/")
+    base = base.removesuffix("/daily_papers").removesuffix("/api")
+    if urlsplit(base).scheme not in {"http", "https"} or not urlsplit(base).hostname:
+        raise SourceError("SOURCE_URL must be like https://huggingface.co")
+    return f"{base}/api/daily_papers"
+
+
+def _array(body: bytes) -> list[object]:
+    try:
+        entries: object = json.loads(body)
+    except (ValueError, RecursionError):
+        kind = "cut off" if body.lstrip()[:1] == b"[" else "no JSON"
+        start = shown(body[:40].decode(errors="replace"))
+        raise SourceError(
+            f"the paper source's answer is {kind}: it begins with {start}"
+        ) from None
+    if not isinstance(entries, list):
+        raise SourceError("the paper source's answer is no JSON array")
+    return entries
+
+
+def read_file(path: Path, *, day: date | None = None) -> Iterator[PaperRecord | Rejected]:
+    """The papers of a file: the API's JSON array, or JSON Lines (streamed).
+
+    `day` counts for entries that name none. Raises SourceError, at the first step.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+            file.seek(0)
+            if start not in {b"[", b"{"}:
+                raise SourceError(f"{path} holds neither a JSON array nor JSON Lines")
+            entries = _entries_of_array(file) if start == b"[" else _entries_of_lines(file)
+            for place, entry in entries:
+                try:
+                    yield parse_entry(entry, day=day)
+                except BadEntry as error:
+                    yield Rejected(named(entry, place), str(error))
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _entries_of_array(file: BinaryIO) -> Iterator[tuple[str, object]]:
+    try:
+        entries = json.loads(file.read())
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{file.name} is no JSON: {str(error)[:100]}") from None
+    for number, entry in enumerate(entries, 1):
+        yield f"entry {number}", entry
+
+
+def _entries_of_lines(file: BinaryIO) -> Iterator[tuple[str, object]]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            yield f"line {number}", json.loads(line)
+        except (ValueError, RecursionError):
+            yield f"line {number}", line.decode(errors="replace")

@@ -1,0 +1,112 @@
+"""Clean hostile text once, at ingest, so that nobody after has to think of it.
+
+What leaves here is one line in NFC: no control, bidi, zero-width or tag characters,
+no lone surrogates, no line break of any kind, single spaces, lost LaTeX mended where
+that is certain (see latex.py), at most so many characters. It is still hostile as
+markup: templates escape it. Everything here runs in time linear in the input and
+raises nothing, and cleaning a second time changes nothing.
+"""
+
+import re
+import unicodedata
+from itertools import takewhile
+from urllib.parse import urlsplit
+
+from digest.papers.latex import mend
+
+TITLE_LIMIT = 500
+ABSTRACT_LIMIT = 20_000
+URL_LIMIT = 500
+
+# Invisible or dangerous: C0/C1 controls that are no white space, soft hyphen, Arabic
+# letter mark, zero-width, bidi and invisible operators, fillers, interlinear marks,
+# musical controls, tags, further variation selectors, lone surrogates, non-characters.
+REMOVED = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0"
+    "\ufff0-\ufffb\ufffe\uffff\ufdd0-\ufdef\ud800-\udfff\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
+# Normalising takes time quadratic in a run of combining marks, so runs are capped.
+UNUSUAL_RUN = re.compile(r"[^\w\s\x00-\x7f]{9,}")
+MARKS_IN_A_ROW = 8
+PASSES = 6
+ELLIPSIS = "…"
+
+
+def clean_line(text: str, limit: int = TITLE_LIMIT) -> str:
+    """`text` as one clean line of at most `limit` characters, cut with an ellipsis."""
+    plain = cut(normal(text), limit)
+    mended = plain
+    for _ in range(PASSES):
+        before, mended = mended, normal(mend(mended))
+        if mended == before:
+            return mended
+    return plain  # Nested beyond reason: left as it was.
+
+
+def clean_text(text: str) -> str:
+    """An abstract: hard wraps undone, at most ABSTRACT_LIMIT characters."""
+    return clean_line(text, ABSTRACT_LIMIT)
+
+
+def normal(text: str) -> str:
+    """NFC, nothing invisible, each run of white space one space."""
+    visible = REMOVED.sub("", text).replace("\u2800", " ")
+    line = " ".join(visible.split())
+    return unicodedata.normalize("NFC", UNUSUAL_RUN.sub(_cap_marks, line))
+
+
+def _cap_marks(run: re.Match[str]) -> str:
+    kept: list[str] = []
+    marks = 0
+    for character in run[0]:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= MARKS_IN_A_ROW:
+            kept.append(character)
+    return "".join(kept)
+
+
+def cut(text: str, limit: int) -> str:
+    """`text` in at most `limit` characters, never in the middle of a grapheme."""
+    if len(text) <= limit:
+        return text
+    end = limit - len(ELLIPSIS)
+    for _ in range(2 * MARKS_IN_A_ROW):
+        if not _joined(text, end):
+            break
+        end -= 1
+    return text[:end].rstrip() + ELLIPSIS
+
+
+def _joined(text: str, at: int) -> bool:
+    """Whether the characters before and at `at` belong to one grapheme (UAX 29)."""
+    character = text[at]
+    if unicodedata.category(character).startswith("M"):
+        return True
+    if "\U0001f3fb" <= character <= "\U0001f3ff":  # skin tones
+        return True
+    if not _is_flag(character):
+        return False
+    return sum(1 for _ in takewhile(_is_flag, reversed(text[:at][-64:]))) % 2 == 1
+
+
+def _is_flag(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
+
+
+def safe_url(value: str) -> str:
+    """`value` if it is a plain http or https address with a host, else ''."""
+    url = value.strip()
+    if not url or len(url) > URL_LIMIT or not url.isprintable():
+        return ""
+    if re.search(r"""[\s<>"'\\`{}|^]""", url):
+        return ""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # .port raises for what is none
+    except ValueError:
+        return ""
+    if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
+        return ""
+    return url if re.fullmatch(r"[a-z0-9.-]+|[0-9a-f:.]+", host) else ""
