@@ -69,12 +69,14 @@ def search(query: str, newest: date) -> QuerySet[Paper]:
     found = Paper.objects.filter(day__gt=newest - timedelta(days=SEARCHED_DAYS))
     found = found.alias(names=Cast("authors", TextField()))
     for word in query.split()[:QUERY_WORDS]:
-        # SQLite keeps JSON with ASCII escapes, PostgreSQL with the characters.
-        escaped, plain = json.dumps(word)[1:-1], json.dumps(word, ensure_ascii=False)[1:-1]
-        found = found.filter(
-            Q(title__icontains=word)
-            | Q(abstract__icontains=word)
-            | Q(names__icontains=plain)
-            | Q(names__icontains=escaped)
-        )
+        anywhere = Q(title__icontains=word) | Q(abstract__icontains=word)
+        if any(c.isalnum() for c in word):  # a bare [ or , would match the JSON itself
+            anywhere |= name_contains(word)
+        found = found.filter(anywhere)
     return found
+
+
+def name_contains(word: str) -> Q:
+    """SQLite keeps JSON with ASCII escapes, PostgreSQL with the characters."""
+    plain, escaped = json.dumps(word, ensure_ascii=False), json.dumps(word)
+    return Q(names__icontains=plain[1:-1]) | Q(names__icontains=escaped[1:-1])

@@ -13,18 +13,10 @@ from django.views.decorators.http import require_safe
 from digest.models import Paper
 from digest.site import archive
 from digest.site.cards import cards
+from subscribers.forms import SignUpForm, topic_groups
 from subscribers.models import Topic
 
 PAGE_LENGTH = 30
-
-
-def topic_groups(topics: list[Topic]) -> list[tuple[str, list[Topic]]]:
-    groups: dict[str, list[Topic]] = {}
-    for topic in topics:
-        groups.setdefault(topic.group, []).append(topic)
-    return list(groups.items())
-
-
 public = cache_control(public=True, max_age=60)
 
 
@@ -32,8 +24,6 @@ public = cache_control(public=True, max_age=60)
 @public
 def today(request: HttpRequest) -> HttpResponse:
     """The newest day that has papers, and the sign-up form."""
-    from subscribers.forms import SignUpForm
-
     topics = list(Topic.objects.all())
     newest = archive.newest_day()
     context = day_context(newest, topics) if newest else {}
@@ -77,8 +67,8 @@ def topics(request: HttpRequest) -> HttpResponse:
     """All topics in their groups, with how much was published lately."""
     counts = archive.recent_counts()
     groups = [
-        (group, [(topic, counts[topic.slug]) for topic in members])
-        for group, members in topic_groups(list(Topic.objects.all()))
+        (group.name, [(topic, counts[topic.slug]) for topic in group.topics])
+        for group in topic_groups(Topic.objects.all())
     ]
     context = {"groups": groups, "days": archive.COUNTED_DAYS}
     return render(request, "digest/topics.html", context)

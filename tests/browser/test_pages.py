@@ -1,0 +1,163 @@
+"""The public pages in a real browser: accessible, calm, and from nobody else's server."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from subscribers.models import Topic
+from tests.make import DAY, edition, paper
+from tests.site.test_mailbox import DIGEST, Catcher
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PATHS = ["/", "/papers/2026-04-17/", "/papers/2604.00001/", "/topics/", "/topics/graphs/"]
+PATHS += [
+    "/search/?q=paper",
+    "/privacy/",
+    "/subscribe/",
+    "/papers/2026-04-18/",
+    "/mailbox/",
+]
+LOOKS = [("light", 360), ("dark", 360), ("light", 1200), ("dark", 1200)]
+LONG_WORD = "Pneumonoultramicroscopicsilicovolcanoconiosis" * 3
+SMALL = """() => [...document.querySelectorAll('nav a, button, summary, .topics label, select')]
+    .filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 44)
+    .map(e => e.outerHTML.slice(0, 80))"""
+
+
+@pytest.fixture(autouse=True)
+def site(settings: Settings, tmp_path: Path) -> Iterator[None]:
+    """A day of papers, a caught mail, and files served from their source."""
+    settings.STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.MAILBOX = True
+    settings.MAILBOX_DIR = tmp_path
+    Catcher(tmp_path).store(DIGEST)
+    Topic.objects.get_or_create(
+        slug="graphs",
+        defaults={"label": "Graphs", "group": "Learning methods", "position": 900},
+    )
+    paper(99, day=DAY - timedelta(days=1))
+    papers = [
+        paper(1, upvotes=41, code_url="https://github.com/some/code", title=LONG_WORD),
+        paper(2, upvotes=1, title="عنوان ورقة بحثية", authors=[LONG_WORD], author_count=1),
+        paper(3, is_sample=True, organization="Some Institute"),
+    ]
+    edition({one: {"graphs": 1.0} for one in papers})
+    yield
+
+
+@pytest.fixture
+def open_page(live_server: LiveServer, browser: BrowserContext) -> Callable[[str], Page]:
+    def open_page(path: str) -> Page:
+        page = browser.new_page()
+        page.goto(live_server.url + path)
+        return page
+
+    return open_page
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_the_pages_are_accessible_and_ask_nobody_else(
+    live_server: LiveServer,
+    browser: BrowserContext,
+    scheme: Literal["light", "dark"],
+    width: int,
+) -> None:
+    page = browser.new_page()
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    messages: list[str] = []
+    hosts: set[str] = set()
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+    for path in PATHS:
+        page.goto(live_server.url + path)
+        expected = ["404"] if path == "/papers/2026-04-18/" else []
+        assert [m for m in messages if not any(e in m for e in expected)] == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert page.evaluate(SMALL) == [], path
+        report = Axe().run(page)
+        assert report.violations_count == 0, f"{path}\n{report.generate_report()}"
+        messages.clear()  # axe itself is no part of the page
+    assert hosts == {urlsplit(live_server.url).netloc}
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_an_abstract_unfolds_by_keyboard(open_page: Callable[[str], Page]) -> None:
+    page = open_page("/papers/2026-04-17/")
+    abstract = page.get_by_text("What paper 1 finds.")
+    assert not abstract.is_visible()
+    page.locator("#paper-2604\\.00001 summary").focus()
+    page.keyboard.press("Enter")
+    assert abstract.is_visible()
+
+
+def test_the_first_tab_stop_skips_to_the_content(open_page: Callable[[str], Page]) -> None:
+    page = open_page("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+
+
+def test_a_topic_is_chosen_by_keyboard_and_looks_chosen(
+    open_page: Callable[[str], Page],
+) -> None:
+    page = open_page("/subscribe/")
+    chip = page.locator(".topics label", has=page.locator("input[value=graphs]"))
+    before = chip.evaluate("e => getComputedStyle(e).backgroundColor")
+    page.locator("input[value=graphs]").focus()
+    page.keyboard.press("Space")
+    assert page.locator("input[value=graphs]").is_checked()
+    assert chip.evaluate("e => getComputedStyle(e).backgroundColor") != before
+
+
+def test_the_page_reads_without_javascript_and_without_styles(
+    live_server: LiveServer, chromium: Browser
+) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.route("**/*.css", lambda route: route.abort())
+    page.goto(f"{live_server.url}/")
+    page.locator("#paper-2604\\.00001 summary").click()
+    assert page.get_by_text("What paper 1 finds.").is_visible()
+    assert page.locator("form[action='/subscribe/'] input[name=email]").is_visible()
+    context.close()
+
+
+def test_a_caught_mail_is_read_in_its_frame_and_its_links_open_a_tab(
+    open_page: Callable[[str], Page], browser: BrowserContext
+) -> None:
+    page = open_page("/mailbox/")
+    page.get_by_role("link", name="Two papers on Gräphs").click()
+    link = page.frame_locator("iframe").get_by_role("link", name="Leave")
+    assert link.is_visible()
+    browser.route("https://example.org/**", lambda route: route.fulfill(body="left"))
+    with browser.expect_page() as opened:
+        link.click()
+    opened.value.wait_for_url("https://example.org/u/x")
+    assert page.get_by_role("heading", name="Two papers on Gräphs").is_visible()
+
+
+def test_a_script_in_a_caught_mail_never_runs(
+    open_page: Callable[[str], Page], tmp_path: Path
+) -> None:
+    hostile = (
+        b"<script>top.document.title='run'</script><img src=x onerror=\"alert(1)\">seen"
+    )
+    mail_id = Catcher(tmp_path).store(b"Content-Type: text/html\r\n\r\n" + hostile)
+    page = open_page(f"/mailbox/{mail_id}/")
+    assert page.frame_locator("iframe").get_by_text("seen").is_visible()
+    assert page.title() != "run"

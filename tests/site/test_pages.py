@@ -1,0 +1,467 @@
+"""The public pages as a browser without JavaScript or a cache sees them."""
+
+import re
+from datetime import date, timedelta
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from digest.models import Edition, Paper
+from subscribers.models import Topic
+from tests.site.conftest import DAY, MakePaper, publish
+
+pytestmark = pytest.mark.django_db
+
+PUBLIC = ["/", "/papers/2026-04-17/", "/papers/2604.00001/", "/topics/", "/topics/graphs/"]
+PUBLIC += ["/search/", "/search/?q=paper", "/privacy/"]
+HOSTILE = """<script>alert(1)</script>'"><img src=x onerror=alert(2)>{{7*7}}{% now "Y" %}"""
+
+
+def html_of(client: Client, path: str, status: int = 200) -> str:
+    response = client.get(path)
+    assert response.status_code == status
+    return response.content.decode()
+
+
+# -- days -------------------------------------------------------------------------
+
+
+def test_the_front_page_shows_the_newest_day_most_upvoted_first(
+    client: Client, paper: MakePaper
+) -> None:
+    paper(title="Of yesterday", day=DAY - timedelta(days=1), upvotes=900)
+    paper(title="Quiet", upvotes=3)
+    paper(title="Loud", upvotes=41)
+    html = html_of(client, "/")
+    assert html.index("Loud") < html.index("Quiet")
+    assert "Of yesterday" not in html
+    assert "Friday, 17 April 2026" in html
+    assert 'href="/papers/2026-04-16/"' in html
+
+
+def test_the_front_page_has_the_sign_up_form_with_all_topics(
+    client: Client, graphs: Topic
+) -> None:
+    html = html_of(client, "/")
+    assert 'action="/subscribe/"' in html
+    assert 'name="email"' in html
+    assert f'value="{graphs.slug}"' in html
+
+
+def test_a_paper_in_a_list_tells_all_that_is_known_of_it(
+    client: Client, paper: MakePaper
+) -> None:
+    paper(
+        arxiv_id="2604.01234",
+        abstract="All of the abstract.",
+        authors=["A One", "B Two", "C Three", "D Four", "E Five"],
+        author_count=5,
+        upvotes=1,
+        comments=2,
+        code_url="https://github.com/some/code",
+    )
+    html = html_of(client, "/")
+    assert "A One, B Two, C Three and 2 more" in html
+    assert "5 authors" in html
+    assert re.search(r"<b>1</b> upvote<", html)
+    assert "2 comments" in html
+    assert "17 Apr 2026" in html
+    assert re.search(r"<details.*<summary>.*All of the abstract\..*</details>", html, re.S)
+    for url in [
+        "https://arxiv.org/abs/2604.01234",
+        "https://arxiv.org/pdf/2604.01234",
+        "https://github.com/some/code",
+        "https://huggingface.co/papers/2604.01234",
+    ]:
+        assert f'href="{url}"' in html
+
+
+@pytest.mark.parametrize(
+    ("fields", "byline", "count"),
+    [
+        ({"authors": ["Solo Author"], "author_count": 1}, "Solo Author", "1 author<"),
+        ({"authors": ["A B", "C D"], "author_count": 2}, "A B and C D", "2 authors<"),
+        ({"organization": "Some Institute"}, "Some Institute", "2 authors<"),
+        ({"authors": ["A B"], "author_count": 9}, "A B and 8 more", "9 authors<"),
+    ],
+)
+def test_the_byline_names_the_organization_or_the_first_authors(
+    client: Client, paper: MakePaper, fields: dict[str, object], byline: str, count: str
+) -> None:
+    paper(**fields)
+    html = html_of(client, "/")
+    assert f'dir="auto">{byline}</p>' in html
+    assert count in html
+
+
+def test_a_paper_without_authors_has_no_byline(client: Client, paper: MakePaper) -> None:
+    paper(authors=[], author_count=0)
+    html = html_of(client, "/")
+    assert 'class="byline"' not in html
+    assert "0 author" not in html
+
+
+def test_a_sample_paper_is_marked_and_links_nowhere(
+    client: Client, paper: MakePaper
+) -> None:
+    paper(is_sample=True, code_url="https://github.com/some/code")
+    for path in ["/", "/papers/2604.00001/"]:
+        html = html_of(client, path)
+        assert '<span class="tag">sample</span>' in html
+        assert "https://arxiv.org/abs" not in html
+        assert "https://github.com" not in html
+
+
+def test_a_day_links_the_nearest_days_that_have_papers(
+    client: Client, paper: MakePaper
+) -> None:
+    for day in [date(2026, 4, 13), DAY, date(2026, 4, 21)]:
+        paper(day=day)
+    html = html_of(client, "/papers/2026-04-17/")
+    assert '<a rel="prev" href="/papers/2026-04-13/"' in html
+    assert '<a rel="next" href="/papers/2026-04-21/"' in html
+
+
+def test_a_day_without_papers_leads_to_the_nearest_days(
+    client: Client, paper: MakePaper
+) -> None:
+    paper(day=date(2026, 4, 16))
+    paper(day=date(2026, 4, 20))
+    html = html_of(client, "/papers/2026-04-18/", status=404)
+    assert "No papers on 18 April 2026" in html
+    assert 'href="/papers/2026-04-16/"' in html
+    assert 'href="/papers/2026-04-20/"' in html
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "2026-13-45",
+        "2026-02-30",
+        "0000-00-00",
+        "17-04-2026",
+        "20260417",
+        "yesterday",
+        "%F0%9F%90%8D",
+    ],
+)
+def test_what_is_neither_day_nor_paper_is_told_how_to_write_one(
+    client: Client, path: str
+) -> None:
+    html = html_of(client, f"/papers/{path}/", status=404)
+    assert "/papers/2026-04-17/" in html or "There is nothing here" in html
+
+
+def test_a_day_that_is_none_is_told_what_a_day_looks_like(client: Client) -> None:
+    assert "<code>/papers/2026-04-17/</code>" in html_of(client, "/papers/2026-02-30/", 404)
+
+
+def test_an_empty_database_has_a_page_that_says_how_to_fetch(client: Client) -> None:
+    html = html_of(client, "/")
+    assert "No papers yet" in html
+    assert "manage.py fetch" in html
+    assert 'action="/subscribe/"' in html
+
+
+# -- one paper --------------------------------------------------------------------
+
+
+def test_a_paper_has_a_page_with_all_authors_and_its_topics(
+    client: Client, paper: MakePaper, graphs: Topic
+) -> None:
+    names = [f"Author Number{n}" for n in range(12)]
+    publish(paper(authors=names, author_count=12), graphs=1.0, unknown=0.5)
+    html = html_of(client, "/papers/2604.00001/")
+    assert ", ".join(names) in html
+    assert "What paper 1 found." in html
+    assert '<a href="/topics/graphs/">Graphs</a>' in html
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ("2604.01234", "2604.01234v2"),
+        ("cs/0112017", "cs/0112017"),
+        ("cs/0112017", "CS/0112017v1"),
+        ("hep-th/9901001", "hep-th/9901001"),
+    ],
+)
+def test_a_paper_is_found_by_any_way_to_write_its_id(
+    client: Client, paper: MakePaper, stored: str, asked: str
+) -> None:
+    paper(arxiv_id=stored)
+    html = html_of(client, f"/papers/{asked}/")
+    assert f'<link rel="canonical" href="/papers/{stored}/">' in html
+
+
+# -- topics -----------------------------------------------------------------------
+
+
+def test_a_topic_shows_its_papers_newest_day_first(
+    client: Client, paper: MakePaper, graphs: Topic
+) -> None:
+    old = paper(title="Older", day=DAY - timedelta(days=1), upvotes=99)
+    publish(old, day=old.day, graphs=1.0)
+    publish(paper(title="Newer"), graphs=0.4)
+    publish(paper(title="Of another topic"), graphs_and_more=1.0)
+    html = html_of(client, "/topics/graphs/")
+    assert html.index("Newer") < html.index("Older")
+    assert "Of another topic" not in html
+
+
+def test_a_paper_of_a_daily_and_a_weekly_edition_is_listed_once(
+    client: Client, paper: MakePaper, graphs: Topic
+) -> None:
+    found = paper()
+    publish(found, graphs=1.0)
+    weekly = Edition.objects.create(kind="weekly", day=DAY, published_at=found.fetched_at)
+    weekly.blocks.create(
+        paper=found,
+        position=0,
+        title="",
+        upvotes=0,
+        topics={"graphs": 1.0},
+        html="",
+        text="",
+    )
+    assert html_of(client, "/topics/graphs/").count('<li class="paper"') == 1
+
+
+def test_the_topics_page_counts_the_newest_thirty_days(
+    client: Client, paper: MakePaper, graphs: Topic
+) -> None:
+    old = paper(day=DAY - timedelta(days=31))
+    publish(old, day=old.day, graphs=1.0)
+    publish(paper(), paper(), graphs=1.0)
+    html = html_of(client, "/topics/")
+    assert re.search(r'href="/topics/graphs/">Graphs</a>.*?2 papers in 30 days', html, re.S)
+
+
+def test_a_long_topic_comes_in_pages(
+    client: Client, paper: MakePaper, graphs: Topic
+) -> None:
+    publish(*(paper() for _ in range(31)), graphs=1.0)
+    assert html_of(client, "/topics/graphs/").count('<li class="paper"') == 30
+    assert html_of(client, "/topics/graphs/?page=2").count('<li class="paper"') == 1
+    assert html_of(client, "/topics/graphs/?page=pi").count('<li class="paper"') == 30
+    assert (
+        html_of(client, f"/topics/graphs/?page={'9' * 40}").count('<li class="paper"') == 1
+    )
+
+
+def test_an_unknown_topic_leads_to_the_known_ones(client: Client) -> None:
+    html = html_of(client, "/topics/astrology/", status=404)
+    assert "No such topic" in html
+    assert 'href="/topics/"' in html
+
+
+# -- search -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["diffusion", "DIFFUSION models", "hinton", "Gödel", "faster", "  models\tfaster "],
+)
+def test_search_finds_words_in_title_abstract_and_authors(
+    client: Client, paper: MakePaper, query: str
+) -> None:
+    paper(
+        title="Diffusion Models", abstract="Now faster.", authors=["K. Gödel", "G. Hinton"]
+    )
+    paper(title="Something else")
+    html = html_of(client, f"/search/?q={quote(query)}")
+    assert "Diffusion Models" in html
+    assert "Something else" not in html
+
+
+def test_search_needs_all_words(client: Client, paper: MakePaper) -> None:
+    paper(title="Diffusion")
+    assert "No paper of the last twelve months" in html_of(
+        client, "/search/?q=diffusion+rodent"
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["%", "_", "\\", "'; DROP TABLE digest_paper; --", "\x00", "\ud800", HOSTILE, "[", '"'],
+)
+def test_search_takes_any_text_literally(
+    client: Client, paper: MakePaper, query: str
+) -> None:
+    paper(title="Plain", authors=["Plain"])
+    html = html_of(client, f"/search/?q={quote(query, errors='surrogatepass')}")
+    assert "Plain</a>" not in html
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+
+
+def test_search_is_capped_and_says_so_to_the_browser(
+    client: Client, paper: MakePaper
+) -> None:
+    html = html_of(client, f"/search/?q={'a' * 5000}")
+    assert 'maxlength="200"' in html
+    assert "a" * 200 in html
+    assert "a" * 201 not in html
+
+
+def test_search_looks_back_one_year_from_the_newest_paper(
+    client: Client, paper: MakePaper
+) -> None:
+    paper(title="Ancient diffusion", day=DAY - timedelta(days=366))
+    paper(title="Recent diffusion", day=DAY)
+    html = html_of(client, "/search/?q=diffusion")
+    assert "Recent diffusion" in html
+    assert "Ancient diffusion" not in html
+
+
+def test_the_next_page_of_a_search_keeps_its_words(
+    client: Client, paper: MakePaper
+) -> None:
+    for _ in range(31):
+        paper(title="Q&A with trees")
+    html = html_of(client, "/search/?q=Q%26A")
+    assert 'href="?q=Q%26A&amp;page=2"' in html
+    assert html_of(client, "/search/?q=Q%26A&page=2").count('<li class="paper"') == 1
+
+
+# -- hostile papers ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/papers/2604.00001/", "/topics/graphs/", "/search/?q=alert"]
+)
+def test_hostile_paper_text_stays_text(
+    client: Client, paper: MakePaper, graphs: Topic, path: str
+) -> None:
+    hostile = paper(
+        title=HOSTILE,
+        abstract=HOSTILE,
+        authors=[HOSTILE],
+        organization="",
+        code_url="javascript:alert(3)",
+        project_url="data:text/html,<script>alert(4)</script>",
+    )
+    publish(hostile, graphs=1.0)
+    html = html_of(client, path)
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+    assert "{{7*7}}" in html
+    assert "javascript:alert" not in html
+    assert "data:text/html" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+
+
+# -- the manners of all public pages ----------------------------------------------
+
+
+@pytest.fixture
+def furnished(paper: MakePaper, graphs: Topic) -> Paper:
+    found = paper()
+    publish(found, graphs=1.0)
+    return found
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_a_public_page_sets_no_cookie_and_may_be_cached(
+    client: Client, furnished: Paper, path: str
+) -> None:
+    response = client.get(path)
+    assert response.status_code == 200
+    assert not response.cookies
+    assert "Cookie" not in response.headers.get("Vary", "")
+    assert response.headers["Cache-Control"] == "public, max-age=60"
+    assert "csrfmiddlewaretoken" not in response.content.decode()
+
+
+@pytest.mark.parametrize("path", [*PUBLIC, "/nothing/here/", "/papers/2026-02-30/"])
+def test_every_page_forbids_what_it_does_not_need(
+    client: Client, furnished: Paper, path: str
+) -> None:
+    response = client.get(path)
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    html = response.content.decode()
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", html)
+    assert not re.search(r'(?:src|<link[^>]* href)="(?:https?:)?//', html)
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_a_public_page_answers_reading_only(
+    client: Client, furnished: Paper, path: str
+) -> None:
+    assert client.head(path).status_code == 200
+    assert client.post(path).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/papers/2026-04-17/", "/topics/", "/topics/graphs/", "/search/?q=paper"]
+)
+def test_the_number_of_queries_does_not_grow_with_the_papers(
+    client: Client, paper: MakePaper, graphs: Topic, path: str
+) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            html_of(client, path)
+        return len(captured)
+
+    publish(paper(), graphs=1.0)
+    with_one = queries()
+    publish(*(paper() for _ in range(49)), graphs=1.0)
+    assert queries() == with_one
+    assert with_one <= 8
+
+
+def test_a_wrong_host_is_refused(client: Client) -> None:
+    response = client.get("/", headers={"host": "evil.example.org"})
+    assert response.status_code == 400
+    assert "evil" not in response.content.decode()
+
+
+def test_errors_have_pages_of_the_same_family(client: Client) -> None:
+    html = html_of(client, "/nothing/here/", status=404)
+    assert "There is nothing here" in html
+    assert "Resolver404" not in html
+    assert 'class="masthead"' in html
+
+
+def test_a_fault_of_ours_shows_a_page_and_no_detail(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.raise_request_exception = False
+    monkeypatch.setattr("digest.site.archive.newest_day", lambda: 1 / 0)
+    html = html_of(client, "/search/", status=500)
+    assert "Something broke" in html
+    assert "ZeroDivisionError" not in html
+
+
+def test_the_privacy_page_says_who_and_what(client: Client) -> None:
+    html = html_of(client, "/privacy/")
+    assert settings.POSTAL_ADDRESS.split(",")[0] in html
+    assert "What we store" in html
+
+
+# -- machines ---------------------------------------------------------------------
+
+
+def test_healthz_needs_no_database(client: Client) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        response = client.get("/healthz")
+    assert (response.status_code, response.content) == (200, b"ok\n")
+    assert len(captured) == 0
+
+
+def test_readyz_is_ready_once_all_migrations_are_applied(client: Client) -> None:
+    assert client.get("/readyz").content == b"ready\n"
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'digest'")
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert b"migrations are not applied" in response.content
