@@ -7,6 +7,7 @@ however long that was. Of several editions due to a reader at once only the newe
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfoNotFoundError
 
 from digest.deliveries import ledger, schedule
 from digest.models import Edition
@@ -69,12 +70,16 @@ def due_instants(edition: Edition) -> dict[int, datetime]:
         if weekly
         else wishes.exclude(cadence=Schedule.Cadence.WEEKLY)
     )
-    return {
-        pk: schedule.due_at(release, timezone=zone, hour=hour, days=days)
-        for pk, zone, hour, days in wishes.values_list(
-            "pk", "timezone", "send_hour", "days"
-        )
-    }
+    columns = wishes.values_list("pk", "timezone", "send_hour", "days")
+    return {pk: due_in_zone(release, zone, hour, days) for pk, zone, hour, days in columns}
+
+
+def due_in_zone(release: datetime, zone: str, hour: int, days: int) -> datetime:
+    """In UTC where tzdata has dropped the zone: one odd row must not stop the rest."""
+    try:
+        return schedule.due_at(release, timezone=zone, hour=hour, days=days)
+    except ZoneInfoNotFoundError:
+        return schedule.due_at(release, timezone="UTC", hour=hour, days=days)
 
 
 def plan_schedules(edition: Edition, dues: Mapping[int, datetime], now: datetime) -> int:

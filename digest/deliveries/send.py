@@ -69,7 +69,7 @@ def send_due(
                 break
             sent = send_slice(claimed, transport, clock)
             tally += sent
-            if sent["not tried"]:  # the provider is down: leave the rest for a later tick
+            if sent["not tried"]:
                 break
     finally:
         transport.close()
@@ -79,7 +79,10 @@ def send_due(
 def send_slice(
     claimed: Sequence[Claimed], transport: Transport, clock: Clock
 ) -> Counter[str]:
-    """Send a claimed slice group by group; on an error give back what is untouched."""
+    """Send a claimed slice group by group.
+
+    When the provider is down, or on an error, what is untouched goes back to pending.
+    """
     tally: Counter[str] = Counter()
     rest = list(claimed)
     try:
@@ -89,6 +92,8 @@ def send_slice(
                 tally += send_group(ready, group, transport, clock)
                 done = {digest.row.delivery_id for digest in group}
                 rest = [row for row in rest if row.delivery_id not in done]
+                if tally["not tried"]:
+                    return tally
     finally:
         if rest:
             ledger.release(rest)

@@ -80,6 +80,7 @@ class Smtp:
     def __init__(self, url: SplitResult) -> None:
         self.url = url
         self.session: smtplib.SMTP | None = None
+        self.may_pipeline = True
         self.pipelining = False
         self.unread = b""
 
@@ -170,7 +171,7 @@ class Smtp:
                 opener.login(unquote(self.url.username), unquote(self.url.password or ""))
             stack.pop_all()
         self.session, self.unread = opener, b""
-        self.pipelining = opener.has_extn("pipelining")
+        self.pipelining = self.may_pipeline and opener.has_extn("pipelining")
 
     def write(self, data: bytes, phase: Phase) -> None:
         if not self.session or not self.session.sock:

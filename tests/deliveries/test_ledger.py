@@ -1,0 +1,232 @@
+"""The ledger's transitions, their guards and their races."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+
+from digest.deliveries import ledger
+from digest.deliveries.outcomes import Outcome, Verdict
+from digest.deliveries.plan import plan
+from digest.models import Delivery
+from subscribers import suppression
+from subscribers.models import Subscriber, Suppression
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+NOW = make.NOON
+ACCEPTED = Outcome(Verdict.ACCEPTED, "accepted", "250 ok")
+LATER = Outcome(Verdict.RETRY, "temporary refusal", "450 later")
+
+
+@pytest.fixture
+def due():
+    """Makes rows for that many readers and returns the readers."""
+
+    def make_due(count: int) -> list[Subscriber]:
+        make.edition({make.paper(1): {"graphs": 1.0}})
+        readers = [
+            make.reader(f"r{number}@example.org", "graphs") for number in range(count)
+        ]
+        assert plan(NOW) == count
+        return readers
+
+    return make_due
+
+
+def claim(limit: int = 10, now: datetime = NOW) -> list[ledger.Claimed]:
+    return ledger.claim(now, limit=limit)
+
+
+def intend(rows: list[ledger.Claimed], now: datetime = NOW) -> set[int]:
+    return ledger.intend(rows, {row.delivery_id: "0" for row in rows}, now=now)
+
+
+def the_states() -> list[str]:
+    return sorted(make.states().values())
+
+
+def test_a_row_goes_from_pending_to_accepted(due):
+    due(1)
+    rows = claim()
+    assert the_states() == ["claimed"]
+    assert intend(rows) == {rows[0].delivery_id}
+    assert the_states() == ["submitting"]
+    assert ledger.record({rows[0].delivery_id: ACCEPTED}, rows, now=NOW) == 1
+    row = Delivery.objects.get()
+    assert (row.state, row.reply, row.picks) == ("accepted", "250 ok", "0")
+    assert (row.intent_at, row.outcome_at, row.lease_until) == (NOW, NOW, None)
+
+
+def test_what_is_claimed_is_claimed_once(due):
+    due(3)
+    assert [len(claim(2)), len(claim(2)), len(claim(2))] == [2, 1, 0]
+
+
+def test_nothing_is_claimed_before_its_time(due):
+    due(1)
+    assert claim(now=NOW - timedelta(hours=4)) == []
+
+
+def test_the_oldest_due_is_claimed_first():
+    make.edition({make.paper(1): {}})
+    for hour in (11, 9, 10):
+        make.reader(f"at{hour}@example.org", when=make.schedule("UTC", hour))
+    plan(NOW)
+    order = [row.subscriber_id for row in claim()]
+    emails = dict(Subscriber.objects.values_list("pk", "email"))
+    assert [emails[pk or 0] for pk in order] == [
+        "at9@example.org",
+        "at10@example.org",
+        "at11@example.org",
+    ]
+
+
+def test_who_unsubscribed_after_the_claim_gets_nothing(due):
+    readers = due(3)
+    rows = claim()
+    Subscriber.objects.filter(pk=readers[0].pk).update(state="unsubscribed")
+    suppression.suppress(readers[1].email_hash, Suppression.Reason.BLOCKED, now=NOW)
+    assert len(intend(rows)) == 1
+    assert make.states() == {
+        "r0@example.org": "skipped",
+        "r1@example.org": "skipped",
+        "r2@example.org": "submitting",
+    }
+    assert set(
+        Delivery.objects.filter(state="skipped").values_list("reason", flat=True)
+    ) == {"no longer subscribed"}
+
+
+def test_who_was_erased_after_the_claim_gets_nothing(due):
+    readers = due(1)
+    rows = claim()
+    readers[0].delete()
+    assert intend(rows) == set()
+    assert Delivery.objects.get().state == "skipped"
+
+
+def test_a_reader_for_whom_the_day_has_nothing_is_skipped_with_the_reason(due):
+    due(1)
+    rows = claim()
+    assert ledger.intend(rows, {}, now=NOW) == set()
+    assert Delivery.objects.get().reason == "no paper of the reader's topics"
+
+
+def test_what_is_too_late_expires(due):
+    due(1)
+    later = NOW + timedelta(days=1)
+    assert intend(claim(now=later), now=later) == set()
+    assert the_states() == ["expired"]
+
+
+def test_a_temporary_no_waits_and_counts(due):
+    due(1)
+    rows = claim()
+    intend(rows)
+    ledger.record({rows[0].delivery_id: LATER}, rows, now=NOW)
+    row = Delivery.objects.get()
+    assert (row.state, row.attempts, row.reason) == ("pending", 1, "temporary refusal")
+    assert NOW < row.not_before < NOW + timedelta(hours=1, minutes=1)
+    assert claim() == []
+    assert len(claim(now=row.not_before)) == 1
+
+
+def test_a_row_that_always_fails_ends_refused(due):
+    due(1)
+    now = NOW
+    for _ in range(ledger.MOST_ATTEMPTS):
+        assert the_states() == ["pending"]
+        rows = claim(now=now)
+        Delivery.objects.update(expires_at=now + timedelta(days=1))
+        intend(rows, now=now)
+        ledger.record({rows[0].delivery_id: LATER}, rows, now=now)
+        now = Delivery.objects.get().not_before
+    assert the_states() == ["refused"]
+
+
+def test_a_dead_claim_returns_and_a_dead_hand_over_is_unknown(due):
+    due(2)
+    rows = claim(1) + claim(1)
+    intend(rows[:1])
+    assert ledger.reap(NOW + timedelta(minutes=1)) == (0, 0)
+    assert ledger.reap(NOW + timedelta(minutes=16)) == (1, 1)
+    assert the_states() == ["pending", "unknown"]
+    assert ledger.reap(NOW + timedelta(days=1)) == (0, 0)
+
+
+def test_a_sender_that_slept_through_its_claim_sends_nothing(due):
+    due(1)
+    slept = claim()
+    late = NOW + timedelta(minutes=3)
+    ledger.reap(late)
+    other = claim(now=late)
+    assert intend(slept, now=late) == set()
+    assert intend(other, now=late) == {other[0].delivery_id}
+
+
+def test_a_late_outcome_upgrades_unknown_and_nothing_else(due):
+    due(1)
+    rows = claim()
+    intend(rows)
+    ledger.reap(NOW + timedelta(hours=1))
+    assert ledger.record({rows[0].delivery_id: LATER}, rows, now=NOW) == 0
+    assert the_states() == ["unknown"]
+    assert ledger.record({rows[0].delivery_id: ACCEPTED}, rows, now=NOW) == 1
+    assert ledger.record({rows[0].delivery_id: LATER}, rows, now=NOW) == 0
+    assert the_states() == ["accepted"]
+
+
+def test_an_outcome_by_another_token_is_nothing(due):
+    due(1)
+    rows = claim()
+    intend(rows)
+    stranger = [ledger.Claimed(rows[0].delivery_id, 0, None, 0, "another token")]
+    assert ledger.record({rows[0].delivery_id: ACCEPTED}, stranger, now=NOW) == 0
+    assert the_states() == ["submitting"]
+
+
+def test_a_release_gives_back_what_was_not_handed_over(due):
+    due(2)
+    rows = claim()
+    intend(rows[:1])
+    assert ledger.release(rows) == 1
+    assert the_states() == ["pending", "submitting"]
+
+
+def test_a_hostile_reply_is_kept_as_text(due):
+    due(1)
+    rows = claim()
+    intend(rows)
+    words = "550 \0'; DROP TABLE digest_delivery; -- %s {} \ud7ff" + "x" * 1000
+    refused = Outcome(Verdict.REFUSED, "refused", words)
+    ledger.record({rows[0].delivery_id: refused}, rows, now=NOW)
+    assert Delivery.objects.get().reply == words.replace("\0", "")[:500]
+
+
+def test_the_databases_clock_is_the_worlds():
+    assert abs(ledger.database_now() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_who_claim_at_once_never_share_a_row(due):
+    due(60)
+    barrier = threading.Barrier(4)
+    claimed: list[int] = []
+
+    def run():
+        barrier.wait(10)
+        while rows := claim(7):
+            claimed.extend(row.delivery_id for row in rows)
+        connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    # SKIP LOCKED may leave a loser with an empty hand while rows are left for the others.
+    claimed += [row.delivery_id for row in claim(100)]
+    assert len(claimed) == len(set(claimed)) == 60

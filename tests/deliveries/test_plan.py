@@ -1,0 +1,154 @@
+"""Plan: who is due gets a row, once."""
+
+import threading
+from datetime import date, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from digest.deliveries.plan import OVERLAP, plan, plan_edition
+from digest.models import Delivery, Edition
+from subscribers.models import Subscriber
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def rows() -> dict[str, str]:
+    found = Delivery.objects.values_list("subscriber__email", "edition__day", "due_at")
+    return {f"{email}": f"{day} {due:%dT%H:%M}" for email, day, due in found}
+
+
+@pytest.fixture
+def edition() -> Edition:
+    return make.edition({make.paper(1): {"graphs": 1.0}})
+
+
+def test_who_is_due_gets_a_row_at_their_own_hour(edition):
+    make.reader("utc@example.org", "graphs", when=make.schedule("UTC", 9))
+    make.reader("ny@example.org", when=make.schedule("America/New_York", 7))
+    make.reader("tokyo@example.org", when=make.schedule("Asia/Tokyo", 7))
+    assert plan(make.NOON) == 2
+    assert rows() == {
+        "utc@example.org": "2026-04-17 17T09:00",
+        "ny@example.org": "2026-04-17 17T11:00",
+    }
+    assert plan(make.NOON + 10 * HOUR) == 1
+
+
+def test_planning_again_makes_nothing_new(edition):
+    make.reader("utc@example.org")
+    assert [plan(make.NOON) for _ in range(3)] == [1, 0, 0]
+
+
+def test_only_active_readers_are_planned(edition):
+    for state in ["pending", "paused", "unsubscribed"]:
+        make.reader(f"{state}@example.org", state=state)
+    assert plan(make.NOON) == 0
+
+
+def test_a_reader_who_confirms_after_their_hour_gets_todays_edition(edition):
+    assert plan(make.NOON) == 0
+    make.reader("new@example.org", at=make.NOON + HOUR)
+    assert plan(make.NOON + HOUR + OVERLAP / 2) == 1
+
+
+def test_a_changed_hour_brings_neither_two_mails_nor_none(edition):
+    subscriber = make.reader("utc@example.org", when=make.schedule("UTC", 9))
+    assert plan(make.NOON) == 1
+    move(subscriber, 14, make.NOON + HOUR)
+    assert plan(make.NOON + 3 * HOUR) == 0
+    make.edition({make.paper(2, day=make.DAY + DAY): {}}, day=make.DAY + DAY)
+    assert plan(make.NOON + DAY) == 0
+    assert plan(make.NOON + DAY + 3 * HOUR) == 1
+
+
+def test_an_hour_moved_just_before_it_came_loses_no_edition(edition):
+    subscriber = make.reader("utc@example.org", when=make.schedule("UTC", 8))
+    before_eight = make.RELEASE + DAY - HOUR
+    assert plan(before_eight) == 0
+    move(subscriber, 9, before_eight)
+    assert plan(before_eight + HOUR / 4) == 0
+    make.edition({make.paper(2, day=make.DAY + DAY): {}}, day=make.DAY + DAY)
+    assert plan(make.NOON + DAY) == 1
+    assert "2026-04-18" in rows()["utc@example.org"]
+
+
+def move(subscriber: Subscriber, hour: int, at) -> None:
+    Subscriber.objects.filter(pk=subscriber.pk).update(
+        schedule=make.schedule("UTC", hour), changed_at=at
+    )
+
+
+def test_a_tick_that_comes_late_across_the_next_release_loses_nobody(edition):
+    make.reader("utc@example.org", when=make.schedule("UTC", 8))
+    make.edition({make.paper(2, day=make.DAY + DAY): {}}, day=make.DAY + DAY)
+    assert plan(make.RELEASE + DAY + HOUR / 4) == 1
+    assert "2026-04-17" in rows()["utc@example.org"]
+
+
+def test_after_three_days_of_outage_only_the_newest_goes(edition):
+    make.reader("utc@example.org")
+    for later in (1, 2, 3):
+        day = make.DAY + later * DAY
+        make.edition({make.paper(10 + later, day=day): {}}, day=day)
+    assert plan(make.NOON + 3 * DAY) == 1
+    assert "2026-04-20" in rows()["utc@example.org"]
+
+
+def test_an_edition_too_late_is_not_planned(edition):
+    make.reader("utc@example.org")
+    assert plan(make.NOON + 2 * DAY) == 0
+    assert plan_edition(edition, make.NOON + 2 * DAY) == 1
+
+
+def test_weekly_readers_get_the_week_and_daily_readers_the_day():
+    saturday = date(2026, 4, 18)
+    make.edition({make.paper(1, day=saturday): {}}, day=saturday, kind="weekly")
+    make.edition({make.paper(2, day=saturday): {}}, day=saturday)
+    make.reader("daily@example.org")
+    make.reader("weekly@example.org", when=make.schedule("UTC", 9, cadence="weekly"))
+    plan(make.NOON + 3 * DAY)
+    assert rows() == {"weekly@example.org": "2026-04-18 20T09:00"}
+
+
+def test_a_zone_that_tzdata_forgot_stops_nobody_else(edition):
+    make.reader("lost@example.org", when=make.schedule("Mars/Olympus", 9))
+    make.reader("utc@example.org")
+    assert plan(make.NOON) == 2
+
+
+def test_the_number_of_queries_does_not_grow_with_the_readers(edition):
+    counts = []
+    for readers in (1, 50):
+        for number in range(readers):
+            make.reader(f"r{number}of{readers}@example.org")
+        Edition.objects.update(planned_until=None)
+        with CaptureQueriesContext(connection) as queries:
+            assert plan(make.NOON) == readers
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_planners_at_once_make_one_row_each():
+    make.edition({make.paper(1): {"graphs": 1.0}})
+    for number in range(30):
+        make.reader(f"r{number}@example.org")
+    barrier, made = threading.Barrier(3), []
+
+    def run():
+        barrier.wait(10)
+        made.append(plan(make.NOON))
+        connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sum(made) == Delivery.objects.count() == 30

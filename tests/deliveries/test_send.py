@@ -1,0 +1,200 @@
+"""Send: from due rows to mails on a socket, each once."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from digest.deliveries import ledger, send
+from digest.deliveries.plan import plan
+from digest.deliveries.send import send_due
+from digest.models import Delivery
+from tests import make
+from tests.sink import in_thread
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    send.load.cache_clear()
+    yield
+    send.load.cache_clear()
+
+
+@pytest.fixture
+def sink(sink, settings):
+    settings.MAILER_URL = sink.url
+    return sink
+
+
+@pytest.fixture
+def edition():
+    graphs, video = make.topic("graphs"), make.topic("video", position=1)
+    return make.edition(
+        {
+            make.paper(1, upvotes=41): {graphs.slug: 1.0},
+            make.paper(2, upvotes=7): {graphs.slug: 0.5, video.slug: 1.0},
+            make.paper(3, upvotes=90): {"other": 1.0},
+        }
+    )
+
+
+def clock():
+    return make.NOON
+
+
+def deliver(now=make.NOON) -> dict[str, int]:
+    plan(now)
+    return dict(+send_due(lambda: now))
+
+
+def test_each_reader_gets_the_papers_of_their_topics_once(sink, edition):
+    make.reader("graphs@example.org", "graphs")
+    make.reader("video@example.org", "video")
+    make.reader("all@example.org")
+    assert deliver() == {"accepted": 3}
+    (mail,) = sink.to("graphs@example.org")
+    text = mail.message.get_body(("plain",)).get_content()
+    assert text.index("Paper 1") < text.index("Paper 2") and "Paper 3" not in text
+    assert "Graphs, 41 upvotes" in text
+    (mail,) = sink.to("video@example.org")
+    assert mail.message["Subject"] == "Paper 2"
+    (mail,) = sink.to("all@example.org")
+    assert "Trending, 90 upvotes" in mail.message.get_body(("plain",)).get_content()
+    assert make.states() == dict.fromkeys(make.states(), "accepted")
+
+
+def test_links_are_each_readers_own(sink, edition):
+    readers = [make.reader(f"r{number}@example.org", "graphs") for number in range(3)]
+    deliver()
+    for reader in readers:
+        (mail,) = sink.to(reader.email)
+        assert mail.message["List-Unsubscribe"].endswith(f"/u/{reader.unsubscribe_token}>")
+        assert not any(
+            other.unsubscribe_token.encode() in mail.raw
+            for other in readers
+            if other != reader
+        )
+
+
+def test_sending_again_sends_nothing(sink, edition):
+    make.reader("graphs@example.org", "graphs")
+    assert [deliver(), deliver(), deliver()] == [{"accepted": 1}, {}, {}]
+    assert len(sink.mails()) == 1
+
+
+def test_a_reader_for_whom_the_day_has_nothing_gets_no_mail(sink, edition):
+    make.topic("audio", position=2)
+    make.reader("audio@example.org", "audio")
+    assert deliver() == {"skipped": 1}
+    assert sink.mails() == []
+    assert Delivery.objects.get().reason == "no paper of the reader's topics"
+
+
+def test_a_refused_reader_spoils_nobody_else(sink, edition):
+    make.reader("a@example.org", "graphs")
+    gone = make.reader("b+rcpt-550@example.org", "graphs")
+    make.reader("c+dot-keep-drop@example.org", "graphs")
+    make.reader("d@example.org", "graphs")
+    assert deliver() == {"accepted": 2, "refused": 1, "unknown": 1}
+    assert make.states() == {
+        "a@example.org": "accepted",
+        gone.email: "refused",
+        "c+dot-keep-drop@example.org": "unknown",
+        "d@example.org": "accepted",
+    }
+    assert deliver(make.NOON + timedelta(hours=2)) == {}
+    assert len(sink.mails()) == 3
+
+
+def test_a_provider_that_is_down_costs_time_only(sink, edition, settings):
+    for number in range(30):
+        make.reader(f"r{number}@example.org", "graphs")
+    there, settings.MAILER_URL = settings.MAILER_URL, "smtp://127.0.0.1:9"
+    assert deliver()["retry"] == 20
+    assert set(make.states().values()) == {"pending"}
+    assert set(Delivery.objects.values_list("attempts", flat=True)) == {0}
+    settings.MAILER_URL = there
+    assert deliver(make.NOON + timedelta(hours=2)) == {"accepted": 30}
+    assert len(sink.mails()) == 30
+
+
+def test_a_temporary_refusal_is_tried_again_and_arrives_once(sink, edition):
+    make.reader("r+rcpt-450x2@example.org", "graphs")
+    for hours in range(4):
+        deliver(make.NOON + timedelta(hours=hours))
+    assert len(sink.mails()) == 1
+    assert Delivery.objects.get().attempts == 3
+
+
+def test_one_poisoned_row_is_refused_and_the_rest_goes_out(sink, edition):
+    make.reader("a@example.org", "graphs")
+    poisoned = make.reader("b@example.org", "graphs")
+    type(poisoned).objects.filter(pk=poisoned.pk).update(unsubscribe_token="é")
+    make.reader("c@example.org", "graphs")
+    assert deliver() == {"accepted": 2, "refused": 1}
+    assert Delivery.objects.get(state="refused").reason == "cannot be composed"
+
+
+def test_an_interrupted_slice_gives_back_what_was_not_handed_over(
+    sink, edition, monkeypatch
+):
+    for number in range(45):
+        make.reader(f"r{number:02}@example.org", "graphs")
+    real, calls = ledger.intend, []
+
+    def fails_at_the_second(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ledger, "intend", fails_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        deliver()
+    monkeypatch.setattr(ledger, "intend", real)
+    assert sorted(set(make.states().values())) == ["accepted", "pending"]
+    assert deliver() == {"accepted": 25}
+    assert len(sink.mails()) == 45 == len({mail.rcpt for mail in sink.mails()})
+
+
+def test_the_number_of_queries_does_not_grow_with_the_readers(sink, edition):
+    send.load(edition.pk)
+    counts = []
+    for readers in (1, 20):
+        for number in range(readers):
+            make.reader(f"r{number}of{readers}@example.org", "graphs")
+        type(edition).objects.update(planned_until=None)
+        plan(make.NOON)
+        with CaptureQueriesContext(connection) as queries:
+            assert send_due(clock)["accepted"] == readers
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_senders_at_once_send_each_mail_once(tmp_path, settings):
+    make.topic("graphs")
+    make.edition({make.paper(1): {"graphs": 1.0}})
+    for number in range(50):
+        make.reader(f"r{number}@example.org", "graphs")
+    plan(make.NOON)
+    with in_thread(tmp_path / "sink") as sink:
+        settings.MAILER_URL = sink.url
+        barrier = threading.Barrier(3)
+
+        def run():
+            barrier.wait(10)
+            send_due(clock)
+            connection.close()
+
+        threads = [threading.Thread(target=run) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        send_due(clock)
+        assert len(sink.mails()) == 50 == len({mail.rcpt for mail in sink.mails()})

@@ -1,0 +1,179 @@
+"""The composed mail, read back by the standard library from its raw bytes."""
+
+import re
+from email import message_from_bytes, policy
+
+import pytest
+from django.template.loader import render_to_string
+
+from digest.deliveries.send import load
+from digest.editions.blocks import block, first_sentences
+from digest.editions.compose import Pick, Reader
+from digest.models import Edition
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+READER = Reader(delivery_id=7, address="ann+x=y@example.org", token="A" * 21 + "_")
+
+
+def composed(papers, picks, reader=READER) -> bytes:
+    """The mail of these (position, topic or None) in an edition of these papers."""
+    ready = load.__wrapped__(make.edition(papers).pk)
+    picks = [
+        Pick(place, ready.columns[topic.pk] if topic else None) for place, topic in picks
+    ]
+    return ready.encoded.compose(reader, picks, sent_at=make.NOON)
+
+
+@pytest.fixture
+def graphs():
+    topic = make.topic("graphs")
+    topic.label = "Graphs & networks"
+    topic.save()
+    return topic
+
+
+@pytest.fixture
+def mail(graphs):
+    papers = {
+        make.paper(1, upvotes=41, title="A < B & “C”: 図 …"): {"graphs": 1.0},
+        make.paper(2, upvotes=1, abstract=".leading dot\nand = signs"): {},
+    }
+    return composed(papers, [(0, graphs), (1, None)])
+
+
+def parts(raw: bytes) -> tuple[str, str]:
+    message = message_from_bytes(raw, policy=policy.default)
+    text, html = message.iter_parts()
+    return text.get_content(), html.get_content()
+
+
+def test_every_required_header_is_there_once(mail):
+    message = message_from_bytes(mail, policy=policy.default)
+    names = [name.lower() for name in message]
+    for name in [
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "MIME-Version",
+        "List-Id",
+        "List-Unsubscribe",
+        "List-Unsubscribe-Post",
+        "Feedback-ID",
+        "Auto-Submitted",
+        "Precedence",
+    ]:
+        assert names.count(name.lower()) == 1, name
+    assert message["To"] == READER.address
+    assert message["Subject"] == "A < B & “C”: 図 … and 1 more paper"
+    assert message["Message-ID"].endswith("@daily-papers.example>")
+
+
+def test_the_one_click_pair_is_never_folded(mail):
+    assert re.search(
+        rb"^List-Unsubscribe: <http://[^ \r\n]+/u/%s>\r$" % READER.token.encode(),
+        mail,
+        re.M,
+    )
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in mail
+
+
+def test_the_wire_is_seven_bit_with_crlf_and_short_lines(mail):
+    assert mail.isascii() and b"\0" not in mail
+    assert mail.count(b"\n") == mail.count(b"\r\n") == mail.count(b"\r")
+    body = mail.split(b"\r\n\r\n", 1)[1]
+    for line in body.split(b"\r\n"):
+        assert len(line) <= 76 and not line.startswith(b".")
+
+
+def test_both_parts_hold_papers_reasons_count_and_the_way_out(mail):
+    text, html = parts(mail)
+    assert "2 papers for you, 17 April 2026" in text and "2 papers for you" in html
+    assert "A < B & “C”: 図 …" in text and "A &lt; B &amp; “C”: 図 …" in html
+    assert "Graphs & networks, 41 upvotes" in text
+    assert "Graphs &amp; networks, 41 upvotes" in html
+    assert "Trending, 1 upvote\n" in text.replace("\r\n", "\n")
+    for part in (text, html):
+        assert f"/u/{READER.token}" in part
+        assert "Sample Street 1" in part
+
+
+def test_links_are_the_same_in_both_parts(mail):
+    text, html = parts(mail)
+    pattern = r"https?://[^\s\"<>]+"
+    assert set(re.findall(pattern, text)) == {
+        link for link in re.findall(r'href="([^"]+)"', html) if not link.endswith(":8000/")
+    }
+
+
+def test_nothing_is_left_open(mail):
+    assert not re.search("[\ufdd0-\ufdef]", "".join(parts(mail)))
+
+
+def test_the_fast_way_gives_what_the_slow_way_gives(graphs):
+    item = make.paper(3, upvotes=5, organization="Example Lab", author_count=11)
+    raw = composed({item: {"graphs": 1.0}}, [(0, graphs)])
+    html, text = block(item)
+    slow = render_to_string(
+        "mail/digest.txt",
+        {
+            "edition": Edition.objects.get(),
+            "mark": {
+                "count": "1 paper",
+                "token": READER.token,
+                "papers": text.replace("\ufdd0", "Graphs & networks, 5 upvotes"),
+            },
+            "site": "http://127.0.0.1:8000",
+            "host": "127.0.0.1:8000",
+            "postal_address": "Sample Street 1, 12345 Sample Town (set POSTAL_ADDRESS)",
+        },
+        using="text",
+    )
+    assert parts(raw)[0].replace("\r\n", "\n").rstrip("\n") == slow.rstrip("\n")
+    assert html.replace("\ufdd0", "Graphs &amp; networks, 5 upvotes") in parts(raw)[
+        1
+    ].replace("\r\n", "\n")
+
+
+def test_a_retry_is_the_same_mail_to_the_receiver(graphs):
+    encoded = load.__wrapped__(make.edition({make.paper(4): {"graphs": 1.0}}).pk).encoded
+    other = Reader(delivery_id=8, address=READER.address, token=READER.token)
+    assert (
+        encoded.message_id(READER)
+        == encoded.message_id(READER)
+        != encoded.message_id(other)
+    )
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        "{{ 7|add:7 }}{% debug %}",
+        "%recipient.unsub% *|EMAIL|* <%= x %>",
+        "\ufdd0 \ufdd1 \ufdd2 \ufdd3",
+        "=?utf-8?q?x?=",
+        "]]>--daily-papers-daily-20260417--",
+    ],
+)
+def test_hostile_paper_text_stays_text(graphs, hostile):
+    item = make.paper(
+        5, title=f"T {hostile}", abstract=f"A {hostile} z", organization=hostile
+    )
+    raw = composed({item: {"graphs": 1.0}}, [(0, graphs)])
+    message = message_from_bytes(raw, policy=policy.default)
+    text, html = parts(raw)
+    assert not message.defects and len(list(message.iter_parts())) == 2
+    assert "<script" not in html
+    if not hostile.startswith("\ufdd0"):
+        assert hostile in message["Subject"] and hostile in text
+
+
+def test_an_abstract_is_cut_at_the_end_of_a_sentence():
+    text = "One is short. " + "Two goes on and on, " * 60
+    assert first_sentences(text, 100).startswith("One is short. Two goes")
+    text = "First sentence that is long enough to keep. " * 4 + "Another one here"
+    assert first_sentences(text, 150).endswith("enough to keep. …")
