@@ -112,16 +112,24 @@ class Stack:
             text = answer.read().decode("utf-8", "replace")
             return answer.status, dict(answer.getheaders()), text
 
+    def ask_or_none(self, path: str) -> int | None:
+        """The status of a GET, None while nobody answers."""
+        try:
+            return self.ask(path)[0]
+        except (OSError, http.client.HTTPException):
+            return None
+
     def processes(self) -> dict[int, str]:
-        """Every live process of this folder, by its environment: pid → command line."""
+        """Every live process of this folder: pid → command line."""
         found = {}
         for process in psutil.process_iter():
             try:
-                ours = process.environ().get("STATE_DIR") == str(self.folder)
-                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                # Redis writes its title over its environment, but runs in the folder.
+                environment, cwd = process.environ(), process.cwd()
+                if str(self.folder) in {environment.get("STATE_DIR"), cwd}:
                     found[process.pid] = " ".join(process.cmdline())
             except (psutil.Error, OSError):
-                continue
+                continue  # gone meanwhile, or a zombie
         return found
 
     def process_of(self, words: str) -> int:

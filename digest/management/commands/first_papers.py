@@ -1,0 +1,25 @@
+"""`manage.py first_papers`: what `up` runs beside the web server to have papers."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from digest.ops.first_papers import bring
+from digest.papers.sources import SourceError
+
+
+class Command(BaseCommand):
+    help = "Fetch and publish the newest papers; without a network, show samples."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--from", dest="papers", type=Path, metavar="FILE")
+
+    def handle(self, *, papers: Path | None, **options: object) -> None:
+        try:
+            self.stdout.write(bring(papers, now=timezone.now()))
+        except SourceError as error:
+            # For the operator of `up`, who sees what is written and not the log.
+            self.stdout.write(str(error))
+            raise SystemExit(1) from None

