@@ -29,6 +29,7 @@ def unlinked[**P](view: View[P]) -> View[P]:
     """A page for one person only: GET, HEAD and POST; anything else changes nothing."""
 
     def private(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        request.COOKIES.clear()  # or a bad session cookie would be answered by another
         response = answer(request, *args, **kwargs)
         response["X-Robots-Tag"] = "noindex"
         response["Referrer-Policy"] = "no-referrer"

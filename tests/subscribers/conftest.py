@@ -1,0 +1,89 @@
+"""Two topics, plain wishes, and a reader who went the whole way through the pages."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from subscribers import mail
+from subscribers.models import Notice, Subscriber, Topic
+from subscribers.subscriptions import Origin, SubscriptionRequest
+from tests.sink import Sink
+
+NOW = datetime(2026, 4, 17, 8, 0, tzinfo=UTC)
+ORIGIN = Origin("/subscribe/", "192.0.2.0/24", "test")
+TOKEN = re.compile(r"/(?:confirm|preferences|block|u)/([A-Za-z0-9_-]{22})")
+type Ask = Callable[..., SubscriptionRequest]
+
+
+@pytest.fixture
+def topics(db: None) -> None:
+    for position, slug in enumerate(["graphs", "vision"], 900):
+        Topic.objects.update_or_create(
+            slug=slug,
+            defaults={"label": slug.title(), "group": "Test", "position": position},
+        )
+
+
+@pytest.fixture
+def form(topics: None) -> dict[str, object]:
+    """What a browser posts to /subscribe/."""
+    return {
+        "email": "ann@example.org",
+        "topics": ["graphs"],
+        "interests": "",
+        "timezone": "Europe/Berlin",
+        "send_hour": "9",
+        "cadence": "daily",
+    }
+
+
+@pytest.fixture
+def active(client: Client, form: dict[str, object]) -> Subscriber:
+    """ann@example.org, signed up and confirmed just now."""
+    client.post("/subscribe/", form)
+    client.post(f"/confirm/{mailed_token()}/")
+    return Subscriber.objects.get(email="ann@example.org")
+
+
+@pytest.fixture
+def mailer(sink: Sink, settings) -> Sink:
+    """Mail goes over a real socket."""
+    settings.MAILERS = {
+        "default": {
+            "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "OPTIONS": {"host": "127.0.0.1", "port": sink.port, "timeout": 3},
+        }
+    }
+    return sink
+
+
+def ask(email: str = "ann@example.org", **wishes: object) -> SubscriptionRequest:
+    values: dict[str, object] = {"email": email, "topics": ("graphs",)} | wishes
+    return SubscriptionRequest(**values)  # type: ignore[arg-type]
+
+
+def mailed_token() -> str:
+    """Send what is open and read the token out of the newest mail."""
+    from django.core import mail as mailbox
+
+    mail.send_open_notices(now=timezone.now())
+    found = TOKEN.search(str(mailbox.outbox[-1].body))
+    assert found
+    return found[1]
+
+
+def state_of(email: str = "ann@example.org") -> str:
+    return Subscriber.objects.get(email=email).state
+
+
+def notices() -> list[tuple[str, str]]:
+    return list(Notice.objects.order_by("pk").values_list("kind", "state"))
+
+
+def forget_quota() -> None:
+    """As if every notice so far were of last week."""
+    Notice.objects.update(mailbox="")

@@ -1,0 +1,97 @@
+"""Tokens: one purpose, one lifetime, never in clear."""
+
+from datetime import timedelta
+
+import pytest
+
+from subscribers import links, subscriptions
+from subscribers.models import Link, Subscriber
+from tests.subscribers.conftest import NOW, ORIGIN, ask
+
+Purpose = Link.Purpose
+MALFORMED = [
+    "",
+    "x",
+    "a" * 21,
+    "a" * 23,
+    "a" * 21 + "/",
+    "a" * 21 + "=",
+    "é" * 22,
+    "a" * 22 + "\n",
+]
+
+
+@pytest.fixture
+def reader(topics: None) -> Subscriber:
+    subscriptions.subscribe(ask(), origin=ORIGIN, now=NOW)
+    return Subscriber.objects.get()
+
+
+@pytest.mark.parametrize("made", Purpose)
+@pytest.mark.parametrize("used", Purpose)
+def test_a_token_serves_its_own_purpose_only(
+    reader: Subscriber, made: Purpose, used: Purpose
+) -> None:
+    token = links.make(reader, made, now=NOW)
+    if made == used:
+        assert links.read(token, used, now=NOW).subscriber == reader
+    else:
+        with pytest.raises(links.Unknown):
+            links.read(token, used, now=NOW)
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_the_token_to_unsubscribe_opens_nothing_else(
+    reader: Subscriber, purpose: Purpose
+) -> None:
+    with pytest.raises(links.Unknown):
+        links.read(reader.unsubscribe_token, purpose, now=NOW)
+
+
+@pytest.mark.parametrize(("purpose", "hours"), [("confirm", 48), ("preferences", 24)])
+def test_a_token_ends_after_its_lifetime(
+    reader: Subscriber, purpose: str, hours: int
+) -> None:
+    wanted = Purpose(purpose)
+    token = links.make(reader, wanted, now=NOW)
+    end = NOW + timedelta(hours=hours)
+    assert links.read(token, wanted, now=end - timedelta(seconds=1)).subscriber == reader
+    with pytest.raises(links.Expired) as expired:
+        links.read(token, wanted, now=end)
+    assert expired.value.link.subscriber == reader
+
+
+def test_of_links_to_confirm_the_newest_wins(reader: Subscriber) -> None:
+    old = links.make(reader, Purpose.CONFIRM, now=NOW)
+    new = links.make(reader, Purpose.CONFIRM, now=NOW)
+    assert links.read(new, Purpose.CONFIRM, now=NOW).subscriber == reader
+    with pytest.raises(links.Expired):
+        links.read(old, Purpose.CONFIRM, now=NOW)
+
+
+def test_links_to_the_preferences_stand_side_by_side(reader: Subscriber) -> None:
+    old = links.make(reader, Purpose.PREFERENCES, now=NOW)
+    links.make(reader, Purpose.PREFERENCES, now=NOW)
+    assert links.read(old, Purpose.PREFERENCES, now=NOW).subscriber == reader
+
+
+@pytest.mark.parametrize("token", MALFORMED)
+def test_what_is_no_token_is_told_apart(reader: Subscriber, token: str) -> None:
+    with pytest.raises(links.Malformed):
+        links.read(token, Purpose.CONFIRM, now=NOW)
+
+
+def test_the_database_holds_no_token_in_clear(reader: Subscriber) -> None:
+    token = links.make(reader, Purpose.CONFIRM, now=NOW)
+    assert token not in str(list(Link.objects.values()))
+
+
+def test_addresses_are_built_from_the_site_url(settings) -> None:
+    settings.SITE_URL = "https://papers.example.org"
+    token = "a" * 22
+    assert links.confirm_url(token) == f"https://papers.example.org/confirm/{token}/"
+    assert links.block_url(token) == f"https://papers.example.org/block/{token}/"
+    assert (
+        links.preferences_url(token) == f"https://papers.example.org/preferences/{token}/"
+    )
+    assert links.unsubscribe_url(token) == f"https://papers.example.org/u/{token}"

@@ -1,0 +1,459 @@
+"""The pages, as browsers, mail providers, scanners and strangers use them."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.core import mail as mailbox
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from subscribers import links, mail, subscriptions
+from subscribers.models import ConsentEvent, Link, Notice, Subscriber
+from tests.subscribers.conftest import (
+    ORIGIN,
+    TOKEN,
+    forget_quota,
+    mailed_token,
+    notices,
+    state_of,
+)
+
+UNKNOWN = "AAAAAAAAAAAAAAAAAAAAAA"
+MALFORMED = ["x", "A" * 21, "A" * 23, "A" * 21 + "~", "%00" * 22, "é" * 22]
+ANSWERS = {"Date", "Expires"}
+
+
+def everything() -> list[object]:
+    """All that these pages could change."""
+    with connection.cursor() as cursor:
+        rows = []
+        for model in (Subscriber, Notice, ConsentEvent, Link, Subscriber.topics.through):
+            cursor.execute(f"SELECT * FROM {model._meta.db_table} ORDER BY id")
+            rows.append(cursor.fetchall())
+    return rows
+
+
+def same(*responses) -> bool:
+    """Same status, same headers, same bytes."""
+    kinds = {
+        (r.status_code, r.content, str({k: v for k, v in r.items() if k not in ANSWERS}))
+        for r in responses
+    }
+    return len(kinds) == 1
+
+
+def preferences_link(client: Client, reader: Subscriber) -> str:
+    token = links.make(reader, Link.Purpose.PREFERENCES, now=timezone.now())
+    return f"/preferences/{token}/"
+
+
+# -- signing up -------------------------------------------------------------------
+
+
+def test_a_reader_signs_up_confirms_prefers_and_leaves(client: Client, form) -> None:
+    page = client.get("/subscribe/")
+    assert 'value="graphs"' in page.text
+    assert client.post("/subscribe/", form).headers["Location"] == "/subscribe/done/"
+    assert client.get("/subscribe/done/").status_code == 200
+    confirm = f"/confirm/{mailed_token()}/"
+    shown = client.get(confirm).text
+    assert "a…@e…" in shown
+    assert "ann@example.org" not in shown
+    assert "Every day 09:00 Europe/Berlin" in shown
+    done = client.post(confirm)
+    assert (done.status_code, state_of()) == (200, "active")
+    (preferences,) = set(re.findall(r"/preferences/[\w-]{22}/", done.text))
+    assert "checked" in client.get(preferences).text
+    saved = client.post(preferences, form | {"topics": ["vision"], "send_hour": "6"})
+    assert saved.status_code == 303
+    assert "Saved" in client.get(saved.headers["Location"]).text
+    reader = Subscriber.objects.get()
+    assert list(reader.topics.values_list("slug", flat=True)) == ["vision"]
+    assert reader.schedule.send_hour == 6
+    gone = client.post(f"/u/{reader.unsubscribe_token}", {"action": "unsubscribe"})
+    assert (gone.status_code, state_of()) == (200, "unsubscribed")
+
+
+def test_missing_wishes_have_defaults(client: Client, topics) -> None:
+    client.post("/subscribe/", {"email": "ann@example.org", "topics": "graphs"})
+    assert str(Subscriber.objects.get().schedule) == "Every day 07:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("email", "", "Enter your email address."),
+        ("email", "ann@localhost", "should have a period"),
+        ("email", "ann@example.org\r\nBcc: bob@example.org", "invisible"),
+        ("email", "a" * 5000, "at most"),
+        ("topics", [], "Choose at least one topic."),
+        ("topics", ["graphs", "<script>"], "does not exist"),
+        ("topics", ["graphs\x00"], "does not exist"),
+        ("timezone", "Mars/Olympus", "time zone from the list"),
+        ("timezone", "../etc/passwd", "time zone from the list"),
+        ("timezone", "europe/berlin", "time zone from the list"),
+        ("send_hour", "24", "hour from 0 to 23"),
+        ("send_hour", "-1", "hour from 0 to 23"),
+        ("send_hour", "nine", "hour from 0 to 23"),
+        ("send_hour", "9" * 5000, "hour from 0 to 23"),
+        ("cadence", "hourly", "daily, weekdays or weekly"),
+        ("interests", "x" * 501, "at most 500"),
+        ("interests", "x\x00", "ull characters"),
+    ],
+)
+def test_a_mistake_is_told_beside_its_field_and_the_rest_kept(
+    client: Client, form, field: str, value: object, words: str
+) -> None:
+    typed = form | {"interests": 'cats & "dogs"'} | {field: value}
+    answer = client.post("/subscribe/", typed)
+    assert answer.status_code == 400
+    told = re.search(rf'id="{field}-error">([^<]*)<', answer.text)
+    assert told
+    assert words in told[1]
+    assert "<script>alert" not in answer.text
+    if field != "interests":
+        assert "cats &amp; &quot;dogs&quot;" in answer.text
+    assert Subscriber.objects.count() == 0
+    assert Notice.objects.count() == 0
+
+
+def test_what_was_typed_is_never_markup(client: Client, form) -> None:
+    evil = '"><script>alert(1)</script>'
+    answer = client.post("/subscribe/", dict.fromkeys(form, evil) | {"email": evil + "@x"})
+    assert answer.status_code == 400
+    assert "<script>alert" not in answer.text
+
+
+def test_control_characters_leave_the_interests(client: Client, form) -> None:
+    client.post("/subscribe/", form | {"interests": "a\r\nb\x0bc\u202ed"})
+    assert Subscriber.objects.get().interests == "a b c d"
+
+
+def test_the_answer_says_nothing_of_the_address(client: Client, form) -> None:
+    people: dict[str, Callable[..., object] | None] = {
+        "pending@example.org": None,
+        "active@example.org": subscriptions.confirm,
+        "unsubscribed@example.org": subscriptions.unsubscribe,
+        "blocked@example.org": subscriptions.block,
+    }
+    for email, step in people.items():
+        client.post("/subscribe/", form | {"email": email})
+        token = mailed_token()
+        if step is subscriptions.unsubscribe:
+            pk = Subscriber.objects.get(email=email).pk
+            subscriptions.unsubscribe(pk, origin=ORIGIN, now=timezone.now())
+        elif step is not None:
+            step(token, origin=ORIGIN, now=timezone.now())
+    forget_quota()
+    everybody = ["new@example.org", "new@example.org", *people]
+    for path in ("/subscribe/", "/preferences/"):
+        answers = [client.post(path, form | {"email": email}) for email in everybody]
+        assert same(*answers)
+        assert answers[0].status_code == 303
+        pages = [client.get(answer.headers["Location"]) for answer in answers]
+        assert same(*pages)
+    before = len(mailbox.outbox)
+    mail.send_open_notices(now=timezone.now())
+    sent = [(m.to[0], m.subject.split()[0]) for m in mailbox.outbox[before:]]
+    assert sorted(sent) == [
+        ("active@example.org", "You"),
+        ("active@example.org", "Your"),
+        ("new@example.org", "Please"),
+        ("pending@example.org", "Please"),
+        ("unsubscribed@example.org", "Please"),
+    ]
+
+
+def test_the_sign_up_does_not_wait_for_a_dead_broker(
+    client: Client, form, settings
+) -> None:
+    started = time.monotonic()
+    assert client.post("/subscribe/", form).status_code == 303
+    assert time.monotonic() - started < 4
+    assert notices() == [("confirm", "pending")]
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.77", "192.0.2.0/24"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("::ffff:192.0.2.77", "192.0.2.0/24"),
+        ("", ""),
+    ],
+)
+def test_only_the_truncated_network_of_the_connection_is_kept(
+    client: Client, form, address: str, network: str
+) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.9"}
+    client.post("/subscribe/", form, headers=forged, REMOTE_ADDR=address)
+    event = ConsentEvent.objects.get()
+    assert (event.network, event.source) == (network, "/subscribe/")
+
+
+def test_links_in_mail_never_follow_the_host_header(client: Client, form, settings) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    client.post("/subscribe/", form, headers={"Host": "evil.test"})
+    mailed_token()
+    assert "evil.test" not in mailbox.outbox[-1].message().as_string()
+    assert settings.SITE_URL in str(mailbox.outbox[-1].body)
+
+
+# -- confirming and blocking ------------------------------------------------------
+
+
+def test_a_second_confirmation_is_no_error(client: Client, form) -> None:
+    client.post("/subscribe/", form)
+    path = f"/confirm/{mailed_token()}/"
+    first, second = client.post(path), client.post(path)
+    assert (first.status_code, second.status_code, state_of()) == (200, 200, "active")
+    assert not re.search(r"/preferences/[\w-]{22}/", second.text)
+    assert client.get(path).status_code == 200
+
+
+def test_an_expired_link_offers_a_new_one_by_post(client: Client, form) -> None:
+    client.post("/subscribe/", form)
+    path = f"/confirm/{mailed_token()}/"
+    Link.objects.update(expires_at=timezone.now())
+    forget_quota()
+    for answer in (client.get(path), client.post(path)):
+        assert answer.status_code == 410
+        assert 'value="again"' in answer.text
+    assert state_of() == "pending"
+    assert client.post(path, {"action": "again"}).status_code == 200
+    assert client.post(f"/confirm/{mailed_token()}/").status_code == 200
+    assert state_of() == "active"
+
+
+def test_an_expired_link_to_the_preferences_offers_a_new_one(
+    client: Client, active
+) -> None:
+    path = preferences_link(client, active)
+    Link.objects.update(expires_at=timezone.now() - timedelta(days=1))
+    assert client.get(path).status_code == 410
+    assert client.post(path, {"action": "unsubscribe"}).status_code == 410
+    assert state_of() == "active"
+    client.post(path, {"action": "again"})
+    assert client.get(f"/preferences/{mailed_token()}/").status_code == 200
+
+
+def test_the_holder_of_an_address_can_block_it(client: Client, form) -> None:
+    client.post("/subscribe/", form)
+    path = f"/block/{mailed_token()}/"
+    assert "a…@e…" in client.get(path).text
+    assert client.post(path).status_code == 200
+    assert client.post(path).status_code == 200
+    forget_quota()
+    assert client.post("/subscribe/", form).status_code == 303
+    assert len(notices()) == 1
+
+
+@pytest.mark.parametrize("page", ["confirm", "block", "preferences"])
+@pytest.mark.parametrize("token", [UNKNOWN, *MALFORMED])
+def test_a_wrong_token_is_not_found(client: Client, db, page: str, token: str) -> None:
+    path = f"/{page}/{token}/"
+    for answer in (client.get(path), client.post(path)):
+        assert answer.status_code == 404
+        assert "opens nothing" in answer.text
+
+
+def test_a_token_opens_the_page_of_its_purpose_only(client: Client, active) -> None:
+    now = timezone.now()
+    tokens = {
+        "preferences": links.make(active, Link.Purpose.PREFERENCES, now=now),
+        "confirm": links.make(active, Link.Purpose.CONFIRM, now=now),
+        "u": active.unsubscribe_token,
+    }
+    for made, token in tokens.items():
+        for page in ("confirm", "block", "preferences"):
+            right = {"block": "confirm"}.get(page, page) == made
+            assert client.get(f"/{page}/{token}/").status_code == (200 if right else 404)
+    for made in ("preferences", "confirm"):
+        client.post(f"/u/{tokens[made]}")
+    assert state_of() == "active"
+
+
+# -- preferences ------------------------------------------------------------------
+
+
+def test_mails_are_paused_resumed_and_ended_from_the_preferences(
+    client: Client, active
+) -> None:
+    path = preferences_link(client, active)
+    seen = []
+    for step in ("pause", "resume", "unsubscribe", "resume", "save"):
+        client.post(path, {"action": step, "topics": "graphs"})
+        seen.append(state_of())
+    assert seen == ["paused", "active"] + ["unsubscribed"] * 3
+    assert "not subscribed" in client.get(path).text
+
+
+def test_a_mistake_in_the_preferences_changes_nothing(client: Client, active) -> None:
+    path = preferences_link(client, active)
+    before = everything()
+    answer = client.post(path, {"topics": "graphs", "send_hour": "25"})
+    assert answer.status_code == 400
+    assert "hour from 0 to 23" in answer.text
+    assert everything() == before
+
+
+# -- leaving ----------------------------------------------------------------------
+
+ONE_CLICK = "List-Unsubscribe=One-Click"
+MULTIPART = '--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (ONE_CLICK, "application/x-www-form-urlencoded"),
+        (ONE_CLICK, "application/x-www-form-urlencoded; charset=UTF-8"),
+        (ONE_CLICK, "application/x-www-form-urlencoded; charset=iso-8859-1"),
+        (ONE_CLICK, "application/x-www-form-urlencoded; charset=nonsense"),
+        (ONE_CLICK + "&x=1&action=", "application/x-www-form-urlencoded"),
+        (MULTIPART, "multipart/form-data; boundary=b"),
+        (MULTIPART, "multipart/form-data; boundary=other"),
+        (MULTIPART, "multipart/form-data"),
+        ("--b\r\nbroken", "multipart/form-data; boundary=b"),
+        ("", "application/x-www-form-urlencoded"),
+        ("", ""),
+        (ONE_CLICK, ""),
+        ("{}", "application/json"),
+        ("\xff\xfe", "text/plain"),
+        ("&".join(f"a{n}=1" for n in range(2000)), "application/x-www-form-urlencoded"),
+        ("x=" + "y" * 70_000, "application/x-www-form-urlencoded"),
+    ],
+)
+def test_a_one_click_post_unsubscribes_whatever_its_body(
+    active: Subscriber, body: str, content_type: str
+) -> None:
+    provider = Client(enforce_csrf_checks=True)
+    path = f"/u/{active.unsubscribe_token}"
+    answer = provider.generic("POST", path, body, content_type=content_type)
+    assert answer.status_code == 200
+    assert state_of() == "unsubscribed"
+    assert len(answer.content) < 200
+    assert "Location" not in answer
+    assert not answer.cookies
+
+
+def test_leaving_twice_and_with_an_unknown_token_is_answered_alike(
+    client: Client, active
+) -> None:
+    path = f"/u/{active.unsubscribe_token}"
+    for action in ("", "unsubscribe", "weekly", "pause", "link"):
+        body = {"action": action} if action else {}
+        answers = [client.post(at, body) for at in (path, path, f"/u/{UNKNOWN}")]
+        assert same(*answers)
+        assert answers[0].status_code == 200
+    assert same(client.get(path), client.get(f"/u/{UNKNOWN}"))
+    active.delete()
+    assert client.post(path).status_code == 200
+
+
+@pytest.mark.parametrize("token", MALFORMED)
+def test_a_malformed_token_to_leave_is_not_found(client: Client, db, token: str) -> None:
+    assert client.post(f"/u/{token}").status_code == 404
+    assert client.get(f"/u/{token}").status_code == 404
+
+
+def test_less_can_be_asked_for_instead_of_nothing(client: Client, active) -> None:
+    path = f"/u/{active.unsubscribe_token}"
+    assert 'id="more"' in client.get(path).text
+    client.post(path, {"action": "weekly"})
+    assert str(Subscriber.objects.get().schedule) == "Once a week 09:00 Europe/Berlin"
+    client.post(path, {"action": "link"})
+    assert client.get(f"/preferences/{mailed_token()}/").status_code == 200
+    client.post(path, {"action": "pause"})
+    assert state_of() == "paused"
+
+
+def test_the_link_to_leave_outlives_keys_years_and_a_new_sign_up(
+    client: Client, active, form, settings
+) -> None:
+    path = f"/u/{active.unsubscribe_token}"
+    settings.SECRET_KEY = "a key that came later"
+    settings.SECRET_KEY_FALLBACKS = []
+    Link.objects.all().delete()
+    assert client.post(path).status_code == 200
+    assert state_of() == "unsubscribed"
+    forget_quota()
+    client.post("/subscribe/", form)
+    client.post(f"/confirm/{mailed_token()}/")
+    assert state_of() == "active"
+    client.post(path)
+    assert state_of() == "unsubscribed"
+
+
+# -- all of them ------------------------------------------------------------------
+
+
+def mailed_pages(reader: Subscriber) -> list[str]:
+    now = timezone.now()
+    confirm = links.make(reader, Link.Purpose.CONFIRM, now=now)
+    preferences = links.make(reader, Link.Purpose.PREFERENCES, now=now)
+    return [
+        f"/confirm/{confirm}/",
+        f"/block/{confirm}/",
+        f"/preferences/{preferences}/",
+        f"/u/{reader.unsubscribe_token}",
+    ]
+
+
+@pytest.mark.parametrize("state", ["pending", "active", "unsubscribed"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "DELETE"])
+def test_nothing_but_post_changes_anything(
+    client: Client, active, state: str, method: str
+) -> None:
+    Subscriber.objects.update(state=state)
+    pages = mailed_pages(active)
+    before = everything()
+    for path in [*pages, "/subscribe/", "/subscribe/done/", "/preferences/"]:
+        answer = client.generic(method, path + "?action=unsubscribe&confirm=true")
+        assert answer.status_code in ({200, 410} if method in {"GET", "HEAD"} else {405})
+        assert not answer.cookies
+    assert everything() == before
+
+
+@pytest.mark.parametrize("forged", ["", "short", "f" * 32])
+def test_no_page_is_kept_indexed_or_sets_a_cookie(
+    client: Client, active, forged: str
+) -> None:
+    client.cookies["sessionid"] = forged
+    for path in [
+        *mailed_pages(active),
+        "/subscribe/",
+        "/preferences/",
+        f"/u/{UNKNOWN}",
+        "/u/x",
+    ]:
+        for answer in (client.get(path), client.post(path, {"action": "link"})):
+            assert "no-store" in answer["Cache-Control"]
+            assert answer["X-Robots-Tag"] == "noindex"
+            assert answer["Referrer-Policy"] == "no-referrer"
+            assert not answer.cookies
+            assert "Cookie" not in answer.get("Vary", "")
+
+
+def test_the_pages_work_without_scripts_and_submit_nothing_by_themselves(
+    client: Client, active
+) -> None:
+    for path in mailed_pages(active):
+        text = client.get(path).text
+        assert "<script" not in text
+        assert "ann@example.org" not in text
+
+
+def test_a_mail_holds_only_addresses_of_its_own_site(
+    client: Client, active, settings
+) -> None:
+    client.post(f"/u/{active.unsubscribe_token}", {"action": "link"})
+    mailed_token()
+    found = re.findall(r"https?://[^\s\"<]+", str(mailbox.outbox[-1].body))
+    assert found
+    assert all(url.startswith(settings.SITE_URL) for url in found)
+    assert any(TOKEN.search(url) for url in found)
