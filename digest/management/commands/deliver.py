@@ -34,7 +34,7 @@ class Command(OperatorCommand):
         )
         parser.add_argument("--now", type=parse_instant, help="as if it were this instant")
 
-    def operate(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
         instant: datetime | None = options["now"]
         clock: Clock = (lambda: instant) if instant else ledger.database_now
         sweep(ledger.database_now())

@@ -19,7 +19,7 @@ class Command(OperatorCommand):
         parser.add_argument("--day", type=parse_day, help="YYYY-MM-DD, default the newest")
         parser.add_argument("--weekly", action="store_true", help="the week that ends then")
 
-    def operate(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
         day = options["day"] or sources.newest_day(now)
         kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY

@@ -1,0 +1,209 @@
+"""The story of a day, through the public surface only: HTTP, commands, SMTP, signals.
+
+A real `manage.py up` with web server, Celery worker and beat on a real Redis, a source
+over HTTP and an SMTP server of the tests' own, on SQLite and on PostgreSQL.
+"""
+
+import os
+import re
+import signal
+import time
+from datetime import UTC, date, datetime, timedelta
+
+import psutil  # type: ignore[import-untyped]
+
+from tests.sink import Mail, Sink
+from tests.source_server import entry, running
+from tests.stack import Stack
+
+# An edition that was released a while ago, with an hour after its release that has just
+# passed: whenever the tests run, its readers are due now.
+NOW = datetime.now(UTC)
+DAY = (NOW - timedelta(hours=10)).date()
+HOUR = (NOW - timedelta(hours=1)).hour
+
+PAPERS = {
+    "graphs": ("Message passing on graphs", "Graph neural networks pass messages.", 41),
+    "video": (
+        "Video generation at length",
+        "Text-to-video generation with video diffusion.",
+        7,
+    ),
+    "robotics": (
+        "A robot that folds",
+        "Robot manipulation policies for humanoid robots.",
+        90,
+    ),
+}
+
+
+def entries(day: date) -> list[object]:
+    made: list[object] = [
+        entry(
+            number,
+            day=str(day),
+            title=title,
+            summary=summary,
+            upvotes=votes,
+            ai_keywords=[],
+        )
+        for number, (title, summary, votes) in enumerate(PAPERS.values(), start=1)
+    ]
+    return [*made, entry(9, day=str(day), title=None), {"paper": "nonsense"}]
+
+
+def sign_up(
+    stack: Stack, email: str, *topics: str, hour: int = HOUR, zone: str = "UTC"
+) -> None:
+    form: dict[str, str | list[str]] = {
+        "email": email,
+        "topics": list(topics),
+        "timezone": zone,
+        "send_hour": str(hour),
+        "cadence": "daily",
+    }
+    status, headers, _ = stack.ask("/subscribe/", method="POST", form=form)
+    assert status == 303, email
+    assert "Set-Cookie" not in headers
+
+
+def wait_for(sink: Sink, address: str, count: int, *, seconds: float = 45) -> list[Mail]:
+    until = time.monotonic() + seconds
+    while len(mails := sink.to(address)) < count:
+        assert time.monotonic() < until, f"{address}: {len(mails)} of {count} mails"
+        time.sleep(0.1)
+    return mails
+
+
+def confirm(stack: Stack, sink: Sink, email: str) -> None:
+    text = body(wait_for(sink, email, 1)[0])
+    found = re.search(r"/confirm/[\w-]+/", text)
+    assert found, text
+    assert stack.ask(found[0])[0] == 200  # a scanner opens it: nothing happens
+    status, headers, page = stack.ask(found[0], method="POST", form={})
+    assert (status, "Set-Cookie" in headers) == (200, False)
+    assert "subscribed" in page
+
+
+def body(mail: Mail, kind: str = "plain") -> str:
+    part = mail.message.get_body((kind,))
+    assert part
+    return str(part.get_content())
+
+
+def publish(stack: Stack, day: date) -> None:
+    fetched = stack.manage("fetch", "--day", str(day))
+    assert fetched.returncode == 0, fetched.stderr
+    assert "3 papers" in fetched.stdout
+    assert fetched.stderr.count("skipped") == 2 or len(fetched.stderr.splitlines()) == 2
+    published = stack.manage("publish", "--day", str(day))
+    assert published.returncode == 0, published.stderr
+
+
+def worker(stack: Stack) -> psutil.Process:
+    """The parent of the stack's Celery worker processes."""
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words = process.info["cmdline"] or []
+        environ = process.info["environ"] or {}
+        if "worker" in words and environ.get("STATE_DIR") == str(stack.folder):
+            parent = process.parent()
+            if parent and "worker" not in (parent.cmdline() or []):
+                return process
+    raise AssertionError("no worker")
+
+
+def test_a_day_from_fetch_to_unsubscribe(stack: Stack, sink: Sink) -> None:
+    with running() as source:
+        source.days[str(DAY)] = entries(DAY)
+        stack.env["SOURCE_URL"] = source.url
+        stack.up()
+        publish(stack, DAY)
+
+        readers = {"ann@example.org": "graphs", "bob@example.org": "video"}
+        for email, topic in readers.items():
+            sign_up(stack, email, topic)
+        sign_up(stack, "dan@example.org", "recsys")
+        sign_up(stack, "eve@example.org", "graphs")
+        for email in [*readers, "dan@example.org"]:
+            confirm(stack, sink, email)
+
+        # Beat plans and the worker sends, with nobody's help.
+        for email, topic in readers.items():
+            _, digest = wait_for(sink, email, 2)
+            title, _, votes = PAPERS[topic]
+            text, html = body(digest), body(digest, "html")
+            assert title in text and title in html
+            assert f", {votes} upvote" in text
+            others = [words[0] for slug, words in PAPERS.items() if slug != topic]
+            assert not any(other in text for other in others)
+            assert digest.message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+        delivered = stack.manage("deliver", "--day", str(DAY))
+        assert delivered.returncode == 0, delivered.stderr
+        assert " 0 accepted" in delivered.stdout
+        assert [len(sink.to(email)) for email in [*readers, "dan@example.org"]] == [2, 2, 1]
+        assert len(sink.to("eve@example.org")) == 1  # never confirmed: no digest
+
+        address = unsubscribe_link(sink.to("ann@example.org")[1])
+        assert stack.ask(address)[0] == 200  # GET asks only
+        form: dict[str, str | list[str]] = {"List-Unsubscribe": "One-Click"}
+        status, headers, _ = stack.ask(address, method="POST", form=form)
+        assert (status, "Set-Cookie" in headers, "Location" in headers) == (
+            200,
+            False,
+            False,
+        )
+
+        earlier = DAY - timedelta(days=1)
+        source.days[str(earlier)] = [
+            entry(
+                70, day=str(earlier), title="More graphs", summary="Graph neural networks."
+            ),
+            entry(71, day=str(earlier), title="More video", summary="Video generation."),
+            entry(
+                72, day=str(earlier), title="More reward", summary="Reinforcement learning."
+            ),
+        ]
+        assert stack.manage("fetch", "--day", str(earlier)).returncode == 0
+        assert stack.manage("publish", "--day", str(earlier)).returncode == 0
+        stack.manage("deliver", "--day", str(earlier))
+        assert "More video" in body(wait_for(sink, "bob@example.org", 3)[2])
+        assert len(sink.to("ann@example.org")) == 2
+        assert stack.end() == 0
+
+
+def unsubscribe_link(mail: Mail) -> str:
+    found = re.search(
+        rb"^List-Unsubscribe: <http://[^/>]+(/u/[\w-]{22})>\r$", mail.raw, re.M
+    )
+    assert found
+    return found[1].decode()
+
+
+def test_killing_everything_in_the_middle_gives_nobody_a_second_mail(
+    stack: Stack, sink: Sink
+) -> None:
+    with running() as source:
+        source.days[str(DAY)] = entries(DAY)
+        stack.env["SOURCE_URL"] = source.url
+        stack.up()
+        emails = [f"reader{number}+dot-slow@example.org" for number in range(6)]
+        for email in emails:
+            sign_up(stack, email, "graphs")
+        for email in emails:
+            confirm(stack, sink, email)
+        publish(stack, DAY)
+        sink.wait(len(emails) + 2, seconds=60)  # two digests are out, a third is on its way
+        victim = worker(stack)
+        for process in [victim, *victim.children(recursive=True)]:
+            os.kill(process.pid, signal.SIGKILL)
+        sign_up(stack, "late@example.org", "graphs")
+        confirm(stack, sink, "late@example.org")
+        wait_for(sink, "late@example.org", 2)  # the worker is back and sends
+        stack.manage("deliver", "--day", str(DAY))
+        assert stack.end(signal.SIGKILL) != 0
+        stack.up()
+        stack.manage("deliver", "--day", str(DAY))
+        digests = {email: len(sink.to(email)) - 1 for email in emails}
+        assert max(digests.values()) == 1, digests
+        assert sum(digests.values()) >= 2
