@@ -36,6 +36,7 @@ PAGE_SIZE = 100
 PAGES = 20
 MOST_BYTES = 20 * 2**20  # after decompression
 DEADLINE = 60.0  # seconds for all pages together
+BOM = b"\xef\xbb\xbf"
 COMPLETE_HOUR = 8  # UTC; nearly all of a day's list stands by then
 
 
@@ -81,7 +82,11 @@ def fetch_day(day: date) -> Batch:
 def _endpoint() -> str:
     base = str(settings.SOURCE_URL).rstrip("/")
     base = base.removesuffix("/daily_papers").removesuffix("/api")
-    if urlsplit(base).scheme not in {"http", "https"} or not urlsplit(base).hostname:
+    try:
+        usable = urlsplit(base).scheme in {"http", "https"} and urlsplit(base).hostname
+    except ValueError:
+        usable = None
+    if not usable:
         raise SourceError("SOURCE_URL must be like https://huggingface.co")
     return f"{base}/api/daily_papers"
 
@@ -107,8 +112,9 @@ def read_file(path: Path, *, day: date | None = None) -> Iterator[PaperRecord | 
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-            file.seek(0)
+            head = file.read(4096)
+            file.seek(len(BOM) if head.startswith(BOM) else 0)
+            start = head.removeprefix(BOM).lstrip()[:1]
             if start not in {b"[", b"{"}:
                 raise SourceError(f"{path} holds neither a JSON array nor JSON Lines")
             entries = _entries_of_array(file) if start == b"[" else _entries_of_lines(file)

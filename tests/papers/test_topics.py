@@ -1,0 +1,107 @@
+import json
+import time
+
+import pytest
+from django.core.management import call_command
+
+from digest.papers.topics import assign, definitions, sync_topics
+from subscribers.models import Topic
+from tests.make import reader
+
+
+def test_the_topics_are_38_in_6_groups_with_short_labels():
+    topics = definitions()
+    assert len({topic.slug for topic in topics}) == len(topics) == 38
+    assert len({topic.label for topic in topics}) == 38
+    assert len({topic.group for topic in topics}) == 6
+    assert all(len(topic.label) <= 28 and topic.description for topic in topics)
+
+
+@pytest.mark.parametrize("topic", definitions(), ids=lambda topic: topic.slug)
+def test_a_paper_named_after_a_topic_has_it(topic):
+    assert topic.slug in assign(topic.label, topic.description, categories=[])
+
+
+def test_weights_fall_from_one_over_at_most_four_topics():
+    weights = assign(
+        "A Benchmark of Video Diffusion Models for Robots and Autonomous Driving",
+        "Reinforcement learning, speech, graphs and proteins are all in here too.",
+        categories=[],
+    )
+    assert len(weights) == 4
+    assert list(weights.values()) == sorted(weights.values(), reverse=True)
+    assert max(weights.values()) == 1.0 and min(weights.values()) >= 0.4
+
+
+def test_a_word_in_passing_gives_the_single_best_topic_only():
+    assert list(assign("Untitled", "We mention a protein once.", categories=[])) == [
+        "bio-health"
+    ]
+
+
+def test_a_category_implies_its_topic():
+    assert assign("Untitled", "Nothing.", categories=["cs.RO"]) == {"robotics": 1.0}
+
+
+def test_keywords_help_but_are_not_needed():
+    quiet = assign("Untitled", "Nothing.", categories=[], keywords=["recommender systems"])
+    assert quiet == {"recsys": 1.0}
+
+
+@pytest.mark.parametrize("text", ["", "Nothing at all.", "\U0001f600" * 50, "∑ ∫ ∂"])
+def test_what_fits_no_topic_has_none(text):
+    assert assign(text, text, categories=["xx.YY"], keywords=[text]) == {}
+
+
+def test_words_count_in_any_case_and_with_hyphens():
+    assert "graphs" in assign("MESSAGE-PASSING", "", categories=[])
+    assert "graphs" not in assign("Paragraphs and photographs", "", categories=[])
+
+
+@pytest.mark.parametrize("unit", ["a-", "a", "new ", "graph ", "million scale ", "(", "1."])
+def test_a_hostile_text_takes_no_time(unit):
+    start = time.monotonic()
+    assign((unit * 500)[:500], (unit * 20_000)[:20_000], categories=[], keywords=[unit])
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.django_db
+def test_the_rows_are_there_after_a_migrate_and_syncing_again_changes_nothing():
+    before = list(Topic.objects.values())
+    assert [row["slug"] for row in before] == [topic.slug for topic in definitions()]
+    sync_topics()
+    assert list(Topic.objects.values()) == before
+    call_command("migrate", verbosity=0)
+    assert list(Topic.objects.values()) == before
+
+
+@pytest.mark.django_db
+def test_a_changed_row_follows_and_a_stale_one_stays_only_while_somebody_reads_it():
+    Topic.objects.filter(slug="graphs").update(label="Old", position=99)
+    Topic.objects.create(slug="stale", label="Stale", group="Old", position=50)
+    subscriber = reader("ada@example.org", "read")
+    sync_topics()
+    assert Topic.objects.get(slug="graphs").label == "Graphs"
+    assert not Topic.objects.filter(slug="stale").exists()
+    assert list(subscriber.subscription_set.values_list("topic__slug", flat=True)) == [
+        "read"
+    ]
+
+
+def test_topics_are_right_on_papers_labelled_by_hand(data_folder):
+    def lines(name: str) -> list[dict]:
+        return [json.loads(line) for line in (data_folder / name).read_text().splitlines()]
+
+    papers = {paper["n"]: paper for paper in lines("seed_papers.jsonl")}
+    right = given = wanted = best = 0
+    gold = lines("seed_topics_gold.jsonl")
+    for label in gold:
+        paper = papers[label["n"]]
+        found = assign(paper["title"], paper["abstract"], categories=[])
+        right += len(set(found) & set(label["topics"]))
+        given += len(found)
+        wanted += len(label["topics"])
+        best += next(iter(found), None) in label["topics"]
+    assert right / given >= 0.85
+    assert right / wanted >= 0.80
+    assert best / len(gold) >= 0.93

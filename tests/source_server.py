@@ -1,0 +1,189 @@
+"""A paper source on this machine: answers as the real one does, or misbehaves.
+
+In a test: `with running() as source: source.days["2026-04-17"] = [entry(), …]`.
+As a process: `python -m tests.source_server --port 8765 --file F.json …`.
+"""
+
+import argparse
+import gzip
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+def entry(number: int = 1, *, day: str = "2026-04-17", **inner: Any) -> dict[str, Any]:
+    """One entry in the API's shape, all of it invented; `inner` replaces fields."""
+    paper = {
+        "id": f"2604.{number:05}",
+        "authors": [
+            {"_id": "0" * 24, "name": "Ada Example", "hidden": False},
+            {"_id": "1" * 24, "name": "Bo Sample", "hidden": False},
+        ],
+        "publishedAt": "2026-04-16T00:00:00.000Z",
+        "submittedOnDailyAt": f"{day}T00:00:00.000Z",
+        "title": f"An Invented Paper About Graphs, Number {number}",
+        "summary": "Graph neural networks pass messages.\nThis one passes none.",
+        "upvotes": number,
+        "githubRepo": "https://github.com/example/sample",
+        "ai_keywords": ["graph neural networks"],
+        "organization": {"name": "sample", "fullname": "Sample Institute"},
+    }
+    paper |= inner
+    return {
+        "paper": {name: value for name, value in paper.items() if value is not None},
+        "publishedAt": "2026-04-15T20:00:00.000Z",
+        "title": paper.get("title"),
+        "summary": paper.get("summary"),
+        "numComments": 1,
+    }
+
+
+class Source(ThreadingHTTPServer):
+    """Its days, its fault (one of `FAULTS`, from page `fault_page` on), what was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.days: dict[str, list[object]] = {}
+        self.newest: date | None = None  # later days are answered with 400
+        self.fault = ""
+        self.fault_page = 0
+        self.redirect_to = ""
+        self.asked: list[dict[str, str]] = []
+        self.agents: list[str] = []
+        self.stopping = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def load(self, path: Path) -> None:
+        """Take over the entries of a recorded answer, each on the day it names."""
+        for one in json.loads(path.read_text(encoding="utf-8")):
+            day = one["paper"].get("submittedOnDailyAt") or one["publishedAt"]
+            self.days.setdefault(day[:10], []).append(one)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Source
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        self.server.asked.append(query)
+        self.server.agents.append(self.headers.get("User-Agent", ""))
+        page = int(query.get("p", 0))
+        if self.server.fault and page >= self.server.fault_page:
+            FAULTS[self.server.fault](self)
+        elif url.path != "/api/daily_papers":
+            self.answer(404, b'{"error":"not found"}')
+        else:
+            self.answer_day(query, page)
+
+    def answer_day(self, query: dict[str, str], page: int) -> None:
+        try:
+            day = date.fromisoformat(query["date"])
+        except (KeyError, ValueError):
+            return self.answer(400, b'{"error":"invalid date"}')
+        if self.server.newest and day > self.server.newest:
+            return self.answer(400, b'{"error":"the date is in the future"}')
+        limit = int(query.get("limit", 50))
+        entries = self.server.days.get(query["date"], [])
+        self.answer(200, self.encoded(entries[page * limit : (page + 1) * limit]))
+
+    def encoded(self, entries: object) -> bytes:
+        return json.dumps(entries).encode()
+
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def cut_off(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        self.wfile.write(self.encoded([entry()])[:-50])
+
+    def drip(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        while not self.server.stopping.wait(0.05):
+            try:
+                self.wfile.write(b" ")
+            except OSError:
+                return
+
+    def bomb(self) -> None:
+        squeezed = gzip.compress(b"[" + b" " * (64 * 2**20) + b"]")
+        self.answer(200, squeezed, Content_Encoding="gzip")
+
+
+FAULTS: dict[str, Callable[[Handler], None]] = {
+    "future": lambda h: h.answer(400, b'{"error":"the date is in the future"}'),
+    "rate limit": lambda h: h.answer(429, RateLimit='"api";r=0;t=123'),
+    "retry later": lambda h: h.answer(429, Retry_After="60"),
+    "error": lambda h: h.answer(500, b"oops"),
+    "html": lambda h: h.answer(200, b"<!DOCTYPE html><title>Sorry</title>"),
+    "half json": lambda h: h.answer(200, h.encoded([entry()])[:-50]),
+    "wrong type": lambda h: h.answer(200, b'{"error":"none of your business"}'),
+    "deep": lambda h: h.answer(200, b"[" * 200_000),
+    "redirect": lambda h: h.answer(302, Location=h.server.redirect_to),
+    "loop": lambda h: h.answer(302, Location=h.path),
+    "cut off": Handler.cut_off,
+    "drip": Handler.drip,
+    "bomb": Handler.bomb,
+}
+
+
+@contextmanager
+def running(port: int = 0) -> Iterator[Source]:
+    """A source that serves from a thread until the block ends."""
+    with Source(port) as source:
+        thread = threading.Thread(target=source.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield source
+        finally:
+            source.stopping.set()
+            source.shutdown()
+            thread.join()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8765)
+    parser.add_argument("--file", type=Path, nargs="*", default=[])
+    parser.add_argument("--fault", choices=sorted(FAULTS), default="")
+    options = parser.parse_args()
+    with running(options.port) as source:
+        for path in options.file:
+            source.load(path)
+        source.fault = options.fault
+        print(
+            f"{source.url} serves {', '.join(sorted(source.days)) or 'nothing'}", flush=True
+        )
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            pass
+
+
+if __name__ == "__main__":
+    main()
