@@ -356,13 +356,13 @@ LOGGING = {
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
     },
+    "filters": {"route": {"()": "digest.ops.logs.RouteInsteadOfPath"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "digest": {"level": "INFO"},
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
-        # Django logs the path of each 4xx, and paths hold tokens.
-        "django.request": {"level": "CRITICAL"},
+        "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }

@@ -16,8 +16,9 @@ import numpy as np
 
 from digest.deliveries import ledger
 from digest.deliveries.ledger import Claimed
+from digest.deliveries.mail import Mail
 from digest.deliveries.outcomes import POISON, Outcome
-from digest.deliveries.transport import Mail, Transport, open_transport
+from digest.deliveries.transport import Transport, open_transport
 from digest.editions import compose, ranking
 from digest.editions.compose import Encoded, Pick, Reader
 from digest.models import Block, Edition

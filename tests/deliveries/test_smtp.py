@@ -4,9 +4,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from digest.deliveries import transport
+from digest.deliveries import smtp
+from digest.deliveries.mail import Mail
 from digest.deliveries.outcomes import Outcome, Verdict
-from digest.deliveries.transport import Mail, Smtp
+from digest.deliveries.smtp import Smtp
 from tests.sink import in_thread
 
 CONTENT = b"Subject: x\r\nTo: a@example.org\r\n\r\nHello=\r\n there\r\n"
@@ -14,8 +15,8 @@ CONTENT = b"Subject: x\r\nTo: a@example.org\r\n\r\nHello=\r\n there\r\n"
 
 @pytest.fixture(params=["pipelining", "one by one"])
 def server(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(transport, "DOT_TIMEOUT", 1.0)
-    monkeypatch.setattr(transport, "ENVELOPE_TIMEOUT", 1.0)
+    monkeypatch.setattr(smtp, "DOT_TIMEOUT", 1.0)
+    monkeypatch.setattr(smtp, "ENVELOPE_TIMEOUT", 1.0)
     with in_thread(tmp_path / "sink") as sink:
         client = Smtp(urlsplit(sink.url))
         if request.param == "one by one":

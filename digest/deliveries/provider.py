@@ -1,0 +1,78 @@
+"""Any email service provider that Anymail knows: one API call for one reader's mail."""
+
+import email
+import email.policy
+from collections.abc import Iterator, Sequence
+
+import requests
+from anymail.exceptions import AnymailError, AnymailRecipientsRefused
+from django.core.mail import EmailMultiAlternatives, mailers
+
+from digest.deliveries.mail import Mail
+from digest.deliveries.outcomes import Outcome, Phase, of_silence, of_status
+
+
+class Provider:
+    """A transport by Anymail's backend of that provider."""
+
+    def __init__(self) -> None:
+        self.backend = mailers["default"]
+
+    def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
+        for mail in mails:
+            yield mail.delivery_id, self.call(mail)
+
+    def call(self, mail: Mail) -> Outcome:
+        message = as_django(mail)
+        try:
+            self.backend.open()
+            self.backend.send_messages([message])
+        except AnymailRecipientsRefused as error:
+            return of_status(422, str(error))
+        except (AnymailError, requests.RequestException) as error:
+            return of_error(error)
+        status = getattr(message, "anymail_status", None)
+        return of_status(200, f"id {status.message_id}" if status else "")
+
+    def close(self) -> None:
+        self.backend.close()
+
+
+def of_error(error: Exception) -> Outcome:
+    """Judge an exception by its cause: the class does not tell sent from not sent."""
+    cause: BaseException | None = error
+    while cause:
+        if isinstance(cause, requests.ConnectTimeout | requests.exceptions.SSLError):
+            return of_silence(Phase.CONNECT, str(cause))
+        if isinstance(cause, requests.ConnectionError) and "NewConnectionError" in str(
+            cause
+        ):
+            return of_silence(Phase.CONNECT, str(cause))
+        cause = cause.__cause__ or cause.__context__
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        return of_status(status, str(error))
+    response = getattr(error, "response", None)
+    return of_status(getattr(response, "status_code", None), str(error))
+
+
+def as_django(mail: Mail) -> EmailMultiAlternatives:
+    """The composed mail as a Django message, for a provider's API."""
+    parsed = email.message_from_bytes(mail.content, policy=email.policy.default)
+    text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    skipped = {"from", "to", "subject", "mime-version", "content-type"}
+    message = EmailMultiAlternatives(
+        subject=str(parsed["Subject"]),
+        body=text.get_content() if text else "",
+        from_email=str(parsed["From"]),
+        to=[mail.recipient],
+        headers={
+            name: str(value)
+            for name, value in parsed.items()
+            if name.lower() not in skipped
+        },
+    )
+    if html:
+        message.attach_alternative(html.get_content(), "text/html")
+    message.metadata = {"delivery_id": str(mail.delivery_id)}  # type: ignore[attr-defined]
+    return message
