@@ -7,27 +7,26 @@ else one that is started for the run. The exit status is the worse of the two.
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.environment import POSTGRES, ROOT
 from tests.postgres import PostgresError, server
 
+ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5  # pytest's status when all that was chosen runs on the other database
 
 
 def suite(name: str, database: str) -> int:
     print(f"\n== the suite on {name} ==\n", flush=True)
-    environment = {
-        key: value for key, value in os.environ.items() if key != "TESTS_FOLDER"
-    } | {"DATABASE_URL": database}
+    environment = os.environ | {"DATABASE_URL": database}
     command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 
 def main() -> int:
-    given = os.environ.get("DATABASE_URL", "") if POSTGRES else ""
+    given = os.environ.get("DATABASE_URL", "")
     first = suite("SQLite", "")
     try:
-        if given:
+        if given.startswith("postgres"):
             second = suite("the PostgreSQL of DATABASE_URL", given)
         else:
             with server() as database:

