@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 
 class PostgresError(Exception):
@@ -116,6 +116,8 @@ def library(folder: Path) -> Iterator[str]:
     folder.parent.chmod(0o755)
     running = get_server(folder, cleanup_mode="delete")
     try:
-        yield running.get_uri()
+        parts = urlsplit(running.get_uri())
+        socket = parse_qs(parts.query).get("host")  # an option, if not a port
+        yield url(Path(socket[0])) if socket else parts.geturl()
     finally:
         running.cleanup()
