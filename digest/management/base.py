@@ -2,7 +2,7 @@
 
 import re
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -17,6 +17,15 @@ def parse_day(value: str) -> date:
         return date.fromisoformat(value)
     except ValueError:
         raise CommandError(f"{value!r:.60} is no day like 2026-04-17") from None
+
+
+def parse_instant(value: str) -> datetime:
+    """An argument's type: an instant, UTC where no offset is given. Raises CommandError."""
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise CommandError(f"{value!r:.60} is no instant like 2026-04-17T12:00Z") from None
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 class OperatorCommand(BaseCommand):

@@ -1,8 +1,8 @@
 """`manage.py deliver [--day D] [--now INSTANT]`: plan and send in this process."""
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -11,18 +11,8 @@ from digest.deliveries import ledger
 from digest.deliveries.plan import plan, plan_edition
 from digest.deliveries.send import Clock, send_due
 from digest.deliveries.sweep import sweep
-from digest.management.base import OperatorCommand, parse_day
+from digest.management.base import OperatorCommand, parse_day, parse_instant
 from digest.models import Edition
-
-
-def parse_instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(
-            f"{text!r} is no instant; write it like 2026-04-17T12:00Z"
-        ) from None
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 class Command(OperatorCommand):
