@@ -90,6 +90,9 @@ def test_opens_refuses_a_second_one_and_leaves_nothing_however_it_ends(
     assert "Paper number 3" in stack.ask("/")[2]
     stack.wait_for_line("showing the papers of 2026-04-17")
     assert stack.end(signal.SIGKILL) == -signal.SIGKILL
+    stack.up()  # at once: what is left of the former does not stand in the way
+    assert stack.ask("/")[0] == 200
+    assert stack.end(signal.SIGKILL) == -signal.SIGKILL
     assert stack.wait_until_gone() == {}
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 QUICK = 10.0  # a service that dies sooner than this many seconds died quickly
 GIVE_UP = 5  # quick deaths in a row
+REAPING = 3.0  # seconds that killed processes have to be gone
 PR_SET_PDEATHSIG = 1
 
 
@@ -167,37 +168,38 @@ class Stack:
 def reap(record: Path, *, marks: Sequence[str]) -> int:
     """End the services that a killed predecessor left behind. Returns how many.
 
-    A recorded process is ended only if it still leads a group and its command line
-    holds one of `marks`: its number may belong to somebody else by now.
+    A recorded group is ended, with what its leader has started, only if a command line
+    in it holds one of `marks`: its number may belong to somebody else by now.
     """
     try:
-        pids = [int(pid) for pid in json.loads(record.read_text()).values()]
+        leaders = {int(pid) for pid in json.loads(record.read_text()).values()}
     except (OSError, ValueError, AttributeError):
         return 0
-    ended = 0
-    for pid in pids:
-        line = command_line(pid)
-        if any(mark in line for mark in marks) and leads_a_group(pid):
-            kill_group(pid, signal.SIGKILL)
-            ended += 1
+    left = {
+        group
+        for group, line in processes()
+        if group in leaders and any(mark in line for mark in marks)
+    }
+    for group in left:
+        kill_group(group, signal.SIGKILL)
+    until = time.monotonic() + REAPING
+    while time.monotonic() < until and left & {group for group, _ in processes()}:
+        time.sleep(0.05)
     record.unlink(missing_ok=True)
-    return ended
+    return len(left)
 
 
-def leads_a_group(pid: int) -> bool:
+def processes() -> list[tuple[int, str]]:
+    """The process group and the command line of whatever runs, as far as `ps` tells."""
     try:
-        return os.getpgid(pid) == pid
-    except OSError:
-        return False
-
-
-def command_line(pid: int) -> str:
-    try:
-        return subprocess.run(
-            ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607
+        listed = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pgid=,state=,command="],  # noqa: S607
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=5,
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return ""
+        return []
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return [(int(row[0]), row[2]) for row in rows if len(row) == 3 and row[1][0] != "Z"]

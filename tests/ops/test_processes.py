@@ -113,6 +113,19 @@ def test_left_over_services_of_a_killed_run_are_ended(
     assert reap(record, marks=["a mark of our own"]) == 0
 
 
+def test_what_a_dead_service_had_started_is_ended_too(tmp_path: Path) -> None:
+    code = f"import subprocess; print(subprocess.Popen({SLEEP!r}, stdout=-3).pid)"
+    leader = subprocess.Popen(
+        [sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE
+    )
+    orphan = int(leader.communicate()[0])
+    assert alive(orphan)
+    record = tmp_path / "pids"
+    record.write_text(json.dumps({"web": leader.pid}))
+    assert reap(record, marks=["a mark of our own"]) == 1
+    assert not alive(orphan)
+
+
 def test_a_process_that_only_got_the_number_of_a_service_is_left_alone(
     sleeper: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
