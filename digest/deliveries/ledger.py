@@ -114,58 +114,63 @@ def intend(
     that has answered is seen here. `picks` is delivery id → block positions; a row
     without picks is skipped. All rows carry one lease token.
     """
-    rows = Delivery.objects.filter(
-        pk__in=[row.delivery_id for row in claimed],
-        lease_token=claimed[0].lease_token,
-        state=State.CLAIMED,
-    )
-    readers = Subscriber.objects.filter(pk__in=[row.subscriber_id for row in claimed])
+    readers = Subscriber.objects.filter(pk__in=[row.subscriber_id or 0 for row in claimed])
+    no_key = connection.features.has_select_for_no_key_update
     with transaction.atomic():
         # Two statements: the second sees what whoever held a lock has committed.
-        list(readers.select_for_update(no_key=no_key_locks()).values_list("pk"))
-        deliverable = readers.deliverable().values("pk")
-        rows.filter(expires_at__lte=now).update(**end(State.EXPIRED, "too late", now))
-        rows.exclude(subscriber__in=deliverable).update(
-            **end(State.SKIPPED, "no longer subscribed", now)
-        )
-        empty = [row.delivery_id for row in claimed if not picks.get(row.delivery_id)]
-        rows.filter(pk__in=empty).update(
-            **end(State.SKIPPED, "no paper of the reader's topics", now)
-        )
-        return submitting(claimed[0].lease_token, picks, now)
+        list(readers.order_by("pk").select_for_update(no_key=no_key).values_list("pk"))
+        return submitting(claimed, picks, now)
 
 
-def no_key_locks() -> bool:
-    return connection.features.has_select_for_no_key_update
+SUBMIT = """
+UPDATE digest_delivery
+SET state = CASE v.reason WHEN '' THEN 'submitting' WHEN 'too late' THEN 'expired'
+        ELSE 'skipped' END,
+    reason = v.reason, picks = v.picks, intent_at = %s,
+    outcome_at = CASE v.reason WHEN '' THEN NULL ELSE {instant} END,
+    lease_until = CASE v.reason WHEN '' THEN {instant} ELSE NULL END
+FROM (
+    SELECT r.id, r.picks, CASE
+        WHEN d.expires_at <= %s THEN 'too late'
+        WHEN s.id IS NULL THEN 'no longer subscribed'
+        WHEN r.picks = '' THEN 'no paper of the reader''s topics'
+        ELSE '' END AS reason
+    FROM {rows}
+    JOIN digest_delivery d ON d.id = r.id
+    LEFT JOIN subscribers_subscriber s ON s.id = d.subscriber_id AND s.state = 'active'
+        AND NOT EXISTS (
+            SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = s.email_hash)
+) AS v
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
+    AND digest_delivery.state = 'claimed'
+RETURNING digest_delivery.id, digest_delivery.state
+"""
 
 
-def end(state: Delivery.State, reason: str, now: datetime) -> dict[str, object]:
-    return {"state": state, "reason": reason, "outcome_at": now, "lease_until": None}
-
-
-def submitting(token: str, picks: Mapping[int, str], now: datetime) -> set[int]:
-    instant = connection.ops.adapt_datetimefield_value
-    rows = json.dumps([{"id": pk, "picks": value} for pk, value in picks.items() if value])
-    sql = (
-        "UPDATE digest_delivery SET state = 'submitting', picks = v.picks,"
-        " intent_at = %s, lease_until = %s"
-        f" FROM {json_rows('id', 'picks')}"
-        " WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s"
-        " AND digest_delivery.state = 'claimed' RETURNING digest_delivery.id"
-    )
+def submitting(
+    claimed: Sequence[Claimed], picks: Mapping[int, str], now: datetime
+) -> set[int]:
+    adapted = connection.ops.adapt_datetimefield_value
+    rows = [
+        {"id": row.delivery_id, "picks": picks.get(row.delivery_id, "")} for row in claimed
+    ]
+    typed = "%s" if connection.vendor == "sqlite" else "%s::timestamptz"
+    sql = SUBMIT.format(instant=typed, rows=json_rows("r", "id", "picks"))
+    instant, lease = adapted(now), adapted(now + HANDOVER_LEASE)
+    values = [instant, instant, lease, instant, json.dumps(rows), claimed[0].lease_token]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [instant(now), instant(now + HANDOVER_LEASE), rows, token])
-        return {pk for (pk,) in cursor.fetchall()}
+        cursor.execute(sql, values)
+        return {pk for pk, state in cursor.fetchall() if state == State.SUBMITTING}
 
 
-def json_rows(key: str, *columns: str) -> str:
-    """FROM-clause that reads one JSON parameter as the rows v(key bigint, columns text)."""
+def json_rows(name: str, key: str, *columns: str) -> str:
+    """FROM-clause that reads one JSON parameter as rows NAME(key bigint, columns text)."""
     if connection.vendor == "sqlite":
         parts = [f"CAST(value ->> '{key}' AS INTEGER) AS {key}"]
         parts += [f"value ->> '{column}' AS {column}" for column in columns]
-        return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS v"
+        return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS {name}"
     typed = ", ".join([f"{key} bigint", *(f"{column} text" for column in columns)])
-    return f"json_to_recordset(%s) AS v({typed})"
+    return f"json_to_recordset(%s) AS {name}({typed})"
 
 
 def record(
@@ -187,7 +192,7 @@ def record(
         " attempts = digest_delivery.attempts + CAST(v.charge AS INTEGER),"
         " outcome_at = %s, lease_until = NULL,"
         " lease_token = CASE WHEN v.state = 'pending' THEN '' ELSE lease_token END"
-        f" FROM {json_rows('id', 'state', 'reason', 'reply', 'not_before', 'charge')}"
+        f" FROM {json_rows('v', 'id', 'state', 'reason', 'reply', 'not_before', 'charge')}"
         " WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s"
         " AND (digest_delivery.state = 'submitting' OR (digest_delivery.state = 'unknown'"
         " AND v.state IN ('accepted', 'refused')))"
