@@ -34,13 +34,16 @@ def url(folder: Path, database: str = "postgres") -> str:
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """A running server's DATABASE_URL. Raises PostgresError."""
+def server(*, durable: bool = False) -> Iterator[str]:
+    """A running server's DATABASE_URL. Raises PostgresError.
+
+    `durable` leaves fsync on and everything else at PostgreSQL's defaults.
+    """
     # Not below TMPDIR: a socket's path may have 107 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     try:
         try:
-            process = start(folder)
+            process = start(folder, durable=durable)
         except (PostgresError, OSError) as error:
             print(f"PostgreSQL: {error}; trying the library's way", flush=True)
             with library(folder / "library") as address:
@@ -55,7 +58,7 @@ def server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, *, durable: bool = False) -> subprocess.Popen[bytes]:
     user = "nobody" if os.geteuid() == 0 else None
     if user:
         owner = pwd.getpwnam(user)
@@ -72,7 +75,8 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     )
     if made.returncode:
         raise PostgresError(f"initdb failed: {made.stderr.strip()[-300:]}")
-    options = ["-k", str(folder), "-h", "", "-F", "-c", "max_connections=100"]
+    options = ["-k", str(folder), "-h", "", "-c", "max_connections=100"]
+    options += [] if durable else ["-F"]
     with open(log, "wb") as output:
         process = subprocess.Popen(
             [str(binaries() / "postgres"), "-D", str(data), *options],
