@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from environs import Env, EnvError
+from marshmallow.validate import Range
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
@@ -303,6 +304,11 @@ def mailer(url: str) -> dict[str, Any]:
 
 
 MAILERS = {"default": mailer(MAILER_URL)}
+
+# Per sender process: connections to the SMTP server side by side, and hand-overs whose
+# intents are committed together. A crash leaves at most one submit group unknown.
+SEND_CONNECTIONS = env.int("SEND_CONNECTIONS", default=2, validate=Range(1, 256))
+SUBMIT_GROUP = env.int("SUBMIT_GROUP", default=100, validate=Range(1, 1000))
 ANYMAIL: dict[str, Any] = {
     "IGNORE_UNSUPPORTED_FEATURES": False,
     "REQUESTS_TIMEOUT": (5, 60),

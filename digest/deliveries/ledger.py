@@ -116,7 +116,7 @@ def intend(
     """
     readers = Subscriber.objects.filter(pk__in=[row.subscriber_id or 0 for row in claimed])
     no_key = connection.features.has_select_for_no_key_update
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         # Two statements: the second sees what whoever held a lock has committed.
         list(readers.order_by("pk").select_for_update(no_key=no_key).values_list("pk"))
         return submitting(claimed, picks, now)

@@ -6,52 +6,39 @@ two lines of `send_slice`, the ledger says what may still be sent and what may n
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from itertools import batched
 
-import numpy as np
+from django.conf import settings
+from django.db import transaction
 
 from digest.deliveries import ledger
+from digest.deliveries.digests import Digest, Ready, digests, load
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.mail import Mail
 from digest.deliveries.outcomes import POISON, Outcome
 from digest.deliveries.transport import Transport, open_transport
-from digest.editions import compose, ranking
-from digest.editions.compose import Encoded, Pick, Reader
-from digest.models import Block, Edition
+from digest.editions.compose import Encoded
 from subscribers import suppression
-from subscribers.models import Subscriber, Subscription, Suppression, Topic
+from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
 
 SLICE = 500
-# Hand-overs whose intents are committed together. A crash leaves at most this many
-# unknown; fewer means more commits per mail.
-SUBMIT_GROUP = 20
 
 Clock = Callable[[], datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A published edition made ready: encoded for the wire, laid out for the ranking."""
+@dataclass(slots=True)
+class Group:
+    """Rows whose intents are committed together, on their way to their outcomes."""
 
-    encoded: Encoded
-    columns: dict[int, int]  # topic id → column
-    papers: ranking.Floats
-    popular: ranking.Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """One claimed row with what its reader gets."""
-
-    row: Claimed
-    reader: Reader
-    picks: Sequence[Pick]
+    rows: Sequence[Claimed] = ()
+    mails: dict[int, Mail] = field(default_factory=dict)
+    picks: dict[int, str] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
 def send_due(
@@ -82,133 +69,80 @@ def send_slice(
 ) -> Counter[str]:
     """Send a claimed slice group by group.
 
-    When the provider is down, or on an error, what is untouched goes back to pending.
+    The outcomes of a group and the intents of the next are one commit. When the
+    provider is down, or on an error, what is untouched goes back to pending.
     """
     tally: Counter[str] = Counter()
-    rest = list(claimed)
+    rest = {row.delivery_id: row for row in claimed}
+    sent = Group()
     try:
-        for edition_id, rows in by_edition(claimed):
-            ready = load(edition_id)
-            for group in batched(digests(ready, rows), SUBMIT_GROUP, strict=False):
-                tally += send_group(ready, group, transport, clock)
-                done = {digest.row.delivery_id for digest in group}
-                rest = [row for row in rest if row.delivery_id not in done]
-                if tally["not tried"]:
-                    return tally
+        for ready, batch in groups(claimed):
+            now = clock()
+            group = composed(ready.encoded, batch, now)
+            with transaction.atomic():
+                record(sent, now)
+                intended = ledger.intend(group.rows, group.picks, now=now)
+            sent = group
+            for row in group.rows:
+                del rest[row.delivery_id]
+            wanted = [mail for pk, mail in group.mails.items() if pk in intended]
+            group.outcomes.update(transport.hand_over(wanted))
+            tally += tallied(group, len(group.rows) - len(intended))
+            if tally["not tried"]:
+                break
     finally:
+        record(sent, clock())
         if rest:
-            ledger.release(rest)
+            ledger.release(list(rest.values()))
     return tally
 
 
-def by_edition(claimed: Sequence[Claimed]) -> Iterable[tuple[int, list[Claimed]]]:
-    rows = defaultdict(list)
+def groups(claimed: Sequence[Claimed]) -> Iterator[tuple[Ready, tuple[Digest, ...]]]:
+    """The slice's digests in submit groups, each of one edition."""
+    editions = defaultdict(list)
     for row in claimed:
-        rows[row.edition_id].append(row)
-    return rows.items()
+        editions[row.edition_id].append(row)
+    for edition_id, rows in editions.items():
+        ready = load(edition_id)
+        for batch in batched(digests(ready, rows), settings.SUBMIT_GROUP, strict=False):
+            yield ready, batch
 
 
-def send_group(
-    ready: Ready, group: Sequence[Digest], transport: Transport, clock: Clock
-) -> Counter[str]:
-    """Commit the group's intents, hand over exactly those rows, record each outcome."""
-    rows, now = [digest.row for digest in group], clock()
-    outcomes: dict[int, Outcome] = {}
-    mails, picks = {}, {}
-    for digest in group:
+def composed(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
+    """Compose what the batch's readers get; one poisoned row must not stop an edition."""
+    group = Group(rows=[digest.row for digest in batch])
+    for digest in batch:
         pk = digest.row.delivery_id
-        picks[pk] = " ".join(str(pick.position) for pick in digest.picks)
+        group.picks[pk] = " ".join([str(pick.position) for pick in digest.picks])
+        if not digest.picks:
+            continue
         try:
-            mails[pk] = composed(ready.encoded, digest, now)
-        except Exception:  # one poisoned row must not stop an edition
+            content = encoded.compose(digest.reader, digest.picks, sent_at=now)
+        except Exception:
             logger.exception("delivery %d cannot be composed", pk)
-            outcomes[pk] = POISON
-    intended = ledger.intend(rows, picks, now=now)
-    try:
-        wanted = [mail for pk, mail in mails.items() if mail and pk in intended]
-        outcomes.update(transport.hand_over(wanted))
-    finally:
-        if outcomes:
-            ledger.record(outcomes, rows, now=clock())
-    suppress_bad(outcomes, rows, clock())
-    tally = Counter(str(outcome.verdict) for outcome in outcomes.values())
-    tally["skipped"] += len(group) - len(intended)
-    tally["not tried"] += sum(not outcome.charged for outcome in outcomes.values())
-    return tally
+            group.outcomes[pk] = POISON
+        else:
+            group.mails[pk] = Mail(pk, encoded.sender, digest.reader.address, content)
+    return group
 
 
-def composed(encoded: Encoded, digest: Digest, now: datetime) -> Mail | None:
-    """The mail, or None for a reader for whom the edition has nothing."""
-    if not digest.picks:
-        return None
-    content = encoded.compose(digest.reader, digest.picks, sent_at=now)
-    return Mail(digest.row.delivery_id, encoded.sender, digest.reader.address, content)
-
-
-def suppress_bad(
-    outcomes: dict[int, Outcome], rows: Sequence[Claimed], now: datetime
-) -> None:
-    bad = {
-        row.subscriber_id
-        for row in rows
-        if row.subscriber_id and outcomes.get(row.delivery_id, POISON).bad_address
-    }
+def record(group: Group, now: datetime) -> None:
+    """Write a group's outcomes; an address that does not exist is never tried again."""
+    if not group.outcomes:
+        return
+    ledger.record(group.outcomes, group.rows, now=now)
+    bad = {pk for pk, outcome in group.outcomes.items() if outcome.bad_address}
     if bad:
-        hashes = Subscriber.objects.filter(pk__in=bad).values_list("email_hash", flat=True)
-        for email_hash in hashes:
+        people = [row.subscriber_id or 0 for row in group.rows if row.delivery_id in bad]
+        for email_hash in Subscriber.objects.filter(pk__in=people).values_list(
+            "email_hash", flat=True
+        ):
             suppression.suppress(email_hash, Suppression.Reason.BOUNCED, now=now)
 
 
-def digests(ready: Ready, rows: Sequence[Claimed]) -> Iterable[Digest]:
-    """Rank the slice at once; two queries, whatever its size."""
-    ids = [row.subscriber_id or 0 for row in rows]  # 0: erased meanwhile
-    people = {
-        pk: (address, token)
-        for pk, address, token in Subscriber.objects.filter(pk__in=ids).values_list(
-            "pk", "email", "unsubscribe_token"
-        )
-    }
-    ranked = ranking.rank(
-        profiles(ready, ids), ready.papers, ready.popular, most=compose.MOST_PICKS
-    )
-    picks, topics = ranked.picks.tolist(), ranked.topics.tolist()
-    for row, positions, columns in zip(rows, picks, topics, strict=True):
-        address, token = people.get(row.subscriber_id or 0, ("", ""))
-        chosen = [
-            Pick(position, None if column < 0 else column)
-            for position, column in zip(positions, columns, strict=True)
-            if position >= 0
-        ]
-        yield Digest(
-            row, Reader(row.delivery_id, address, token), chosen if address else []
-        )
-
-
-def profiles(ready: Ready, ids: Sequence[int]) -> ranking.Floats:
-    """What the readers wish, N × T: 1 where a topic was chosen."""
-    matrix = np.zeros((len(ids), len(ready.columns)), dtype=np.float32)
-    places = {pk: place for place, pk in enumerate(ids)}
-    wishes = Subscription.objects.filter(subscriber__in=ids)
-    for subscriber_id, topic_id in wishes.values_list("subscriber_id", "topic_id"):
-        if (column := ready.columns.get(topic_id)) is not None:
-            matrix[places[subscriber_id], column] = 1
-    return matrix
-
-
-@lru_cache(maxsize=8)
-def load(edition_id: int) -> Ready:
-    """Load a published edition once per process: it is frozen."""
-    edition = Edition.objects.get(pk=edition_id)
-    blocks: list[Block] = list(edition.blocks.order_by("position"))
-    topics = list(Topic.objects.order_by("position").values_list("pk", "slug", "label"))
-    papers = np.zeros((len(blocks), len(topics)), dtype=np.float32)
-    for place, block in enumerate(blocks):
-        papers[place] = [block.topics.get(slug, 0) for _, slug, _ in topics]
-    return Ready(
-        encoded=compose.encode(
-            edition, blocks, topics=[(slug, label) for _, slug, label in topics]
-        ),
-        columns={pk: column for column, (pk, _, _) in enumerate(topics)},
-        papers=papers,
-        popular=ranking.popularity(np.array([block.upvotes for block in blocks])),
-    )
+def tallied(group: Group, skipped: int) -> Counter[str]:
+    outcomes: Mapping[int, Outcome] = group.outcomes
+    tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
+    tally["skipped"] += skipped
+    tally["not tried"] += sum(not outcome.charged for outcome in outcomes.values())
+    return tally

@@ -5,6 +5,8 @@ for each, as it becomes known; it never raises for what a server does.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -21,7 +23,45 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
+class Fan:
+    """Several connections side by side: reply times overlap, outcomes come as known."""
+
+    def __init__(self, connections: Sequence[Transport]) -> None:
+        self.connections = connections
+        self.threads = ThreadPoolExecutor(len(connections), thread_name_prefix="send")
+
+    def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
+        known: SimpleQueue[tuple[int, Outcome] | None] = SimpleQueue()
+        shares = [
+            mails[place :: len(self.connections)] for place in range(len(self.connections))
+        ]
+
+        def run(connection: Transport, share: Sequence[Mail]) -> None:
+            try:
+                for result in connection.hand_over(share):
+                    known.put(result)
+            finally:
+                known.put(None)
+
+        pairs = [pair for pair in zip(self.connections, shares, strict=True) if pair[1]]
+        running = [self.threads.submit(run, *pair) for pair in pairs]
+        for _ in running:
+            while result := known.get():
+                yield result
+        for future in running:
+            future.result()
+
+    def close(self) -> None:
+        self.threads.shutdown()
+        for connection in self.connections:
+            connection.close()
+
+
 def open_transport() -> Transport:
     """Connects at the first hand-over, and again after a lost connection."""
     parts = urlsplit(settings.MAILER_URL)
-    return Provider() if parts.scheme == "anymail" else Smtp(parts)
+    if parts.scheme == "anymail":
+        return Provider()
+    if settings.SEND_CONNECTIONS == 1:
+        return Smtp(parts)
+    return Fan([Smtp(parts) for _ in range(settings.SEND_CONNECTIONS)])

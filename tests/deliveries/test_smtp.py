@@ -15,12 +15,10 @@ CONTENT = b"Subject: x\r\nTo: a@example.org\r\n\r\nHello=\r\n there\r\n"
 
 @pytest.fixture(params=["pipelining", "one by one"])
 def server(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(smtp, "DOT_TIMEOUT", 1.0)
-    monkeypatch.setattr(smtp, "ENVELOPE_TIMEOUT", 1.0)
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(smtp, "OPEN_TIMEOUT", 1.0)
     with in_thread(tmp_path / "sink") as sink:
-        client = Smtp(urlsplit(sink.url))
-        if request.param == "one by one":
-            client.may_pipeline = False
+        client = Smtp(urlsplit(sink.url), may_pipeline=request.param == "pipelining")
         yield sink, client
         client.close()
 
