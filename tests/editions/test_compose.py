@@ -6,7 +6,7 @@ from email import message_from_bytes, policy
 import pytest
 from django.template.loader import render_to_string
 
-from digest.deliveries.send import load
+from digest.deliveries.digests import load
 from digest.editions.blocks import block, first_sentences
 from digest.editions.compose import Pick, Reader
 from digest.models import Edition
