@@ -19,6 +19,8 @@ from subscribers.models import Link, Subscriber, new_capability
 LIFETIMES = {
     Link.Purpose.CONFIRM: timedelta(hours=48),
     Link.Purpose.PREFERENCES: timedelta(hours=24),
+    Link.Purpose.ADDRESS: timedelta(hours=24),
+    Link.Purpose.DATA: timedelta(minutes=30),
 }
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 

@@ -365,7 +365,7 @@ def test_less_can_be_asked_for_instead_of_nothing(client: Client, active) -> Non
     path = f"/u/{active.unsubscribe_token}"
     assert 'id="more"' in client.get(path).text
     client.post(path, {"action": "weekly"})
-    assert str(Subscriber.objects.get().schedule) == "Once a week 09:00 Europe/Berlin"
+    assert str(Subscriber.objects.get().schedule) == "Once a week, on Monday 09:00 Europe/Berlin"
     client.post(path, {"action": "link"})
     assert client.get(f"/preferences/{mailed_token()}/").status_code == 200
     client.post(path, {"action": "pause"})

@@ -1,15 +1,20 @@
-"""People: who asked for what and when, and who must never be written to.
+"""People and their wishes.
 
 An address is stored in its canonical form only (see addresses.py). A Subscriber's
 life: pending → active ⇄ paused → unsubscribed; a new sign-up starts it over.
 """
 
+import calendar
 import secrets
-from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+
+from subscribers.models.consent import Suppression
+
+FEWEST_PAPERS, USUAL_PAPERS, MOST_PAPERS = 3, 10, 20
 
 
 def new_capability() -> str:
@@ -42,6 +47,7 @@ class Schedule(models.Model):
     class Cadence(models.TextChoices):
         DAILY = "daily", "Every day"
         WEEKDAYS = "weekdays", "Monday to Friday"
+        CHOSEN = "chosen", "On chosen days"
         WEEKLY = "weekly", "Once a week"
 
     timezone = models.CharField(max_length=64, help_text="An IANA name.")
@@ -65,7 +71,20 @@ class Schedule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_cadence_display()} {self.send_hour:02}:00 {self.timezone}"
+        return f"{self.when} {self.send_hour:02}:00 {self.timezone}"
+
+    @property
+    def weekdays(self) -> list[int]:
+        """The local weekdays, 0 is Monday."""
+        return [day for day in range(7) if self.days >> day & 1]
+
+    @property
+    def when(self) -> str:
+        """The days in words: Every day; Monday, Thursday; Once a week, on Monday."""
+        names = ", ".join(calendar.day_name[day] for day in self.weekdays)
+        if self.cadence == self.Cadence.WEEKLY:
+            return f"Once a week, on {names}"
+        return names if self.cadence == self.Cadence.CHOSEN else self.get_cadence_display()
 
 
 class SubscriberQuerySet(models.QuerySet["Subscriber"]):
@@ -92,6 +111,17 @@ class Subscriber(models.Model):
     schedule = models.ForeignKey(Schedule, on_delete=models.PROTECT)
     topics = models.ManyToManyField(Topic, through="Subscription", blank=True)
     interests = models.TextField(blank=True, help_text="The reader's own words.")
+    keywords = models.JSONField(default=list, blank=True, help_text="Words to look for.")
+    watched_authors = models.JSONField(default=list, blank=True, help_text="Names.")
+    muted_authors = models.JSONField(default=list, blank=True, help_text="Names.")
+    most_papers = models.PositiveSmallIntegerField(
+        default=USUAL_PAPERS,
+        validators=[MinValueValidator(FEWEST_PAPERS), MaxValueValidator(MOST_PAPERS)],
+        help_text="How many papers a digest holds at most.",
+    )
+    paused_until = models.DateField(
+        null=True, blank=True, help_text="Local date from which mail comes again."
+    )
     unsubscribe_token = models.CharField(
         max_length=22,
         unique=True,
@@ -114,6 +144,10 @@ class Subscriber(models.Model):
                 condition=Q(state__in=["pending", "unsubscribed"])
                 | Q(confirmed_at__isnull=False),
                 name="subscriber_active_is_confirmed",
+            ),
+            models.CheckConstraint(
+                condition=Q(most_papers__gte=FEWEST_PAPERS, most_papers__lte=MOST_PAPERS),
+                name="subscriber_most_papers",
             ),
         ]
         indexes = [
@@ -149,124 +183,3 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"subscriber {self.subscriber_id}, topic {self.topic_id}"
-
-
-class ConsentEvent(models.Model):
-    """Proof of what a reader asked for: appended, never changed (GDPR Art. 7(1))."""
-
-    class Kind(models.TextChoices):
-        REQUESTED = "requested", "Asked to subscribe"
-        CONFIRMED = "confirmed", "Confirmed"
-        CHANGED = "changed", "Changed preferences"
-        PAUSED = "paused", "Paused"
-        RESUMED = "resumed", "Resumed"
-        UNSUBSCRIBED = "unsubscribed", "Unsubscribed"
-        BLOCKED = "blocked", "Address blocked by its holder"
-
-    subscriber = models.ForeignKey(Subscriber, null=True, on_delete=models.SET_NULL)
-    email_hash = models.CharField(max_length=64, db_index=True)
-    kind = models.CharField(max_length=12, choices=Kind)
-    at = models.DateTimeField()
-    wording = models.CharField(max_length=32, help_text="Version of the text shown.")
-    source = models.CharField(max_length=200, help_text="Path of the form, or a command.")
-    network = models.CharField(
-        max_length=43, blank=True, help_text="Truncated: /24 of IPv4, /48 of IPv6."
-    )
-    detail = models.JSONField(default=dict, blank=True)
-
-    def __str__(self) -> str:
-        return f"{self.kind} at {self.at:%Y-%m-%d %H:%M}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            raise TypeError("a ConsentEvent is appended, never changed")
-        super().save(*args, **kwargs)
-
-
-class Suppression(models.Model):
-    """An address never to be written to, as a keyed hash that outlives the person's row."""
-
-    class Reason(models.TextChoices):
-        BLOCKED = "blocked", "Blocked by its holder"
-        BOUNCED = "bounced", "Does not exist"
-        COMPLAINED = "complained", "Reported as spam"
-        MANUAL = "manual", "By an operator"
-
-    email_hash = models.CharField(max_length=64, unique=True)
-    reason = models.CharField(max_length=12, choices=Reason)
-    at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.reason} {self.email_hash[:8]}"
-
-
-class Link(models.Model):
-    """A capability mailed to an address, for one purpose; only its hash is stored."""
-
-    class Purpose(models.TextChoices):
-        CONFIRM = "confirm", "Confirm a subscription"
-        PREFERENCES = "preferences", "Change preferences"
-
-    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE)
-    purpose = models.CharField(max_length=12, choices=Purpose)
-    token_hash = models.CharField(max_length=64, unique=True)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    used_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return f"{self.purpose} link {self.pk}"
-
-
-class NoticeQuerySet(models.QuerySet["Notice"]):
-    def open(self, now: datetime) -> Self:
-        """What is to be sent: the index notice_open finds it."""
-        return self.filter(state=Notice.State.PENDING, not_before__lte=now)
-
-
-class Notice(models.Model):
-    """A single mail we owe somebody: the outbox that survives a lost Celery message.
-
-    State: pending → submitting → accepted | refused | unknown; a hand-over that
-    surely failed goes back to pending. `submitting` is committed before the first
-    byte, so a crash can lose the notice (the person asks again) but never double it.
-    """
-
-    class Kind(models.TextChoices):
-        CONFIRM = "confirm", "Please confirm"
-        ALREADY = "already", "You are already subscribed"
-        PREFERENCES = "preferences", "Your link to the preferences"
-
-    class State(models.TextChoices):
-        PENDING = "pending"
-        SUBMITTING = "submitting"
-        ACCEPTED = "accepted"
-        REFUSED = "refused"
-        UNKNOWN = "unknown"
-
-    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE)
-    kind = models.CharField(max_length=12, choices=Kind)
-    mailbox = models.CharField(
-        max_length=64,
-        db_index=True,
-        default="",
-        help_text="The address's counting key: quotas look here.",
-    )
-    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
-    created_at = models.DateTimeField()
-    not_before = models.DateTimeField()
-    attempts = models.PositiveSmallIntegerField(default=0)
-    submitted_at = models.DateTimeField(null=True, blank=True)
-    reason = models.CharField(max_length=200, blank=True)
-
-    objects = NoticeQuerySet.as_manager()
-
-    class Meta:
-        indexes = [
-            models.Index(
-                fields=["not_before"], condition=Q(state="pending"), name="notice_open"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} notice {self.pk}, {self.state}"

@@ -1,0 +1,30 @@
+"""The tables of this room, by what they are about."""
+
+from subscribers.models.consent import ConsentEvent, Suppression
+from subscribers.models.people import (
+    FEWEST_PAPERS,
+    MOST_PAPERS,
+    USUAL_PAPERS,
+    Schedule,
+    Subscriber,
+    Subscription,
+    Topic,
+    new_capability,
+)
+from subscribers.models.post import Link, Notice, Request
+
+__all__ = [
+    "FEWEST_PAPERS",
+    "MOST_PAPERS",
+    "USUAL_PAPERS",
+    "ConsentEvent",
+    "Link",
+    "Notice",
+    "Request",
+    "Schedule",
+    "Subscriber",
+    "Subscription",
+    "Suppression",
+    "Topic",
+    "new_capability",
+]

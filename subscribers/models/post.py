@@ -1,0 +1,153 @@
+"""What goes in and out: requests at the forms, single mails we owe, links in them."""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+
+class Link(models.Model):
+    """A capability mailed to an address, for one purpose; only its hash is stored."""
+
+    class Purpose(models.TextChoices):
+        CONFIRM = "confirm", "Confirm a subscription"
+        PREFERENCES = "preferences", "Change preferences"
+        ADDRESS = "address", "Confirm a new address"
+        DATA = "data", "Download or erase everything"
+
+    subscriber = models.ForeignKey("subscribers.Subscriber", on_delete=models.CASCADE)
+    purpose = models.CharField(max_length=12, choices=Purpose)
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+    email = models.CharField(
+        max_length=254, blank=True, default="", help_text="The new address, canonical."
+    )
+
+    def __str__(self) -> str:
+        return f"{self.purpose} link {self.pk}"
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def open(self, now: datetime) -> Self:
+        """What is to be sent: the index notice_open finds it."""
+        return self.filter(state=Notice.State.PENDING, not_before__lte=now)
+
+
+class Notice(models.Model):
+    """A single mail we owe somebody: the outbox that survives a lost Celery message.
+
+    State: pending → submitting → accepted | refused | unknown; a hand-over that
+    surely failed goes back to pending. `submitting` is committed before the first
+    byte, so a crash can lose the notice (the person asks again) but never double it.
+    """
+
+    class Kind(models.TextChoices):
+        CONFIRM = "confirm", "Please confirm"
+        REMINDER = "reminder", "Please confirm, a day later"
+        ALREADY = "already", "You are already subscribed"
+        PREFERENCES = "preferences", "Your link to the preferences"
+        DATA = "data", "Your link to your data"
+        ADDRESS = "address", "Please confirm the new address"
+        MOVED = "moved", "Mail goes to another address from now on"
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        SUBMITTING = "submitting"
+        ACCEPTED = "accepted"
+        REFUSED = "refused"
+        UNKNOWN = "unknown"
+
+    subscriber = models.ForeignKey("subscribers.Subscriber", on_delete=models.CASCADE)
+    kind = models.CharField(max_length=12, choices=Kind)
+    email = models.CharField(
+        max_length=254,
+        blank=True,
+        default="",
+        help_text="Where to, if not to the subscriber's address.",
+    )
+    mailbox = models.CharField(
+        max_length=64,
+        db_index=True,
+        default="",
+        help_text="The address's counting key: quotas look here.",
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    created_at = models.DateTimeField()
+    not_before = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    submitted_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=200, blank=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["not_before"], condition=Q(state="pending"), name="notice_open"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} notice {self.pk}, {self.state}"
+
+
+class RequestQuerySet(models.QuerySet["Request"]):
+    def open(self, now: datetime) -> Self:
+        """What is to be looked at: the index request_open finds it."""
+        return self.filter(handled_at=None, not_before__lte=now)
+
+
+class Request(models.Model):
+    """What somebody asked for at a form: the inbox, looked at after the answer.
+
+    The answer takes one INSERT whatever we know of the address. Once handled, the row
+    holds nothing of the person any more and counts for the quotas (see guard.py).
+    """
+
+    class Kind(models.TextChoices):
+        SIGN_UP = "sign_up", "To subscribe"
+        LINK = "link", "For a link to the preferences"
+        ADDRESS = "address", "For mail at another address"
+
+    kind = models.CharField(max_length=8, choices=Kind)
+    email = models.CharField(max_length=254, blank=True, help_text="Canonical form.")
+    subscriber = models.ForeignKey(
+        "subscribers.Subscriber", null=True, blank=True, on_delete=models.CASCADE
+    )
+    wishes = models.JSONField(default=dict, blank=True)
+    source = models.CharField(max_length=200)
+    wording = models.CharField(max_length=32, blank=True)
+    network = models.CharField(max_length=43, blank=True)
+    domain = models.CharField(max_length=64, help_text="Keyed hash of the target's domain.")
+    trapped = models.BooleanField(
+        default=False, help_text="Filled in what people can't see."
+    )
+    proof = models.CharField(
+        max_length=64,
+        null=True,
+        unique=True,
+        help_text="Of the solved challenge, which counts once.",
+    )
+    at = models.DateTimeField(db_index=True)
+    not_before = models.DateTimeField()
+    handled_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=12, blank=True)
+
+    objects = RequestQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["not_before"],
+                condition=Q(handled_at__isnull=True),
+                name="request_open",
+            ),
+            models.Index(fields=["network", "at"], name="request_network"),
+            models.Index(fields=["domain", "at"], name="request_domain"),
+        ]
+
+    def __str__(self) -> str:
+        return f"request {self.pk} {self.kind}"
