@@ -102,6 +102,26 @@ class Block(models.Model):
         return f"block {self.position} of edition {self.edition_id}"
 
 
+class Frame(models.Model):
+    """What stood around the blocks in mails of an edition: headers, words, labels.
+
+    A row for each state of templates and settings that mails were made with. With the
+    blocks and a delivery's picks it makes those mails again.
+    """
+
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="frames")
+    fingerprint = models.CharField(max_length=12, help_text="Hash of the data.")
+    data = models.TextField(help_text="JSON: see editions/frames.py.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["edition", "fingerprint"], name="frame_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"frame {self.fingerprint} of edition {self.edition_id}"
+
+
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def ready(self, now: datetime) -> Self:
         """Pending and due: the index delivery_ready finds them, oldest first."""

@@ -120,6 +120,9 @@ WSGI_APPLICATION = "digest.wsgi.application"
 ADMIN_PATH = env.str("ADMIN_PATH", default="admin").strip("/")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
+# Of the mail's own words; the pages are in English.
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True

@@ -9,6 +9,8 @@ import numpy as np
 from digest.deliveries.ledger import Claimed
 from digest.editions import compose, ranking
 from digest.editions.compose import Encoded, Pick, Reader
+from digest.editions.encode import encode
+from digest.editions.frames import keep, surroundings
 from digest.models import Block, Edition
 from subscribers.models import Subscriber, Subscription, Topic
 
@@ -78,13 +80,13 @@ def load(edition_id: int) -> Ready:
     edition = Edition.objects.get(pk=edition_id)
     blocks: list[Block] = list(edition.blocks.order_by("position"))
     topics = list(Topic.objects.order_by("position").values_list("pk", "slug", "label"))
+    around = surroundings(edition, topics=[(slug, label) for _, slug, label in topics])
+    keep(edition, around)
     papers = np.zeros((len(blocks), len(topics)), dtype=np.float32)
     for place, block in enumerate(blocks):
         papers[place] = [block.topics.get(slug, 0) for _, slug, _ in topics]
     return Ready(
-        encoded=compose.encode(
-            edition, blocks, topics=[(slug, label) for _, slug, label in topics]
-        ),
+        encoded=encode(edition, blocks, around=around),
         columns={pk: column for column, (pk, _, _) in enumerate(topics)},
         papers=papers,
         popular=ranking.popularity(np.array([block.upvotes for block in blocks])),

@@ -1,80 +1,90 @@
 """One paper's ready-made HTML and text, rendered once per edition for all readers.
 
-What differs from reader to reader is left open with a mark: a Unicode noncharacter,
-which no cleaned paper text can hold.
+What differs from reader to reader is left open with a mark, what differs from language
+to language is a phrase (see words.py).
 """
 
 import re
-import textwrap
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import css_inline
+from django.conf import settings
+from django.forms.utils import flatatt
 from django.template.loader import get_template, render_to_string
 
+from digest.editions import scripts
+from digest.editions.words import MARKS, WITHOUT_MARKS, phrase
 from digest.models import Paper
+from digest.papers.text import cut
 
+TITLE_LENGTH = 300
 ABSTRACT_LENGTH = 700
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Places left open in rendered text (U+FDD0…, reserved for internal use)."""
-
-    reason: str = "\ufdd0"
-    token: str = "\ufdd1"  # noqa: S105
-    count: str = "\ufdd2"
-    papers: str = "\ufdd3"
-
-
-MARKS = Marks()
-WITHOUT_MARKS = str.maketrans("", "", "\ufdd0\ufdd1\ufdd2\ufdd3")
+NAME_LENGTH = 120
+NAMES = 3
+# Providers replace {{x}}, {% x %}, %x%, *|x|*, [[x]] or ${x} in HTML that they are
+# given; as character references they mean the same to every reader and nothing to them.
+NO_MERGE = {ord(character): f"&#{ord(character)};" for character in "{}%|[]$"}
 
 
 def block(paper: Paper) -> tuple[str, str]:
     """The paper's HTML, styles inlined, and its text, each with the reason left open."""
+    title = shortened(paper.title, TITLE_LENGTH)
     abstract = first_sentences(paper.abstract.translate(WITHOUT_MARKS), ABSTRACT_LENGTH)
-    title = paper.title.translate(WITHOUT_MARKS)
     context = {
-        "paper": paper,
         "mark": MARKS,
-        "byline": byline(paper).translate(WITHOUT_MARKS),
+        "title": title,
+        "abstract": abstract,
+        "title_script": flatatt(scripts.attributes(title)),
+        "abstract_script": flatatt(scripts.attributes(abstract)),
+        "byline": byline(paper),
+        "url": paper_url(paper) if paper.is_sample else paper.abstract_url,
         "links": links(paper),
     }
-    html = render_to_string(
-        "mail/paper.html", context | {"abstract": abstract, "title": title}
-    )
-    text = render_to_string(
-        "mail/paper.txt",
-        context | {"abstract": fill(abstract), "title": fill(title)},
-        using="text",
-    )
-    return inliner().inline_fragment(html, stylesheet()), text
+    html = render_to_string("mail/paper.html", context)
+    filled = {"title": scripts.fill(title), "abstract": scripts.fill(abstract)}
+    text = render_to_string("mail/paper.txt", context | filled, using="text")
+    return no_merge(inliner().inline_fragment(html, stylesheet()).strip()) + "\n", text
+
+
+def no_merge(html: str) -> str:
+    """HTML of the same meaning in which no provider finds anything to replace."""
+    return html.translate(NO_MERGE)
+
+
+def shortened(text: str, length: int) -> str:
+    return cut(text.translate(WITHOUT_MARKS), length)
 
 
 def byline(paper: Paper) -> str:
     """Who wrote it: the organization if known, else the first authors, and how many."""
-    count = f"{paper.author_count} author{'' if paper.author_count == 1 else 's'}"
+    count = phrase("authors", paper.author_count)
     if paper.organization:
-        return (
-            f"{paper.organization} · {count}" if paper.author_count else paper.organization
-        )
-    names = ", ".join(paper.authors[:3])
-    more = paper.author_count - 3
+        name = shortened(paper.organization, NAME_LENGTH)
+        return f"{name} · {count}" if paper.author_count else name
+    names = ", ".join(shortened(str(name), NAME_LENGTH) for name in paper.authors[:NAMES])
+    more = paper.author_count - NAMES
     if more > 0:
-        return f"{names} and {more} more" if names else count
-    return names or "Authors not known"
+        return f"{names} {phrase('further', more)}" if names else count
+    return names or phrase("unknown")
+
+
+def paper_url(paper: Paper) -> str:
+    return f"{settings.SITE_URL}/papers/{paper.arxiv_id}/"
 
 
 def links(paper: Paper) -> list[tuple[str, str]]:
-    comments = f" ({paper.comments} comment{'' if paper.comments == 1 else 's'})"
+    """(words, address): a sample paper is nowhere but here."""
+    ours = (phrase("web"), paper_url(paper))
+    if paper.is_sample:
+        return [ours]
     found = [
         ("arXiv", paper.abstract_url),
         ("PDF", paper.pdf_url),
-        ("Code", paper.code_url),
-        ("Project", paper.project_url),
-        ("Discussion" + (comments if paper.comments else ""), paper.discussion_url),
+        (phrase("code"), paper.code_url),
+        (phrase("project"), paper.project_url),
+        (phrase("discussion", paper.comments), paper.discussion_url),
+        ours,
     ]
     return [(name, url) for name, url in found if url]
 
@@ -83,16 +93,12 @@ def first_sentences(text: str, length: int) -> str:
     """The text up to the last sentence that ends within `length` characters, else a cut."""
     if len(text) <= length:
         return text
-    ends = [
-        match.end() for match in re.finditer(r"[.!?](?= [A-Z0-9(])", text[: length + 2])
-    ]
+    latin = re.finditer(r"[.!?](?= [^\W\d_a-z]| [0-9(])|[。！？؟۔।]", text[: length + 2])
+    ends = [match.end() for match in latin if match.end() <= length]
     if ends and ends[-1] > length // 3:
         return text[: ends[-1]] + " …"
-    return text[:length].rsplit(" ", 1)[0] + " …"
-
-
-def fill(text: str) -> str:
-    return textwrap.fill(text, 72, break_long_words=False, break_on_hyphens=False)
+    head, space, _ = text[:length].rpartition(" ")
+    return (head if len(head) > length // 2 and space else cut(text, length)[:-1]) + " …"
 
 
 @cache

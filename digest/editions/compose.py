@@ -1,26 +1,30 @@
 """One reader's digest, joined from pieces that were encoded once per edition.
 
 No query, no template and no MIME object per reader: a digest is head + the picks'
-blocks in the reader's order + foot, and only tokens, reasons, count and address differ.
+blocks in the reader's order + foot, and only tokens, reasons, counts and address differ.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from functools import lru_cache
-from urllib.parse import urlsplit
+from html import escape
 
-from django.conf import settings
-from django.template.loader import render_to_string
-from django.utils.html import escape
+from django.utils import translation
 
-from digest.editions import wire
-from digest.editions.blocks import MARKS, inliner
-from digest.models import Block, Edition
+from digest.editions import signatures, wire, words
+from digest.editions.parts import Part
 
 MOST_PICKS = 10
+# Gmail shows 102 KB of HTML and cuts the rest off, the way out with it. Measured as
+# sent, which is more than what it decodes to.
+MOST_HTML = 95_000
+MOST_BYTES = 200_000
+# For headers, and what a reader's tokens add.
+SMALL_CHANGE = 3_000
+SUBJECT_LENGTH = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Reader:
     delivery_id: int
     address: str
     token: str
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +46,13 @@ class Pick:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedBlock:
-    """A block around its reason; `reasons` by topic column, the last for trending."""
+class Tongue:
+    """An edition in one language, encoded."""
 
-    opening: bytes
-    reasons: Sequence[bytes]
-    closing: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The text or the HTML part: pieces around count and token, and the blocks between."""
-
-    before: Sequence[bytes]
-    blocks: Sequence[EncodedBlock]
-    after: Sequence[bytes]
-
-    def join(self, picks: Sequence[Pick], count: bytes, token: bytes) -> list[bytes]:
-        pieces = between(self.before, count)
-        for pick in picks:
-            block = self.blocks[pick.position]
-            reason = block.reasons[-1 if pick.topic is None else pick.topic]
-            pieces += (block.opening, reason, block.closing)
-        return pieces + between(self.after, token)
-
-
-def between(pieces: Sequence[bytes], value: bytes) -> list[bytes]:
-    joined = [value] * (2 * len(pieces) - 1)
-    joined[0::2] = pieces
-    return joined
+    text: Part
+    html: Part
+    counts: Sequence[bytes]  # the headline, by number of papers
+    left_out: Sequence[tuple[bytes, bytes]]  # words for text and HTML, by number
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +60,34 @@ class Encoded:
     """An edition made ready for the wire. Build it once, compose from it a million times."""
 
     edition_id: int
+    fingerprint: str  # of the surroundings that it was made of
     sender: str
     host: str
     site: str
     top: bytes
     middle: bytes
     end: bytes
-    text: Part
-    html: Part
+    tongues: Mapping[str, Tongue]
     titles: Sequence[str]
 
     def compose(self, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime) -> bytes:
         """The mail, CRLF line ends, 7-bit, no line starting with a dot in the body."""
-        count = quoted(papers_counted(len(picks)))
-        token = reader.token.encode() + wire.SOFT_BREAK
+        tongue = self.tongues.get(reader.language) or self.tongues["en"]
+        shown = fitting(tongue, picks)
+        missing = len(picks) - len(shown)
+        values = {
+            words.MARKS.count: tongue.counts[len(picks)],
+            words.MARKS.token: reader.token.encode() + wire.SOFT_BREAK,
+            words.MARKS.web: self.page_name(reader) + wire.SOFT_BREAK,
+        }
+        more_text, more_html = self.left_out(tongue, missing, reader)
         return b"".join(
             [
                 self.headers(reader, picks, sent_at),
                 self.top,
-                *self.text.join(picks, count, token),
+                *tongue.text.join(shown, values, more_text),
                 self.middle,
-                *self.html.join(picks, count, token),
+                *tongue.html.join(shown, values, more_html),
                 self.end,
             ]
         )
@@ -109,29 +99,47 @@ class Encoded:
             f"Message-ID: {self.message_id(reader)}\r\n"
             f"List-Unsubscribe: <{self.site}/u/{reader.token}>\r\n"
         ).encode("ascii")
-        return subject_header(self.titles[picks[0].position], len(picks)) + personal
+        title = self.titles[picks[0].position]
+        return subject_header(title, len(picks), reader.language) + personal
 
     def message_id(self, reader: Reader) -> str:
         """Stable for the row, so that a retry is the same mail to the receiver."""
         name = f"{self.edition_id}/{reader.delivery_id}".encode()
         return f"<{hashlib.blake2b(name, digest_size=15).hexdigest()}@{self.host}>"
 
+    def page_name(self, reader: Reader) -> bytes:
+        return signatures.name(signatures.Purpose.PAGE, reader.delivery_id).encode()
 
-def papers_counted(count: int) -> str:
-    return "1 paper" if count == 1 else f"{count} papers"
+    def left_out(self, tongue: Tongue, count: int, reader: Reader) -> tuple[bytes, bytes]:
+        """The lines about papers that had no room: for the text, for the HTML."""
+        if not count:
+            return b"", b""
+        text, html = tongue.left_out[count]
+        url = f"{self.site}/digest/{self.page_name(reader).decode()}"
+        link = wire.quoted_printable(f'<a href="{url}">{escape(url)}</a></p>\n')
+        return text + wire.quoted_printable(f"{url}\n\n"), html + link
 
 
-@lru_cache(maxsize=1024)
-def quoted(text: str) -> bytes:
-    return wire.quoted_printable(text)
+def fitting(tongue: Tongue, picks: Sequence[Pick]) -> Sequence[Pick]:
+    """The picks that the mail has room for, best first; the foot always has its room."""
+    html = MOST_HTML - SMALL_CHANGE - tongue.html.size
+    both = MOST_BYTES - 2 * SMALL_CHANGE - tongue.html.size - tongue.text.size
+    html_blocks, text_blocks = tongue.html.blocks, tongue.text.blocks
+    for place, pick in enumerate(picks):
+        size = html_blocks[pick.position].size
+        html -= size
+        both -= size + text_blocks[pick.position].size
+        if html < 0 or both < 0:
+            return picks[: max(place, 1)]
+    return picks
 
 
 @lru_cache(maxsize=4096)
-def subject_header(title: str, count: int) -> bytes:
+def subject_header(title: str, count: int, language: str = "en") -> bytes:
     """The best pick and how many more: says what is inside, promises nothing else."""
-    more = count - 1
-    tail = f" and {more} more paper{'' if more == 1 else 's'}" if more else ""
-    room = 150 - len(tail)
+    with translation.override(language):
+        tail = words.subject_tail(count - 1)
+    room = SUBJECT_LENGTH - len(tail)
     title = title if len(title) <= room else title[: room - 1].rstrip() + "…"
     return wire.header("Subject", title + tail)
 
@@ -139,84 +147,3 @@ def subject_header(title: str, count: int) -> bytes:
 @lru_cache(maxsize=64)
 def date_header(instant: datetime) -> str:
     return format_datetime(instant)
-
-
-def encode(
-    edition: Edition, blocks: Sequence[Block], *, topics: Sequence[tuple[str, str]]
-) -> Encoded:
-    """Encode a published edition. `topics` are (slug, label) in the ranking's columns."""
-    boundary = f"daily-papers-{edition.kind}-{edition.day:%Y%m%d}"
-    sender = parseaddr(settings.FROM_EMAIL)[1]
-    context = {
-        "edition": edition,
-        "weekly": edition.kind == Edition.Kind.WEEKLY,
-        "mark": MARKS,
-        "site": settings.SITE_URL,
-        "host": urlsplit(settings.SITE_URL).netloc,
-        "postal_address": settings.POSTAL_ADDRESS,
-    }
-    text = render_to_string("mail/digest.txt", context, using="text")
-    html = inliner().inline(render_to_string("mail/digest.html", context))
-    return Encoded(
-        edition_id=edition.pk,
-        sender=sender,
-        host=sender.rpartition("@")[2],
-        site=settings.SITE_URL,
-        top=shared_headers(edition, boundary) + part_opening(boundary, "plain"),
-        middle=wire.CRLF + part_opening(boundary, "html"),
-        end=wire.CRLF + f"--{boundary}--\r\n".encode(),
-        text=part(text, [(block.text, reasons(block, topics)) for block in blocks]),
-        html=part(
-            html, [(block.html, map(escape, reasons(block, topics))) for block in blocks]
-        ),
-        titles=[block.title for block in blocks],
-    )
-
-
-def shared_headers(edition: Edition, boundary: str) -> bytes:
-    """The headers that are the same in every digest of the edition."""
-    stamp = f"{edition.day:%Y%m%d}"
-    lines = [
-        f"From: {wire.address(settings.FROM_EMAIL)}",
-        f"List-Id: Daily Papers <daily.{settings.SITE_HOST}>",
-        "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
-        f"Feedback-ID: {stamp}:{edition.kind}:digest:dailypapers",
-        "Auto-Submitted: auto-generated",
-        "Precedence: bulk",
-        "X-Auto-Response-Suppress: All",
-        "MIME-Version: 1.0",
-        f'Content-Type: multipart/alternative; boundary="{boundary}"',
-    ]
-    return "".join(f"{line}\r\n" for line in lines).encode("ascii") + wire.CRLF
-
-
-def part_opening(boundary: str, subtype: str) -> bytes:
-    return (
-        f"--{boundary}\r\n"
-        f'Content-Type: text/{subtype}; charset="utf-8"\r\n'
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-    ).encode()
-
-
-def part(frame: str, blocks: Sequence[tuple[str, Iterable[str]]]) -> Part:
-    before, after = frame.split(MARKS.papers)
-    return Part(
-        before=encoded_pieces(before, MARKS.count),
-        blocks=[encoded_block(block, reasons) for block, reasons in blocks],
-        after=encoded_pieces(after, MARKS.token),
-    )
-
-
-def encoded_pieces(text: str, mark: str) -> list[bytes]:
-    return [wire.quoted_printable(piece) for piece in text.split(mark)]
-
-
-def encoded_block(block: str, reasons: Iterable[str]) -> EncodedBlock:
-    opening, closing = encoded_pieces(block, MARKS.reason)
-    return EncodedBlock(opening, [quoted(reason) for reason in reasons], closing)
-
-
-def reasons(block: Block, topics: Sequence[tuple[str, str]]) -> list[str]:
-    """Why a reader gets this paper, by topic column; the last for trending."""
-    votes = f"{block.upvotes} upvote{'' if block.upvotes == 1 else 's'}"
-    return [f"{label}, {votes}" for label in [*(label for _, label in topics), "Trending"]]

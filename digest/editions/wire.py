@@ -7,14 +7,18 @@ the transport has nothing to stuff.
 
 import re
 from email.header import Header
-from email.utils import formataddr, parseaddr
+from email.headerregistry import Address
+from email.utils import parseaddr
 
 CRLF = b"\r\n"
 SOFT_BREAK = b"=\r\n"
 # RFC 2045 section 6.7: 76 columns with the soft break's "=".
 WIDTH = 75
+# RFC 5322 section 2.1.1.
+HEADER_WIDTH = 78
 UNSAFE = re.compile(rb"[^\t -<>-~]")
 TRAILING_SPACE = re.compile(rb"[\t ]$")
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def quoted_printable(text: str) -> bytes:
@@ -52,13 +56,37 @@ def wrapped(line: str, *, soft_end: bool = False) -> bytes:
 
 
 def header(name: str, value: str) -> bytes:
-    """One header line for free text in any script, folded, with its CRLF (RFC 2047)."""
-    plain = value.isascii() and "=?" not in value
+    """One header line for free text in any script, folded, with its CRLF (RFC 2047).
+
+    A word too long for a line goes encoded, as only encoded words can be broken.
+    """
+    value = CONTROLS.sub(" ", value)
+    words = value.split()
+    plain = value.isascii() and "=?" not in value and max(map(len, words), default=0) < 60
     charset = "us-ascii" if plain else "utf-8"
     folded = Header(value, charset, maxlinelen=76, header_name=name).encode(linesep="\r\n")
     return f"{name}: {folded}\r\n".encode("ascii")
 
 
-def address(text: str) -> str:
-    """A From value whose display name may be in any script."""
-    return formataddr(parseaddr(text))
+def mailbox(name: str, text: str) -> bytes:
+    """A header that names one mailbox, with its CRLF; the display name in any script.
+
+    Folded between name and address where the line would be too long.
+    """
+    display, spec = parseaddr(text)
+    if not display:
+        return f"{name}: {spec}\r\n".encode("ascii")
+    if display.isascii() and "=?" not in display:
+        shown = str(Address(CONTROLS.sub(" ", display), addr_spec=spec))
+        written = shown.removesuffix(f" <{spec}>")
+    else:
+        encoded = header(name, display).decode().removesuffix("\r\n")
+        written = encoded.removeprefix(f"{name}: ")
+    return folded_pair(name, written, f"<{spec}>")
+
+
+def folded_pair(name: str, words: str, token: str) -> bytes:
+    """`Name: words token`, folded before the token if that makes the line fit."""
+    last = f"{name}: {words}".rpartition("\r\n")[2]
+    space = " " if len(last) + 1 + len(token) <= HEADER_WIDTH else "\r\n "
+    return f"{name}: {words}{space}{token}\r\n".encode("ascii")

@@ -1,0 +1,69 @@
+"""In which direction and language a text is read, by the script of its letters. Pure.
+
+Mail programs know `dir="auto"` not well enough, and `lang` chooses the right CJK glyphs.
+"""
+
+import re
+import textwrap
+import unicodedata
+
+# A script says enough of the language for fonts, line breaks and voices.
+SCRIPTS = [
+    ("ja", re.compile("[\u3040-\u30ff]")),
+    ("ko", re.compile("[\uac00-\ud7af\u1100-\u11ff]")),
+    ("zh", re.compile("[\u4e00-\u9fff\u3400-\u4dbf]")),
+    ("he", re.compile("[\u0590-\u05ff]")),
+    ("ar", re.compile("[\u0600-\u06ff\u0750-\u077f]")),
+    ("ru", re.compile("[\u0400-\u04ff]")),
+    ("el", re.compile("[\u0370-\u03ff]")),
+]
+LINE = 72
+
+
+def direction(text: str) -> str:
+    """rtl or ltr, by the first strong character (UAX 9, rules P2 and P3)."""
+    for character in text:
+        kind = unicodedata.bidirectional(character)
+        if kind in {"R", "AL"}:
+            return "rtl"
+        if kind == "L":
+            return "ltr"
+    return "ltr"
+
+
+def language(text: str) -> str:
+    """A language that has most letters of the text; empty for Latin letters."""
+    letters = sum(character.isalpha() for character in text)
+    for code, script in SCRIPTS:
+        found = len(script.findall(text))
+        # Japanese mixes kana with as many Chinese characters.
+        if found * (4 if code == "ja" else 2) > letters:
+            return code
+    return ""
+
+
+def attributes(text: str) -> dict[str, str]:
+    """What an element that holds the text should say of it: lang, dir, or nothing."""
+    found = {"lang": language(text), "dir": direction(text)}
+    return {name: value for name, value in found.items() if value not in {"", "ltr"}}
+
+
+def width(text: str) -> int:
+    """Columns in a plain text mail: a wide character takes two."""
+    return len(text) + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+
+
+def fill(text: str) -> str:
+    """Lines of at most 72 columns; a long word, or an address, is never broken."""
+    if width(text) == len(text):
+        return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
+    lines, line, columns = [], "", 0
+    for piece in re.findall(r"\s+|[ -~]+|.", text):
+        size = width(piece)
+        closing = unicodedata.category(piece[0]) in {"Pe", "Pf", "Po", "Mn", "Mc"}
+        if columns + size > LINE and line and not closing:
+            lines.append(line.rstrip())
+            line, columns = "", 0
+            piece = piece.lstrip()
+        line, columns = line + piece, columns + width(piece)
+    return "\n".join([*lines, line.rstrip()])
