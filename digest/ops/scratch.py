@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from itertools import batched
 
 from django.db import connection, transaction
+from django.db.models import Model
 
 from digest.deliveries.schedule import release_at
 from digest.editions.blocks import block
@@ -143,20 +144,27 @@ def readers(
     numbers: Iterable[int], schedules: Sequence[int], now: datetime
 ) -> Iterator[dict[str, object]]:
     before = now - timedelta(days=30)
+    same = columns(Subscriber) | {
+        "state": Subscriber.State.ACTIVE.value,
+        "created_at": before,
+        "confirmed_at": before,
+        "changed_at": before,
+    }
     for number in numbers:
         email = f"reader.{number}@list{number % 997}.example.com"
-        yield {
+        yield same | {
             "id": number,
             "email": email,
             "email_hash": address_hash(email),
-            "state": Subscriber.State.ACTIVE.value,
             "schedule_id": schedules[number % len(schedules)],
-            "interests": "",
             "unsubscribe_token": new_capability(),
-            "created_at": before,
-            "confirmed_at": before,
-            "changed_at": before,
         }
+
+
+def columns(model: type[Model]) -> dict[str, object]:
+    """Column → default, of a row that nobody has filled."""
+    empty = model()
+    return {field.column: getattr(empty, field.attname) for field in model._meta.fields}
 
 
 def wishes(

@@ -5,6 +5,7 @@ from importlib import import_module
 
 NAMES = {
     "whole_path": "plan to last outcome, beside smtp-source",
+    "building": "instructions and CPU to make a mail, beside Django's way",
 }
 
 

@@ -1,7 +1,6 @@
 """The whole path: plan, Celery, claim, rank, compose, intend, hand over, record."""
 
 import time
-from contextlib import AbstractContextManager
 
 from tests.benchmarks import world
 from tests.benchmarks.machine import (
@@ -20,7 +19,6 @@ def run(*, readers: int = 20_000, rounds: int = 3, delay_ms: float = 0) -> None:
     print(describe())
     rows = []
     with world.world(readers) as here:
-        kinds: list[AbstractContextManager[Sink]] = []
         for kind in ("smtp-sink", "fast sink"):
             ours, theirs = [], []
             for _ in range(rounds):

@@ -112,7 +112,7 @@ def thicken(edition: "Edition", mail_size: int) -> int:
 
 
 def wire_size(edition: "Edition") -> int:
-    from digest.deliveries.send import load
+    from digest.deliveries.digests import load
     from digest.editions.compose import Pick, Reader
 
     load.cache_clear()

@@ -1,0 +1,148 @@
+"""What it costs to make one mail: ours joined from pieces, Django's rendered and encoded.
+
+Counted in instructions by valgrind, which no other process disturbs; in CPU seconds
+where there is no valgrind.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.machine import describe, middle, table
+
+if TYPE_CHECKING:
+    from digest.models import Edition
+
+DAY = date(2026, 4, 17)
+NOW = datetime(2026, 4, 17, 12, tzinfo=UTC)
+Maker = Callable[[int], bytes]
+
+
+def ours(edition: "Edition") -> Maker:
+    """number → that reader's mail, ten papers, all different."""
+    from digest.deliveries.digests import load
+    from digest.editions.compose import Pick, Reader
+
+    encoded, count = load(edition.pk).encoded, edition.blocks.count()
+
+    def make(number: int) -> bytes:
+        picks = [Pick(place, number % 7) for place in places(number, count)]
+        reader = Reader(number, f"reader.{number}@list7.example.com", f"{number:022}")
+        return encoded.compose(reader, picks, sent_at=NOW)
+
+    return make
+
+
+def djangos(edition: "Edition") -> Maker:
+    """The same by templates and EmailMultiAlternatives, papers in memory already."""
+    from subscribers.models import Subscriber
+    from tests.benchmarks.tutorial import Wishes, chosen, message, stored
+
+    blocks = stored(edition.pk)
+
+    def make(number: int) -> bytes:
+        papers = chosen((blocks[place] for place in places(number, len(blocks))), set())
+        email, token = f"reader.{number}@list7.example.com", f"{number:022}"
+        reader = Subscriber(pk=number, email=email, unsubscribe_token=token)
+        return message(Wishes(reader, set()), papers, DAY).message().as_bytes()
+
+    return make
+
+
+def places(number: int, count: int) -> Sequence[int]:
+    return [(number * 7 + step * 13) % count for step in range(10)]
+
+
+def cpu_ratio(edition: "Edition", *, mails: int = 20, rounds: int = 5) -> float:
+    """How many times the CPU time of ours Django's way takes; medians, interleaved."""
+    fast, slow = ours(edition), djangos(edition)
+    fast(0), slow(0)  # templates and pieces are loaded once
+    took: dict[Maker, list[float]] = {fast: [], slow: []}
+    for _ in range(rounds):
+        for make, count in ((slow, mails), (fast, mails * 50)):
+            begin = time.thread_time()
+            for number in range(count):
+                make(number)
+            took[make].append((time.thread_time() - begin) / count)
+    return middle(took[slow]) / middle(took[fast])
+
+
+def run(*, rounds: int = 5) -> None:
+    """Print the costs of a mail by both ways."""
+    print(describe())
+    with tempfile.TemporaryDirectory(prefix="dp-b-") as folder:
+        edition = scratch_edition(Path(folder))
+        sizes = [len(make(edition)(1)) for make in (ours, djangos)]
+        print(f"bytes a mail: ours {sizes[0]:,}, Django's {sizes[1]:,}")
+        print(f"CPU time: Django's way takes {cpu_ratio(edition, rounds=rounds):,.0f} ×")
+        if not shutil.which("valgrind"):
+            print("instructions: install valgrind to have them counted")
+            return
+        counts = {way: instructions(way, edition.pk) for way in WAYS}
+    ratio = counts["djangos"] / counts["ours"]
+    rows = [[way, f"{count:,.0f}"] for way, count in counts.items()]
+    print(table(["way", "instructions a mail"], [*rows, ["ratio", f"{ratio:,.0f}"]]))
+
+
+WAYS = {"ours": (ours, 2000), "djangos": (djangos, 20)}
+
+
+def scratch_edition(folder: Path) -> "Edition":
+    """An edition in an SQLite of its own; sets this process' environment for Django."""
+    import os
+
+    import django
+
+    from tests.environment import KEYS, bare
+
+    surroundings = bare() | KEYS | {"STATE_DIR": str(folder)}
+    os.environ.clear()
+    os.environ.update(surroundings, DJANGO_SETTINGS_MODULE="digest.settings")
+    django.setup()
+    from django.core.management import call_command
+
+    from digest.ops import scratch
+
+    call_command("migrate", verbosity=0)
+    return scratch.add_edition(DAY, papers=100)
+
+
+def instructions(way: str, edition_id: int) -> float:
+    """Per mail: a process that makes some less one that makes none, both by callgrind."""
+    mails = WAYS[way][1]
+    return (counted(way, edition_id, mails) - counted(way, edition_id, 0)) / mails
+
+
+def counted(way: str, edition_id: int, mails: int) -> int:
+    done = subprocess.run(
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable,
+         "-m", "tests.benchmarks.building", way, str(edition_id), str(mails)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    assert found, done.stderr[-500:]
+    return int(found[1])
+
+
+def child(way: str, edition_id: int, mails: int) -> None:
+    """What callgrind counts: the same start for any number of mails, one made before."""
+    import django
+
+    django.setup()
+    from digest.models import Edition
+
+    make = WAYS[way][0](Edition.objects.get(pk=edition_id))
+    make(0)
+    for number in range(mails):
+        make(number)
+
+
+if __name__ == "__main__":
+    child(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
