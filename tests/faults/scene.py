@@ -1,0 +1,158 @@
+"""One scratch deployment: a database with an edition and readers, a server to mail to."""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
+from tests.faults.ledger import Ledger
+
+FOREVER = 60.0
+
+
+@dataclass
+class Sender:
+    """A process that runs commands in forked children, one at a time (see sender.py)."""
+
+    process: subprocess.Popen[bytes]
+
+    def start(self, *command: str, traced: bool = False) -> int:
+        """Begin a run. Its process id."""
+        assert self.process.stdin
+        order = {"command": command, "traced": traced}
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        return int(self.line())
+
+    def wait(self) -> int:
+        """The end of the run: its exit status, or minus the signal that killed it."""
+        return os.waitstatus_to_exitcode(int(self.line()))
+
+    def run(self, *command: str) -> int:
+        self.start(*command)
+        return self.wait()
+
+    def line(self) -> bytes:
+        assert self.process.stdout
+        ready, _, _ = select.select([self.process.stdout], [], [], FOREVER)
+        assert ready, "a command does not end"
+        line = self.process.stdout.readline()
+        assert line, "the sender process is gone"
+        return line
+
+
+@dataclass
+class Scene:
+    """Where it plays. `env` is the whole environment of the project's processes."""
+
+    folder: Path
+    env: dict[str, str]
+    ledger: Ledger
+    tree: Path = ROOT
+    readers: list[str] = field(default_factory=list)
+    day: str = ""
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "commands.log"
+
+    def manage(self, *command: str) -> str:
+        return self.python("manage.py", *command)
+
+    def python(self, *arguments: str, text: str = "") -> str:
+        """Run Python in the tree and return what it prints. Raises with its errors."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.tree,
+            env=self.env,
+            input=text,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise AssertionError(f"{arguments}: {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    def seed(self, readers: Sequence[str]) -> None:
+        """Tables, an edition, and these readers; kept, so that `reset` can go back."""
+        self.readers = list(readers)
+        self.manage("migrate", "-v0")
+        printed = self.python("-m", "tests.faults.seed", text=json.dumps(self.readers))
+        self.day = printed.split()[-1]
+        if isinstance(self.ledger.place, Path):
+            self.ledger.ask("PRAGMA wal_checkpoint(TRUNCATE)")
+            shutil.copy(self.ledger.place, self.folder / "seeded.sqlite3")
+
+    def reset(self) -> None:
+        """As it was before the first delivery."""
+        if isinstance(self.ledger.place, Path):
+            for suffix in ("-wal", "-shm", "-journal"):
+                Path(f"{self.ledger.place}{suffix}").unlink(missing_ok=True)
+            shutil.copy(self.folder / "seeded.sqlite3", self.ledger.place)
+        else:
+            self.ledger.ask("TRUNCATE digest_delivery CASCADE")
+            self.ledger.ask("UPDATE digest_edition SET planned_until = NULL")
+            self.ledger.ask("UPDATE subscribers_subscriber SET state = 'active'")
+
+    @contextmanager
+    def sender(self) -> Iterator[Sender]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.sender", str(self.log)],
+            cwd=self.tree,
+            env=self.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+        sender = Sender(process)
+        try:
+            assert sender.line() == b"ready\n"
+            yield sender
+        finally:
+            process.kill()
+            process.communicate()
+
+    def drain(self, sender: Sender, *, runs: int = 6) -> None:
+        """Time passes and the command runs again, until no row is open any more."""
+        for _ in range(runs):
+            self.ledger.pass_time()
+            if not self.ledger.open_rows() and self.ledger.rows():
+                return
+            sender.run("deliver", "--day", self.day)
+
+
+def scene(folder: Path, *, database: str = "", tree: Path = ROOT, **env: str) -> Scene:
+    """A scene on SQLite, or on `database`, an empty one of PostgreSQL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    surroundings = bare() | KEYS | {"STATE_DIR": str(state)}
+    surroundings["DJANGO_SETTINGS_MODULE"] = "digest.settings"
+    if database:
+        surroundings |= DEPLOYMENT | {"DATABASE_URL": database}
+        place: Path | str = database
+    else:
+        place = state / "db.sqlite3"
+    return Scene(folder, surroundings | env, Ledger(place), tree)
+
+
+@contextmanager
+def killed_at(pid: int, syscall: str, number: int) -> Iterator[None]:
+    """The process dies when it makes this call for the n-th time."""
+    inject = f"inject={syscall}:signal=KILL:when={number}"
+    tracer = subprocess.Popen(
+        ["strace", "-p", str(pid), "-o", os.devnull]
+        + ["-e", f"trace={syscall}", "-e", inject],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        tracer.terminate()
+        tracer.wait()

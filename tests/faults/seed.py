@@ -1,0 +1,49 @@
+"""Fill a migrated database for the harness: one edition, and a reader per address.
+
+`python -m tests.faults.seed` reads a JSON list of addresses and prints the edition's day.
+"""
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import django
+
+
+def main() -> None:
+    django.setup()
+    from subscribers.addresses import address_hash
+    from subscribers.models import Subscriber, Subscription
+    from tests import make
+
+    now = datetime.now(UTC)
+    day = (now - timedelta(days=2)).date()
+    topic, schedule = make.topic("graphs"), make.schedule()
+    papers = {
+        make.paper(number, day=day, upvotes=number): {"graphs": 1.0} for number in (1, 2, 3)
+    }
+    make.edition(papers, day=day)
+    readers = Subscriber.objects.bulk_create(
+        [
+            Subscriber(
+                email=address,
+                email_hash=address_hash(address),
+                state=Subscriber.State.ACTIVE,
+                schedule=schedule,
+                created_at=now,
+                confirmed_at=now,
+                changed_at=now,
+            )
+            for address in json.load(sys.stdin)
+        ],
+        batch_size=500,
+    )
+    Subscription.objects.bulk_create(
+        [Subscription(subscriber=reader, topic=topic) for reader in readers],
+        batch_size=1000,
+    )
+    print(day)
+
+
+if __name__ == "__main__":
+    main()
