@@ -60,12 +60,21 @@ class Edition(models.Model):
         DAILY = "daily", "Daily"
         WEEKLY = "weekly", "Weekly"
 
+    class Hold(models.TextChoices):
+        NONE = "", "Goes out"
+        PAUSED = "paused", "Paused"
+        CANCELLED = "cancelled", "Cancelled"
+
     kind = models.CharField(max_length=6, choices=Kind, default=Kind.DAILY)
     day = models.DateField()
     published_at = models.DateTimeField()
     planned_until = models.DateTimeField(
         null=True, blank=True, help_text="Due instants up to here have their rows."
     )
+    hold = models.CharField(
+        max_length=9, choices=Hold, blank=True, default="", help_text="Stops hand-overs."
+    )
+    hold_reason = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
         ordering = ["-day"]
@@ -124,10 +133,10 @@ class Frame(models.Model):
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def ready(self, now: datetime) -> Self:
-        """Pending and due: the index delivery_ready finds them, oldest first."""
-        return self.filter(state=Delivery.State.PENDING, not_before__lte=now).order_by(
-            "not_before"
-        )
+        """Pending, due and not held: the index delivery_ready finds them, oldest first."""
+        held = Edition.objects.exclude(hold=Edition.Hold.NONE).values("pk")
+        due = self.filter(state=Delivery.State.PENDING, not_before__lte=now)
+        return due.exclude(edition__in=held).order_by("not_before")
 
     def of_day(self, day: date) -> Self:
         return self.filter(edition__day=day)
@@ -193,3 +202,42 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"delivery {self.pk}, {self.state}"
+
+
+class DeliveryEvent(models.Model):
+    """What happened around a delivery, appended and never changed: its history.
+
+    Written when an outcome would otherwise be overwritten (a refusal before another
+    attempt, an unknown, an operator's hand), and for each event a provider reports, in
+    Anymail's words. The outcome that stands is in the Delivery itself.
+    """
+
+    class Source(models.TextChoices):
+        SENDER = "sender"
+        SWEEP = "sweep"
+        OPERATOR = "operator"
+        PROVIDER = "provider"
+
+    delivery = models.ForeignKey(
+        Delivery, null=True, on_delete=models.CASCADE, related_name="events"
+    )
+    email_hash = models.CharField(max_length=64, blank=True, default="", db_index=True)
+    at = models.DateTimeField(help_text="UTC.")
+    source = models.CharField(max_length=8, choices=Source)
+    kind = models.CharField(
+        max_length=20, help_text="The state that it led to, or Anymail's EventType."
+    )
+    reason = models.CharField(max_length=60, blank=True, default="")
+    reply = models.CharField(max_length=500, blank=True, default="")
+    event_key = models.CharField(
+        max_length=64,
+        null=True,
+        unique=True,
+        help_text="A provider's event counts once, however often it is reported.",
+    )
+
+    class Meta:
+        ordering = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of delivery {self.delivery_id}"

@@ -38,7 +38,7 @@ class Course:
 
 def run(course: Course, folder: Path, step: int) -> Found:
     with outside.server(course.outside, folder / "outside") as there:
-        played = scene(folder, database=course.database, **there.env)
+        played = scene(folder, there.env, database=course.database)
         played.seed(crash_sweep.READERS)
         return crash_sweep.sweep(played, there, step=step)
 

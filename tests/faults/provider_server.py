@@ -21,6 +21,7 @@ import os
 import re
 import socket
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,8 +49,8 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that was killed is no news."""
 
-    def note(self, file: str, entry: dict[str, object]) -> None:
-        line = json.dumps({"at": datetime.now(UTC).isoformat()} | entry)
+    def note(self, file: str, entry: Mapping[str, object]) -> None:
+        line = json.dumps({"at": datetime.now(UTC).isoformat(), **entry})
         with open(self.folder / file, "ab") as journal:
             journal.write(line.encode() + b"\n")
             journal.flush()

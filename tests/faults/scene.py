@@ -6,7 +6,7 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +127,9 @@ class Scene:
             sender.run("deliver", "--day", self.day)
 
 
-def scene(folder: Path, *, database: str = "", tree: Path = ROOT, **env: str) -> Scene:
+def scene(
+    folder: Path, env: Mapping[str, str], *, database: str = "", tree: Path = ROOT
+) -> Scene:
     """A scene on SQLite, or on `database`, an empty one of PostgreSQL."""
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "state"
@@ -139,7 +141,7 @@ def scene(folder: Path, *, database: str = "", tree: Path = ROOT, **env: str) ->
         place: Path | str = database
     else:
         place = state / "db.sqlite3"
-    return Scene(folder, surroundings | env, Ledger(place), tree)
+    return Scene(folder, {**surroundings, **env}, Ledger(place), tree)
 
 
 @contextmanager
