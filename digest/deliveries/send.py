@@ -16,11 +16,13 @@ from django.db import transaction
 
 from digest.deliveries import ledger
 from digest.deliveries.digests import Digest, Ready, digests, load
+from digest.deliveries.envelope import sender
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.mail import Mail
 from digest.deliveries.outcomes import POISON, Outcome
 from digest.deliveries.transport import Transport, open_transport
 from digest.editions.compose import Encoded
+from digest.editions.picks import written
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
@@ -113,7 +115,7 @@ def composed(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
     group = Group(rows=[digest.row for digest in batch])
     for digest in batch:
         pk = digest.row.delivery_id
-        group.picks[pk] = " ".join([str(pick.position) for pick in digest.picks])
+        group.picks[pk] = written(encoded, digest.reader, digest.picks)
         if not digest.picks:
             continue
         try:
@@ -122,7 +124,9 @@ def composed(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
             logger.exception("delivery %d cannot be composed", pk)
             group.outcomes[pk] = POISON
         else:
-            group.mails[pk] = Mail(pk, encoded.sender, digest.reader.address, content)
+            group.mails[pk] = Mail(
+                pk, sender(encoded.sender, pk), digest.reader.address, content
+            )
     return group
 
 

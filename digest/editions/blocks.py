@@ -42,7 +42,14 @@ def block(paper: Paper) -> tuple[str, str]:
         "links": links(paper),
     }
     html = render_to_string("mail/paper.html", context)
-    filled = {"title": scripts.fill(title), "abstract": scripts.fill(abstract)}
+    filled = {
+        name: scripts.fill(words)
+        for name, words in (
+            ("title", title),
+            ("abstract", abstract),
+            ("byline", byline(paper)),
+        )
+    }
     text = render_to_string("mail/paper.txt", context | filled, using="text")
     return no_merge(inliner().inline_fragment(html, stylesheet()).strip()) + "\n", text
 

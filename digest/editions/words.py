@@ -80,6 +80,11 @@ def counted(count: int) -> str:
     return ngettext("%(n)d paper for you", "%(n)d papers for you", count) % {"n": count}
 
 
+def papers(count: int) -> str:
+    """The headline of a page that is nobody's own."""
+    return ngettext("%(n)d paper", "%(n)d papers", count) % {"n": count}
+
+
 def reason(label: str, upvotes: int) -> str:
     """Why a reader gets a paper; an empty label means that it is trending."""
     votes = ngettext("%(n)d upvote", "%(n)d upvotes", upvotes) % {"n": upvotes}

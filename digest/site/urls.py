@@ -4,7 +4,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from digest.site import views
+from digest.site import mail_pages, views
 
 
 class DayConverter:
@@ -42,5 +42,7 @@ urlpatterns = [
     path("topics/", views.topics, name="topics"),
     path("topics/<slug:slug>/", views.topic, name="topic"),
     path("search/", views.search, name="search"),
+    path("digest/<str:name>", mail_pages.digest, name="digest"),
+    path("editions/<slug:kind>/<day:day>/", mail_pages.edition, name="edition"),
     path("privacy/", views.privacy, name="privacy"),
 ]

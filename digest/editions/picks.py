@@ -1,0 +1,43 @@
+"""What a ledger row remembers of a digest: enough to make the same mail again.
+
+Written as `0:12 3:- 7:12 de@1f2e3d4c5b6a`: for each pick the block's position and the
+topic's column, then the language and the fingerprint of the frame.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from digest.editions.compose import Encoded, Pick, Reader
+
+WRITTEN = re.compile(r"((?:\d+:(?:\d+|-) )+)([a-z-]{2,8})@([0-9a-f]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    picks: Sequence[Pick]
+    language: str
+    fingerprint: str
+
+
+def written(encoded: Encoded, reader: Reader, picks: Sequence[Pick]) -> str:
+    """Empty for a reader for whom the edition has nothing."""
+    if not picks:
+        return ""
+    places = [
+        f"{pick.position}:{'-' if pick.topic is None else pick.topic}" for pick in picks
+    ]
+    return f"{' '.join(places)} {reader.language}@{encoded.fingerprint}"
+
+
+def read(text: str) -> Remembered | None:
+    """None for a row that holds no digest."""
+    found = WRITTEN.fullmatch(text)
+    if not found:
+        return None
+    pairs = [place.split(":") for place in found[1].split()]
+    picks = [
+        Pick(int(position), None if topic == "-" else int(topic))
+        for position, topic in pairs
+    ]
+    return Remembered(picks, found[2], found[3])

@@ -1,0 +1,49 @@
+"""A mail as a web page: the same blocks in the same frame, nothing of one reader's own."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.utils import translation
+
+from digest.editions import words
+from digest.editions.encode import in_html
+from digest.editions.frames import page_frame
+from digest.editions.words import MARKS
+from digest.models import Block, Edition
+
+
+def page(
+    edition: Edition, shown: Sequence[tuple[Block, str]], *, language: str, headline: str
+) -> str:
+    """HTML of these blocks, each with the label of the topic it is there for, or ''."""
+    frame = page_frame(edition, language, web=True)
+    with translation.override(language):
+        papers = "".join(block_html(block, label) for block, label in shown)
+    for mark, value in [
+        (MARKS.count, in_html(headline)),
+        (MARKS.more, ""),
+        (MARKS.papers, papers),
+    ]:
+        frame = frame.replace(mark, value)
+    return frame
+
+
+def block_html(block: Block, label: str) -> str:
+    why = in_html(words.reason(label, block.upvotes))
+    return words.spoken(block.html).replace(MARKS.reason, why)
+
+
+def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:
+    """The edition for everybody, most upvoted first, each paper under its best topic.
+
+    `labels` is topic slug → label.
+    """
+    blocks: list[Block] = list(edition.blocks.order_by("position")[:most])
+    shown = []
+    for block in blocks:
+        known = [slug for slug in block.topics if slug in labels]
+        best = max(known, key=lambda slug: float(block.topics[slug]), default="")
+        shown.append((block, labels.get(best, "")))
+    return page(
+        edition, shown, language=settings.LANGUAGE_CODE, headline=words.papers(len(shown))
+    )

@@ -1,0 +1,75 @@
+"""`manage.py preview`: the mail that would go out, or one of every kind, as files."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from digest.deliveries import again
+from digest.management.base import OperatorCommand, parse_day
+from digest.models import Edition
+from digest.ops import gallery
+from digest.ops.mail_lint import lint
+from subscribers.addresses import BadAddress, address_hash, canonical
+from subscribers.models import Subscriber
+
+
+class Command(OperatorCommand):
+    help = "Write the mail that would go out (.eml, .html, .txt), or one of every kind."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email", nargs="?", help="the reader's address")
+        parser.add_argument("--day", type=parse_day, help="of this day, not the newest")
+        parser.add_argument(
+            "--out", type=Path, default=Path(), metavar="DIR", help="where to, else here"
+        )
+        parser.add_argument(
+            "--gallery", type=Path, metavar="DIR", help="every kind of mail, with its lint"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["gallery"]:
+            self.gallery(options["gallery"])
+        elif options["email"]:
+            self.one(options)
+        else:
+            raise CommandError("say whose mail, or --gallery DIR")
+
+    def one(self, options: dict[str, Any]) -> None:
+        subscriber = reader(options["email"])
+        editions = Edition.objects.order_by("-day", "kind")
+        if options["day"]:
+            editions = editions.filter(day=options["day"])
+        edition = editions.first()
+        if edition is None:
+            raise CommandError("no such edition is published: use `manage.py publish`")
+        try:
+            content = again.preview(subscriber, edition, now=timezone.now())
+        except again.NothingToShow as error:
+            raise CommandError(str(error)) from None
+        for path in gallery.write(options["out"], f"{edition.kind}-{edition.day}", content):
+            self.stdout.write(str(path))
+        for finding in lint(content, postal_address=settings.POSTAL_ADDRESS):
+            self.stderr.write(f"lint: {finding}")
+
+    def gallery(self, folder: Path) -> None:
+        shown = gallery.make(folder, now=timezone.now())
+        findings = sum(len(one.findings) for one in shown)
+        self.stdout.write(f"{len(shown)} mails, {findings} findings: {folder}/index.html")
+        if findings:
+            raise CommandError("the lint found something: see the index")
+
+
+def reader(email: str) -> Subscriber:
+    """Raises CommandError."""
+    try:
+        known = Subscriber.objects.filter(email_hash=address_hash(canonical(email)))
+    except BadAddress as error:
+        raise CommandError(str(error)) from None
+    found = known.first()
+    if found is None:
+        raise CommandError("no reader has this address")
+    return found

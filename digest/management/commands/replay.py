@@ -1,0 +1,43 @@
+"""`manage.py replay EMAIL DAY`: the mail as it was sent, and why each paper was in it."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from digest.deliveries import again
+from digest.management.base import OperatorCommand, parse_day
+from digest.management.commands.preview import reader
+from digest.models import Delivery, Edition
+
+
+class Command(OperatorCommand):
+    help = "Write the mail as it was sent to standard output, its scores to standard error."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email")
+        parser.add_argument("day", type=parse_day)
+        parser.add_argument("--weekly", action="store_true", help="the week's edition")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY
+        delivery = Delivery.objects.select_related("edition", "subscriber").filter(
+            subscriber=reader(options["email"]),
+            edition__day=options["day"],
+            edition__kind=kind,
+        )
+        if not (row := delivery.first()):
+            raise CommandError(
+                f"no {kind} edition of {options['day']} was due to this reader"
+            )
+        try:
+            replayed = again.replay(row)
+        except again.NothingToShow as error:
+            raise CommandError(str(error)) from None
+        for place, pick in enumerate(replayed.picks, start=1):
+            why = f"{pick.topic} {pick.fit:.2f}" if pick.topic else "trending"
+            self.stderr.write(f"{place:2} {pick.arxiv_id} {why}, {pick.upvotes} upvotes")
+        # As sent: the line ends too, which a text stream might change.
+        sys.stdout.flush()
+        sys.stdout.buffer.write(replayed.content)

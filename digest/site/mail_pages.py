@@ -1,0 +1,73 @@
+"""Mail in the browser: one reader's digest without what is the reader's own, and editions.
+
+Both pages bring the mail's own inline styles, so their policy allows those, and nothing
+else: no script, no request.
+"""
+
+from collections.abc import Collection
+from datetime import date
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import translation
+from django.utils.csp import CSP
+from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.csp import csp_override
+from django.views.decorators.http import require_safe
+
+from digest.editions import frames, picks, signatures, twin, words
+from digest.models import Delivery, Edition, Frame
+from subscribers.models import Topic
+
+MOST_SHOWN = 100
+MAIL_CSP: dict[str, Collection[str] | str] = {
+    "default-src": [CSP.NONE],
+    "style-src": [CSP.UNSAFE_INLINE],
+    "base-uri": [CSP.NONE],
+    "form-action": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
+
+
+@require_safe
+@never_cache
+@csp_override(MAIL_CSP)
+def digest(request: HttpRequest, name: str) -> HttpResponse:
+    """The papers that one mail holds. The name gives no right and names nobody."""
+    delivery_id = signatures.read(signatures.Purpose.PAGE, name)
+    found = Delivery.objects.select_related("edition").filter(pk=delivery_id or 0).first()
+    was = picks.read(found.picks) if found else None
+    if not (found and was):
+        raise Http404("There is no such mail.")
+    response = HttpResponse(digest_page(found.edition, was))
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+def digest_page(edition: Edition, was: picks.Remembered) -> str:
+    """Raises Http404 when what the mail was made of is gone."""
+    try:
+        labels = frames.kept(edition, was.fingerprint).topics
+    except Frame.DoesNotExist:
+        raise Http404("That mail is not kept any more.") from None
+    positions = [pick.position for pick in was.picks]
+    blocks = {
+        block.position: block for block in edition.blocks.filter(position__in=positions)
+    }
+    shown = [
+        (blocks[pick.position], "" if pick.topic is None else labels[pick.topic][1])
+        for pick in was.picks
+    ]
+    with translation.override(was.language):
+        headline = words.papers(len(shown))
+    return twin.page(edition, shown, language=was.language, headline=headline)
+
+
+@require_safe
+@cache_control(public=True, max_age=60)
+@csp_override(MAIL_CSP)
+def edition(request: HttpRequest, kind: str, day: date) -> HttpResponse:
+    """A published edition as everybody may see it."""
+    found = get_object_or_404(Edition, kind=kind, day=day)
+    labels = dict(Topic.objects.values_list("slug", "label"))
+    return HttpResponse(twin.edition_page(found, labels, most=MOST_SHOWN))
