@@ -8,6 +8,7 @@ only an explicit no of the server allows a second try. What ends without an answ
 
 import hashlib
 import logging
+import textwrap
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime, parseaddr
+from functools import partial
 
 import css_inline
 from django.conf import settings
@@ -57,6 +59,8 @@ class SevenBitMail(EmailMultiAlternatives):
         narrow = (policy or SMTP).clone(cte_type="7bit", max_line_length=76)
         built = super().message(policy=narrow)
         built.policy = built.policy.clone(max_line_length=998)
+        # Short, as it is not folded; no quoted-printable text can hold it (RFC 2045 6.7).
+        built.set_boundary("=_daily-papers")
         return built
 
 
@@ -200,7 +204,7 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
     subject = render_to_string(f"{name}.subject.txt", context, using="text")
     message = SevenBitMail(
         subject=" ".join(subject.split()),
-        body=render_to_string(f"{name}.txt", context, using="text"),
+        body=wrapped(render_to_string(f"{name}.txt", context, using="text")),
         from_email=settings.FROM_EMAIL,
         to=[claim.subscriber.email],
         headers=headers(claim, now=now),
@@ -211,6 +215,13 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
     if not confirming:
         message.extra_headers |= one_click(claim.subscriber)
     return message
+
+
+def wrapped(text: str) -> str:
+    """Lines of at most 72 characters; a link, being one word, is never broken."""
+    fill = partial(textwrap.fill, width=72, break_long_words=False, break_on_hyphens=False)
+    lines = text.split("\n")
+    return "\n".join(fill(line) if len(line) > 72 else line for line in lines)
 
 
 def links_of(claim: Claim) -> dict[str, object]:
