@@ -31,13 +31,16 @@ def block(paper: Paper) -> tuple[str, str]:
     """The paper's HTML, styles inlined, and its text, each with the reason left open."""
     title = shortened(paper.title, TITLE_LENGTH)
     abstract = first_sentences(paper.abstract.translate(WITHOUT_MARKS), ABSTRACT_LENGTH)
+    names, rest = byline(paper)
     context = {
         "mark": MARKS,
         "title": title,
         "abstract": abstract,
         "title_script": flatatt(scripts.attributes(title)),
         "abstract_script": flatatt(scripts.attributes(abstract)),
-        "byline": byline(paper),
+        "names": names,
+        "names_script": flatatt(scripts.attributes(names)),
+        "rest": rest,
         "url": paper_url(paper) if paper.is_sample else paper.abstract_url,
         "links": links(paper),
     }
@@ -47,7 +50,7 @@ def block(paper: Paper) -> tuple[str, str]:
         for name, words in (
             ("title", title),
             ("abstract", abstract),
-            ("byline", byline(paper)),
+            ("byline", names + rest),
         )
     }
     text = render_to_string("mail/paper.txt", context | filled, using="text")
@@ -63,17 +66,17 @@ def shortened(text: str, length: int) -> str:
     return cut(text.translate(WITHOUT_MARKS), length)
 
 
-def byline(paper: Paper) -> str:
-    """Who wrote it: the organization if known, else the first authors, and how many."""
+def byline(paper: Paper) -> tuple[str, str]:
+    """Who wrote it: names, the organization's if known, and how many they are."""
     count = phrase("authors", paper.author_count)
     if paper.organization:
         name = shortened(paper.organization, NAME_LENGTH)
-        return f"{name} · {count}" if paper.author_count else name
+        return name, f" · {count}" if paper.author_count else ""
     names = ", ".join(shortened(str(name), NAME_LENGTH) for name in paper.authors[:NAMES])
     more = paper.author_count - NAMES
     if more > 0:
-        return f"{names} {phrase('further', more)}" if names else count
-    return names or phrase("unknown")
+        return (names, f" {phrase('further', more)}") if names else ("", count)
+    return (names, "") if names else ("", phrase("unknown"))
 
 
 def paper_url(paper: Paper) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django.utils import translation
 
-from digest.editions import wire, words
+from digest.editions import scripts, wire, words
 from digest.editions.blocks import no_merge, shortened
 from digest.editions.compose import Encoded, Tongue
 from digest.editions.frames import Spoken, Surroundings
@@ -55,7 +55,7 @@ def tongue(
                 encoded_block(
                     words.spoken(block.html),
                     encoded([in_html(reason) for reason in why]),
-                    ahead=in_html(f" · {title}"),
+                    ahead=" · " + isolated(in_html(title)),
                 )
             )
         left_out = [words.left_out(count) for count in range(MOST_COUNTED + 1)]
@@ -76,6 +76,12 @@ def tongue(
                 for sentence in left_out
             ],
         )
+
+
+def isolated(html: str) -> str:
+    """Text read from right to left must not turn what stands beside it."""
+    rtl = scripts.direction(html) == "rtl"
+    return f'<span dir="rtl">{html}</span>' if rtl else html
 
 
 def in_html(text: str) -> str:

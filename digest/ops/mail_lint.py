@@ -172,7 +172,7 @@ class Reading(HTMLParser):
 
     ALLOWED = frozenset(
         ("html", "head", "meta", "title", "style", "body", "table", "tbody", "tr", "td")
-        + ("div", "p", "h1", "h2", "a", "br")
+        + ("div", "p", "h1", "h2", "a", "br", "span")
     )
 
     def __init__(self) -> None:
