@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from digest.deliveries.ledger import Claimed
+from digest.deliveries.statements import among
 from digest.editions import compose, ranking
 from digest.editions.compose import Encoded, Pick, Reader
 from digest.editions.encode import encode
@@ -43,7 +44,7 @@ def digests(ready: Ready, rows: Sequence[Claimed]) -> Iterator[Digest]:
     ids = [row.subscriber_id or 0 for row in rows]  # 0: erased meanwhile
     people = {
         pk: (address, token)
-        for pk, address, token in Subscriber.objects.filter(pk__in=ids).values_list(
+        for pk, address, token in Subscriber.objects.filter(pk__in=among(ids)).values_list(
             "pk", "email", "unsubscribe_token"
         )
     }
@@ -67,7 +68,7 @@ def profiles(ready: Ready, ids: Sequence[int]) -> ranking.Floats:
     """What the readers wish, N × T: 1 where a topic was chosen."""
     matrix = np.zeros((len(ids), len(ready.columns)), dtype=np.float32)
     places = {pk: place for place, pk in enumerate(ids)}
-    wishes = Subscription.objects.filter(subscriber__in=ids)
+    wishes = Subscription.objects.filter(subscriber__in=among(ids))
     for subscriber_id, topic_id in wishes.values_list("subscriber_id", "topic_id"):
         if (column := ready.columns.get(topic_id)) is not None:
             matrix[places[subscriber_id], column] = 1

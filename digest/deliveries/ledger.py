@@ -15,8 +15,8 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from digest.deliveries.outcomes import Outcome, Verdict, backoff
+from digest.deliveries.statements import instant, postgres, rows, typed
 from digest.models import Delivery, Edition
-from subscribers.models import Subscriber
 
 State = Delivery.State
 
@@ -62,7 +62,6 @@ def materialise(
     One INSERT … SELECT, whatever their number; delivery_unique drops repeats. With
     `changed_since`, only readers whose state or schedule changed from then on.
     """
-    instant = connection.ops.adapt_datetimefield_value
     marks = ", ".join(["%s"] * len(schedules))
     sql = (
         "INSERT INTO digest_delivery (edition_id, subscriber_id, state, due_at, not_before,"
@@ -81,65 +80,64 @@ def materialise(
         return int(cursor.rowcount)
 
 
+CLAIM = """
+UPDATE digest_delivery
+SET state = 'claimed', lease_token = %s, lease_until = %s
+WHERE id {chosen}
+RETURNING id, edition_id, subscriber_id, attempts, not_before
+"""
+# ARRAY(): the sub-select runs once, whatever the planner thinks of it.
+CHOSEN = {
+    "postgresql": "= ANY(ARRAY({ready} FOR UPDATE SKIP LOCKED))",
+    "sqlite": "IN ({ready})",
+}
+READY = """SELECT id FROM digest_delivery WHERE state = 'pending' AND not_before <= %s
+{one} ORDER BY not_before LIMIT %s"""
+
+
 def claim(now: datetime, *, limit: int, edition_id: int | None = None) -> list[Claimed]:
     """Take up to `limit` due rows, oldest due first; nobody else gets them meanwhile.
 
-    SKIP LOCKED on PostgreSQL; on SQLite the IMMEDIATE transaction keeps others out.
+    Uses the index delivery_ready; SKIP LOCKED on PostgreSQL, while on SQLite one writer
+    at a time keeps others out.
     """
     token = secrets.token_urlsafe(16)
-    ready = Delivery.objects.ready(now)
-    if edition_id is not None:
-        ready = ready.filter(edition=edition_id)
-    with transaction.atomic():
-        skip = connection.features.has_select_for_update_skip_locked
-        ids = list(
-            ready.select_for_update(skip_locked=skip).values_list("pk", flat=True)[:limit]
-        )
-        Delivery.objects.filter(pk__in=ids).update(
-            state=State.CLAIMED, lease_token=token, lease_until=now + CLAIM_LEASE
-        )
-    rows = Delivery.objects.filter(lease_token=token, state=State.CLAIMED)
-    values = rows.order_by("not_before", "pk").values_list(
-        "pk", "edition_id", "subscriber_id", "attempts"
-    )
-    return [Claimed(*row, lease_token=token) for row in values]
+    ready = READY.format(one="" if edition_id is None else "AND edition_id = %s")
+    sql = CLAIM.format(chosen=CHOSEN[connection.vendor].format(ready=ready))
+    one = [] if edition_id is None else [edition_id]
+    values = [token, instant(now + CLAIM_LEASE), instant(now), *one, limit]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        found = sorted(cursor.fetchall(), key=lambda row: (row[4], row[0]))
+    return [
+        Claimed(pk, edition, person, attempts, token)
+        for pk, edition, person, attempts, _ in found
+    ]
 
 
-def intend(
-    claimed: Sequence[Claimed], picks: Mapping[int, str], *, now: datetime
-) -> set[int]:
-    """Commit the intent to hand over; the ids that may go out, and nothing else may.
-
-    Consent and suppression are looked at under the readers' row locks: an unsubscribe
-    that has answered is seen here. `picks` is delivery id → block positions; a row
-    without picks is skipped. All rows carry one lease token.
-    """
-    readers = Subscriber.objects.filter(pk__in=[row.subscriber_id or 0 for row in claimed])
-    no_key = connection.features.has_select_for_no_key_update
-    with transaction.atomic(savepoint=False):
-        # Two statements: the second sees what whoever held a lock has committed.
-        list(readers.order_by("pk").select_for_update(no_key=no_key).values_list("pk"))
-        return submitting(claimed, picks, now)
-
-
-SUBMIT = """
+# PostgreSQL reads a row that it had to wait for anew: an unsubscribe that has answered
+# is seen, because both sides lock the reader's row. SQLite has one writer at a time.
+INTEND = """
+WITH reader AS {materialized} (
+    SELECT p.id, p.state, p.email_hash FROM subscribers_subscriber p
+    WHERE p.id {among} ORDER BY p.id {lock}
+)
 UPDATE digest_delivery
-SET state = CASE v.reason WHEN '' THEN 'submitting' WHEN 'too late' THEN 'expired'
-        ELSE 'skipped' END,
-    reason = v.reason, picks = v.picks, intent_at = %s,
-    outcome_at = CASE v.reason WHEN '' THEN NULL ELSE {instant} END,
-    lease_until = CASE v.reason WHEN '' THEN {instant} ELSE NULL END
+SET state = CASE WHEN expires_at <= {now} THEN 'expired'
+        WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
+    reason = CASE WHEN expires_at <= {now} THEN 'too late' ELSE v.reason END,
+    picks = v.picks, intent_at = {now},
+    outcome_at = CASE WHEN expires_at <= {now} OR v.reason <> '' THEN {now} END,
+    lease_until = CASE WHEN expires_at <= {now} OR v.reason <> '' THEN NULL
+        ELSE {lease} END
 FROM (
     SELECT r.id, r.picks, CASE
-        WHEN d.expires_at <= %s THEN 'too late'
-        WHEN s.id IS NULL THEN 'no longer subscribed'
+        WHEN reader.id IS NULL OR reader.state <> 'active' OR x.id IS NOT NULL
+            THEN 'no longer subscribed'
         WHEN r.picks = '' THEN 'no paper of the reader''s topics'
         ELSE '' END AS reason
-    FROM {rows}
-    JOIN digest_delivery d ON d.id = r.id
-    LEFT JOIN subscribers_subscriber s ON s.id = d.subscriber_id AND s.state = 'active'
-        AND NOT EXISTS (
-            SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = s.email_hash)
+    FROM {rows} LEFT JOIN reader ON reader.id = r.subscriber_id
+    LEFT JOIN subscribers_suppression x ON x.email_hash = reader.email_hash
 ) AS v
 WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
     AND digest_delivery.state = 'claimed'
@@ -147,30 +145,59 @@ RETURNING digest_delivery.id, digest_delivery.state
 """
 
 
-def submitting(
-    claimed: Sequence[Claimed], picks: Mapping[int, str], now: datetime
+def intend(
+    claimed: Sequence[Claimed], picks: Mapping[int, str], *, now: datetime
 ) -> set[int]:
-    adapted = connection.ops.adapt_datetimefield_value
-    rows = [
-        {"id": row.delivery_id, "picks": picks.get(row.delivery_id, "")} for row in claimed
-    ]
-    typed = "%s" if connection.vendor == "sqlite" else "%s::timestamptz"
-    sql = SUBMIT.format(instant=typed, rows=json_rows("r", "id", "picks"))
-    instant, lease = adapted(now), adapted(now + HANDOVER_LEASE)
-    values = [instant, instant, lease, instant, json.dumps(rows), claimed[0].lease_token]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+    """Commit the intent to hand over; the ids that may go out, and nothing else may.
+
+    Consent and suppression are looked at under the readers' row locks. `picks` is
+    delivery id → block positions; a row without picks is skipped. All rows carry one
+    lease token.
+    """
+    pg = postgres()
+    people = sorted({row.subscriber_id for row in claimed if row.subscriber_id})
+    source, values = rows(
+        "r",
+        {"id": "bigint", "subscriber_id": "bigint", "picks": "text"},
+        [
+            (row.delivery_id, row.subscriber_id, picks.get(row.delivery_id, ""))
+            for row in claimed
+        ],
+    )
+    stamp, lease = instant(now), instant(now + HANDOVER_LEASE)
+    sql = INTEND.format(
+        materialized="MATERIALIZED" if pg else "",
+        among="= ANY(%s::bigint[])" if pg else "IN (SELECT value FROM json_each(%s))",
+        lock="FOR NO KEY UPDATE" if pg else "",
+        now=typed(),
+        lease=typed(),
+        rows=source,
+    )
+    given = [people if pg else json.dumps(people), *[stamp] * 6, lease, *values]
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        cursor.execute(sql, [*given, claimed[0].lease_token])
         return {pk for pk, state in cursor.fetchall() if state == State.SUBMITTING}
 
 
-def json_rows(name: str, key: str, *columns: str) -> str:
-    """FROM-clause that reads one JSON parameter as rows NAME(key bigint, columns text)."""
-    if connection.vendor == "sqlite":
-        parts = [f"CAST(value ->> '{key}' AS INTEGER) AS {key}"]
-        parts += [f"value ->> '{column}' AS {column}" for column in columns]
-        return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS {name}"
-    typed = ", ".join([f"{key} bigint", *(f"{column} text" for column in columns)])
-    return f"json_to_recordset(%s) AS {name}({typed})"
+RECORD = """
+UPDATE digest_delivery
+SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = {now},
+    not_before = COALESCE(v.not_before, digest_delivery.not_before),
+    attempts = digest_delivery.attempts + v.charge, lease_until = NULL,
+    lease_token = CASE WHEN v.state = 'pending' THEN '' ELSE lease_token END
+FROM {rows}
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
+    AND (digest_delivery.state = 'submitting' OR (digest_delivery.state = 'unknown'
+        AND v.state IN ('accepted', 'refused')))
+"""
+OUTCOME = {
+    "id": "bigint",
+    "state": "text",
+    "reason": "text",
+    "reply": "text",
+    "not_before": "timestamptz",
+    "charge": "bigint",
+}
 
 
 def record(
@@ -182,45 +209,26 @@ def record(
     by the same token, and never to pending.
     """
     owned = {row.delivery_id: row for row in claimed}
-    rows = json.dumps(
-        [outcome_row(owned[pk], result, now) for pk, result in outcomes.items()]
-    )
-    stamp = "v.not_before" if connection.vendor == "sqlite" else "v.not_before::timestamptz"
-    sql = (
-        "UPDATE digest_delivery SET state = v.state, reason = v.reason, reply = v.reply,"
-        f" not_before = COALESCE({stamp}, digest_delivery.not_before),"
-        " attempts = digest_delivery.attempts + CAST(v.charge AS INTEGER),"
-        " outcome_at = %s, lease_until = NULL,"
-        " lease_token = CASE WHEN v.state = 'pending' THEN '' ELSE lease_token END"
-        f" FROM {json_rows('v', 'id', 'state', 'reason', 'reply', 'not_before', 'charge')}"
-        " WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s"
-        " AND (digest_delivery.state = 'submitting' OR (digest_delivery.state = 'unknown'"
-        " AND v.state IN ('accepted', 'refused')))"
-    )
+    judged = [outcome_row(owned[pk], outcome, now) for pk, outcome in outcomes.items()]
+    source, values = rows("v", OUTCOME, judged)
+    sql = RECORD.format(now=typed(), rows=source)
     with connection.cursor() as cursor:
-        instant = connection.ops.adapt_datetimefield_value(now)
-        cursor.execute(sql, [instant, rows, claimed[0].lease_token])
+        cursor.execute(sql, [instant(now), *values, claimed[0].lease_token])
         return int(cursor.rowcount)
 
 
-def outcome_row(row: Claimed, outcome: Outcome, now: datetime) -> dict[str, object]:
+def outcome_row(row: Claimed, outcome: Outcome, now: datetime) -> tuple[object, ...]:
+    """The row's new values, in the order of OUTCOME."""
     attempts = row.attempts + outcome.charged
-    state, not_before = State(STATES[outcome.verdict]), None
+    state, not_before = STATES[outcome.verdict], None
     if outcome.verdict is Verdict.RETRY:
         if attempts >= MOST_ATTEMPTS:
             state = State.REFUSED
         else:
-            not_before = str(
-                connection.ops.adapt_datetimefield_value(now + backoff(attempts))
-            )
-    return {
-        "id": row.delivery_id,
-        "state": state.value,
-        "reason": outcome.reason[:60],
-        "reply": outcome.reply.replace("\0", "")[:500],
-        "not_before": not_before,
-        "charge": int(outcome.charged),
-    }
+            not_before = instant(now + backoff(attempts))
+    reply = outcome.reply.replace("\0", "")[:500]
+    charge = int(outcome.charged)
+    return row.delivery_id, state.value, outcome.reason[:60], reply, not_before, charge
 
 
 STATES = {

@@ -1,13 +1,18 @@
-"""What is handed over: one composed mail for one reader."""
+"""What is handed over: one mail for one reader, composed when its turn comes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One composed mail: CRLF line ends, no body line that starts with a dot."""
+    """An envelope, and how to compose what is in it.
+
+    `compose` gives the mail: CRLF line ends, no body line that starts with a dot. It is
+    called once, just before the bytes leave, so that one mail at a time is in memory.
+    """
 
     delivery_id: int
     sender: str
     recipient: str
-    content: bytes
+    compose: Callable[[], bytes]

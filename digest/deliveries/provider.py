@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import logging
 from collections.abc import Iterator, Sequence
 
 import requests
@@ -9,7 +10,9 @@ from anymail.exceptions import AnymailError, AnymailRecipientsRefused
 from django.core.mail import EmailMultiAlternatives, mailers
 
 from digest.deliveries.mail import Mail
-from digest.deliveries.outcomes import Outcome, Phase, of_silence, of_status
+from digest.deliveries.outcomes import POISON, Outcome, Phase, of_silence, of_status
+
+logger = logging.getLogger(__name__)
 
 
 class Provider:
@@ -23,7 +26,11 @@ class Provider:
             yield mail.delivery_id, self.call(mail)
 
     def call(self, mail: Mail) -> Outcome:
-        message = as_django(mail)
+        try:
+            message = as_django(mail)
+        except Exception:  # one poisoned row must not stop an edition
+            logger.exception("delivery %d cannot be composed", mail.delivery_id)
+            return POISON
         try:
             self.backend.open()
             self.backend.send_messages([message])
@@ -58,7 +65,7 @@ def of_error(error: Exception) -> Outcome:
 
 def as_django(mail: Mail) -> EmailMultiAlternatives:
     """The composed mail as a Django message, for a provider's API."""
-    parsed = email.message_from_bytes(mail.content, policy=email.policy.default)
+    parsed = email.message_from_bytes(mail.compose(), policy=email.policy.default)
     text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
     skipped = {"from", "to", "subject", "mime-version", "content-type"}
     message = EmailMultiAlternatives(

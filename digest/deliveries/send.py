@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import batched
 
 from django.conf import settings
@@ -19,7 +20,7 @@ from digest.deliveries.digests import Digest, Ready, digests, load
 from digest.deliveries.envelope import sender
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.mail import Mail
-from digest.deliveries.outcomes import POISON, Outcome
+from digest.deliveries.outcomes import Outcome
 from digest.deliveries.transport import Transport, open_transport
 from digest.editions.compose import Encoded
 from digest.editions.picks import written
@@ -80,7 +81,7 @@ def send_slice(
     try:
         for ready, batch in groups(claimed):
             now = clock()
-            group = composed(ready.encoded, batch, now)
+            group = prepared(ready.encoded, batch, now)
             with transaction.atomic():
                 record(sent, now)
                 intended = ledger.intend(group.rows, group.picks, now=now)
@@ -110,23 +111,16 @@ def groups(claimed: Sequence[Claimed]) -> Iterator[tuple[Ready, tuple[Digest, ..
             yield ready, batch
 
 
-def composed(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
-    """Compose what the batch's readers get; one poisoned row must not stop an edition."""
+def prepared(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
+    """The batch's rows, picks and mails, composed only when their turn comes."""
     group = Group(rows=[digest.row for digest in batch])
     for digest in batch:
         pk = digest.row.delivery_id
         group.picks[pk] = written(encoded, digest.reader, digest.picks)
-        if not digest.picks:
-            continue
-        try:
-            content = encoded.compose(digest.reader, digest.picks, sent_at=now)
-        except Exception:
-            logger.exception("delivery %d cannot be composed", pk)
-            group.outcomes[pk] = POISON
-        else:
-            group.mails[pk] = Mail(
-                pk, sender(encoded.sender, pk), digest.reader.address, content
-            )
+        if digest.picks:
+            compose = partial(encoded.compose, digest.reader, digest.picks, sent_at=now)
+            envelope_from = sender(encoded.sender, pk)
+            group.mails[pk] = Mail(pk, envelope_from, digest.reader.address, compose)
     return group
 
 

@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from digest.deliveries import ledger
 from digest.deliveries.outcomes import Outcome, Verdict
@@ -230,3 +230,34 @@ def test_many_who_claim_at_once_never_share_a_row(due):
     # SKIP LOCKED may leave a loser with an empty hand while rows are left for the others.
     claimed += [row.delivery_id for row in claim(100)]
     assert len(claimed) == len(set(claimed)) == 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_unsubscribe_under_way_is_waited_for_and_seen(due):
+    readers = due(1)
+    rows, locked, asked = claim(), threading.Event(), threading.Event()
+    allowed: list[set[int]] = []
+
+    def leave():
+        with transaction.atomic():
+            reader = Subscriber.objects.select_for_update().get(pk=readers[0].pk)
+            reader.state = "unsubscribed"
+            reader.save()
+            locked.set()
+            assert asked.wait(10)
+            intending.join(0.5)  # it cannot end before this commits
+        connection.close()
+
+    def send():
+        asked.set()
+        allowed.append(intend(rows))
+        connection.close()
+
+    leaving, intending = threading.Thread(target=leave), threading.Thread(target=send)
+    leaving.start()
+    assert locked.wait(10)
+    intending.start()
+    for thread in (leaving, intending):
+        thread.join(30)
+    assert allowed == [set()]
+    assert the_states() == ["skipped"]

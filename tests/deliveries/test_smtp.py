@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from digest.deliveries import smtp
+from digest.deliveries import session
 from digest.deliveries.mail import Mail
 from digest.deliveries.outcomes import Outcome, Verdict
 from digest.deliveries.smtp import Smtp
@@ -15,8 +15,8 @@ CONTENT = b"Subject: x\r\nTo: a@example.org\r\n\r\nHello=\r\n there\r\n"
 
 @pytest.fixture(params=["pipelining", "one by one"])
 def server(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", 1.0)
-    monkeypatch.setattr(smtp, "OPEN_TIMEOUT", 1.0)
+    monkeypatch.setattr(session, "REPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(session, "OPEN_TIMEOUT", 1.0)
     with in_thread(tmp_path / "sink") as sink:
         client = Smtp(urlsplit(sink.url), may_pipeline=request.param == "pipelining")
         yield sink, client
@@ -25,7 +25,7 @@ def server(request, tmp_path, monkeypatch):
 
 def hand_over(client: Smtp, *recipients: str) -> list[Outcome]:
     mails = [
-        Mail(number, "papers@daily-papers.example", recipient, CONTENT)
+        Mail(number, "papers@daily-papers.example", recipient, lambda: CONTENT)
         for number, recipient in enumerate(recipients)
     ]
     return [outcome for _, outcome in client.hand_over(mails)]

@@ -1,0 +1,146 @@
+"""One open SMTP session: bytes out, replies in, and how far we were when it broke.
+
+smtplib opens it (greeting, EHLO, TLS, AUTH); the rest is ours, as smtplib's exceptions
+don't tell "surely not accepted" from "perhaps accepted".
+"""
+
+import contextlib
+import smtplib
+import socket
+import ssl
+import struct
+import time
+from collections import deque
+from urllib.parse import SplitResult, unquote
+
+from digest.deliveries.outcomes import Phase
+
+OPEN_TIMEOUT = 30.0
+# RFC 5321 4.5.3.2.6 asks for ten minutes after the dot; two are enough for a relay of
+# one's own, and the hand-over lease outlives them.
+REPLY_TIMEOUT = 120.0
+MOST_REPLY_BYTES = 8192
+DOT = b".\r\n"
+
+
+class Silence(Exception):
+    """The connection ended, timed out or talked nonsense; `phase` tells how far we were."""
+
+    def __init__(self, phase: Phase, error: str) -> None:
+        super().__init__(error)
+        self.phase = phase
+
+
+def open_session(url: SplitResult) -> "Session":
+    """Greeting, EHLO, TLS, AUTH. Raises OSError or smtplib.SMTPException."""
+    secure = url.scheme == "smtps"
+    context = ssl.create_default_context()
+    host, port = url.hostname or "", url.port or (465 if secure else 25)
+    session = (
+        smtplib.SMTP_SSL(host, port, timeout=OPEN_TIMEOUT, context=context)
+        if secure
+        else smtplib.SMTP(host, port, timeout=OPEN_TIMEOUT)
+    )
+    with contextlib.ExitStack() as stack:
+        stack.callback(session.close)
+        session.ehlo_or_helo_if_needed()
+        if "tls=starttls" in url.query:
+            session.starttls(context=context)
+            session.ehlo()
+        if url.username:
+            session.login(unquote(url.username), unquote(url.password or ""))
+        stack.pop_all()
+    if session.sock is None:
+        raise smtplib.SMTPServerDisconnected("closed while opening")
+    return Session(session, session.sock)
+
+
+class Session:
+    """After the opening: what is written, and what is read of the replies."""
+
+    def __init__(self, opened: smtplib.SMTP, sock: socket.socket) -> None:
+        self.opened = opened  # kept, as it owns the socket
+        self.sock = sock
+        self.pipelining = opened.has_extn("pipelining")
+        self.unread = b""
+        self.lines: deque[bytes] = deque()
+        kernel_timeouts(sock, REPLY_TIMEOUT)
+
+    def write(self, data: bytes) -> None:
+        try:
+            self.sock.sendall(data)
+        except OSError as error:
+            raise Silence(Phase.ENVELOPE, f"{type(error).__name__}: {error}") from error
+
+    def write_content(self, content: bytes, ahead: bytes) -> None:
+        """Content, dot and what follows. Raises Silence(CONTENT) if the kernel did not
+        take the dot's last byte: without an end of data the server keeps no mail."""
+        tail = DOT + ahead if content.endswith(b"\r\n") else b"\r\n" + DOT + ahead
+        total, sent = len(content) + len(tail), 0
+        try:
+            if not isinstance(self.sock, ssl.SSLSocket):
+                sent = self.sock.sendmsg([content, tail])
+            rest = memoryview(content + tail)[sent:] if sent < total else b""
+            while rest:
+                count = self.sock.send(rest)
+                sent, rest = sent + count, rest[count:]
+        except OSError as error:
+            if sent < total - len(ahead):
+                raise Silence(Phase.CONTENT, f"{type(error).__name__}: {error}") from error
+
+    def reply(self, phase: Phase, first: bytes | None = None) -> tuple[int, str]:
+        """Read one reply, all its lines (RFC 5321 4.2.1). Raises Silence."""
+        line, texts = first or self.line(phase), []
+        while True:
+            if not (line[:3].isdigit() and line[3:4] in (b" ", b"-", b"")):
+                raise Silence(phase, f"not a reply: {readable(line[:80])}")
+            texts.append(readable(line[4:]).strip())
+            if line[3:4] != b"-":
+                return int(line[:3]), " ".join(texts)[:500]
+            line = self.line(phase)
+
+    def line(self, phase: Phase) -> bytes:
+        """The next line from the server, without its end. Raises Silence."""
+        deadline = None
+        while not self.lines:
+            deadline = deadline or time.monotonic() + REPLY_TIMEOUT
+            if len(self.unread) > MOST_REPLY_BYTES or time.monotonic() > deadline:
+                raise Silence(phase, "a reply without an end")
+            try:
+                data = self.sock.recv(8192)
+            except OSError as error:
+                raise Silence(phase, f"{type(error).__name__}: {error}") from error
+            if not data:
+                raise Silence(phase, "connection closed by the server")
+            *lines, self.unread = (self.unread + data).split(b"\n")
+            self.lines.extend(lines)
+        return self.lines.popleft().rstrip(b"\r")
+
+    def exchange(self, command: bytes) -> None:
+        self.write(command)
+        self.reply(Phase.ENVELOPE)
+
+    def quit(self) -> None:
+        """QUIT, without caring for the answer: every outcome is known already."""
+        with contextlib.suppress(OSError):
+            self.sock.sendall(b"QUIT\r\n")
+        self.close()
+
+    def close(self) -> None:
+        self.opened.close()
+
+
+def kernel_timeouts(sock: socket.socket, seconds: float) -> None:
+    """Timeouts by the kernel: with Python's each call on the socket costs a poll more."""
+    sock.settimeout(None)
+    whole, rest = divmod(seconds, 1)
+    value = struct.pack("ll", int(whole), int(rest * 1e6))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+
+
+def readable(data: bytes | str) -> str:
+    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+    return (
+        text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    )
