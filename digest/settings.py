@@ -250,7 +250,8 @@ CELERY_BEAT_SCHEDULE = {
     name: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
     for name, task, seconds in [
         ("tick", "digest.tasks.tick", 10),
-        ("publish", "digest.tasks.fetch_and_publish", 600),
+        ("publish", "digest.tasks.fetch_and_publish", 1800),
+        ("week", "digest.tasks.publish_week", 1800),
         ("notices", "subscribers.tasks.send_notices", 10),
     ]
 }

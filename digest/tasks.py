@@ -46,13 +46,19 @@ def send() -> None:
 
 @shared_task
 def fetch_and_publish() -> None:
-    """Fetch the newest complete day until it is published, and the week that has ended."""
+    """Fetch the newest complete day, votes and all, and publish it if it is not yet."""
     now = timezone.now()
-    day = sources.newest_day(now)
     try:
-        if not Edition.objects.filter(kind=Edition.Kind.DAILY, day=day).exists():
-            ingest.store(sources.fetch_day(day).records, now=now)
-            publish(day, now=now)
-        publish(week_ended(day), now=now, kind=Edition.Kind.WEEKLY)
+        publish(ingest.fetch(now=now).days[-1], now=now)
     except (sources.SourceError, NothingToPublish) as error:
         logger.warning("nothing published: %s", error)
+
+
+@shared_task
+def publish_week() -> None:
+    """Publish the week that has ended, if it is not yet."""
+    now = timezone.now()
+    try:
+        publish(week_ended(sources.newest_day(now)), now=now, kind=Edition.Kind.WEEKLY)
+    except NothingToPublish as error:
+        logger.warning("no week published: %s", error)

@@ -31,7 +31,9 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
     everybody gets that one.
     """
     if published := Edition.objects.filter(kind=kind, day=day).first():
-        return published
+        if not outdone_samples(published):
+            return published
+        published.delete()
     papers = candidates(day, kind)
     if not papers:
         raise NothingToPublish(f"no papers are stored for {day}: nothing to publish")
@@ -46,6 +48,15 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
         return Edition.objects.get(kind=kind, day=day)
     logger.info("published %s with %d papers", edition, len(blocks))
     return edition
+
+
+def outdone_samples(edition: Edition) -> bool:
+    """An edition of samples that nobody got, now that real papers are there."""
+    return (
+        edition.blocks.filter(paper__is_sample=True).exists()
+        and not edition.delivery_set.exists()
+        and not candidates(edition.day, edition.kind)[0].is_sample
+    )
 
 
 def candidates(day: date, kind: str) -> Sequence[Paper]:

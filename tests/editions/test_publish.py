@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from digest.deliveries.plan import plan_edition
 from digest.editions.publish import NothingToPublish, publish
 from digest.models import Block, Edition, Paper
 from tests import make
@@ -50,7 +51,6 @@ def test_a_day_without_papers_is_not_published():
 def test_samples_stand_in_only_where_there_is_nothing_real():
     make.paper(1, is_sample=True)
     assert publish(make.DAY, now=make.NOON).blocks.count() == 1
-    Edition.objects.all().delete()
     make.paper(2)
     assert [b.paper.is_sample for b in publish(make.DAY, now=make.NOON).blocks.all()] == [
         False
@@ -97,3 +97,13 @@ def test_the_number_of_queries_does_not_grow_with_the_papers():
             publish(day, now=make.NOON)
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.django_db
+def test_samples_that_somebody_got_stay_as_they_went_out():
+    make.paper(1, is_sample=True)
+    edition = publish(make.DAY, now=make.NOON)
+    make.reader("ann@example.org")
+    assert plan_edition(edition, make.NOON) == 1
+    make.paper(2)
+    assert publish(make.DAY, now=make.NOON).pk == edition.pk

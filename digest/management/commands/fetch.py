@@ -39,6 +39,8 @@ class Command(OperatorCommand):
             raise CommandError(str(error)) from None
         for rejected in fetched.rejected:
             self.stderr.write(f"skipped {rejected.which}: {rejected.why}")
+        if fetched.rejected and not fetched.counts.papers:
+            raise CommandError("no entry could be stored; see the lines above")
         self.stdout.write(summary(fetched))
 
 
