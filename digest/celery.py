@@ -7,9 +7,18 @@ finds in the database whatever is to be done.
 import os
 
 from celery import Celery
+from celery.signals import worker_shutting_down
+
+from digest.deliveries import stopping
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
 
 app = Celery("digest")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_shutting_down.connect
+def finish(**_: object) -> None:
+    """Told to the parent only: its children see the mark after their submit group."""
+    stopping.ask()

@@ -9,7 +9,7 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from subscribers.models import Subscriber
+from subscribers.models import Subscriber, new_capability
 
 
 class Paper(models.Model):
@@ -198,6 +198,9 @@ class Delivery(models.Model):
                 condition=Q(state__in=["claimed", "submitting"]),
                 name="delivery_leased",
             ),
+            models.Index(
+                fields=["expires_at"], condition=Q(state="unknown"), name="delivery_unknown"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -241,3 +244,25 @@ class DeliveryEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of delivery {self.delivery_id}"
+
+
+class HighWater(models.Model):
+    """One row that only grows: a sender that remembers more than it has an old copy.
+
+    See deliveries/high_water.py.
+    """
+
+    identity = models.CharField(
+        max_length=22, default=new_capability, help_text="Tells a copy from another database."
+    )
+    count = models.PositiveBigIntegerField(default=0)
+    site_url = models.CharField(max_length=200, blank=True, default="")
+    resting_until = models.DateTimeField(
+        null=True, blank=True, help_text="The provider asked us, or failed us, until then."
+    )
+    failures = models.PositiveSmallIntegerField(
+        default=0, help_text="How often in a row the provider could not be used."
+    )
+
+    def __str__(self) -> str:
+        return f"high water {self.count}"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from digest.deliveries import ledger
+from digest.deliveries import high_water, ledger, stopping
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
@@ -38,9 +38,13 @@ def tick() -> None:
 def send() -> None:
     """Send what is due; if the time was not enough, wake the next sender."""
     end = ledger.database_now() + SEND_FOR
-    if tally := send_due(ledger.database_now, until=end):
-        logger.info("sent: %s", dict(tally))
-    if ledger.database_now() >= end:
+    try:
+        if tally := send_due(ledger.database_now, until=end):
+            logger.info("sent: %s", dict(tally))
+    except high_water.Refused as refused:
+        logger.error("nothing is sent: %s", refused)
+        return
+    if ledger.database_now() >= end and not stopping.asked():
         send.apply_async(expires=10)
 
 

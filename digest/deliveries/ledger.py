@@ -91,8 +91,9 @@ CHOSEN = {
     "postgresql": "= ANY(ARRAY({ready} FOR UPDATE SKIP LOCKED))",
     "sqlite": "IN ({ready})",
 }
-READY = """SELECT id FROM digest_delivery WHERE state = 'pending' AND not_before <= %s
-{one} ORDER BY not_before LIMIT %s"""
+NOT_HELD = "edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')"
+READY = f"""SELECT id FROM digest_delivery WHERE state = 'pending' AND not_before <= %s
+AND {NOT_HELD} {{one}} ORDER BY not_before LIMIT %s"""
 
 
 def claim(now: datetime, *, limit: int, edition_id: int | None = None) -> list[Claimed]:
@@ -140,7 +141,7 @@ FROM (
     LEFT JOIN subscribers_suppression x ON x.email_hash = reader.email_hash
 ) AS v
 WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
-    AND digest_delivery.state = 'claimed'
+    AND digest_delivery.state = 'claimed' AND digest_delivery.{not_held}
 RETURNING digest_delivery.id, digest_delivery.state
 """
 
@@ -151,8 +152,8 @@ def intend(
     """Commit the intent to hand over; the ids that may go out, and nothing else may.
 
     Consent and suppression are looked at under the readers' row locks. `picks` is
-    delivery id → block positions; a row without picks is skipped. All rows carry one
-    lease token.
+    delivery id → block positions; a row without picks is skipped, one of a held edition
+    stays claimed. All rows carry one lease token.
     """
     pg = postgres()
     people = sorted({row.subscriber_id for row in claimed if row.subscriber_id})
@@ -172,6 +173,7 @@ def intend(
         now=typed(),
         lease=typed(),
         rows=source,
+        not_held=NOT_HELD,
     )
     given = [people if pg else json.dumps(people), *[stamp] * 6, lease, *values]
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
@@ -225,7 +227,8 @@ def outcome_row(row: Claimed, outcome: Outcome, now: datetime) -> tuple[object, 
         if attempts >= MOST_ATTEMPTS:
             state = State.REFUSED
         else:
-            not_before = instant(now + backoff(attempts))
+            wait = max(backoff(attempts), timedelta(seconds=outcome.wait))
+            not_before = instant(now + wait)
     reply = outcome.reply.replace("\0", "")[:500]
     charge = int(outcome.charged)
     return row.delivery_id, state.value, outcome.reason[:60], reply, not_before, charge

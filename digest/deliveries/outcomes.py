@@ -40,6 +40,8 @@ class Outcome:
     charged: bool = True
     # The address itself does not exist: never write to it again.
     bad_address: bool = False
+    # Seconds that the other side asked us to wait before the next attempt.
+    wait: float = 0.0
 
 
 BAD_ADDRESS = re.compile(r"\b5\.(?:1\.[0-36]|2\.1)\b")
@@ -78,11 +80,12 @@ def of_silence(phase: Phase, error: str) -> Outcome:
     )
 
 
-def of_status(status: int | None, text: str) -> Outcome:
+def of_status(status: int | None, text: str, wait: float = 0.0) -> Outcome:
     """The meaning of a provider's HTTP answer to one message for one reader.
 
     None: no answer was read after the request had gone out. 500, 502 and 504 may come
-    after the provider took the message, so they are as silent as no answer.
+    after the provider took the message, so they are as silent as no answer. `wait` is
+    its Retry-After in seconds.
     """
     reply = f"{status} {text}"[:500] if status else text[:500]
     if status is None or status in {500, 502, 504}:
@@ -90,7 +93,8 @@ def of_status(status: int | None, text: str) -> Outcome:
     if 200 <= status < 300:
         return Outcome(Verdict.ACCEPTED, "accepted", reply)
     if status in {401, 402, 403, 408, 425, 429, 503}:
-        return Outcome(Verdict.RETRY, "provider refuses us", reply, charged=False)
+        reason = "provider refuses us"
+        return Outcome(Verdict.RETRY, reason, reply, charged=False, wait=wait)
     return Outcome(Verdict.REFUSED, "refused by the provider", reply)
 
 

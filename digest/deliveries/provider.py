@@ -56,11 +56,18 @@ def of_error(error: Exception) -> Outcome:
         ):
             return of_silence(Phase.CONNECT, str(cause))
         cause = cause.__cause__ or cause.__context__
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return of_status(status, str(error))
     response = getattr(error, "response", None)
-    return of_status(getattr(response, "status_code", None), str(error))
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int):
+        status = getattr(response, "status_code", None)
+    return of_status(status, str(error), retry_after(response))
+
+
+def retry_after(response: object) -> float:
+    """Seconds of the Retry-After header (RFC 9110 section 10.2.3), an hour at most."""
+    headers = getattr(response, "headers", None) or {}
+    value = str(headers.get("Retry-After", ""))
+    return min(float(value), 3600.0) if value.isdigit() else 0.0
 
 
 def as_django(mail: Mail) -> EmailMultiAlternatives:

@@ -13,9 +13,9 @@ from functools import partial
 from itertools import batched
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, transaction
 
-from digest.deliveries import ledger
+from digest.deliveries import breaker, high_water, history, journal, ledger, stopping
 from digest.deliveries.digests import Digest, Ready, digests, load
 from digest.deliveries.envelope import sender
 from digest.deliveries.ledger import Claimed
@@ -47,21 +47,27 @@ class Group:
 def send_due(
     clock: Clock, *, until: datetime | None = None, edition_id: int | None = None
 ) -> Counter[str]:
-    """Send slices of what is due until nothing is left or `until` has come.
+    """Send slices of what is due until nothing is left, `until` has come, or we shall stop.
 
-    Returns how many rows ended in which verdict or skip.
+    Returns how many rows ended in which verdict or skip. Raises high_water.Refused.
     """
     tally: Counter[str] = Counter()
+    journal.replay(ledger.database_now())
     transport = open_transport()
     try:
-        while until is None or clock() < until:
+        while not stopping.asked() and (until is None or clock() < until):
+            if breaker.is_open(high_water.rise(), clock()):
+                break
             claimed = ledger.claim(clock(), limit=SLICE, edition_id=edition_id)
             if not claimed:
                 break
             sent = send_slice(claimed, transport, clock)
             tally += sent
             if sent["not tried"]:
+                breaker.trip(clock())
                 break
+            if sent["accepted"]:
+                breaker.reset()
     finally:
         transport.close()
     return tally
@@ -86,18 +92,28 @@ def send_slice(
                 record(sent, now)
                 intended = ledger.intend(group.rows, group.picks, now=now)
             sent = group
-            for row in group.rows:
-                del rest[row.delivery_id]
+            for pk in intended:
+                del rest[pk]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
             group.outcomes.update(transport.hand_over(wanted))
             tally += tallied(group, len(group.rows) - len(intended))
-            if tally["not tried"]:
+            if tally["not tried"] or stopping.asked():
                 break
     finally:
-        record(sent, clock())
+        settle(sent, clock)
         if rest:
             ledger.release(list(rest.values()))
     return tally
+
+
+def settle(sent: Group, clock: Clock) -> None:
+    """Record the last group; what the database does not take is kept on disk."""
+    try:
+        record(sent, clock())
+    except Error:
+        if sent.outcomes:
+            journal.keep(sent.outcomes, sent.rows)
+        raise
 
 
 def groups(claimed: Sequence[Claimed]) -> Iterator[tuple[Ready, tuple[Digest, ...]]]:
@@ -129,6 +145,7 @@ def record(group: Group, now: datetime) -> None:
     if not group.outcomes:
         return
     ledger.record(group.outcomes, group.rows, now=now)
+    history.note_outcomes(group.outcomes, now=now)
     bad = {pk for pk, outcome in group.outcomes.items() if outcome.bad_address}
     if bad:
         people = [row.subscriber_id or 0 for row in group.rows if row.delivery_id in bad]

@@ -5,37 +5,90 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('digest', '0002_frame'),
+        ("digest", "0002_frame"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='edition',
-            name='hold',
-            field=models.CharField(blank=True, choices=[('', 'Goes out'), ('paused', 'Paused'), ('cancelled', 'Cancelled')], default='', help_text='Stops hand-overs.', max_length=9),
+            model_name="edition",
+            name="hold",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("", "Goes out"),
+                    ("paused", "Paused"),
+                    ("cancelled", "Cancelled"),
+                ],
+                default="",
+                help_text="Stops hand-overs.",
+                max_length=9,
+            ),
         ),
         migrations.AddField(
-            model_name='edition',
-            name='hold_reason',
-            field=models.CharField(blank=True, default='', max_length=200),
+            model_name="edition",
+            name="hold_reason",
+            field=models.CharField(blank=True, default="", max_length=200),
         ),
         migrations.CreateModel(
-            name='DeliveryEvent',
+            name="DeliveryEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('email_hash', models.CharField(blank=True, db_index=True, default='', max_length=64)),
-                ('at', models.DateTimeField(help_text='UTC.')),
-                ('source', models.CharField(choices=[('sender', 'Sender'), ('sweep', 'Sweep'), ('operator', 'Operator'), ('provider', 'Provider')], max_length=8)),
-                ('kind', models.CharField(help_text="The state that it led to, or Anymail's EventType.", max_length=20)),
-                ('reason', models.CharField(blank=True, default='', max_length=60)),
-                ('reply', models.CharField(blank=True, default='', max_length=500)),
-                ('event_key', models.CharField(help_text="A provider's event counts once, however often it is reported.", max_length=64, null=True, unique=True)),
-                ('delivery', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='digest.delivery')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                (
+                    "email_hash",
+                    models.CharField(blank=True, db_index=True, default="", max_length=64),
+                ),
+                ("at", models.DateTimeField(help_text="UTC.")),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("sender", "Sender"),
+                            ("sweep", "Sweep"),
+                            ("operator", "Operator"),
+                            ("provider", "Provider"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        help_text="The state that it led to, or Anymail's EventType.",
+                        max_length=20,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, default="", max_length=60)),
+                ("reply", models.CharField(blank=True, default="", max_length=500)),
+                (
+                    "event_key",
+                    models.CharField(
+                        help_text="A provider's event counts once, however often it is reported.",
+                        max_length=64,
+                        null=True,
+                        unique=True,
+                    ),
+                ),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="digest.delivery",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['at', 'pk'],
+                "ordering": ["at", "pk"],
             },
         ),
     ]

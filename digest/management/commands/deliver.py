@@ -1,5 +1,6 @@
 """`manage.py deliver [--day D] [--now INSTANT]`: plan and send in this process."""
 
+import signal
 from argparse import ArgumentParser
 from collections import Counter
 from datetime import datetime
@@ -7,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import ledger
+from digest.deliveries import high_water, ledger, stopping
 from digest.deliveries.plan import plan, plan_edition
 from digest.deliveries.send import Clock, send_due
 from digest.deliveries.sweep import sweep
@@ -27,6 +28,7 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         instant: datetime | None = options["now"]
         clock: Clock = (lambda: instant) if instant else ledger.database_now
+        signal.signal(signal.SIGTERM, lambda *_: stopping.ask())
         sweep(ledger.database_now())
         editions: list[Edition | None] = [None]
         if options["day"]:
@@ -39,7 +41,10 @@ class Command(OperatorCommand):
         planned, tally = 0, Counter[str]()
         for edition in editions:
             planned += plan_edition(edition, clock()) if edition else plan(clock())
-            tally += send_due(clock, edition_id=edition.pk if edition else None)
+            try:
+                tally += send_due(clock, edition_id=edition.pk if edition else None)
+            except high_water.Refused as refused:
+                raise CommandError(str(refused)) from None
         counts = ", ".join(
             f"{tally[word]} {word}"
             for word in ("accepted", "skipped", "refused", "retry", "unknown")

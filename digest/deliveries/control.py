@@ -1,0 +1,63 @@
+"""The operator's hands on an edition: count it, pause it, resume it, cancel it.
+
+A hold is looked at in every commit of intents, so it holds for each hand-over after it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Count
+
+from digest.models import Delivery, Edition
+
+State = Delivery.State
+CANCELLED = "edition cancelled"
+
+
+@dataclass(frozen=True)
+class Account:
+    """An edition's rows at one instant: `states` has every state, and sums to `eligible`."""
+
+    eligible: int
+    states: dict[str, int]
+
+
+def account(edition: Edition) -> Account:
+    """Counted in one statement, so that no row is counted twice or missed."""
+    rows = Delivery.objects.filter(edition=edition).values_list("state")
+    counted = dict(rows.annotate(Count("pk")).order_by())
+    states = {state.value: counted.get(state.value, 0) for state in State}
+    return Account(sum(states.values()), states)
+
+
+def pause(edition: Edition, reason: str) -> bool:
+    """Start no new hand-over. False if it was held already."""
+    return hold(edition, Edition.Hold.PAUSED, reason)
+
+
+def hold(edition: Edition, kind: Edition.Hold, reason: str) -> bool:
+    going = Edition.objects.filter(pk=edition.pk, hold=Edition.Hold.NONE)
+    return bool(going.update(hold=kind, hold_reason=reason[:200]))
+
+
+def resume(edition: Edition) -> bool:
+    """Go on with what is open. False if it was not paused: a cancelled one stays so."""
+    paused = Edition.objects.filter(pk=edition.pk, hold=Edition.Hold.PAUSED)
+    return bool(paused.update(hold=Edition.Hold.NONE, hold_reason=""))
+
+
+def cancel(edition: Edition, reason: str, *, now: datetime) -> int:
+    """End it for good; how many open rows were skipped at once."""
+    with transaction.atomic():
+        Edition.objects.filter(pk=edition.pk).update(
+            hold=Edition.Hold.CANCELLED, hold_reason=reason[:200]
+        )
+    return skip_cancelled(now)
+
+
+def skip_cancelled(now: datetime) -> int:
+    """End pending rows of cancelled editions: those that a sender gave back, too."""
+    cancelled = Edition.objects.filter(hold=Edition.Hold.CANCELLED).values("pk")
+    rows = Delivery.objects.filter(state=State.PENDING, edition__in=cancelled)
+    return rows.update(state=State.SKIPPED, reason=CANCELLED, outcome_at=now)

@@ -1,0 +1,44 @@
+"""History: what happened around a delivery, appended and never changed."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from digest.deliveries.outcomes import Outcome, Verdict
+from digest.models import Delivery, DeliveryEvent
+
+Source = DeliveryEvent.Source
+
+
+def note(
+    deliveries: Iterable[Delivery], kind: str, *, source: str, reason: str, now: datetime
+) -> None:
+    """One event for each; the state and the words that it replaces are kept in it."""
+    DeliveryEvent.objects.bulk_create(
+        DeliveryEvent(
+            delivery=delivery,
+            at=now,
+            source=source,
+            kind=kind,
+            reason=reason,
+            reply=f"was {delivery.state}: {delivery.reason} {delivery.reply}".strip()[:500],
+        )
+        for delivery in deliveries
+    )
+
+
+def note_outcomes(outcomes: Mapping[int, Outcome], *, now: datetime) -> None:
+    """Keep what the next attempt would overwrite; an accepted mail's row says it all."""
+    events = [
+        DeliveryEvent(
+            delivery_id=pk,
+            at=now,
+            source=Source.SENDER,
+            kind=str(outcome.verdict),
+            reason=outcome.reason[:60],
+            reply=outcome.reply.replace("\0", "")[:500],
+        )
+        for pk, outcome in outcomes.items()
+        if outcome.verdict is not Verdict.ACCEPTED
+    ]
+    if events:
+        DeliveryEvent.objects.bulk_create(events)

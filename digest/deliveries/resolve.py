@@ -1,0 +1,90 @@
+"""The operator's hands on hand-overs whose outcome is not known, and on a restored database.
+
+Nothing here runs by itself: to send again what is unknown may send twice, and that is
+for a person to say.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Greatest
+
+from digest.deliveries import history
+from digest.deliveries.plan import plan
+from digest.models import Delivery, DeliveryEvent
+
+State = Delivery.State
+OPERATOR = DeliveryEvent.Source.OPERATOR
+# What is sent again gets this long at least, however late it is.
+AGAIN_FOR = timedelta(hours=6)
+
+
+def unknown(ids: Sequence[int] = ()) -> QuerySet[Delivery]:
+    """Rows whose outcome is not known, oldest hand-over first; of these ids, if given."""
+    rows = Delivery.objects.filter(state=State.UNKNOWN).select_related("edition")
+    return (rows.filter(pk__in=ids) if ids else rows).order_by("intent_at", "pk")
+
+
+def mark_sent(ids: Sequence[int], *, now: datetime) -> int:
+    return settle(ids, State.ACCEPTED, "marked as sent by the operator", now=now)
+
+
+def abandon(ids: Sequence[int], *, now: datetime) -> int:
+    return settle(ids, State.ABANDONED, "abandoned by the operator", now=now)
+
+
+def settle(ids: Sequence[int], state: Delivery.State, reason: str, *, now: datetime) -> int:
+    with transaction.atomic():
+        rows = locked(ids)
+        history.note(rows, state, source=OPERATOR, reason=reason, now=now)
+        return chosen(rows).update(state=state, reason=reason, outcome_at=now)
+
+
+def resend(ids: Sequence[int], *, now: datetime) -> int:
+    """Back to pending: the one way in which a reader may get an edition twice."""
+    with transaction.atomic():
+        rows = locked(ids)
+        reason = "sent again by the operator"
+        history.note(rows, State.PENDING, source=OPERATOR, reason=reason, now=now)
+        return chosen(rows).update(
+            state=State.PENDING,
+            reason=reason,
+            not_before=now,
+            expires_at=Greatest("expires_at", now + AGAIN_FOR),
+            lease_token="",
+            outcome_at=None,
+        )
+
+
+def quarantine(since: datetime, *, now: datetime) -> int:
+    """After a restore: what came due since then may have gone out already → unknown.
+
+    Rows that the restored database has lost are made first, or the next tick would make
+    them and send. How many rows were set aside.
+    """
+    plan(now)
+    with transaction.atomic():
+        open_states = (State.PENDING, State.CLAIMED, State.SUBMITTING)
+        rows = list(
+            Delivery.objects.select_for_update().filter(
+                state__in=open_states, due_at__gte=since, due_at__lte=now
+            )
+        )
+        reason = "quarantined after a restore"
+        history.note(rows, State.UNKNOWN, source=OPERATOR, reason=reason, now=now)
+        for start in range(0, len(rows), 1000):
+            chosen(rows[start : start + 1000]).update(
+                state=State.UNKNOWN, reason=reason, lease_until=None, outcome_at=now
+            )
+    return len(rows)
+
+
+def locked(ids: Sequence[int]) -> list[Delivery]:
+    rows = Delivery.objects.select_for_update().filter(state=State.UNKNOWN, pk__in=ids)
+    return list(rows)
+
+
+def chosen(rows: Sequence[Delivery]) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(pk__in=[row.pk for row in rows])
