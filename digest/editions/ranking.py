@@ -16,13 +16,29 @@ Ints = NDArray[np.int32]
 POPULARITY_WEIGHT = np.float32(0.5)
 
 
+# A keyword counts like a topic that fits wholly, a watched author for more.
+KEYWORD_WEIGHT = np.float32(1)
+AUTHOR_WEIGHT = np.float32(1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Beside topics, N × P each: papers with a reader's keywords, watched or muted authors."""
+
+    keywords: NDArray[np.bool_]
+    authors: NDArray[np.bool_]
+    muted: NDArray[np.bool_]
+    # Readers (N) who wished for something beside topics, found today or not.
+    any: NDArray[np.bool_]
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """For N readers and at most K picks: block positions and the topic that won.
 
     `picks` is N × K, best first, -1 where a reader has fewer; `topics` is N × K, the
     column of the reader's topic that fits the paper best, -1 for a reader who named
-    none and gets what is trending.
+    none and gets what is trending; column T says a keyword, T + 1 a watched author.
     """
 
     picks: Ints
@@ -35,26 +51,47 @@ def popularity(upvotes: NDArray[np.int64]) -> Floats:
     return logs / max(logs.max(initial=0), np.float32(1))
 
 
-def rank(profiles: Floats, papers: Floats, popular: Floats, *, most: int) -> Ranked:
+def rank(
+    profiles: Floats,
+    papers: Floats,
+    popular: Floats,
+    *,
+    most: int,
+    wishes: Wishes | None = None,
+) -> Ranked:
     """Rank papers (P × T topic weights) for readers (N × T, 1 for a wished topic).
 
-    A reader without any topic gets all papers by popularity.
+    A reader who wished for nothing gets all papers by popularity.
     """
     scores = profiles @ papers.T
     anything = ~profiles.any(axis=1)
+    if wishes:
+        scores += wishes.keywords * KEYWORD_WEIGHT + wishes.authors * AUTHOR_WEIGHT
+        anything &= ~wishes.any
     fits = (scores > 0) | anything[:, None]
+    if wishes:
+        fits &= ~wishes.muted
     scores += popular * POPULARITY_WEIGHT
     scores[~fits] = -np.inf
-    readers, count = scores.shape
-    most = min(most, count)
-    picks = np.full((readers, most), -1, dtype=np.int32)
-    rows = np.arange(readers)
+    picks = best(scores, min(most, scores.shape[1]))
+    topics = winning_topics(profiles, papers, picks)
+    if wishes:
+        rows, found = np.arange(len(picks))[:, None], picks >= 0
+        topics[found & wishes.keywords[rows, picks]] = papers.shape[1]
+        topics[found & wishes.authors[rows, picks]] = papers.shape[1] + 1
+    return Ranked(picks, topics)
+
+
+def best(scores: Floats, most: int) -> Ints:
+    """The columns of the greatest scores (N × most), best first; -1 for -inf."""
+    picks = np.full((len(scores), most), -1, dtype=np.int32)
+    rows = np.arange(len(scores))
     for place in range(most):  # a few argmax passes beat a partition
-        best = scores.argmax(axis=1)
-        found = scores[rows, best] > -np.inf
-        picks[found, place] = best[found]
-        scores[rows, best] = -np.inf
-    return Ranked(picks, winning_topics(profiles, papers, picks))
+        column = scores.argmax(axis=1)
+        found = scores[rows, column] > -np.inf
+        picks[found, place] = column[found]
+        scores[rows, column] = -np.inf
+    return picks
 
 
 def winning_topics(profiles: Floats, papers: Floats, picks: Ints) -> Ints:
