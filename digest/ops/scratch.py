@@ -164,7 +164,10 @@ def readers(
 def columns(model: type[Model]) -> dict[str, object]:
     """Column → default, of a row that nobody has filled."""
     empty = model()
-    return {field.column: getattr(empty, field.attname) for field in model._meta.fields}
+    return {
+        field.column: field.get_db_prep_save(getattr(empty, field.attname), connection)
+        for field in model._meta.concrete_fields
+    }
 
 
 def wishes(

@@ -5,6 +5,7 @@ from importlib import import_module
 
 NAMES = {
     "whole_path": "plan to last outcome, beside smtp-source",
+    "peers": "the tutorial's loop, a decent one and django-newsletter",
     "building": "instructions and CPU to make a mail, beside Django's way",
 }
 
@@ -17,7 +18,7 @@ def main() -> None:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--readers", type=int)
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--delay-ms", type=float)
+    parser.add_argument("--peer-mails", type=int)
     options = vars(parser.parse_args())
     module = import_module(f"tests.benchmarks.{options.pop('name')}")
     module.run(**{name: value for name, value in options.items() if value is not None})

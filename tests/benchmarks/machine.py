@@ -24,9 +24,9 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(*roots: int) -> float:
-    """User and system seconds of these trees, of children that have ended too."""
+    """User and system seconds of these trees, of children that have ended too. 0: none."""
     total = 0
-    for root in roots:
+    for root in filter(None, roots):
         for pid in tree(root):
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -63,8 +63,8 @@ def send(subscriber_id: int, edition_id: int, filler: int) -> None:
     )
 
 
-def decent(edition_id: int, filler: int, *, group: int = 100) -> int:
-    """Send to everybody in this process; how many."""
+def decent(edition_id: int, filler: int, *, most: int, group: int = 100) -> int:
+    """Send to the first `most` readers in this process; how many."""
     from django.core.mail import get_connection
     from django.utils import timezone
 
@@ -72,7 +72,8 @@ def decent(edition_id: int, filler: int, *, group: int = 100) -> int:
     from subscribers.models import Subscriber
 
     edition, blocks, sent = Edition.objects.get(pk=edition_id), stored(edition_id), 0
-    readers = Subscriber.objects.prefetch_related("topics").iterator(chunk_size=group)
+    everybody = Subscriber.objects.order_by("pk").prefetch_related("topics")
+    readers = everybody[:most].iterator(chunk_size=group)
     for batch in batched(readers, group, strict=False):
         wishes = [
             Wishes(item, {topic.slug for topic in item.topics.all()}) for item in batch

@@ -14,7 +14,7 @@ from tests.benchmarks.machine import (
 from tests.benchmarks.sinks import Sink, fast_sink, smtp_sink, smtp_source
 
 
-def run(*, readers: int = 20_000, rounds: int = 3, delay_ms: float = 0) -> None:
+def run(*, readers: int = 20_000, rounds: int = 3) -> None:
     """Print our cost beside smtp-source's, on smtp-sink and on the fast sink."""
     print(describe())
     rows = []
@@ -22,11 +22,7 @@ def run(*, readers: int = 20_000, rounds: int = 3, delay_ms: float = 0) -> None:
         for kind in ("smtp-sink", "fast sink"):
             ours, theirs = [], []
             for _ in range(rounds):
-                with (
-                    smtp_sink()
-                    if kind == "smtp-sink"
-                    else fast_sink(delay_ms=delay_ms) as sink
-                ):
+                with smtp_sink() if kind == "smtp-sink" else fast_sink() as sink:
                     theirs.append(smtp_source(sink, mails=readers, size=here.mail_size))
                     ours.append(one_day(here, sink))
                 print(kind, theirs[-1], ours[-1], flush=True)

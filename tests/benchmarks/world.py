@@ -146,18 +146,21 @@ def forget_deliveries() -> None:
 
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
+            cursor.execute("DELETE FROM digest_deliveryevent")
             cursor.execute("DELETE FROM digest_delivery")
         else:
-            cursor.execute("TRUNCATE digest_delivery")
+            cursor.execute("TRUNCATE digest_delivery CASCADE")
             cursor.execute("VACUUM ANALYZE digest_delivery")
             cursor.execute("CHECKPOINT")
 
 
 @contextmanager
-def celery_workers(mailer_url: str, *, processes: int = 2) -> Iterator[int]:
+def celery_workers(
+    mailer_url: str, *, processes: int = 2, app: str = "digest"
+) -> Iterator[int]:
     """Celery as in operation, ready to work. The process id of the main process."""
     with tempfile.TemporaryFile("w+") as log:
-        command = f"-m celery -A digest worker --pool prefork --concurrency {processes}"
+        command = f"-m celery -A {app} worker --pool prefork --concurrency {processes}"
         quiet = "--without-mingle --without-gossip --loglevel INFO"
         with subprocess.Popen(
             [sys.executable, *command.split(), *quiet.split()],
@@ -180,10 +183,10 @@ def read_log(log: int) -> str:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], log: int) -> None:
-    from digest.celery import app
+    from digest.celery import app as any_app  # answers go by the broker, not by the app
 
     until = time.monotonic() + 60
-    while not app.control.ping(timeout=0.5):
+    while not any_app.control.ping(timeout=0.5):
         if process.poll() is not None or time.monotonic() > until:
             raise RuntimeError(f"Celery did not start: {read_log(log)[-1000:]}")
 

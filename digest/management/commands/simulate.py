@@ -1,0 +1,48 @@
+"""`manage.py simulate --subscribers N`: what a day of N readers takes on this machine."""
+
+import json
+import subprocess
+from argparse import SUPPRESS, ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from digest.management.base import OperatorCommand
+from digest.ops import simulate
+
+
+class Command(OperatorCommand):
+    help = (
+        "Fill a scratch database beside yours with N invented readers, send them an "
+        "edition into a server that throws it away, and print what that took."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--subscribers", type=int, metavar="N", default=1000)
+        parser.add_argument(
+            "--senders",
+            type=int,
+            default=1 if settings.EMBEDDED else 2,
+            help="sender processes (default: two, one on SQLite)",
+        )
+        # What the command's own children do, in the scratch database.
+        parser.add_argument("--step", choices=["fill", "send"], help=SUPPRESS)
+
+    def handle(self, *args: Any, subscribers: int, senders: int, **options: Any) -> None:
+        if step := options["step"]:
+            done = simulate.fill(subscribers) if step == "fill" else simulate.send()
+            self.stdout.write(json.dumps(asdict(done)))
+            return
+        if subscribers < 1 or senders < 1:
+            raise CommandError("--subscribers and --senders must be 1 or more")
+        try:
+            day = simulate.simulate(
+                readers=subscribers, senders=senders, say=self.stdout.write
+            )
+        except subprocess.CalledProcessError:
+            raise CommandError("the simulation ended with the error above") from None
+        self.stdout.write(simulate.table(day))
+        if not simulate.consistent(day):
+            raise CommandError("sums differ: not every planned row came to its end")

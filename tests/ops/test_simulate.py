@@ -1,0 +1,45 @@
+"""`manage.py simulate`: a day of invented readers that leaves nothing behind."""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+
+import psycopg
+
+from tests.environment import DEPLOYMENT, KEYS, POSTGRES, ROOT, bare
+
+
+def simulate(folder, *words):
+    environment = bare() | KEYS | {"STATE_DIR": str(folder)}
+    if POSTGRES:
+        environment |= DEPLOYMENT | {"DATABASE_URL": os.environ["DATABASE_URL"]}
+    command = [sys.executable, "manage.py", "simulate", *words]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+def left_behind() -> set[str]:
+    if not POSTGRES:
+        return set()
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database").fetchall()
+    return {name for (name,) in rows if name.startswith("simulate_")}
+
+
+def test_a_simulated_day_is_measured_and_leaves_nothing_behind(short_folder):
+    number = 200 + secrets.randbelow(50)
+    done = simulate(short_folder, "--subscribers", str(number))
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"^planned +{number} rows", done.stdout, re.M)
+    assert re.search(rf"^accepted +{number} mails, {number} received", done.stdout, re.M)
+    assert re.search(r"^ +1,000,000 .* MB$", done.stdout, re.M)
+    assert not list(short_folder.glob("simulate-*")) and not left_behind()
+
+
+def test_a_day_of_nobody_is_refused_in_one_line(short_folder):
+    done = simulate(short_folder, "--subscribers", "0")
+    assert done.returncode == 1
+    assert done.stderr == "CommandError: --subscribers and --senders must be 1 or more\n"
