@@ -13,6 +13,7 @@ from fast_mail_parser import parse_email
 from digest.ops.mail_lint import LINK, lint
 from tests.mail.conftest import Specimen
 
+pytestmark = pytest.mark.embedded
 type Specimens = dict[str, Specimen]
 SPAMASSASSIN = shutil.which("spamassassin") or "/usr/bin/spamassassin"
 

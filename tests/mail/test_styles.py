@@ -12,6 +12,7 @@ import pytest
 
 from tests.mail.conftest import Specimen
 
+pytestmark = pytest.mark.embedded
 type Specimens = dict[str, Specimen]
 SUPPORT: dict[str, dict[str, str]] = json.loads(
     Path(__file__).with_name("caniemail.json").read_text()

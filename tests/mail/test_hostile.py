@@ -1,0 +1,120 @@
+"""S7 to S9: whatever a paper says stays text, in both parts, in headers, for providers."""
+
+import re
+from email import message_from_bytes, policy
+from itertools import product
+
+import html5lib
+import pytest
+from django.conf import settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from digest.deliveries.mail import Mail
+from digest.deliveries.provider import as_django
+from digest.ops import gallery, specimens
+from digest.ops.mail_lint import lint
+from digest.papers.text import clean_text
+from tests.mail.conftest import NOW
+
+pytestmark = pytest.mark.embedded
+MARKUP = [
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>",
+    "<iframe src=javascript:alert(1)>", "</td></tr></table>", "</style><script>x</script>",
+    "<!--", "-->", "<![CDATA[x]]>", "]]>", "<!--[if mso]>x<![endif]-->", "<style>*{}</style>",
+    "<a href='javascript:alert(1)'>x</a>", "<base href=//x>", "<meta http-equiv=refresh>",
+    "<form action=//x><input name=y>", "<math><mi//xlink:href='data:x,y'>", "<plaintext>",
+    "\"><b>", "' onmouseover='x", "`onload=x`", "&lt;b&gt;", "&#60;script&#62;", "&amp;",
+    "<b", "a < b > c", "<?php x ?>", "<%= 7*7 %>", "<!DOCTYPE x>", "<title>", "<body onload=x>",
+]  # fmt: skip
+TEMPLATES = [
+    "{{ 7|add:7 }}", "{% debug %}", "{# x #}", "{{{contact.EMAIL}}}", "${7*7}", "#{7*7}",
+    "%recipient.email%", "%unsubscribe_url%", "*|EMAIL|*", "*|IF:X|*", "[[data:name]]",
+    "[[var:x]]", "-name-", "{{unsubscribe}}", "<%body%>", "[%x%]", "@@x@@", "%%x%%", "~x~",
+    "{{#if x}}y{{/if}}", "%7B%7B", "{%x%}", "%}", "}}", "{{", "%s", "%(x)s", "{0}", "\\x",
+    "{{loop_vars}}", "{{ render_snippet( \"x\" ) }}", "##x##", "[unsubscribe]", "|UNSUB|",
+]  # fmt: skip
+HEADERS = [
+    "=?utf-8?q?x?=", "=?utf-8?b?eA==?=", "\r\nBcc: x@example.org", "\nX: y", "\r\n\r\nbody",
+    "\u2028Bcc: x", "\u0085Bcc: x", "\r\n.\r\nMAIL FROM:<x>", "\n.\n", ".", "..", ". .",
+    "\0", "\x1b[31m", "a@example.org, b@example.org", "\"x\" <x@example.org>", ":;,<>@",
+    "--daily-papers-daily-20260417--", "--daily-papers-daily-20260417", "From x", "=\r\n", "=3D",
+    "=", "=2", "=XX", " ", "a" * 400, "word " * 90, "ä" * 300, "図" * 300, "👩‍🔬" * 90,
+]  # fmt: skip
+UNICODE = [
+    "\u202eevil\u202c", "\u2066x\u2069", "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd8authors:3\ufdd9",
+    "\ufffe\uffff", "\U000e0041\U000e0042", "e\u0301" * 9, "Z͑ͫ̓ͪ̂ͫ̽͏", "\u200b\u200d\ufeff",
+    "مرحبا (x)", "שלום 3", "日本語", "한국어", "Ⅷ ﬁ ½ ２", "\U0001f1e9\U0001f1ea", "\ud800",
+    "İıſK", "ß", "\u00a0\u3000x", "\u0000\u0001\u001f\u007f\u009f",
+]  # fmt: skip
+PAYLOADS = [*MARKUP, *TEMPLATES, *HEADERS, *UNICODE]
+WRAPPED = [*PAYLOADS, *(f"{a}{b}" for a, b in product(MARKUP[:6], TEMPLATES[:15]))]
+
+
+def digests_of(payloads: list[str]) -> list[tuple[list[str], bytes]]:
+    """(cleaned payloads, mail) for each ten, one paper each."""
+    mails = []
+    for start in range(0, len(payloads), 10):
+        texts = [clean_text(f"T {payload} z") for payload in payloads[start : start + 10]]
+        papers = [
+            specimens.paper(place, text, f"{text}. ", organization=text[:200])
+            for place, text in enumerate(texts, start=1)
+        ]
+        mails.append((texts, gallery.digest(papers, NOW)))
+    return mails
+
+
+def test_s8_there_are_two_hundred_payloads() -> None:
+    assert len(set(WRAPPED)) >= 200
+
+
+def check(texts: list[str], raw: bytes) -> None:
+    assert lint(raw, postal_address=settings.POSTAL_ADDRESS) == []
+    message = message_from_bytes(raw, policy=policy.default)
+    assert not message.defects
+    html = message.get_body(("html",)).get_content()
+    tree = html5lib.parse(html, namespaceHTMLElements=False)
+    titles = ["".join(heading.itertext()) for heading in tree.iter("h2")]
+    assert [shown.rstrip("…") for shown in titles] == [
+        text[: len(shown.rstrip("…"))] for text, shown in zip(texts, titles, strict=True)
+    ]
+    plain = squeezed(message.get_body(("plain",)).get_content())
+    assert all(squeezed(title.rstrip("…")) in plain for title in titles)
+    head = texts[0][:60].rstrip()
+    assert squeezed(head)[:40] in squeezed(str(message["Subject"]))
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+@pytest.mark.parametrize(("texts", "raw"), digests_of(WRAPPED), ids=lambda value: "")
+def test_s7_s8_a_payload_arrives_as_the_text_that_it_is(texts, raw) -> None:
+    check(texts, raw)
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(st.lists(st.text(max_size=80), min_size=1, max_size=4))
+def test_s8_so_does_any_text(found) -> None:
+    ((texts, raw),) = digests_of(found)
+    check(texts, raw)
+
+
+MERGE = re.compile(r"\{\{|\}\}|\{%|%\}|\*\||\|\*|\[\[|\]\]|\$\{|<%|%>|%[\w.]+%|\{#")
+
+
+@pytest.mark.parametrize(("texts", "raw"), digests_of(TEMPLATES), ids=lambda value: "")
+def test_s9_a_provider_finds_nothing_to_merge_in_the_html(texts, raw) -> None:
+    """The source that a provider gets, as its API is handed it, holds no merge syntax."""
+    message = as_django(Mail(1, "papers@example.org", "ann@example.org", lambda: raw))
+    ((html, kind),) = message.alternatives
+    body = re.sub(r"<style.*?</style>", "", html, flags=re.S)
+    assert kind == "text/html"
+    assert MERGE.findall(body) == []
+    tree = html5lib.parse(html, namespaceHTMLElements=False)
+    assert ["".join(h.itertext()) for h in tree.iter("h2")] == texts
+    assert not re.search(r"[\r\n\0]", message.subject)
+    assert not any(
+        re.search(r"[\r\n\0]", value) for value in message.extra_headers.values()
+    )

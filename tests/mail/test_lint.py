@@ -1,0 +1,66 @@
+"""The lint itself: each fault that it is for is found in a mail that was right before."""
+
+import pytest
+from django.conf import settings
+
+from digest.ops.mail_lint import lint
+
+pytestmark = pytest.mark.embedded
+FAULTS = {
+    "a bare LF": (b"To: ann", b"X-A: b\nTo: ann", "bare"),
+    "a NUL": (b"papers for", b"papers\0for", "NUL"),
+    "eight bits": (b"papers for", b"p\xc3\xa4pers for", "7-bit"),
+    "a missing header": (b"Auto-Submitted: auto-generated\r\n", b"", "0 times Auto"),
+    "a header twice": (b"Date: ", b"Date: Fri, 17 Apr 2026 12:00:00 +0000\r\nDate: ", "2 t"),
+    "two in From": (b"From: ", b"From: Bo <bo@example.org>, ", "not exactly one"),
+    "two in To": (b"To: ", b"To: bo@example.org, ", "not exactly one"),
+    "a folded way out": (b"List-Unsubscribe: <", b"List-Unsubscribe:\r\n <", "first line"),
+    "an encoded way out": (
+        b"List-Unsubscribe: <http",
+        b"List-Unsubscribe: =?utf-8?q?x?= <http",
+        "list-unsubscribe is",
+    ),
+    "no one-click": (b"=One-Click", b"=Two-Clicks", "list-unsubscribe-post is"),
+    "a long line": (b"X-Auto-Response-Suppress: All", b"X-A: " + b"word " * 20, "octets"),
+    "a split character": (
+        b"Precedence: bulk",
+        b"X-A: =?utf-8?q?=C3?=\r\nPrecedence: bulk",
+        "can't be read",
+    ),
+    "a long encoded word": (
+        b"Precedence: bulk",
+        b"X-A: =?utf-8?q?" + b"a" * 80 + b"?=\r\nPrecedence: bulk",
+        "an encoded word of",
+    ),
+    "another domain": (b"@daily-papers.example>\r\nList", b"@host>\r\nList", "sending do"),
+    "base64": (b"Encoding: quoted-printable", b"Encoding: base64", "neither quoted"),
+    "a third part": (b"\r\n--daily-papers-daily-20260417--", b"", "parts"),
+    "a dot": (b"DAILY PAPERS\r\n", b".DAILY PAPERS\r\n", "dot"),
+    "a script": (b"<p class=3D", b"<script>x</script><p class=3D", "an element script"),
+    "a handler": (b"<p class=3D", b"<p onclick=3D'x' class=3D", "an attribute onclick"),
+    "hidden words": (b"<p class=3D", b"<p style=3D'display:none'>x</p><p class=3D", "a style"),
+    "a bad link": (b"<p class=3D", b"<a href=3D'data:x'>x</a><p class=3D", "a link to"),
+    "one part's link": (
+        b"<p class=3D",
+        b"<a href=3D'http://x.example/'>x</a><p class=3D",
+        "one part only",
+    ),
+    "a mark": (b"DAILY PAPERS", b"DAILY =EF=B7=90", "a mark"),
+    "no address": (b"Sample Street 1", b"", "no postal address"),
+    "too large": (b"\r\n--daily-papers-daily-20260417--", b"x" * 70 + b"\r\n" * 100_000
+                  + b"\r\n--daily-papers-daily-20260417--", "bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found(specimens, fault: str) -> None:
+    right, wrong, words = FAULTS[fault]
+    raw = specimens["Digest, typical"].raw
+    assert right in raw
+    found = lint(raw.replace(right, wrong, 1), postal_address=settings.POSTAL_ADDRESS)
+    assert any(words in finding for finding in found), found
+
+
+def test_a_right_mail_has_no_finding(specimens) -> None:
+    raw = specimens["Digest, typical"].raw
+    assert lint(raw, postal_address=settings.POSTAL_ADDRESS) == []
