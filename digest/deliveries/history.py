@@ -1,6 +1,7 @@
 """History: what happened around a delivery, appended and never changed."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from digest.deliveries.outcomes import Outcome, Verdict
@@ -42,3 +43,28 @@ def note_outcomes(outcomes: Mapping[int, Outcome], *, now: datetime) -> None:
     ]
     if events:
         DeliveryEvent.objects.bulk_create(events)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happened, at a UTC instant, and who says so."""
+
+    at: datetime
+    source: str
+    kind: str
+    reason: str = ""
+    reply: str = ""
+
+
+def steps(row: Delivery) -> list[Step]:
+    """The full history of a delivery, oldest first; `reply` is the server's own words."""
+    found = [Step(row.due_at, "plan", "due")]
+    found += [
+        Step(event.at, event.source, event.kind, event.reason, event.reply)
+        for event in row.events.all()
+    ]
+    if row.intent_at:
+        found.append(Step(row.intent_at, "sender", "intent"))
+    if row.outcome_at:
+        found.append(Step(row.outcome_at, "ledger", row.state, row.reason, row.reply))
+    return sorted(found, key=lambda step: step.at)

@@ -5,7 +5,7 @@ for a person to say.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -13,7 +13,8 @@ from django.db.models.functions import Greatest
 
 from digest.deliveries import history
 from digest.deliveries.plan import plan
-from digest.models import Delivery, DeliveryEvent
+from digest.deliveries.schedule import release_at
+from digest.models import Delivery, DeliveryEvent, Edition
 
 State = Delivery.State
 OPERATOR = DeliveryEvent.Source.OPERATOR
@@ -88,3 +89,11 @@ def locked(ids: Sequence[int]) -> list[Delivery]:
 
 def chosen(rows: Sequence[Delivery]) -> QuerySet[Delivery]:
     return Delivery.objects.filter(pk__in=[row.pk for row in rows])
+
+
+def unpublished(since: datetime, *, now: datetime) -> list[date]:
+    """Days released since then of which the database has no edition."""
+    first = since.date() - timedelta(days=1)
+    days = [first + timedelta(days=step) for step in range((now.date() - first).days + 1)]
+    known = set(Edition.objects.filter(day__gte=first).values_list("day", flat=True))
+    return [day for day in days if since <= release_at(day) <= now and day not in known]

@@ -15,7 +15,15 @@ from tests.faults.outside import Outside
 from tests.faults.scene import Scene, Sender, killed_at
 
 # What goes out (to server, provider, database, disk), and what is waited for.
-SYSCALLS = ("sendto", "recvfrom", "write", "pwrite64", "fsync", "fdatasync")
+SYSCALLS = (
+    "sendmsg",
+    "sendto",
+    "recvfrom",
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+)
 READERS = ["ann@example.org", "bob@example.org", "cem@example.org"]
 
 

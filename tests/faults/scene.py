@@ -97,7 +97,7 @@ class Scene:
             shutil.copy(self.folder / "seeded.sqlite3", self.ledger.place)
         else:
             self.ledger.ask("TRUNCATE digest_delivery CASCADE")
-            self.ledger.ask("UPDATE digest_edition SET planned_until = NULL")
+            self.ledger.ask("UPDATE digest_edition SET planned_until = NULL, hold = ''")
             self.ledger.ask("UPDATE subscribers_subscriber SET state = 'active'")
 
     @contextmanager
@@ -146,10 +146,10 @@ def scene(
 
 @contextmanager
 def killed_at(pid: int, syscall: str, number: int) -> Iterator[None]:
-    """The process dies when it makes this call for the n-th time."""
+    """The process dies when one of its threads makes this call for the n-th time."""
     inject = f"inject={syscall}:signal=KILL:when={number}"
     tracer = subprocess.Popen(
-        ["strace", "-p", str(pid), "-o", os.devnull]
+        ["strace", "-f", "-p", str(pid), "-o", os.devnull]
         + ["-e", f"trace={syscall}", "-e", inject],
         stderr=subprocess.DEVNULL,
     )

@@ -1,0 +1,52 @@
+"""`manage.py delivery EMAIL|ID [--json]`: all that happened, in the server's own words."""
+
+import json
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db.models import QuerySet
+
+from digest.deliveries import history
+from digest.management.base import OperatorCommand
+from digest.models import Delivery
+from subscribers.addresses import BadAddress, address_hash, canonical
+
+
+class Command(OperatorCommand):
+    help = "The full history of one delivery, or of all deliveries to one address."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("which", metavar="EMAIL|ID")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        rows = list(found(options["which"]).select_related("edition"))
+        if not rows:
+            raise CommandError("no such delivery")
+        for row in rows:
+            steps = history.steps(row)
+            if options["json"]:
+                head = {"id": row.pk, "edition": f"{row.edition}", "state": row.state}
+                told = [asdict(step) | {"at": step.at.isoformat()} for step in steps]
+                self.stdout.write(json.dumps(head | {"history": told}))
+                continue
+            self.stdout.write(
+                f"delivery {row.pk}, {row.edition}: {row.state}"
+                f" ({row.attempts} attempts charged, papers {row.picks or 'none'})"
+            )
+            for step in steps:
+                words = " | ".join(filter(None, [step.reason, step.reply]))
+                at = f"{step.at:%Y-%m-%d %H:%M:%S}Z"
+                self.stdout.write(f"  {at}  {step.source:8} {step.kind:12} {words}")
+
+
+def found(which: str) -> QuerySet[Delivery]:
+    if which.isdecimal():
+        return Delivery.objects.filter(pk=int(which))
+    try:
+        known = address_hash(canonical(which))
+    except BadAddress as bad:
+        raise CommandError(f"neither an id nor an address: {bad}") from None
+    return Delivery.objects.filter(subscriber__email_hash=known).order_by("due_at", "pk")

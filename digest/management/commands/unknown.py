@@ -1,0 +1,56 @@
+"""`manage.py unknown [list|mark-sent|resend|abandon] [ID …|--all]`: what is not known."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from digest.deliveries import ledger, resolve
+from digest.management.base import OperatorCommand
+
+ACTIONS = {
+    "mark-sent": (resolve.mark_sent, "marked as sent"),
+    "resend": (resolve.resend, "pending again"),
+    "abandon": (resolve.abandon, "abandoned"),
+}
+
+
+class Command(OperatorCommand):
+    help = (
+        "Hand-overs that a crash or a lost reply left open: the mail may have gone or not."
+        " `resend` is the one way in which a reader may get an edition twice."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = ["list", *ACTIONS]
+        parser.add_argument("action", nargs="?", choices=actions, default="list")
+        parser.add_argument("ids", nargs="*", type=int, metavar="ID")
+        parser.add_argument("--all", action="store_true", help="every unknown one")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["action"] == "list":
+            self.print_list(options["ids"], as_json=options["json"])
+            return
+        if bool(options["ids"]) == options["all"]:
+            raise CommandError("name the deliveries by id, or all of them with --all")
+        ids = options["ids"] or list(resolve.unknown().values_list("pk", flat=True))
+        act, done = ACTIONS[options["action"]]
+        count = act(ids, now=ledger.database_now())
+        self.stdout.write(f"{count} {done}")
+        if count < len(ids):
+            raise CommandError(f"{len(ids) - count} of them were not unknown")
+
+    def print_list(self, ids: list[int], *, as_json: bool) -> None:
+        rows = resolve.unknown(ids)
+        for row in rows:
+            if as_json:
+                told = {"id": row.pk, "edition": f"{row.edition}", "reason": row.reason}
+                self.stdout.write(json.dumps(told | {"intent_at": str(row.intent_at)}))
+            else:
+                at = f"{row.intent_at:%Y-%m-%d %H:%M}Z" if row.intent_at else "never"
+                words = f"{row.reason} {row.reply}".strip()
+                self.stdout.write(f"{row.pk:9}  {row.edition}  handed over {at}  {words}")
+        if not as_json:
+            self.stdout.write(f"{len(rows)} unknown")

@@ -1,0 +1,261 @@
+"""The operator's hands: count, pause, cancel, look up, resolve, and refuse a restored copy."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from digest.deliveries import (
+    breaker,
+    control,
+    high_water,
+    journal,
+    ledger,
+    resolve,
+    stopping,
+    sweep,
+)
+from digest.deliveries.outcomes import Outcome, Verdict
+from digest.deliveries.plan import plan
+from digest.deliveries.send import send_due
+from digest.models import Delivery, Edition, HighWater
+from tests import make
+
+pytestmark = pytest.mark.django_db
+NOW = make.NOON
+ACCEPTED = Outcome(Verdict.ACCEPTED, "accepted", "250 ok")
+
+
+@pytest.fixture
+def sink(sink, settings):
+    settings.MAILER_URL = sink.url
+    return sink
+
+
+@pytest.fixture
+def edition(settings, tmp_path):
+    settings.STATE_DIR = tmp_path / "state"
+    return make.edition({make.paper(1): {"graphs": 1.0}})
+
+
+def readers(*names: str) -> None:
+    for name in names:
+        make.reader(f"{name}@example.org", "graphs")
+    Edition.objects.update(planned_until=None)
+
+
+def run(*command: str) -> str:
+    output = StringIO()
+    call_command(*command, stdout=output)
+    return output.getvalue()
+
+
+def counted(day: str = "2026-04-17") -> dict[str, int]:
+    told = json.loads(run("edition", day, "--json"))
+    assert told["eligible"] == sum(told["states"].values())
+    return {state: count for state, count in told["states"].items() if count}
+
+
+def deliver(now=NOW) -> dict[str, int]:
+    plan(now)
+    return dict(+send_due(lambda: now))
+
+
+def unknown_row() -> Delivery:
+    readers("ann")
+    plan(NOW)
+    rows = ledger.claim(NOW, limit=9)
+    ledger.intend(rows, {row.delivery_id: "0" for row in rows}, now=NOW)
+    ledger.reap(NOW + timedelta(hours=1))
+    return Delivery.objects.get(state="unknown")
+
+
+def test_r2_an_edition_counts_every_state_and_they_sum_to_the_eligible(sink, edition):
+    readers("ann", "bob+rcpt-550", "cem+dot-keep-drop", "dea+rcpt-450")
+    make.topic("video")
+    make.reader("eve@example.org", "video")
+    deliver()
+    assert counted() == {
+        "accepted": 1,
+        "refused": 1,
+        "unknown": 1,
+        "pending": 1,
+        "skipped": 1,
+    }
+    assert "5 eligible" in run("edition", "2026-04-17")
+
+
+def test_r4_a_paused_edition_sends_nothing_and_resumed_sends_what_is_open(sink, edition):
+    readers("ann", "bob")
+    run("edition", "2026-04-17", "pause", "--reason", "a wrong title")
+    assert deliver() == {}
+    assert counted() == {"pending": 2}
+    assert "paused: a wrong title" in run("edition", "2026-04-17")
+    run("edition", "2026-04-17", "resume")
+    assert deliver() == {"accepted": 2}
+    assert len(sink.mails()) == 2
+
+
+def test_r4_a_pause_holds_for_rows_that_were_claimed_before_it(edition):
+    readers("ann")
+    plan(NOW)
+    rows = ledger.claim(NOW, limit=9)
+    control.pause(edition, "wait")
+    assert ledger.intend(rows, {rows[0].delivery_id: "0"}, now=NOW) == set()
+    assert ledger.release(rows) == 1
+    control.resume(edition)
+    rows = ledger.claim(NOW, limit=9)
+    assert len(ledger.intend(rows, {rows[0].delivery_id: "0"}, now=NOW)) == 1
+
+
+def test_r4_a_cancelled_edition_ends_and_cannot_be_resumed(sink, edition):
+    readers("ann")
+    plan(NOW)
+    run("edition", "2026-04-17", "cancel")
+    assert counted() == {"skipped": 1}
+    with pytest.raises(CommandError, match="not paused"):
+        run("edition", "2026-04-17", "resume")
+    readers("bob")
+    assert deliver() == {}
+    sweep.sweep(NOW)
+    assert counted() == {"skipped": 2}
+    assert sink.mails() == []
+
+
+def test_r20_a_delivery_tells_its_whole_history_in_the_servers_words(sink, edition):
+    readers("ann+rcpt-450x1")
+    deliver()
+    later = Delivery.objects.get().not_before
+    deliver(later)
+    told = run("delivery", "ann+rcpt-450x1@example.org")
+    first, last = told.index("450 4.0.0 as you asked"), told.index("250 2.0.0 kept")
+    assert told.index("due") < first < told.index("intent") < last
+    row = Delivery.objects.get()
+    kinds = [
+        step["kind"]
+        for step in json.loads(run("delivery", str(row.pk), "--json"))["history"]
+    ]
+    assert kinds == ["due", "retry", "intent", "accepted"]
+    with pytest.raises(CommandError, match="no such delivery"):
+        run("delivery", "nobody@example.org")
+
+
+def test_an_unknown_is_listed_and_marked_as_sent(edition):
+    row = unknown_row()
+    assert "crashed in flight" in run("unknown")
+    run("unknown", "mark-sent", str(row.pk))
+    assert counted() == {"accepted": 1}
+    assert "was unknown: crashed in flight" in run("delivery", str(row.pk))
+    with pytest.raises(CommandError, match="1 of them were not unknown"):
+        run("unknown", "mark-sent", str(row.pk))
+
+
+def test_an_unknown_is_sent_again_only_by_the_operators_word(sink, edition):
+    row = unknown_row()
+    assert deliver(NOW + timedelta(hours=2)) == {}
+    with pytest.raises(CommandError, match="by id, or all"):
+        run("unknown", "resend")
+    run("unknown", "resend", "--all")
+    assert dict(+send_due(ledger.database_now)) == {"accepted": 1}
+    assert Delivery.objects.get(pk=row.pk).state == "accepted"
+
+
+def test_an_unknown_that_is_too_late_is_abandoned_and_a_pending_row_expires(edition):
+    row = unknown_row()
+    readers("bob")
+    plan(NOW)
+    sweep.sweep(row.expires_at - timedelta(seconds=1))
+    assert sorted(make.states().values()) == ["pending", "unknown"]
+    sweep.sweep(row.expires_at)
+    assert sorted(make.states().values()) == ["abandoned", "expired"]
+    assert Delivery.objects.get(pk=row.pk).reason == "crashed in flight"
+
+
+def test_outcomes_that_the_database_does_not_take_wait_on_disk(edition):
+    readers("ann")
+    plan(NOW)
+    rows = ledger.claim(NOW, limit=9)
+    ledger.intend(rows, {rows[0].delivery_id: "0"}, now=NOW)
+    journal.keep({rows[0].delivery_id: ACCEPTED}, rows)
+    ledger.reap(NOW + timedelta(hours=1))
+    sweep.sweep(NOW + timedelta(hours=1))
+    assert counted() == {"accepted": 1}
+    assert journal.replay(NOW) == 0 and list(journal.folder().iterdir()) == []
+
+
+def test_r14_a_restored_database_sends_nothing_until_it_was_told(sink, edition):
+    readers("ann", "bob")
+    deliver()
+    deliver()
+    # As a backup of before that day: the rows are gone, and so is the number.
+    Delivery.objects.all().delete()
+    Edition.objects.update(planned_until=None)
+    HighWater.objects.update(count=0)
+    with pytest.raises(high_water.Refused, match="older than this machine"):
+        deliver()
+    assert resolve.quarantine(NOW - timedelta(days=1), now=NOW) == 2
+    high_water.accept()
+    assert deliver() == {}
+    assert counted() == {"unknown": 2}
+    HighWater.objects.update(count=0)
+    with pytest.raises(CommandError, match="quarantine --since"):
+        run("deliver")
+    assert len(sink.mails()) == 2
+
+
+def test_r14_a_copy_for_another_address_sends_nothing(sink, edition, settings):
+    settings.EMBEDDED, settings.SITE_URL = False, "https://papers.example.org"
+    readers("ann")
+    high_water.rise()
+    settings.SITE_URL = "https://staging.example.org"
+    settings.STATE_DIR = settings.STATE_DIR / "another machine"
+    with pytest.raises(high_water.Refused, match="made for https://papers.example.org"):
+        deliver()
+    run("quarantine", "--since", "2100-01-01T00:00Z")
+    assert deliver() == {"accepted": 1}
+
+
+def test_a_new_database_on_a_machine_that_knew_another_may_send(sink, edition):
+    readers("ann")
+    high_water.write("another-database", 41)
+    assert deliver() == {"accepted": 1}
+
+
+def test_r9_senders_rest_longer_each_time_and_no_row_pays_for_it(sink, edition, settings):
+    readers("ann")
+    there, settings.MAILER_URL = settings.MAILER_URL, "smtp://127.0.0.1:9"
+    now, rests = NOW, []
+    for _ in range(3):
+        assert deliver(now) == {"retry": 1, "not tried": 1}
+        settings.MAILER_URL = there
+        assert deliver(now) == {}, "a resting sender claims nothing"
+        settings.MAILER_URL = "smtp://127.0.0.1:9"
+        rests.append(HighWater.objects.get().resting_until - now)
+        now = max(Delivery.objects.get().not_before, now + rests[-1])
+    assert rests == [breaker.FIRST_REST * factor for factor in (1, 2, 4)]
+    assert Delivery.objects.get().attempts == 0
+    settings.MAILER_URL = there
+    assert deliver(now) == {"accepted": 1}
+    assert HighWater.objects.get().failures == 0
+
+
+def test_r8_a_wait_that_was_asked_for_is_kept(edition):
+    readers("ann")
+    plan(NOW)
+    rows = ledger.claim(NOW, limit=9)
+    ledger.intend(rows, {rows[0].delivery_id: "0"}, now=NOW)
+    asked = Outcome(Verdict.RETRY, "provider refuses us", "429", charged=False, wait=900)
+    ledger.record({rows[0].delivery_id: asked}, rows, now=NOW)
+    assert Delivery.objects.get().not_before == NOW + timedelta(minutes=15)
+
+
+def test_r12_a_sender_that_shall_stop_claims_nothing(sink, edition):
+    readers("ann")
+    stopping.ask()
+    try:
+        assert deliver() == {}
+    finally:
+        stopping.MARK[0] = 0
+    assert deliver() == {"accepted": 1}
