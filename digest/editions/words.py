@@ -86,9 +86,12 @@ def papers(count: int) -> str:
 
 
 def reason(label: str, upvotes: int) -> str:
-    """Why a reader gets a paper; an empty label means that it is trending."""
+    """Why a reader gets a paper; an empty label means that it is trending.
+
+    A topic's label stays as it is; what is no topic is in the catalogue.
+    """
     votes = ngettext("%(n)d upvote", "%(n)d upvotes", upvotes) % {"n": upvotes}
-    return f"{label or gettext('Trending')}, {votes}"
+    return f"{gettext(label or 'Trending')}, {votes}"
 
 
 def subject_tail(more: int) -> str:

@@ -1,0 +1,106 @@
+"""A mail in the browser and the archive of editions: the same blocks, nobody's own."""
+
+import pytest
+
+from digest.deliveries.digests import load
+from digest.deliveries.plan import plan_edition
+from digest.deliveries.send import send_due
+from digest.editions import signatures
+from digest.editions.signatures import Purpose
+from digest.models import Delivery
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sent(sink, settings) -> str:
+    """The address of the page of ann's mail, as it stands in the mail."""
+    settings.MAILER_URL = sink.url
+    load.cache_clear()
+    make.topic("knots", label="Graphs & networks")
+    make.reader("ann@example.org", "knots")
+    edition = make.edition(
+        {
+            make.paper(1, upvotes=41, title="On <graphs>"): {"knots": 1.0},
+            make.paper(2, upvotes=3, title="Something else"): {"other": 0.75},
+        }
+    )
+    plan_edition(edition, make.NOON)
+    send_due(lambda: make.NOON, edition_id=edition.pk)
+    (mail,) = sink.mails()
+    text = mail.message.get_body(("plain",)).get_content()
+    return next(line for line in text.splitlines() if "/digest/" in line)
+
+
+def test_the_link_in_a_mail_opens_its_papers_and_no_others(client, sent):
+    path = sent.removeprefix("http://127.0.0.1:8000")
+    response = client.get(path)
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert "On &lt;graphs&gt;" in page and "Graphs &amp; networks, 41 upvotes" in page
+    assert "Something else" not in page and "1 paper<" in page
+
+
+def test_the_page_of_a_mail_names_nobody_and_gives_no_right(client, sent):
+    response = client.get(sent.removeprefix("http://127.0.0.1:8000"))
+    page = response.content.decode()
+    subscriber = Delivery.objects.get().subscriber
+    assert subscriber.unsubscribe_token not in page and "/u/" not in page
+    assert "ann@" not in page and "ann@" not in sent
+    assert not [character for character in page if "\ufdd0" <= character <= "\ufdef"]
+    assert response["X-Robots-Tag"].startswith("noindex")
+    assert "no-store" in response["Cache-Control"]
+    assert "Set-Cookie" not in response
+    policy = response["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src" not in policy
+
+
+@pytest.mark.parametrize("change", ["forged", "bounce", "nonsense", "not sent"])
+def test_other_names_open_nothing(client, sent, change):
+    row = Delivery.objects.get()
+    other = Delivery.objects.create(
+        edition=row.edition,
+        due_at=make.NOON,
+        not_before=make.NOON,
+        expires_at=make.NOON,
+    )
+    name = {
+        "forged": signatures.name(Purpose.PAGE, row.pk)[:-1] + "0",
+        "bounce": signatures.name(Purpose.BOUNCE, row.pk),
+        "nonsense": "x" * 50,
+        "not sent": signatures.name(Purpose.PAGE, other.pk),
+    }[change]
+    if change == "forged" and signatures.read(Purpose.PAGE, name):
+        name = name[:-1] + "1"
+    assert client.get(f"/digest/{name}").status_code == 404
+
+
+def test_get_is_all_that_the_page_takes(client, sent):
+    path = sent.removeprefix("http://127.0.0.1:8000")
+    assert client.post(path).status_code == 405
+
+
+def test_the_archive_has_every_edition_without_personal_links(client, sent):
+    response = client.get("/editions/daily/2026-04-17/")
+    page = response.content.decode()
+    assert "On &lt;graphs&gt;" in page and "Something else" in page
+    assert "2 papers<" in page and "Trending, 3 upvotes" in page
+    assert "/u/" not in page and "/digest/" not in page
+    assert not [character for character in page if "\ufdd0" <= character <= "\ufdef"]
+    assert "public" in response["Cache-Control"]
+
+
+def test_the_archive_of_a_week_is_where_its_mail_says(client):
+    edition = make.edition({make.paper(1): {}}, kind="weekly")
+    load.cache_clear()
+    text = load(edition.pk).encoded.tongues["en"].text
+    where = b"".join(text.after.fixed).replace(b"=\r\n", b"").decode()
+    path = f"/editions/weekly/{edition.day}/"
+    assert f"http://127.0.0.1:8000{path}" in where
+    assert "Week to 17 April 2026" in client.get(path).content.decode()
+
+
+@pytest.mark.parametrize("path", ["daily/2026-04-18/", "hourly/2026-04-17/", "daily/x/"])
+def test_what_was_not_published_is_not_found(client, sent, path):
+    assert client.get(f"/editions/{path}").status_code == 404
