@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_delete
 
 
 class DigestConfig(AppConfig):
@@ -9,6 +9,8 @@ class DigestConfig(AppConfig):
     def ready(self) -> None:
         # Here and not in digest/__init__.py, so that pure modules load no Celery.
         from digest import celery  # noqa: F401
+        from digest.deliveries import personal
         from digest.papers.topics import sync_after_migrate
 
         post_migrate.connect(sync_after_migrate, sender=self)
+        pre_delete.connect(personal.forget, sender="subscribers.Subscriber")

@@ -253,6 +253,7 @@ CELERY_BEAT_SCHEDULE = {
         ("publish", "digest.tasks.fetch_and_publish", 1800),
         ("week", "digest.tasks.publish_week", 1800),
         ("notices", "subscribers.tasks.send_notices", 10),
+        ("readers", "subscribers.tasks.keep_house", 60),
     ]
 }
 

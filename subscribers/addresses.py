@@ -85,3 +85,14 @@ def counting_key(canonical: str) -> str:
     local, _, domain = canonical.translate(ASCII_LOWER).rpartition("@")
     mailbox = local.partition("+")[0].replace(".", "") or local
     return keyed(f"mailbox {mailbox}@{domain}")
+
+
+def domain_hash(canonical: str) -> str:
+    """64 hex digits that stand for the domain of an address. For counting only."""
+    return keyed("domain " + canonical.translate(ASCII_LOWER).rpartition("@")[2])
+
+
+def masked(canonical: str) -> str:
+    """Enough to recognise one's own address, too little to learn another's."""
+    local, _, domain = canonical.rpartition("@")
+    return f"{local[:1]}…@{domain[:1]}…{domain[domain.rfind('.') :]}"

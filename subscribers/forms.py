@@ -4,20 +4,39 @@ Nothing here needs a session or a CSRF token; SignUpForm() also stands on the fr
 (include subscribers/_sign_up_form.html with `form` and `topic_groups`).
 """
 
-import unicodedata
-from collections.abc import Iterable
+import calendar
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from zoneinfo import available_timezones
+from datetime import date
+from typing import Any
 
 from django import forms
+from django.utils import timezone
 
-from subscribers.addresses import BadAddress, canonical
-from subscribers.models import Schedule, Subscriber, Topic
-from subscribers.subscriptions import SubscriptionRequest, Wishes
+from subscribers import proof
+from subscribers.fields import (
+    HOURS,
+    NUMBERS,
+    AddressField,
+    DaysField,
+    LinesField,
+    plain,
+    zones,
+)
+from subscribers.guard import Filled
+from subscribers.models import (
+    FEWEST_PAPERS,
+    MOST_PAPERS,
+    USUAL_PAPERS,
+    Schedule,
+    Subscriber,
+    Topic,
+)
+from subscribers.wishes import SubscriptionRequest, Wishes
 
 DEFAULT_HOUR = 7
 LONGEST_INTERESTS = 500
+Cadence = Schedule.Cadence
 
 
 @dataclass(frozen=True)
@@ -26,49 +45,41 @@ class TopicGroup:
 
     name: str
     topics: list[Topic]
+    counts: Mapping[str, int]
+
+    @property
+    def choices(self) -> list[tuple[Topic, int]]:
+        """Each topic with how many papers it had lately; 0 where nobody counted."""
+        return [(topic, self.counts.get(topic.slug, 0)) for topic in self.topics]
 
 
-def topic_groups(topics: Iterable[Topic]) -> list[TopicGroup]:
+def topic_groups(
+    topics: Iterable[Topic], counts: Mapping[str, int] | None = None
+) -> list[TopicGroup]:
     groups: dict[str, list[Topic]] = {}
     for topic in topics:
         groups.setdefault(topic.group, []).append(topic)
-    return [TopicGroup(name, members) for name, members in groups.items()]
-
-
-@cache
-def zones() -> tuple[str, ...]:
-    """The IANA names one can choose; two entries of the database name no place."""
-    return tuple(sorted(available_timezones() - {"Factory", "localtime"}))
-
-
-class AddressField(forms.CharField):
-    """Cleans to the canonical form."""
-
-    def __init__(self) -> None:
-        missing = "Enter your email address."
-        super().__init__(max_length=320, error_messages={"required": missing})
-
-    def clean(self, value: object) -> str:
-        try:
-            return canonical(super().clean(value))
-        except BadAddress as error:
-            raise forms.ValidationError(str(error)) from None
+    return [TopicGroup(name, members, counts or {}) for name, members in groups.items()]
 
 
 class WishesForm(forms.Form):
-    """Topics, interests and schedule. A field that is missing has its default."""
+    """All wishes of a reader. A field that is missing has its default."""
 
     topics = forms.Field(required=False, widget=forms.SelectMultiple)
     interests = forms.CharField(required=False, max_length=LONGEST_INTERESTS)
+    keywords = LinesField()
+    watched_authors = LinesField()
+    muted_authors = LinesField()
+    most_papers = forms.CharField(required=False)
     timezone = forms.CharField(required=False)
     send_hour = forms.CharField(required=False)
     cadence = forms.CharField(required=False)
+    days = DaysField()
+    weekday = forms.CharField(required=False)
 
     def clean_topics(self) -> tuple[str, ...]:
         asked = set(self.cleaned_data["topics"] or ())
-        if not asked:
-            raise forms.ValidationError("Choose at least one topic.")
-        known = set(Topic.objects.values_list("slug", flat=True))
+        known = set(Topic.objects.values_list("slug", flat=True)) if asked else set()
         if not asked <= known:
             raise forms.ValidationError(
                 "One of these topics does not exist (any more): choose from the list."
@@ -76,9 +87,15 @@ class WishesForm(forms.Form):
         return tuple(sorted(asked))
 
     def clean_interests(self) -> str:
-        text = self.cleaned_data["interests"]
-        plain = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
-        return " ".join(plain.split())
+        return plain(self.cleaned_data["interests"])
+
+    def clean_most_papers(self) -> int:
+        typed = self.cleaned_data["most_papers"] or str(USUAL_PAPERS)
+        if typed not in NUMBERS:
+            raise forms.ValidationError(
+                f"Choose a number from {FEWEST_PAPERS} to {MOST_PAPERS}."
+            )
+        return int(typed)
 
     def clean_timezone(self) -> str:
         zone: str = self.cleaned_data["timezone"] or "UTC"
@@ -96,13 +113,34 @@ class WishesForm(forms.Form):
 
     def clean_cadence(self) -> Schedule.Cadence:
         try:
-            return Schedule.Cadence(self.cleaned_data["cadence"] or "daily")
+            return Cadence(self.cleaned_data["cadence"] or "daily")
         except ValueError:
-            raise forms.ValidationError("Choose daily, weekdays or weekly.") from None
+            raise forms.ValidationError(
+                "Choose daily, weekdays, chosen days or weekly."
+            ) from None
+
+    def clean_weekday(self) -> int:
+        typed = self.cleaned_data["weekday"] or "0"
+        if typed not in tuple("0123456"):
+            raise forms.ValidationError("Choose a day from Monday to Sunday.")
+        return int(typed)
+
+    def clean(self) -> dict[str, object]:
+        cleaned = self.cleaned_data
+        if cleaned.get("cadence") == Cadence.CHOSEN and not cleaned.get("days", (0,)):
+            self.add_error("days", "Choose at least one day.")
+        return cleaned
 
     def wishes(self) -> Wishes:
         """Of a valid form."""
-        return Wishes(**{name: self.cleaned_data[name] for name in WishesForm.base_fields})
+        return Wishes(**self.values())
+
+    def values(self) -> dict[str, Any]:
+        """What Wishes takes; days only where the cadence leaves them open."""
+        values = {name: self.cleaned_data[name] for name in WishesForm.base_fields}
+        weekday, days = values.pop("weekday"), values.pop("days")
+        open_days = {Cadence.CHOSEN: days, Cadence.WEEKLY: (weekday,)}
+        return values | {"days": open_days.get(values["cadence"], ())}
 
     # -- what the template shows: what was typed, else what holds ------------------
 
@@ -123,6 +161,18 @@ class WishesForm(forms.Form):
         return str(self["cadence"].value() or "daily")
 
     @property
+    def chosen_days(self) -> set[str]:
+        return set(self["days"].value() or ())
+
+    @property
+    def chosen_weekday(self) -> str:
+        return str(self["weekday"].value() or "0")
+
+    @property
+    def chosen_number(self) -> str:
+        return str(self["most_papers"].value() or USUAL_PAPERS)
+
+    @property
     def zones(self) -> tuple[str, ...]:
         return zones()
 
@@ -132,30 +182,84 @@ class WishesForm(forms.Form):
 
     @property
     def cadences(self) -> list[tuple[str, str]]:
-        return [(cadence.value, str(cadence.label)) for cadence in Schedule.Cadence]
+        return [(cadence.value, str(cadence.label)) for cadence in Cadence]
+
+    @property
+    def weekdays(self) -> list[tuple[str, str]]:
+        return [(str(day), calendar.day_name[day]) for day in range(7)]
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        return NUMBERS
 
 
-HOURS = {str(hour): hour for hour in range(24)} | {f"{hour:02}": hour for hour in range(24)}
+class GuardedForm(forms.Form):
+    """What shows whether a person filled it in; never an error, see guard.py."""
+
+    website = forms.CharField(required=False)  # the trap: people can't see it
+    opened = forms.CharField(required=False)
+    proof = forms.CharField(required=False)
+
+    @property
+    def stamp(self) -> str:
+        return proof.stamp(timezone.now())
+
+    def filled(self) -> Filled:
+        """Of a form that was posted."""
+        posted = self.data
+        return Filled(
+            posted.get("website", ""), posted.get("opened", ""), posted.get("proof", "")
+        )
 
 
-class SignUpForm(WishesForm):
+class SignUpForm(WishesForm, GuardedForm):
     email = AddressField()
 
     def request(self) -> SubscriptionRequest:
         """Of a valid form."""
-        return SubscriptionRequest(**self.cleaned_data)
+        return SubscriptionRequest(email=self.cleaned_data["email"], **self.values())
+
+
+class LinkForm(GuardedForm):
+    email = AddressField()
 
 
 class AddressForm(forms.Form):
     email = AddressField()
 
 
+class PauseForm(forms.Form):
+    """Until when: a local date after today, at most a year away; empty: until resumed."""
+
+    until = forms.DateField(
+        required=False, error_messages={"invalid": "Enter a date like 2026-12-24."}
+    )
+
+    def __init__(self, data: Mapping[str, object] | None, *, today: date) -> None:
+        super().__init__(data)
+        self.today = today
+
+    def clean_until(self) -> date | None:
+        until: date | None = self.cleaned_data["until"]
+        if until and not 0 < (until - self.today).days <= 366:
+            raise forms.ValidationError("Choose a day from tomorrow on, within a year.")
+        return until
+
+
 def preferences_of(subscriber: Subscriber) -> dict[str, object]:
     """The initial values of a WishesForm."""
+    when = subscriber.schedule
+    days = [str(day) for day in when.weekdays]
     return {
         "topics": list(subscriber.topics.values_list("slug", flat=True)),
         "interests": subscriber.interests,
-        "timezone": subscriber.schedule.timezone,
-        "send_hour": str(subscriber.schedule.send_hour),
-        "cadence": subscriber.schedule.cadence,
+        "keywords": subscriber.keywords,
+        "watched_authors": subscriber.watched_authors,
+        "muted_authors": subscriber.muted_authors,
+        "most_papers": str(subscriber.most_papers),
+        "timezone": when.timezone,
+        "send_hour": str(when.send_hour),
+        "cadence": when.cadence,
+        "days": days if when.cadence == Cadence.CHOSEN else [],
+        "weekday": days[0] if when.cadence == Cadence.WEEKLY else "0",
     }

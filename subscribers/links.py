@@ -1,7 +1,7 @@
 """Links in mail: who holds one may do one thing, without a password.
 
-A token is 128 random bits as 22 characters of base64url. Of confirm and preferences
-tokens only the SHA-256 is stored, so they are found, not compared, and a copy of the
+A token is 128 random bits as 22 characters of base64url. Of all but the token of /u/
+only the SHA-256 is stored, so they are found, not compared, and a copy of the
 database opens nothing. The token of /u/ is a column of its reader: it never expires,
 depends on no key, and can do no more than lessen mail. Addresses are built from
 SITE_URL, never from a request.
@@ -22,6 +22,7 @@ LIFETIMES = {
     Link.Purpose.ADDRESS: timedelta(hours=24),
     Link.Purpose.DATA: timedelta(minutes=30),
 }
+SINGLE_USE = {Link.Purpose.ADDRESS, Link.Purpose.DATA}
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -45,12 +46,15 @@ class Expired(BadLink):
         self.link = link
 
 
-def make(subscriber: Subscriber, purpose: Link.Purpose, *, now: datetime) -> str:
+def make(
+    subscriber: Subscriber, purpose: Link.Purpose, *, now: datetime, email: str = ""
+) -> str:
     """A new token. Of the links to confirm, only the newest stays valid.
 
+    `email` is the canonical new address that a link to confirm an address is for.
     Call it where the subscriber's row is locked.
     """
-    if purpose == Link.Purpose.CONFIRM:
+    if purpose in {Link.Purpose.CONFIRM, Link.Purpose.ADDRESS}:
         older = Link.objects.filter(subscriber=subscriber, purpose=purpose)
         older.filter(expires_at__gt=now).update(expires_at=now)
     token = new_capability()
@@ -60,6 +64,7 @@ def make(subscriber: Subscriber, purpose: Link.Purpose, *, now: datetime) -> str
         token_hash=hashed(token),
         created_at=now,
         expires_at=now + LIFETIMES[purpose],
+        email=email,
     )
     return token
 
@@ -74,9 +79,32 @@ def read(token: str, purpose: Link.Purpose, *, now: datetime) -> Link:
     link = found.first()
     if link is None:
         raise Unknown
-    if link.expires_at <= now:
+    if link.expires_at <= now or (purpose in SINGLE_USE and link.used_at):
         raise Expired(link)
     return link
+
+
+def read_to_block(token: str, *, now: datetime) -> Link:
+    """A link that asks to confirm an address, however old. Raises Malformed or Unknown."""
+    for purpose in (Link.Purpose.CONFIRM, Link.Purpose.ADDRESS):
+        try:
+            return read(token, purpose, now=now)
+        except Expired as expired:
+            return expired.link
+        except Unknown:
+            continue
+    raise Unknown
+
+
+def use_up(link: Link, *, now: datetime) -> None:
+    """Take a link of single use. Raises Expired if somebody else was faster."""
+    if not Link.objects.filter(pk=link.pk, used_at=None).update(used_at=now):
+        raise Expired(link)
+
+
+def end_all(subscriber: Subscriber, *, now: datetime) -> None:
+    """No link that was mailed so far opens anything any more."""
+    Link.objects.filter(subscriber=subscriber, expires_at__gt=now).update(expires_at=now)
 
 
 def well_formed(token: str) -> bool:
@@ -87,18 +115,11 @@ def hashed(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def confirm_url(token: str) -> str:
-    return settings.SITE_URL + reverse("confirm", args=[token])
-
-
-def block_url(token: str) -> str:
-    return settings.SITE_URL + reverse("block", args=[token])
-
-
-def preferences_url(token: str) -> str:
-    return settings.SITE_URL + reverse("preferences", args=[token])
+def url(name: str, token: str) -> str:
+    """The address of a page behind a link: confirm, block, preferences, data, address."""
+    return settings.SITE_URL + reverse(name, args=[token])
 
 
 def unsubscribe_url(token: str) -> str:
     """Of Subscriber.unsubscribe_token: the page, and the one-click URI of RFC 8058."""
-    return settings.SITE_URL + reverse("unsubscribe", args=[token])
+    return url("unsubscribe", token)

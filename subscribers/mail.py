@@ -26,9 +26,10 @@ from django.db.models import F
 from django.template.loader import render_to_string
 
 from subscribers import links
+from subscribers.addresses import address_hash, masked
 from subscribers.models import Link, Notice, Subscriber
 from subscribers.replies import Outcome, meaning
-from subscribers.suppression import is_suppressed
+from subscribers.suppression import is_barred
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +38,22 @@ ATTEMPTS = 5
 FIRST_WAIT = timedelta(minutes=1)  # then 4, 16 and 64
 SILENT_FOR = timedelta(minutes=10)
 TOO_OLD = timedelta(hours=48)
-WANTED_BY = {
+READING = {Subscriber.State.ACTIVE, Subscriber.State.PAUSED}
+WANTED_BY: dict[Notice.Kind, set[Subscriber.State]] = {
     Notice.Kind.CONFIRM: {Subscriber.State.PENDING},
-    Notice.Kind.ALREADY: {Subscriber.State.ACTIVE, Subscriber.State.PAUSED},
-    Notice.Kind.PREFERENCES: {Subscriber.State.ACTIVE, Subscriber.State.PAUSED},
+    Notice.Kind.REMINDER: {Subscriber.State.PENDING},
+    Notice.Kind.DATA: set(Subscriber.State),
 }
+PURPOSES = {
+    Notice.Kind.CONFIRM: Link.Purpose.CONFIRM,
+    Notice.Kind.REMINDER: Link.Purpose.CONFIRM,
+    Notice.Kind.ADDRESS: Link.Purpose.ADDRESS,
+    Notice.Kind.DATA: Link.Purpose.DATA,
+    Notice.Kind.ALREADY: Link.Purpose.PREFERENCES,
+    Notice.Kind.PREFERENCES: Link.Purpose.PREFERENCES,
+}
+# To the reader's own mailbox only: /u/ belongs in no mail that may reach a stranger.
+WITH_WAY_OUT = {Notice.Kind.ALREADY, Notice.Kind.PREFERENCES, Notice.Kind.MOVED}
 
 
 class Unreachable(Exception):
@@ -72,6 +84,14 @@ class Claim:
     subscriber: Subscriber
     topics: list[str]
     token: str
+
+    @property
+    def kind(self) -> Notice.Kind:
+        return Notice.Kind(self.notice.kind)
+
+    @property
+    def address(self) -> str:
+        return self.notice.email or self.subscriber.email
 
 
 def send_open_notices(*, now: datetime) -> None:
@@ -118,17 +138,19 @@ def claim_notice(notice_id: int, *, now: datetime) -> Claim | None:
         return None
     notice = Notice.objects.get(pk=notice_id)
     subscriber = Subscriber.objects.select_for_update().get(pk=notice.subscriber_id)
-    wanted = subscriber.state in WANTED_BY[Notice.Kind(notice.kind)]
-    if not wanted or is_suppressed(subscriber.email_hash):
+    kind = Notice.Kind(notice.kind)
+    barred = is_barred(address_hash(notice.email or subscriber.email))
+    if barred or subscriber.state not in WANTED_BY.get(kind, READING):
         close(notice, Outcome(Notice.State.REFUSED, "not wanted any more"))
         return None
-    confirming = notice.kind == Notice.Kind.CONFIRM
-    purpose = Link.Purpose.CONFIRM if confirming else Link.Purpose.PREFERENCES
+    purpose = PURPOSES.get(kind)
     return Claim(
         notice=notice,
         subscriber=subscriber,
         topics=list(subscriber.topics.values_list("label", flat=True)),
-        token=links.make(subscriber, purpose, now=now),
+        token=links.make(subscriber, purpose, now=now, email=notice.email)
+        if purpose
+        else "",
     )
 
 
@@ -192,9 +214,9 @@ def sweep(*, now: datetime) -> None:
 
 def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
     """The mail of one notice. To confirm, it holds no word that a stranger chose."""
-    name = f"mail/{claim.notice.kind}"
-    confirming = claim.notice.kind == Notice.Kind.CONFIRM
+    name = f"mail/{claim.kind}"
     context = links_of(claim) | {
+        "masked_email": masked(claim.address),
         "subscriber": claim.subscriber,
         "schedule": claim.subscriber.schedule,
         "topics": claim.topics,
@@ -206,13 +228,13 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
         subject=" ".join(subject.split()),
         body=wrapped(render_to_string(f"{name}.txt", context, using="text")),
         from_email=settings.FROM_EMAIL,
-        to=[claim.subscriber.email],
+        to=[claim.address],
         headers=headers(claim, now=now),
     )
     html = render_to_string(f"{name}.html", context, using="html")
     inliner = css_inline.CSSInliner(load_remote_stylesheets=False)
     message.attach_alternative(inliner.inline(html), "text/html")
-    if not confirming:
+    if claim.kind in WITH_WAY_OUT:
         message.extra_headers |= one_click(claim.subscriber)
     return message
 
@@ -225,15 +247,15 @@ def wrapped(text: str) -> str:
 
 
 def links_of(claim: Claim) -> dict[str, object]:
-    if claim.notice.kind == Notice.Kind.CONFIRM:
-        return {
-            "confirm_url": links.confirm_url(claim.token),
-            "block_url": links.block_url(claim.token),
-        }
-    return {
-        "preferences_url": links.preferences_url(claim.token),
-        "unsubscribe_url": links.unsubscribe_url(claim.subscriber.unsubscribe_token),
-    }
+    found: dict[str, object] = {}
+    if purpose := PURPOSES.get(claim.kind):
+        found[f"{purpose}_url"] = links.url(purpose, claim.token)
+        if purpose in {Link.Purpose.CONFIRM, Link.Purpose.ADDRESS}:
+            found["block_url"] = links.url("block", claim.token)
+    if claim.kind in WITH_WAY_OUT:
+        token = claim.subscriber.unsubscribe_token
+        found["unsubscribe_url"] = links.unsubscribe_url(token)
+    return found
 
 
 def headers(claim: Claim, *, now: datetime) -> dict[str, str]:

@@ -11,17 +11,23 @@ from django.db import transaction
 from subscribers import guard
 from subscribers.addresses import address_hash, canonical, counting_key
 from subscribers.models import Notice, Subscriber
-from subscribers.suppression import is_suppressed
+from subscribers.suppression import is_barred
 
 
-def owe(subscriber: Subscriber, kind: Notice.Kind, *, now: datetime) -> None:
-    """Put a mail into the outbox, unless the mailbox had its share (see guard.py)."""
-    mailbox = counting_key(subscriber.email)
+def owe(
+    subscriber: Subscriber, kind: Notice.Kind, *, now: datetime, email: str = ""
+) -> None:
+    """Put a mail into the outbox, unless the mailbox had its share (see guard.py).
+
+    It goes to the canonical `email` where that is not the subscriber's own.
+    """
+    mailbox = counting_key(email or subscriber.email)
     guard.one_at_a_time(mailbox)
     if guard.may_write(mailbox, kind, now=now):
         Notice.objects.create(
             subscriber=subscriber,
             kind=kind,
+            email=email,
             mailbox=mailbox,
             created_at=now,
             not_before=now,
@@ -34,8 +40,8 @@ def ask_again(subscriber_id: int, *, now: datetime) -> None:
 
     A reader who has left gets none: a new sign-up is the way back.
     """
-    subscriber = Subscriber.objects.filter(pk=subscriber_id).first()
-    if subscriber is None or is_suppressed(subscriber.email_hash):
+    subscriber = known(subscriber_id)
+    if subscriber is None:
         return
     if subscriber.state == Subscriber.State.PENDING:
         owe(subscriber, Notice.Kind.CONFIRM, now=now)
@@ -43,8 +49,36 @@ def ask_again(subscriber_id: int, *, now: datetime) -> None:
         owe(subscriber, Notice.Kind.PREFERENCES, now=now)
 
 
+@transaction.atomic
+def ask_for_data(subscriber_id: int, *, now: datetime) -> None:
+    """Mail the link to download or erase everything, also to who has left."""
+    subscriber = known(subscriber_id)
+    if subscriber is not None:
+        owe(subscriber, Notice.Kind.DATA, now=now)
+
+
+def known(subscriber_id: int) -> Subscriber | None:
+    """The reader, unless they are gone or may not be written to."""
+    subscriber = Subscriber.objects.filter(pk=subscriber_id).first()
+    if subscriber is None or is_barred(subscriber.email_hash):
+        return None
+    return subscriber
+
+
 def ask_by_address(email: str, *, now: datetime) -> None:
     """ask_again for an address, if it is known. Raises BadAddress."""
-    found = Subscriber.objects.filter(email_hash=address_hash(canonical(email))).first()
+    found = by_address(email)
     if found is not None:
-        ask_again(found.pk, now=now)
+        ask_again(found, now=now)
+
+
+def ask_for_data_by_address(email: str, *, now: datetime) -> None:
+    """ask_for_data for an address, if it is known. Raises BadAddress."""
+    found = by_address(email)
+    if found is not None:
+        ask_for_data(found, now=now)
+
+
+def by_address(email: str) -> int | None:
+    rows = Subscriber.objects.filter(email_hash=address_hash(canonical(email)))
+    return rows.values_list("pk", flat=True).first()

@@ -9,18 +9,19 @@ from functools import update_wrapper
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Concatenate
 
+from django.conf import settings
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from subscribers import links
-from subscribers.subscriptions import Origin
+from subscribers.consent import Origin
 
-WORDING = "2026-09"  # the version of the texts in templates/subscribers
+WORDING = "2026-11"  # the version of the texts in templates/subscribers
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
@@ -45,6 +46,13 @@ def unlinked[**P](view: View[P]) -> View[P]:
     return csrf_exempt(never_cache(update_wrapper(private, view)))
 
 
+def see_other(name: str, *args: str) -> HttpResponse:
+    """303: whatever the method was, GET comes next."""
+    response = redirect(name, *args)
+    response.status_code = 303
+    return response
+
+
 def origin(request: HttpRequest, source: str) -> Origin:
     """`source` names the page without its token."""
     return Origin(source=source, network=network(request), wording=WORDING)
@@ -53,10 +61,15 @@ def origin(request: HttpRequest, source: str) -> Origin:
 def network(request: HttpRequest) -> str:
     """The /24 or /48 that the request came from; empty behind a unix socket.
 
-    Of the connection only: a header can be forged.
+    Of the connection only, since a header can be forged; behind our own proxy, what the
+    proxy itself put at the header's end.
     """
+    came_from = request.META.get("REMOTE_ADDR", "")
+    if settings.SECURE_PROXY_SSL_HEADER:  # set by BEHIND_PROXY alone
+        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+        came_from = forwarded.rpartition(",")[2].strip() or came_from
     try:
-        address = ip_address(request.META.get("REMOTE_ADDR", ""))
+        address = ip_address(came_from)
     except ValueError:
         return ""
     if isinstance(address, IPv6Address):

@@ -5,53 +5,28 @@ hand-over, so what is answered here holds for every mail from then on. Asking tw
 the same changes nothing and appends no second event.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db import transaction
 
 from subscribers import guard, links, outbox
 from subscribers.addresses import address_hash, canonical, counting_key
+from subscribers.consent import Origin, record
 from subscribers.models import (
     ConsentEvent,
     Link,
     Notice,
     Schedule,
     Subscriber,
-    Subscription,
     Suppression,
-    Topic,
 )
 from subscribers.schedules import schedule
-from subscribers.suppression import is_suppressed, suppress
+from subscribers.suppression import is_barred, lift, suppress
+from subscribers.wishes import SubscriptionRequest, Wishes, described, set_wishes
 
 State = Subscriber.State
 CONFIRMED = (State.ACTIVE, State.PAUSED)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """What a reader wants, and when: checked by the caller (see forms.py)."""
-
-    topics: tuple[str, ...]
-    interests: str = ""
-    timezone: str = "UTC"
-    send_hour: int = 7
-    cadence: Schedule.Cadence = Schedule.Cadence.DAILY
-
-
-@dataclass(frozen=True, kw_only=True)
-class SubscriptionRequest(Wishes):
-    email: str
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a wish came from: the form's path, the truncated network, the text shown."""
-
-    source: str
-    network: str = ""
-    wording: str = ""
+Kind = ConsentEvent.Kind
 
 
 @transaction.atomic
@@ -59,11 +34,11 @@ def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) ->
     """Ask the address's holder to confirm. Raises BadAddress.
 
     A confirmed reader's wishes stay as they are, since anyone can type an address: they
-    get a mail with a link instead. A suppressed address leaves no trace at all.
+    get a mail with a link instead. A barred address leaves no trace at all.
     """
     email = canonical(request.email)
     guard.one_at_a_time(counting_key(email))
-    if is_suppressed(address_hash(email)):
+    if is_barred(address_hash(email)):
         return
     known = Subscriber.objects.select_for_update().filter(email_hash=address_hash(email))
     subscriber = known.first()
@@ -75,10 +50,11 @@ def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) ->
     subscriber.state = State.PENDING
     subscriber.confirmed_at = None
     subscriber.unsubscribed_at = None
+    subscriber.paused_until = None
     set_wishes(subscriber, request, now=now)
     record(
         subscriber,
-        ConsentEvent.Kind.REQUESTED,
+        Kind.REQUESTED,
         origin=origin,
         now=now,
         detail=described(request),
@@ -98,12 +74,15 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
         raise links.Unknown
     if subscriber.state in CONFIRMED:
         return None
-    if subscriber.state != State.PENDING or is_suppressed(subscriber.email_hash):
+    if subscriber.state != State.PENDING or is_barred(subscriber.email_hash):
         raise links.Expired(link)
     Link.objects.filter(pk=link.pk).update(used_at=now)
+    lift(subscriber.email_hash)
+    guard.forget(subscriber)
     subscriber.confirmed_at = now
     move(subscriber, State.ACTIVE, now=now)
-    record(subscriber, ConsentEvent.Kind.CONFIRMED, origin=origin, now=now)
+    detail: dict[str, object] = {"link": link.pk}
+    record(subscriber, Kind.CONFIRMED, origin=origin, now=now, detail=detail)
     return subscriber
 
 
@@ -118,7 +97,7 @@ def change_preferences(
     set_wishes(subscriber, wishes, now=now)
     record(
         subscriber,
-        ConsentEvent.Kind.CHANGED,
+        Kind.CHANGED,
         origin=origin,
         now=now,
         detail=described(wishes),
@@ -139,27 +118,34 @@ def slow_down(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     subscriber.changed_at = now
     subscriber.save(update_fields=["schedule", "changed_at"])
     detail: dict[str, object] = {"cadence": str(weekly)}
-    record(subscriber, ConsentEvent.Kind.CHANGED, origin=origin, now=now, detail=detail)
+    record(subscriber, Kind.CHANGED, origin=origin, now=now, detail=detail)
 
 
 @transaction.atomic
-def pause(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
-    """No mail until resumed."""
+def pause(
+    subscriber_id: int, until: date | None = None, *, origin: Origin, now: datetime
+) -> None:
+    """No mail until that local date, or until resumed; a second pause sets the date anew."""
     subscriber = locked(subscriber_id)
-    if subscriber is None or subscriber.state != State.ACTIVE:
+    if subscriber is None or subscriber.state not in CONFIRMED:
         return
+    if subscriber.state == State.PAUSED and subscriber.paused_until == until:
+        return
+    subscriber.paused_until = until
     move(subscriber, State.PAUSED, now=now)
-    record(subscriber, ConsentEvent.Kind.PAUSED, origin=origin, now=now)
+    detail: dict[str, object] = {"until": until.isoformat()} if until else {}
+    record(subscriber, Kind.PAUSED, origin=origin, now=now, detail=detail)
 
 
 @transaction.atomic
 def resume(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
-    """Mail again, from the next due hour on."""
+    """Mail again: what is due now and not too late, and all that follows."""
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state != State.PAUSED:
         return
+    subscriber.paused_until = None
     move(subscriber, State.ACTIVE, now=now)
-    record(subscriber, ConsentEvent.Kind.RESUMED, origin=origin, now=now)
+    record(subscriber, Kind.RESUMED, origin=origin, now=now)
 
 
 @transaction.atomic
@@ -168,29 +154,52 @@ def unsubscribe(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state == State.UNSUBSCRIBED:
         return
-    subscriber.unsubscribed_at = now
-    move(subscriber, State.UNSUBSCRIBED, now=now)
-    record(subscriber, ConsentEvent.Kind.UNSUBSCRIBED, origin=origin, now=now)
+    leave(subscriber, Suppression.Reason.LEFT, now=now)
+    record(subscriber, Kind.UNSUBSCRIBED, origin=origin, now=now)
+
+
+@transaction.atomic
+def ask_back(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
+    """Undo an unsubscribe: all wishes are kept, and one mail asks to confirm them.
+
+    By mail, since whoever was forwarded a digest holds the link to leave as well.
+    """
+    subscriber = locked(subscriber_id)
+    if subscriber is None or subscriber.state != State.UNSUBSCRIBED:
+        return
+    if is_barred(subscriber.email_hash):
+        return
+    subscriber.unsubscribed_at = subscriber.confirmed_at = None
+    move(subscriber, State.PENDING, now=now)
+    record(subscriber, Kind.REQUESTED, origin=origin, now=now)
+    outbox.owe(subscriber, Notice.Kind.CONFIRM, now=now)
 
 
 @transaction.atomic
 def block(token: str, *, origin: Origin, now: datetime) -> None:
-    """Never write to this address again, by the link to confirm, however old it is.
+    """Never write to this address again, by a link to confirm it, however old it is.
 
     Raises links.Malformed or links.Unknown.
     """
-    try:
-        link = links.read(token, Link.Purpose.CONFIRM, now=now)
-    except links.Expired as expired:
-        link = expired.link
+    link = links.read_to_block(token, now=now)
     subscriber = locked(link.subscriber_id)
     if subscriber is None:
         raise links.Unknown
-    if not suppress(subscriber.email_hash, Suppression.Reason.BLOCKED, now=now):
+    barred = Suppression.Reason.BLOCKED
+    if link.email and address_hash(link.email) != subscriber.email_hash:
+        suppress(address_hash(link.email), barred, now=now)
+        return  # an address somebody wanted to move to: their subscription stays
+    if not suppress(subscriber.email_hash, barred, now=now):
         return
+    leave(subscriber, barred, now=now)
+    record(subscriber, Kind.BLOCKED, origin=origin, now=now)
+
+
+def leave(subscriber: Subscriber, reason: Suppression.Reason, *, now: datetime) -> None:
+    suppress(subscriber.email_hash, reason, now=now)
     subscriber.unsubscribed_at = now
+    subscriber.paused_until = None
     move(subscriber, State.UNSUBSCRIBED, now=now)
-    record(subscriber, ConsentEvent.Kind.BLOCKED, origin=origin, now=now)
 
 
 def locked(subscriber_id: int) -> Subscriber | None:
@@ -201,49 +210,5 @@ def locked(subscriber_id: int) -> Subscriber | None:
 def move(subscriber: Subscriber, state: Subscriber.State, *, now: datetime) -> None:
     subscriber.state = state
     subscriber.changed_at = now
-    subscriber.save(
-        update_fields=["state", "changed_at", "confirmed_at", "unsubscribed_at"]
-    )
-
-
-def set_wishes(subscriber: Subscriber, wishes: Wishes, *, now: datetime) -> None:
-    subscriber.schedule = schedule(wishes.timezone, wishes.send_hour, wishes.cadence)
-    subscriber.interests = wishes.interests
-    subscriber.changed_at = now
-    subscriber.save()
-    topics = Topic.objects.filter(slug__in=wishes.topics)
-    Subscription.objects.filter(subscriber=subscriber).exclude(topic__in=topics).delete()
-    Subscription.objects.bulk_create(
-        [Subscription(subscriber=subscriber, topic=topic) for topic in topics],
-        ignore_conflicts=True,
-    )
-
-
-def described(wishes: Wishes) -> dict[str, object]:
-    """What the proof says of a wish; the reader's own words are no part of it."""
-    return {
-        "topics": sorted(wishes.topics),
-        "timezone": wishes.timezone,
-        "send_hour": wishes.send_hour,
-        "cadence": str(wishes.cadence),
-    }
-
-
-def record(
-    subscriber: Subscriber,
-    kind: ConsentEvent.Kind,
-    *,
-    origin: Origin,
-    now: datetime,
-    detail: dict[str, object] | None = None,
-) -> None:
-    ConsentEvent.objects.create(
-        subscriber=subscriber,
-        email_hash=subscriber.email_hash,
-        kind=kind,
-        at=now,
-        wording=origin.wording,
-        source=origin.source,
-        network=origin.network,
-        detail=detail or {},
-    )
+    instants = ["changed_at", "confirmed_at", "unsubscribed_at", "paused_until"]
+    subscriber.save(update_fields=["state", *instants])

@@ -1,17 +1,37 @@
-"""The addresses never to be written to: keyed hashes that outlive the person's row."""
+"""The addresses never to be written to: keyed hashes that outlive the person's row.
+
+Who has left is on the list too, and off it by a confirmation of their own; every other
+reason bars even the mail that asks for one.
+"""
 
 from datetime import datetime
 
 from subscribers.models import Suppression
 
+LEFT = Suppression.Reason.LEFT
+
 
 def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> bool:
-    """True if the address was not suppressed before; the first reason is kept."""
-    _, created = Suppression.objects.get_or_create(
+    """True if that changed anything: the first reason is kept, but any outdoes LEFT."""
+    found, created = Suppression.objects.get_or_create(
         email_hash=email_hash, defaults={"reason": reason, "at": now}
     )
-    return created
+    if created or reason == LEFT or found.reason != LEFT:
+        return created
+    changed = Suppression.objects.filter(pk=found.pk, reason=LEFT)
+    return bool(changed.update(reason=reason, at=now))
+
+
+def lift(email_hash: str) -> None:
+    """The holder has confirmed anew; a bar stays."""
+    Suppression.objects.filter(email_hash=email_hash, reason=LEFT).delete()
 
 
 def is_suppressed(email_hash: str) -> bool:
+    """No digest, and no import that brings it back."""
     return Suppression.objects.filter(email_hash=email_hash).exists()
+
+
+def is_barred(email_hash: str) -> bool:
+    """No mail at all, not even to ask for a confirmation."""
+    return Suppression.objects.filter(email_hash=email_hash).exclude(reason=LEFT).exists()

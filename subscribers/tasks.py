@@ -8,7 +8,7 @@ from django.utils import timezone
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from subscribers import mail
+from subscribers import consent, inbox, mail, pauses, retention
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +24,21 @@ AT_ONCE = {
 
 @shared_task
 def send_notices() -> None:
-    """Send the single mails that are due."""
+    """Look at what was asked for at the forms, and send the single mails that are due."""
     now = timezone.now()
+    inbox.handle_open(now=now)
     mail.sweep(now=now)
     mail.send_open_notices(now=now)
+
+
+@shared_task
+def keep_house() -> None:
+    """End pauses, remind, seal receipts, let go of what is past its time."""
+    now = timezone.now()
+    pauses.resume_due(now)
+    retention.remind(now)
+    consent.seal()
+    retention.purge(now)
 
 
 def wake() -> None:

@@ -1,16 +1,20 @@
-"""The addresses of this room. They stand in mail for years: never change one."""
+"""The addresses of this room. They stand in mail for years: never change one.
+
+Pages that also show something of papers are given it where all is put together:
+/subscribe/, /preferences/TOKEN/ and /data/TOKEN/ stand in digest/site/urls.py.
+"""
 
 from django.urls import path
 
-from subscribers import views
+from subscribers import preference_views, views
 
 urlpatterns = [
-    path("subscribe/", views.subscribe, name="subscribe"),
     path("subscribe/done/", views.subscribe_done, name="subscribe_done"),
+    path("subscribe/challenge/", views.challenge, name="challenge"),
     path("confirm/<str:token>/", views.confirm, name="confirm"),
     path("block/<str:token>/", views.block, name="block"),
-    path("preferences/", views.preferences_link, name="preferences_link"),
-    path("preferences/sent/", views.preferences_sent, name="preferences_sent"),
-    path("preferences/<str:token>/", views.preferences, name="preferences"),
+    path("address/<str:token>/", views.address, name="address"),
+    path("preferences/", preference_views.preferences_link, name="preferences_link"),
+    path("preferences/sent/", preference_views.preferences_sent, name="preferences_sent"),
     path("u/<str:token>", views.unsubscribe, name="unsubscribe"),
 ]

@@ -1,45 +1,41 @@
-"""The pages of a subscription: sign up, confirm, prefer, leave.
+"""The pages of a subscription: sign up, confirm, block, leave.
 
 GET shows and never changes; POST does. Whoever types an address gets the same answer
 whatever we know of it: the difference is only in the mail.
 """
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from collections.abc import Callable, Mapping
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.utils import timezone
 
-from subscribers import links, outbox, subscriptions
-from subscribers.forms import (
-    AddressForm,
-    SignUpForm,
-    WishesForm,
-    preferences_of,
-    topic_groups,
-)
+from subscribers import inbox, links, new_address, outbox, pauses, proof, subscriptions
+from subscribers.addresses import masked
+from subscribers.forms import SignUpForm, topic_groups
 from subscribers.models import Link, Subscriber, Topic
-from subscribers.pages import action, origin, unlinked
+from subscribers.pages import action, origin, see_other, unlinked
 from subscribers.tasks import wake
 
 Purpose = Link.Purpose
-
-
-def see_other(name: str, *args: str) -> HttpResponse:
-    """303: whatever the method was, GET comes next."""
-    response = redirect(name, *args)
-    response.status_code = 303
-    return response
+type Counts = Callable[[], Mapping[str, int]]
 
 
 @unlinked
-def subscribe(request: HttpRequest) -> HttpResponse:
+def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
+    """`counts` gives the recent papers of each topic, by slug, for the form."""
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        subscriptions.subscribe(
-            form.request(), origin=origin(request, "/subscribe/"), now=timezone.now()
+        inbox.sign_up(
+            form.request(),
+            origin=origin(request, "/subscribe/"),
+            filled=form.filled(),
+            now=timezone.now(),
         )
         wake()
         return see_other("subscribe_done")
-    context = {"form": form, "topic_groups": topic_groups(Topic.objects.all())}
+    groups = topic_groups(Topic.objects.all(), counts())
+    context = {"form": form, "topic_groups": groups}
     status = 400 if form.is_bound else 200
     return render(request, "subscribers/subscribe.html", context, status=status)
 
@@ -47,6 +43,12 @@ def subscribe(request: HttpRequest) -> HttpResponse:
 @unlinked
 def subscribe_done(request: HttpRequest) -> HttpResponse:
     return render(request, "subscribers/subscribe_done.html")
+
+
+@unlinked
+def challenge(request: HttpRequest) -> HttpResponse:
+    """What proof.js works on while the form is filled in."""
+    return JsonResponse(proof.challenge(timezone.now()))
 
 
 @unlinked
@@ -90,7 +92,11 @@ def confirmed(request: HttpRequest, reader: Subscriber | None) -> HttpResponse:
 def offer_again(request: HttpRequest, link: Link, asked: str) -> HttpResponse:
     """The link is too old: by POST a fresh one goes to the same address."""
     if request.method == "POST" and asked == "again":
-        outbox.ask_again(link.subscriber_id, now=timezone.now())
+        now = timezone.now()
+        if link.purpose == Purpose.DATA:
+            outbox.ask_for_data(link.subscriber_id, now=now)
+        elif link.purpose != Purpose.ADDRESS:
+            outbox.ask_again(link.subscriber_id, now=now)
         wake()
         return render(request, "subscribers/link_sent.html")
     return render(request, "subscribers/expired.html", {"link": link}, status=410)
@@ -99,83 +105,29 @@ def offer_again(request: HttpRequest, link: Link, asked: str) -> HttpResponse:
 @unlinked
 def block(request: HttpRequest, token: str) -> HttpResponse:
     now = timezone.now()
-    try:
-        link = links.read(token, Purpose.CONFIRM, now=now)
-    except links.Expired as expired:
-        link = expired.link
+    link = links.read_to_block(token, now=now)
     if request.method == "POST":
         subscriptions.block(token, origin=origin(request, "/block/"), now=now)
         return render(request, "subscribers/blocked.html")
-    return render(request, "subscribers/block.html", {"subscriber": link.subscriber})
+    context = {"address": masked(link.email or link.subscriber.email)}
+    return render(request, "subscribers/block.html", context)
 
 
 @unlinked
-def preferences_link(request: HttpRequest) -> HttpResponse:
-    """Ask for the link to the preferences."""
-    form = AddressForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        outbox.ask_by_address(form.cleaned_data["email"], now=timezone.now())
-        wake()
-        return see_other("preferences_sent")
-    status = 400 if form.is_bound else 200
-    context = {"form": form}
-    return render(request, "subscribers/preferences_link.html", context, status=status)
-
-
-@unlinked
-def preferences_sent(request: HttpRequest) -> HttpResponse:
-    return render(request, "subscribers/link_sent.html")
-
-
-@unlinked
-def preferences(request: HttpRequest, token: str) -> HttpResponse:
-    asked = action(request)
-    try:
-        link = links.read(token, Purpose.PREFERENCES, now=timezone.now())
-    except links.Expired as expired:
-        return offer_again(request, expired.link, asked)
-    if request.method == "POST":
-        return change(request, token, link.subscriber)
-    form = WishesForm(initial=preferences_of(link.subscriber))
-    return show_preferences(request, link.subscriber, form)
-
-
-def change(request: HttpRequest, token: str, subscriber: Subscriber) -> HttpResponse:
-    """Do what the pressed button says; a form without one saves."""
-    came_from = origin(request, "/preferences/")
+def address(request: HttpRequest, token: str) -> HttpResponse:
+    """Confirm a new address, by the link that was mailed to it."""
     now = timezone.now()
-    match action(request):
-        case "pause":
-            subscriptions.pause(subscriber.pk, origin=came_from, now=now)
-        case "resume":
-            subscriptions.resume(subscriber.pk, origin=came_from, now=now)
-        case "unsubscribe":
-            subscriptions.unsubscribe(subscriber.pk, origin=came_from, now=now)
-        case _:
-            form = WishesForm(request.POST)
-            if not form.is_valid():
-                return show_preferences(request, subscriber, form)
-            subscriptions.change_preferences(
-                subscriber.pk, form.wishes(), origin=came_from, now=now
-            )
-    response = see_other("preferences", token)
-    response["Location"] += "?saved=1"
-    return response
-
-
-def show_preferences(
-    request: HttpRequest, subscriber: Subscriber, form: WishesForm
-) -> HttpResponse:
-    context = {
-        "subscriber": subscriber,
-        "reading": subscriber.state in subscriptions.CONFIRMED,
-        "paused": subscriber.state == Subscriber.State.PAUSED,
-        "saved": "saved" in request.GET,
-        "form": form,
-        "topic_groups": topic_groups(Topic.objects.all()),
-    }
-    status = 400 if form.is_bound else 200
-    return render(request, "subscribers/preferences.html", context, status=status)
+    try:
+        link = links.read(token, Purpose.ADDRESS, now=now)
+        if request.method == "POST":
+            new_address.confirm(token, origin=origin(request, "/address/"), now=now)
+            wake()
+            return render(request, "subscribers/address_done.html")
+    except links.Expired as expired:
+        return render(
+            request, "subscribers/expired.html", {"link": expired.link}, status=410
+        )
+    return render(request, "subscribers/address.html", {"link": link})
 
 
 @unlinked
@@ -192,7 +144,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     found = Subscriber.objects.filter(unsubscribe_token=token).first()
     if found is not None:
         lessen(request, found.pk, asked)
-    if asked in {"weekly", "pause", "link", "unsubscribe"}:
+    if asked in {"weekly", "pause", "link", "undo", "unsubscribe"}:
         return render(request, "subscribers/unsubscribe_done.html", {"done": asked})
     return HttpResponse("You are unsubscribed.\n", content_type="text/plain")
 
@@ -204,9 +156,13 @@ def lessen(request: HttpRequest, subscriber_id: int, asked: str) -> None:
         case "weekly":
             subscriptions.slow_down(subscriber_id, origin=came_from, now=now)
         case "pause":
-            subscriptions.pause(subscriber_id, origin=came_from, now=now)
+            until = pauses.in_a_month(subscriber_id, now=now)
+            subscriptions.pause(subscriber_id, until, origin=came_from, now=now)
         case "link":
             outbox.ask_again(subscriber_id, now=now)
+            wake()
+        case "undo":
+            subscriptions.ask_back(subscriber_id, origin=came_from, now=now)
             wake()
         case _:
             subscriptions.unsubscribe(subscriber_id, origin=came_from, now=now)

@@ -4,7 +4,10 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from digest.site import mail_pages, views
+from digest.deliveries import personal
+from digest.site import archive, mail_pages, views
+from subscribers.preference_views import data, preferences
+from subscribers.views import subscribe
 
 
 class DayConverter:
@@ -35,7 +38,13 @@ class PaperConverter:
 register_converter(DayConverter, "day")
 register_converter(PaperConverter, "paper")
 
+# Pages of the readers that also show what this side knows.
+COUNTS = {"counts": archive.recent_counts}
+
 urlpatterns = [
+    path("subscribe/", subscribe, COUNTS, name="subscribe"),
+    path("preferences/<str:token>/", preferences, COUNTS, name="preferences"),
+    path("data/<str:token>/", data, {"more": personal.held}, name="data"),
     path("", views.today, name="today"),
     path("papers/<day:day>/", views.day, name="day"),
     path("papers/<paper:arxiv_id>/", views.paper, name="paper"),

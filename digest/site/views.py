@@ -27,7 +27,10 @@ def today(request: HttpRequest) -> HttpResponse:
     topics = list(Topic.objects.all())
     newest = archive.newest_day()
     context = day_context(newest, topics) if newest else {}
-    context |= {"form": SignUpForm(), "topic_groups": topic_groups(topics)}
+    context |= {
+        "form": SignUpForm(),
+        "topic_groups": topic_groups(topics, archive.recent_counts()),
+    }
     return render(request, "digest/today.html", context)
 
 

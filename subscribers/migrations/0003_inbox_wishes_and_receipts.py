@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("sign_up", "To subscribe"),
                             ("link", "For a link to the preferences"),
+                            ("data", "For a link to one's data"),
                             ("address", "For mail at another address"),
                         ],
                         max_length=8,

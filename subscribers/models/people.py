@@ -12,6 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
+from subscribers.addresses import masked
 from subscribers.models.consent import Suppression
 
 FEWEST_PAPERS, USUAL_PAPERS, MOST_PAPERS = 3, 10, 20
@@ -163,9 +164,7 @@ class Subscriber(models.Model):
 
     @property
     def masked_email(self) -> str:
-        """Enough to recognise one's own address, too little to learn another's."""
-        local, _, domain = self.email.rpartition("@")
-        return f"{local[:1]}…@{domain[:1]}…{domain[domain.rfind('.') :]}"
+        return masked(self.email)
 
 
 class Subscription(models.Model):

@@ -110,6 +110,7 @@ class Request(models.Model):
     class Kind(models.TextChoices):
         SIGN_UP = "sign_up", "To subscribe"
         LINK = "link", "For a link to the preferences"
+        DATA = "data", "For a link to one's data"
         ADDRESS = "address", "For mail at another address"
 
     kind = models.CharField(max_length=8, choices=Kind)

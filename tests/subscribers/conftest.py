@@ -8,14 +8,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from subscribers import mail
+from subscribers import inbox, mail
+from subscribers.consent import Origin
 from subscribers.models import Notice, Subscriber, Topic
-from subscribers.subscriptions import Origin, SubscriptionRequest
+from subscribers.wishes import SubscriptionRequest
 from tests.sink import Sink
 
 NOW = datetime(2026, 4, 17, 8, 0, tzinfo=UTC)
 ORIGIN = Origin("/subscribe/", "192.0.2.0/24", "test")
-TOKEN = re.compile(r"/(?:confirm|preferences|block|u)/([A-Za-z0-9_-]{22})")
+TOKEN = re.compile(r"/(?:confirm|preferences|block|address|data|u)/([A-Za-z0-9_-]{22})")
 type Ask = Callable[..., SubscriptionRequest]
 
 
@@ -66,11 +67,18 @@ def ask(email: str = "ann@example.org", **wishes: object) -> SubscriptionRequest
     return SubscriptionRequest(**values)  # type: ignore[arg-type]
 
 
+def work_off() -> None:
+    """What the worker does: look at the requests, send what is owed."""
+    now = timezone.now()
+    inbox.handle_open(now=now)
+    mail.send_open_notices(now=now)
+
+
 def mailed_token() -> str:
     """Send what is open and read the token out of the newest mail."""
     from django.core import mail as mailbox
 
-    mail.send_open_notices(now=timezone.now())
+    work_off()
     found = TOKEN.search(str(mailbox.outbox[-1].body))
     assert found
     return found[1]

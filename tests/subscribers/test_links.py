@@ -89,9 +89,10 @@ def test_the_database_holds_no_token_in_clear(reader: Subscriber) -> None:
 def test_addresses_are_built_from_the_site_url(settings) -> None:
     settings.SITE_URL = "https://papers.example.org"
     token = "a" * 22
-    assert links.confirm_url(token) == f"https://papers.example.org/confirm/{token}/"
-    assert links.block_url(token) == f"https://papers.example.org/block/{token}/"
+    assert links.url("confirm", token) == f"https://papers.example.org/confirm/{token}/"
+    assert links.url("block", token) == f"https://papers.example.org/block/{token}/"
     assert (
-        links.preferences_url(token) == f"https://papers.example.org/preferences/{token}/"
+        links.url("preferences", token)
+        == f"https://papers.example.org/preferences/{token}/"
     )
     assert links.unsubscribe_url(token) == f"https://papers.example.org/u/{token}"

@@ -10,8 +10,8 @@ from django.db import connections
 from subscribers import links, outbox, subscriptions
 from subscribers.addresses import BadAddress, address_hash
 from subscribers.models import ConsentEvent, Link, Notice, Schedule, Subscriber, Topic
-from subscribers.subscriptions import Wishes
 from subscribers.suppression import is_suppressed
+from subscribers.wishes import Wishes
 from tests.subscribers.conftest import NOW, ORIGIN, ask, notices, state_of
 
 LATER = NOW + timedelta(minutes=5)
@@ -81,6 +81,8 @@ def test_the_proof_says_what_was_asked_and_from_where() -> None:
         "timezone": "UTC",
         "send_hour": 7,
         "cadence": "daily",
+        "days": [],
+        "most_papers": 10,
     }
     with pytest.raises(TypeError):
         event.save()

@@ -1,0 +1,160 @@
+"""The pages behind a link mailed on request: all preferences, and one's data."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from subscribers import guard, inbox, links, outbox, pauses, privacy, subscriptions
+from subscribers.forms import (
+    AddressForm,
+    LinkForm,
+    PauseForm,
+    WishesForm,
+    preferences_of,
+    topic_groups,
+)
+from subscribers.models import Link, Request, Subscriber, Topic
+from subscribers.pages import action, origin, see_other, unlinked
+from subscribers.tasks import wake
+from subscribers.views import Counts, offer_again
+
+Purpose = Link.Purpose
+type More = Callable[[int], privacy.Tables]
+
+
+@unlinked
+def preferences_link(request: HttpRequest) -> HttpResponse:
+    """Ask for the link to the preferences, or to one's data."""
+    form = LinkForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        kinds = {"data": Request.Kind.DATA}
+        inbox.ask_for(
+            kinds.get(action(request), Request.Kind.LINK),
+            form.cleaned_data["email"],
+            origin=origin(request, "/preferences/"),
+            filled=form.filled(),
+            now=timezone.now(),
+        )
+        wake()
+        return see_other("preferences_sent")
+    status = 400 if form.is_bound else 200
+    context = {"form": form}
+    return render(request, "subscribers/preferences_link.html", context, status=status)
+
+
+@unlinked
+def preferences_sent(request: HttpRequest) -> HttpResponse:
+    return render(request, "subscribers/link_sent.html")
+
+
+@unlinked
+def preferences(request: HttpRequest, token: str, counts: Counts) -> HttpResponse:
+    """`counts` as at the sign-up form."""
+    asked = action(request)
+    try:
+        link = links.read(token, Purpose.PREFERENCES, now=timezone.now())
+    except links.Expired as expired:
+        return offer_again(request, expired.link, asked)
+    page = PreferencesPage(link.subscriber, timezone.now())
+    if request.method == "POST":
+        guard.forget(link.subscriber)
+        if page.change(request, asked):
+            wake()
+            response = see_other("preferences", token)
+            response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
+            return response
+    context = page.context() | {
+        "topic_groups": topic_groups(Topic.objects.all(), counts()),
+        "saved": "saved" in request.GET,
+        "moved": "moved" in request.GET,
+    }
+    status = 400 if page.invalid else 200
+    return render(request, "subscribers/preferences.html", context, status=status)
+
+
+class PreferencesPage:
+    """The forms of the page: each with what holds, the posted one with what was typed."""
+
+    def __init__(self, subscriber: Subscriber, now: datetime) -> None:
+        self.subscriber = subscriber
+        self.now = now
+        self.today = pauses.local_date(subscriber, now)
+        self.wishes = WishesForm(initial=preferences_of(subscriber))
+        self.pause = PauseForm(None, today=self.today)
+        self.address = AddressForm()
+
+    @property
+    def invalid(self) -> bool:
+        forms = (self.wishes, self.pause, self.address)
+        return any(form.is_bound and not form.is_valid() for form in forms)
+
+    def change(self, request: HttpRequest, asked: str) -> bool:
+        """Do what the pressed button says; a form without one saves. False: a mistake."""
+        came_from = origin(request, "/preferences/")
+        pk, now = self.subscriber.pk, self.now
+        match asked:
+            case "pause":
+                self.pause = PauseForm(request.POST, today=self.today)
+                if self.pause.is_valid():
+                    until = self.pause.cleaned_data["until"]
+                    subscriptions.pause(pk, until, origin=came_from, now=now)
+            case "resume":
+                subscriptions.resume(pk, origin=came_from, now=now)
+            case "unsubscribe":
+                subscriptions.unsubscribe(pk, origin=came_from, now=now)
+            case "data":
+                outbox.ask_for_data(pk, now=now)
+            case "address":
+                self.address = AddressForm(request.POST)
+                if self.address.is_valid():
+                    email = self.address.cleaned_data["email"]
+                    inbox.ask_to_move(pk, email, origin=came_from, now=now)
+            case _:
+                self.wishes = WishesForm(request.POST)
+                if self.wishes.is_valid():
+                    subscriptions.change_preferences(
+                        pk, self.wishes.wishes(), origin=came_from, now=now
+                    )
+        return not self.invalid
+
+    def context(self) -> dict[str, object]:
+        return {
+            "subscriber": self.subscriber,
+            "reading": self.subscriber.state in subscriptions.CONFIRMED,
+            "paused": self.subscriber.state == Subscriber.State.PAUSED,
+            "form": self.wishes,
+            "pause_form": self.pause,
+            "address_form": self.address,
+            "today": self.today,
+        }
+
+
+@unlinked
+def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
+    """Download or erase everything; either uses the link up.
+
+    `more` gives what other rooms hold of a subscriber id: table name → rows.
+    """
+    now = timezone.now()
+    asked = action(request)
+    try:
+        link = links.read(token, Purpose.DATA, now=now)
+        if request.method == "POST" and asked in {"download", "erase"}:
+            links.use_up(link, now=now)
+            if asked == "download":
+                return download(link.subscriber, more)
+            privacy.erase(link.subscriber_id, now=now)
+            return render(request, "subscribers/erased.html")
+    except links.Expired as expired:
+        return offer_again(request, expired.link, asked)
+    return render(request, "subscribers/data.html", {"subscriber": link.subscriber})
+
+
+def download(subscriber: Subscriber, more: More) -> HttpResponse:
+    held = privacy.held(subscriber) | dict(more(subscriber.pk))
+    response = HttpResponse(privacy.zipped(held), content_type="application/zip")
+    response["Content-Disposition"] = 'attachment; filename="daily-papers-data.zip"'
+    return response

@@ -1,0 +1,92 @@
+"""A reader's rights: everything we hold of them, and to have it erased."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+
+from django.db import transaction
+from django.db.models import Model
+
+from subscribers import consent
+from subscribers.models import (
+    ConsentEvent,
+    Link,
+    Notice,
+    Request,
+    Subscriber,
+    Suppression,
+)
+from subscribers.subscriptions import CONFIRMED, State, locked
+from subscribers.suppression import suppress
+from subscribers.tables import as_csv
+
+type Tables = Mapping[str, Sequence[Mapping[str, object]]]
+SECRETS = {"token_hash", "unsubscribe_token", "salt", "proof"}
+
+
+def held(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, object]]]:
+    """Table name → rows: all that this room knows of a person, but secrets and keys."""
+    mine = {"subscriber": subscriber}
+    by_hash = {"email_hash": subscriber.email_hash}
+    tables: dict[str, Sequence[Mapping[str, object]]] = {
+        "subscriber": [row_of(subscriber)],
+        "schedule": [row_of(subscriber.schedule)],
+        "topics": [{"topic": topic.slug} for topic in subscriber.topics.all()],
+        "consent": rows_of(ConsentEvent.objects.filter(**by_hash).order_by("pk")),
+        "links": rows_of(Link.objects.filter(**mine).order_by("pk")),
+        "single_mails": rows_of(Notice.objects.filter(**mine).order_by("pk")),
+        "open_requests": rows_of(Request.objects.filter(email=subscriber.email)),
+        "suppression": rows_of(Suppression.objects.filter(**by_hash)),
+    }
+    return tables
+
+
+def rows_of(found: Iterable[Model]) -> list[dict[str, object]]:
+    return [row_of(row) for row in found]
+
+
+def row_of(row: Model) -> dict[str, object]:
+    """A row with plain values: instants as ISO 8601 in UTC."""
+    return {
+        field.name: plain(field.value_from_object(row))
+        for field in row._meta.concrete_fields
+        if field.name not in SECRETS
+    }
+
+
+def plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def zipped(tables: Tables) -> bytes:
+    """data.json with all tables, and each as CSV; the same tables give the same bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        text = json.dumps(tables, ensure_ascii=False, indent=2, default=str)
+        archive.writestr("data.json", text + "\n")
+        for name, rows in tables.items():
+            columns = list(rows[0]) if rows else []
+            archive.writestr(f"{name}.csv", as_csv(rows, columns))
+    return out.getvalue()
+
+
+@transaction.atomic
+def erase(subscriber_id: int, *, now: datetime) -> bool:
+    """Remove a person for good; False if there is none.
+
+    Who ever read keeps one thing, the keyed hash among the suppressed: no import brings
+    them back, a confirmation of their own does. Receipts stay without the person.
+    """
+    subscriber = locked(subscriber_id)
+    if subscriber is None:
+        return False
+    if subscriber.state in (*CONFIRMED, State.UNSUBSCRIBED):
+        suppress(subscriber.email_hash, Suppression.Reason.LEFT, now=now)
+    kind = ConsentEvent.Kind.ERASED
+    consent.record(subscriber, kind, origin=consent.Origin("erasure"), now=now)
+    consent.blank(subscriber.email_hash)
+    Request.objects.filter(email=subscriber.email).delete()
+    subscriber.delete()
+    return True

@@ -1,0 +1,92 @@
+"""What we stop keeping, and when; and the one reminder before it.
+
+| what | how long |
+|---|---|
+| an address that never confirmed | 7 days |
+| a reader who has left | 90 days; then the keyed hash alone stays |
+| requests at the forms | 24 hours, without the person as soon as they are handled |
+| links, single mails | 90 days |
+| receipts of who has gone | 3 years; then blanked |
+"""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from subscribers import consent, outbox, privacy
+from subscribers.models import ConsentEvent, Link, Notice, Request, Subscriber
+from subscribers.subscriptions import State, locked
+
+REMIND_AFTER = timedelta(hours=24)
+REMIND_UNTIL = timedelta(hours=47)
+UNCONFIRMED = timedelta(days=7)
+LEFT = timedelta(days=90)
+REQUESTS = timedelta(hours=24)
+MAILS = timedelta(days=90)
+RECEIPTS = timedelta(days=3 * 365)
+BATCH = 500
+
+
+def remind(now: datetime) -> int:
+    """Owe one reminder to who asked a day ago and has not confirmed; how many."""
+    mails = Notice.objects.filter(subscriber=OuterRef("pk"))
+    asked = mails.filter(kind=Notice.Kind.CONFIRM, state=Notice.State.ACCEPTED)
+    waiting = Subscriber.objects.filter(
+        Exists(asked),
+        ~Exists(mails.filter(kind=Notice.Kind.REMINDER)),
+        state=State.PENDING,
+        changed_at__lte=now - REMIND_AFTER,
+        changed_at__gt=now - REMIND_UNTIL,
+    )
+    ids = list(waiting.values_list("pk", flat=True)[:BATCH])
+    return sum(remind_one(pk, now=now) for pk in ids)
+
+
+@transaction.atomic
+def remind_one(subscriber_id: int, *, now: datetime) -> bool:
+    subscriber = locked(subscriber_id)
+    kind = Notice.Kind.REMINDER
+    if subscriber is None or subscriber.state != State.PENDING:
+        return False
+    if Notice.objects.filter(subscriber=subscriber, kind=kind).exists():
+        return False
+    outbox.owe(subscriber, kind, now=now)
+    return True
+
+
+def purge(now: datetime) -> None:
+    """Let go of all that is past its time. Safe to run twice, at once, or half-way."""
+    rows = Subscriber.objects.values_list("pk", flat=True)
+    stale = rows.filter(state=State.PENDING, changed_at__lte=now - UNCONFIRMED)
+    for pk in list(stale[:BATCH]):
+        drop_unconfirmed(pk, now=now)
+    gone = rows.filter(state=State.UNSUBSCRIBED, changed_at__lte=now - LEFT)
+    Subscriber.objects.filter(pk__in=list(gone[:BATCH]), state=State.UNSUBSCRIBED).delete()
+    Request.objects.filter(at__lte=now - REQUESTS, handled_at__isnull=False).delete()
+    Link.objects.filter(expires_at__lte=now - MAILS).delete()
+    final = Notice.objects.exclude(state__in=["pending", "submitting"])
+    final.filter(created_at__lte=now - MAILS).delete()
+    old = ConsentEvent.objects.filter(at__lte=now - RECEIPTS).exclude(email_hash="")
+    known = Subscriber.objects.filter(email_hash=OuterRef("email_hash"))
+    hashes = old.exclude(Exists(known)).values_list("email_hash", flat=True)
+    for email_hash in list(hashes.distinct()[:BATCH]):
+        consent.blank(email_hash)
+
+
+@transaction.atomic
+def drop_unconfirmed(subscriber_id: int, *, now: datetime) -> None:
+    """Erase; but who once read and left goes back to having left, receipts and all."""
+    subscriber = locked(subscriber_id)
+    if subscriber is None or subscriber.state != State.PENDING:
+        return
+    if now - subscriber.changed_at < UNCONFIRMED:
+        return
+    once = {ConsentEvent.Kind.CONFIRMED, ConsentEvent.Kind.IMPORTED}
+    events = ConsentEvent.objects.filter(email_hash=subscriber.email_hash)
+    if events.filter(kind__in=once).exists():
+        Subscriber.objects.filter(pk=subscriber.pk).update(
+            state=State.UNSUBSCRIBED, unsubscribed_at=now, changed_at=now
+        )
+    else:
+        privacy.erase(subscriber.pk, now=now)
