@@ -116,6 +116,8 @@ def claim(now: datetime, *, limit: int, edition_id: int | None = None) -> list[C
     ]
 
 
+# Rows are found by primary key: `|| ''` keeps PostgreSQL from the partial index of
+# leases, whose dead entries grow through the day.
 # PostgreSQL reads a row that it had to wait for anew: an unsubscribe that has answered
 # is seen, because both sides lock the reader's row. SQLite has one writer at a time.
 INTEND = """
@@ -141,7 +143,7 @@ FROM (
     LEFT JOIN subscribers_suppression x ON x.email_hash = reader.email_hash
 ) AS v
 WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
-    AND digest_delivery.state = 'claimed' AND digest_delivery.{not_held}
+    AND digest_delivery.state || '' = 'claimed' AND digest_delivery.{not_held}
 RETURNING digest_delivery.id, digest_delivery.state
 """
 

@@ -6,6 +6,7 @@ for each, as it becomes known; it never raises for what a server does.
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
 from queue import SimpleQueue
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -31,23 +32,24 @@ class Fan:
         self.threads = ThreadPoolExecutor(len(connections), thread_name_prefix="send")
 
     def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
-        known: SimpleQueue[tuple[int, Outcome] | None] = SimpleQueue()
+        known: SimpleQueue[tuple[tuple[int, Outcome], ...]] = SimpleQueue()
         shares = [
             mails[place :: len(self.connections)] for place in range(len(self.connections))
         ]
 
         def run(connection: Transport, share: Sequence[Mail]) -> None:
             try:
-                for result in connection.hand_over(share):
-                    known.put(result)
+                # In handfuls: each wakes the thread that collects them.
+                for results in batched(connection.hand_over(share), 16, strict=False):
+                    known.put(results)
             finally:
-                known.put(None)
+                known.put(())
 
         pairs = [pair for pair in zip(self.connections, shares, strict=True) if pair[1]]
         running = [self.threads.submit(run, *pair) for pair in pairs]
         for _ in running:
-            while result := known.get():
-                yield result
+            while results := known.get():
+                yield from results
         for future in running:
             future.result()
 
