@@ -12,7 +12,10 @@ the sender's address has it), rcpt, data (the command), body, dot or quit, and A
   hang        no answer is ever given
   garbage     an answer that is no SMTP
   slow        the right answer after a second
-  keep-drop, keep-hang, keep-garbage   dot only: the mail is accepted, the answer is lost
+  kill        the process whose id stands in the file `victim` gets SIGKILL
+  wait        the file `waiting` is made, and nothing more is done until `go` is there
+  keep-drop, keep-hang, keep-garbage, keep-kill   dot only: the mail is accepted, the
+              answer is lost
 With `x2` at the end (`+rcpt-450x2`) only the first two times for this address.
 """
 
@@ -22,6 +25,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -139,6 +143,14 @@ class Connection:
                 return True
             case "slow":
                 await asyncio.sleep(1)
+                return False
+            case "kill":
+                os.kill(int((self.server.folder / "victim").read_text()), signal.SIGKILL)
+                raise Dropped
+            case "wait":
+                (self.server.folder / "waiting").touch()
+                while not (self.server.folder / "go").exists():
+                    await asyncio.sleep(0.01)
                 return False
             case _:
                 await self.reply(f"{action} {action[0]}.0.0 as you asked")

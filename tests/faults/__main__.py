@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import postgres
-from tests.faults import crash_sweep, outside
+from tests.faults import crash_sweep, mutants, outside
 from tests.faults.crash_sweep import Found
 from tests.faults.scene import scene
 
@@ -89,9 +89,24 @@ def report(found: list[tuple[str, Found]]) -> int:
     return len(wrong)
 
 
+def report_mutants(found: list[tuple[str, list[str], list[str]]]) -> int:
+    """Print what became of each mutant. How many are wrong."""
+    wrong = 0
+    for name, without, with_it in found:
+        caught = bool(with_it) and not without
+        wrong += not caught
+        words = "; ".join(without or with_it) or "nothing broke"
+        print(f"{'caught' if caught else 'MISSED'}  {name}: {words}", flush=True)
+    print(f"\n{len(found) - wrong} of {len(found)} mutants caught", flush=True)
+    return wrong
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--short", action="store_true", help="every sixth point only")
+    parser.add_argument(
+        "--mutants", action="store_true", help="check the proof by six deliberate bugs"
+    )
     options = parser.parse_args()
     if not shutil.which("strace"):
         print("error: strace is not installed: apt-get install strace", file=sys.stderr)
@@ -99,7 +114,10 @@ def main() -> int:
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     try:
-        wrong = report(sweeps(folder, 6 if options.short else 1))
+        if options.mutants:
+            wrong = report_mutants(mutants.check(folder))
+        else:
+            wrong = report(sweeps(folder, 6 if options.short else 1))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{time.monotonic() - began:.0f} s")

@@ -64,6 +64,14 @@ def server(name: str, folder: Path) -> AbstractContextManager[Outside]:
 
 
 def settings(name: str, url: str) -> dict[str, str]:
+    if name == "amazon_ses":
+        return {
+            "MAILER_URL": "anymail://amazon_ses",
+            "AWS_ENDPOINT_URL": url.rstrip("/"),
+            "AWS_ACCESS_KEY_ID": "an-id",
+            "AWS_SECRET_ACCESS_KEY": "a-secret",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+        }
     secret = {"postmark": "SERVER_TOKEN"}.get(name, "API_KEY")
     return {
         "MAILER_URL": f"anymail://{name}",

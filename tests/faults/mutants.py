@@ -1,0 +1,199 @@
+"""The check of the proof: six deliberate bugs, each in a copy, each to be caught.
+
+A scenario plays one fault on a tree and returns which invariants broke. On the tree as
+it is each must find nothing, on its mutant something; otherwise it proves nothing.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.environment import ROOT
+from tests.faults import outside
+from tests.faults.invariants import broken, repeated
+from tests.faults.scene import Scene, Sender, scene
+
+Scenario = Callable[[Path, Path], list[str]]
+NOT_COPIED = (".git", ".venv", ".state", ".mypy_cache", ".ruff_cache", "__pycache__")
+ONE_BY_ONE = {"SEND_CONNECTIONS": "1", "SUBMIT_GROUP": "1"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug: in this file, these words instead of those; and what must catch it."""
+
+    name: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    scenario: Scenario
+
+    def patch(self, tree: Path) -> None:
+        path = tree / self.file
+        text = path.read_text()
+        for words, instead in self.changes:
+            if words not in text:
+                raise AssertionError(f"{self.name}: {self.file} has no {words!r} any more")
+            text = text.replace(words, instead)
+        path.write_text(text)
+
+
+def verdict(played: Scene, there: outside.Outside, *, most_unknown: int) -> list[str]:
+    wrong = broken(
+        played.ledger.rows(),
+        there.arrived(),
+        readers=played.readers,
+        most_unknown=most_unknown,
+    )
+    return wrong + repeated(there.requests())
+
+
+def reply_lost(tree: Path, folder: Path) -> list[str]:
+    """The server keeps a mail and closes the connection instead of saying so."""
+    with outside.smtp(folder / "outside") as there:
+        played = scene(folder, there.env, tree=tree)
+        played.seed(["ann@example.org", "bob+dot-keep-drop@example.org"])
+        with played.sender() as sender:
+            sender.run("deliver", "--day", played.day)
+            played.drain(sender)
+        return verdict(played, there, most_unknown=1)
+
+
+def killed_after_acceptance(tree: Path, folder: Path) -> list[str]:
+    """The sender dies when the server has kept a mail and is about to say so."""
+    with outside.smtp(folder / "outside") as there:
+        played = scene(folder, there.env, tree=tree)
+        played.seed(["ann@example.org", "bob+dot-keep-killx1@example.org"])
+        with played.sender() as sender:
+            begin(played, there, sender)
+            assert sender.wait() < 0, "the sender was not killed"
+            played.drain(sender)
+        return verdict(played, there, most_unknown=2)
+
+
+def left_in_the_meantime(tree: Path, folder: Path) -> list[str]:
+    """All readers unsubscribe while the first mail of a claimed slice is on its way."""
+    with outside.smtp(folder / "outside") as there:
+        played = scene(folder, there.env | ONE_BY_ONE, tree=tree)
+        played.seed([f"r{number}+dot-wait@example.org" for number in range(3)])
+        with played.sender() as sender:
+            begin(played, there, sender)
+            until = time.monotonic() + 60
+            while not (there.folder / "waiting").exists():
+                assert time.monotonic() < until, "no mail came"
+                time.sleep(0.01)
+            played.ledger.ask("UPDATE subscribers_subscriber SET state = 'unsubscribed'")
+            (there.folder / "go").touch()
+            sender.wait()
+            played.drain(sender)
+        wrong = verdict(played, there, most_unknown=0)
+        if len(there.arrived()) > 1:
+            wrong.append("I5 a mail began after the reader's unsubscribe had committed")
+        return wrong
+
+
+def ses_reply_lost(tree: Path, folder: Path) -> list[str]:
+    """The provider keeps a mail and closes the connection; its own client must not retry."""
+    with outside.provider(folder / "outside", "amazon_ses") as there:
+        played = scene(folder, there.env, tree=tree)
+        played.seed(["ann@example.org", "bob+http-keep-drop@example.org"])
+        with played.sender() as sender:
+            sender.run("deliver", "--day", played.day)
+            played.drain(sender)
+        return verdict(played, there, most_unknown=1)
+
+
+def scanned(tree: Path, folder: Path) -> list[str]:
+    """A scanner fetches the confirmation link."""
+    played = scene(folder, {}, tree=tree)
+    played.manage("migrate", "-v0")
+    state = played.python("-m", "tests.faults.scanner").split()[-1]
+    return [] if state == "pending" else [f"I7 a GET made the reader {state}"]
+
+
+def begin(played: Scene, there: outside.Outside, sender: Sender) -> None:
+    pid = sender.start("deliver", "--day", played.day)
+    (there.folder / "victim").write_text(str(pid))
+
+
+LEDGER = "digest/deliveries/ledger.py"
+MUTANTS = [
+    Mutant(
+        "tries again after a lost reply",
+        "digest/deliveries/outcomes.py",
+        (
+            (
+                '    if phase is Phase.AFTER_DOT:\n        return Outcome(Verdict.UNKNOWN, "no',
+                '    if phase is None:\n        return Outcome(Verdict.UNKNOWN, "no',
+            ),
+        ),
+        reply_lost,
+    ),
+    Mutant(
+        "commits no intent",
+        LEDGER,
+        (
+            ("ELSE 'submitting' END", "ELSE 'claimed' END"),
+            ("if state == State.SUBMITTING}", "if state == State.CLAIMED}"),
+            (
+                "digest_delivery.state = 'submitting' OR",
+                "digest_delivery.state = 'claimed' OR",
+            ),
+        ),
+        killed_after_acceptance,
+    ),
+    Mutant(
+        "takes a dead hand-over for not made",
+        LEDGER,
+        (
+            (
+                '        state=State.UNKNOWN,\n        reason="crashed',
+                '        state=State.PENDING,\n        reason="crashed',
+            ),
+        ),
+        killed_after_acceptance,
+    ),
+    Mutant(
+        "looks at consent when it plans only",
+        LEDGER,
+        (("OR reader.state <> 'active' OR x.id IS NOT NULL", ""),),
+        left_in_the_meantime,
+    ),
+    Mutant(
+        "leaves the retries of SES' client on",
+        "digest/settings.py",
+        (('"retries": {"total_max_attempts": 1},', ""),),
+        ses_reply_lost,
+    ),
+    Mutant(
+        "confirms on GET",
+        "subscribers/views.py",
+        (
+            (
+                'if request.method == "POST" and asked != "again":\n            reader',
+                'if asked != "again":\n            reader',
+            ),
+        ),
+        scanned,
+    ),
+]
+
+
+def copy_of(tree: Path, folder: Path) -> Path:
+    shutil.copytree(tree, folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    return folder
+
+
+def check(folder: Path) -> list[tuple[str, list[str], list[str]]]:
+    """Of each mutant: its name, what broke without the bug, what broke with it."""
+    found = []
+    sound = copy_of(ROOT, folder / "sound")
+    for number, mutant in enumerate(MUTANTS):
+        tree = copy_of(ROOT, folder / f"mutant-{number}")
+        mutant.patch(tree)
+        without = mutant.scenario(sound, folder / f"played-{number}-without")
+        with_it = mutant.scenario(tree, folder / f"played-{number}-with")
+        found.append((mutant.name, without, with_it))
+        shutil.rmtree(tree)
+    return found
