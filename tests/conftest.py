@@ -34,6 +34,14 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
         connections["default"].settings_dict["TEST"]["NAME"] = str(path)
 
 
+@pytest.fixture(autouse=True)
+def nothing_loaded() -> None:
+    """A process keeps loaded editions by id, and each test's ids begin anew."""
+    from digest.deliveries.digests import load
+
+    load.cache_clear()
+
+
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder whose path is short enough for a socket, gone after the test."""
@@ -47,6 +55,21 @@ def sink(tmp_path: Path) -> Iterator[Sink]:
     """An SMTP server that keeps what it accepts and misbehaves when told to."""
     with in_thread(tmp_path / "sink") as running:
         yield running
+        assert findings(running) == []
+
+
+def findings(sink: Sink) -> list[str]:
+    """What the lint says of the mails of ours, whichever test had them sent."""
+    from django.conf import settings
+
+    from digest.ops.mail_lint import lint
+
+    ours = [mail.raw for mail in sink.mails() if settings.FROM_EMAIL.encode() in mail.raw]
+    return [
+        finding
+        for raw in ours
+        for finding in lint(raw, postal_address=settings.POSTAL_ADDRESS)
+    ]
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ pytestmark = pytest.mark.django_db
 def sent(sink, settings):
     """ann@example.org got an edition of two papers; her mail as it arrived."""
     settings.MAILER_URL = sink.url
-    load.cache_clear()
     make.topic("knots", label="Graphs & networks")
     make.topic("films")
     make.reader("ann@example.org", "knots", "films")

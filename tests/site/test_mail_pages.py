@@ -17,7 +17,6 @@ pytestmark = pytest.mark.django_db
 def sent(sink, settings) -> str:
     """The address of the page of ann's mail, as it stands in the mail."""
     settings.MAILER_URL = sink.url
-    load.cache_clear()
     make.topic("knots", label="Graphs & networks")
     make.reader("ann@example.org", "knots")
     edition = make.edition(
@@ -93,7 +92,6 @@ def test_the_archive_has_every_edition_without_personal_links(client, sent):
 
 def test_the_archive_of_a_week_is_where_its_mail_says(client):
     edition = make.edition({make.paper(1): {}}, kind="weekly")
-    load.cache_clear()
     text = load(edition.pk).encoded.tongues["en"].text
     where = b"".join(text.after.fixed).replace(b"=\r\n", b"").decode()
     path = f"/editions/weekly/{edition.day}/"
