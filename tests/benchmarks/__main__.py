@@ -1,11 +1,17 @@
 """`python -m tests.benchmarks NAME [--readers N] [--rounds N]`: run one benchmark."""
 
 import argparse
+import shutil
 from importlib import import_module
+
+from tests.environment import FOLDER
 
 NAMES = {
     "whole_path": "plan to last outcome, beside smtp-source",
     "peers": "the tutorial's loop, a decent one and django-newsletter",
+    "replies": "one connection to a server with slow replies, beside smtplib",
+    "provider": "a provider's HTTP API, beside Anymail's own path",
+    "web": "sign-up and front page while an edition goes out",
     "building": "instructions and CPU to make a mail, beside Django's way",
 }
 
@@ -21,7 +27,10 @@ def main() -> None:
     parser.add_argument("--peer-mails", type=int)
     options = vars(parser.parse_args())
     module = import_module(f"tests.benchmarks.{options.pop('name')}")
-    module.run(**{name: value for name, value in options.items() if value is not None})
+    try:
+        module.run(**{name: value for name, value in options.items() if value is not None})
+    finally:
+        shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 if __name__ == "__main__":

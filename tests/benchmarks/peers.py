@@ -82,7 +82,7 @@ def tutorial(here: world.World, sink: Sink, mails: int, filler: int) -> Cost:
 def decent(here: world.World, sink: Sink, mails: int, filler: int) -> Cost:
     """One process of its own, so that start-up and imports can be left out."""
     world.forget_deliveries()
-    command = [sys.executable, "-m", "tests.benchmarks.peers", str(here.edition.pk)]
+    command = [sys.executable, "-m", "tests.benchmarks.tutorial", str(here.edition.pk)]
     before = here.database_cpu
     done = subprocess.run(
         [*command, str(filler), str(mails)],
@@ -94,19 +94,3 @@ def decent(here: world.World, sink: Sink, mails: int, filler: int) -> Cost:
     )
     wall, cpu = map(float, done.stdout.split()[-2:])
     return Cost(mails, wall, cpu + here.database_cpu - before)
-
-
-def child(edition_id: int, filler: int, mails: int) -> None:
-    import django
-
-    django.setup()
-    from tests.benchmarks.tutorial import decent as send_all
-
-    begin, cpu = time.perf_counter(), time.process_time()
-    sent = send_all(edition_id, filler, most=mails)
-    assert sent == mails
-    print(time.perf_counter() - begin, time.process_time() - cpu)
-
-
-if __name__ == "__main__":
-    child(*(int(word) for word in sys.argv[1:]))

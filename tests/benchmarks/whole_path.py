@@ -56,20 +56,20 @@ def one_day(here: world.World, sink: Sink) -> Cost:
         roots = [worker, here.redis_pid] + (
             [here.database_pid] if here.database_pid else []
         )
-        cpu, begin = cpu_seconds(*roots), time.perf_counter()
+        before, begin = [cpu_seconds(root) for root in roots], time.perf_counter()
         planned = plan_edition(here.edition, timezone.now())
         plan_wall = time.perf_counter() - begin
         for _ in range(8):
             app.send_task("digest.tasks.send", expires=10)
         wait_for_end()
         wall = time.perf_counter() - begin
-        parts = [cpu_seconds(root) for root in roots]
+        parts = [cpu_seconds(root) - cpu for root, cpu in zip(roots, before, strict=True)]
         memory = peak_megabytes(worker)
     print(
         f"plan {plan_wall:.2f} s; worker, redis, database CPU:", [f"{p:.2f}" for p in parts]
     )
     check_sums(planned)
-    return Cost(planned, wall, sum(parts) - cpu, memory)
+    return Cost(planned, wall, sum(parts), memory)
 
 
 def wait_for_end() -> None:

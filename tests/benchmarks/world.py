@@ -19,7 +19,8 @@ from tests.postgres import server
 if TYPE_CHECKING:
     from digest.models import Edition
 
-PAPERS = 500
+# More than a day brings; a week brings about 500.
+PAPERS = 100
 FILLER = "Further words of this paper, so that the mail is as long as a rich one. "
 # Two days ago: everybody's hour after the release has come.
 DAY = datetime.now(UTC).date() - timedelta(days=2)
