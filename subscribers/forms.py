@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.utils import timezone
 
 from subscribers import proof
@@ -71,6 +72,7 @@ class WishesForm(forms.Form):
     watched_authors = LinesField()
     muted_authors = LinesField()
     most_papers = forms.CharField(required=False)
+    language = forms.CharField(required=False)
     timezone = forms.CharField(required=False)
     send_hour = forms.CharField(required=False)
     cadence = forms.CharField(required=False)
@@ -96,6 +98,12 @@ class WishesForm(forms.Form):
                 f"Choose a number from {FEWEST_PAPERS} to {MOST_PAPERS}."
             )
         return int(typed)
+
+    def clean_language(self) -> str:
+        code: str = self.cleaned_data["language"] or settings.LANGUAGE_CODE
+        if code not in dict(settings.LANGUAGES):
+            raise forms.ValidationError("Choose a language from the list.")
+        return code
 
     def clean_timezone(self) -> str:
         zone: str = self.cleaned_data["timezone"] or "UTC"
@@ -171,6 +179,14 @@ class WishesForm(forms.Form):
     @property
     def chosen_number(self) -> str:
         return str(self["most_papers"].value() or USUAL_PAPERS)
+
+    @property
+    def chosen_language(self) -> str:
+        return str(self["language"].value() or settings.LANGUAGE_CODE)
+
+    @property
+    def languages(self) -> list[tuple[str, str]]:
+        return [(code, str(name)) for code, name in settings.LANGUAGES]
 
     @property
     def zones(self) -> tuple[str, ...]:
@@ -251,12 +267,13 @@ def preferences_of(subscriber: Subscriber) -> dict[str, object]:
     when = subscriber.schedule
     days = [str(day) for day in when.weekdays]
     return {
-        "topics": list(subscriber.topics.values_list("slug", flat=True)),
+        "topics": [topic.slug for topic in subscriber.topics.all()],
         "interests": subscriber.interests,
         "keywords": subscriber.keywords,
         "watched_authors": subscriber.watched_authors,
         "muted_authors": subscriber.muted_authors,
         "most_papers": str(subscriber.most_papers),
+        "language": subscriber.language,
         "timezone": when.timezone,
         "send_hour": str(when.send_hour),
         "cadence": when.cadence,

@@ -19,6 +19,7 @@ class Wishes:
     watched_authors: tuple[str, ...] = ()
     muted_authors: tuple[str, ...] = ()
     most_papers: int = USUAL_PAPERS
+    language: str = "en"
     timezone: str = "UTC"
     send_hour: int = 7
     cadence: Schedule.Cadence = Cadence.DAILY
@@ -54,6 +55,7 @@ def set_wishes(subscriber: Subscriber, wishes: Wishes, *, now: datetime) -> None
     subscriber.watched_authors = list(wishes.watched_authors)
     subscriber.muted_authors = list(wishes.muted_authors)
     subscriber.most_papers = wishes.most_papers
+    subscriber.language = wishes.language
     subscriber.changed_at = now
     subscriber.save()
     topics = Topic.objects.filter(slug__in=wishes.topics)
@@ -73,4 +75,5 @@ def described(wishes: Wishes) -> dict[str, object]:
         "cadence": str(wishes.cadence),
         "days": list(wishes.days),
         "most_papers": wishes.most_papers,
+        "language": wishes.language,
     }

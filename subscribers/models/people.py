@@ -120,6 +120,9 @@ class Subscriber(models.Model):
         validators=[MinValueValidator(FEWEST_PAPERS), MaxValueValidator(MOST_PAPERS)],
         help_text="How many papers a digest holds at most.",
     )
+    language = models.CharField(
+        max_length=8, default="en", help_text="Of the mail's own words: settings.LANGUAGES."
+    )
     paused_until = models.DateField(
         null=True, blank=True, help_text="Local date from which mail comes again."
     )

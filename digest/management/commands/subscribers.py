@@ -1,0 +1,89 @@
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from digest.management.base import OperatorCommand
+from subscribers import consent, privacy, transfer
+from subscribers.addresses import BadAddress
+from subscribers.outbox import by_address
+
+
+class Command(OperatorCommand):
+    help = "Import, export or erase readers; verify the receipts of their consent."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        doing = parser.add_subparsers(dest="doing", required=True)
+        importing = doing.add_parser("import", help="CSV with a head line, or JSON Lines")
+        importing.add_argument("file", type=Path)
+        importing.add_argument(
+            "--legal-source",
+            default="",
+            help="why these people may be written to, in words: they are active at once; "
+            "without it, each address gets a mail to confirm",
+        )
+        exporting = doing.add_parser("export", help="CSV, or JSON Lines for FILE.jsonl")
+        exporting.add_argument("file", type=Path, nargs="?")
+        erasing = doing.add_parser("erase", help="remove a person for good")
+        erasing.add_argument("email")
+        doing.add_parser("verify", help="walk the chain of receipts")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        match options["doing"]:
+            case "import":
+                self.load(options["file"], options["legal_source"])
+            case "export":
+                self.dump(options["file"])
+            case "erase":
+                self.erase(options["email"])
+            case "verify":
+                self.verify()
+
+    def load(self, file: Path, legal_source: str) -> None:
+        taken = refused = 0
+        try:
+            now = timezone.now()
+            for row in transfer.load(file, legal_source=legal_source, now=now):
+                if row.refused:
+                    refused += 1
+                    self.stderr.write(f"line {row.line}: refused: {row.refused}")
+                else:
+                    taken += 1
+        except transfer.BadFile as error:
+            raise CommandError(str(error)) from None
+        what = "imported" if legal_source else "taken, those without a source asked by mail"
+        self.stdout.write(f"{taken} {what}, {refused} refused")
+
+    def dump(self, file: Path | None) -> None:
+        jsonl = file is not None and file.suffix in {".jsonl", ".ndjson", ".json"}
+        try:
+            if file is None:
+                sys.stdout.writelines(transfer.dump(jsonl=False))
+                return
+            with file.open("w", encoding="utf-8", newline="") as out:
+                out.writelines(transfer.dump(jsonl=jsonl))
+        except OSError as error:
+            raise CommandError(f"cannot write {file}: {error.strerror}") from None
+
+    def erase(self, email: str) -> None:
+        try:
+            found = by_address(email)
+        except BadAddress as error:
+            raise CommandError(str(error)) from None
+        if found is None or not privacy.erase(found, now=timezone.now()):
+            raise CommandError("nobody has this address")
+        self.stdout.write("erased")
+
+    def verify(self) -> None:
+        consent.seal()
+        report = consent.verify()
+        for line in report.wrong:
+            self.stderr.write(line)
+        self.stdout.write(
+            f"{report.sealed} receipts, {report.blanked} blanked, head {report.head}"
+        )
+        if report.wrong:
+            raise CommandError(f"{len(report.wrong)} things are wrong with the receipts")
