@@ -75,5 +75,4 @@ def described(wishes: Wishes) -> dict[str, object]:
         "cadence": str(wishes.cadence),
         "days": list(wishes.days),
         "most_papers": wishes.most_papers,
-        "language": wishes.language,
     }

@@ -35,6 +35,7 @@ class Person(NamedTuple):
     pk: int
     email: str
     unsubscribe_token: str
+    language: str
     most_papers: int
     interests: str
     keywords: list[str]
@@ -83,7 +84,9 @@ def digests(ready: Ready, rows: Sequence[Claimed]) -> Iterator[Digest]:
             for position, column in zip(positions, columns, strict=True)
             if position >= 0
         ]
-        reader = Reader(row.delivery_id, person.email, person.unsubscribe_token)
+        reader = Reader(
+            row.delivery_id, person.email, person.unsubscribe_token, person.language
+        )
         yield Digest(row, reader, chosen[: person.most_papers])
 
 

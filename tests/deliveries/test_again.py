@@ -71,6 +71,7 @@ def test_new_mails_follow_the_settings_of_today(sent, settings):
     settings.POSTAL_ADDRESS = "Elsewhere 5"
     load.cache_clear()
     row = Delivery.objects.get()
+    assert row.subscriber
     content = again.preview(row.subscriber, row.edition, now=make.NOON)
     assert b"Elsewhere 5" in content and b"Elsewhere 5" not in sent.raw
     assert Frame.objects.count() == 2
