@@ -241,6 +241,7 @@ class DeliveryEvent(models.Model):
 
     class Meta:
         ordering = ["at", "pk"]
+        indexes = [models.Index(fields=["kind", "at"], name="delivery_event_lately")]
 
     def __str__(self) -> str:
         return f"{self.kind} of delivery {self.delivery_id}"

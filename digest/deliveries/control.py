@@ -4,15 +4,19 @@ A hold is looked at in every commit of intents, so it holds for each hand-over a
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count
 
-from digest.models import Delivery, Edition
+from digest.deliveries import bounces
+from digest.models import Delivery, DeliveryEvent, Edition
 
 State = Delivery.State
 CANCELLED = "edition cancelled"
+RESUMED = "resumed by the operator"
+ALARMING = ("bounced", "complained")
+LATELY = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def hold(edition: Edition, kind: Edition.Hold, reason: str) -> bool:
 def resume(edition: Edition) -> bool:
     """Go on with what is open. False if it was not paused: a cancelled one stays so."""
     paused = Edition.objects.filter(pk=edition.pk, hold=Edition.Hold.PAUSED)
-    return bool(paused.update(hold=Edition.Hold.NONE, hold_reason=""))
+    return bool(paused.update(hold=Edition.Hold.NONE, hold_reason=RESUMED))
 
 
 def cancel(edition: Edition, reason: str, *, now: datetime) -> int:
@@ -61,3 +65,24 @@ def skip_cancelled(now: datetime) -> int:
     cancelled = Edition.objects.filter(hold=Edition.Hold.CANCELLED).values("pk")
     rows = Delivery.objects.filter(state=State.PENDING, edition__in=cancelled)
     return rows.update(state=State.SKIPPED, reason=CANCELLED, outcome_at=now)
+
+
+def pause_alarming(now: datetime) -> list[Edition]:
+    """Pause editions of which too many mails bounce or are reported as spam."""
+    lately = DeliveryEvent.objects.filter(
+        kind__in=ALARMING, at__gte=now - LATELY, delivery__isnull=False
+    )
+    paused = []
+    ids = set(lately.values_list("delivery__edition", flat=True))
+    for edition in Edition.objects.filter(pk__in=ids, hold=Edition.Hold.NONE):
+        events = DeliveryEvent.objects.filter(delivery__edition=edition, kind__in=ALARMING)
+        count = dict(events.values_list("kind").annotate(Count("delivery", distinct=True)))
+        reason = bounces.alarm(
+            accepted=account(edition).states[State.ACCEPTED],
+            bounced=count.get("bounced", 0),
+            complained=count.get("complained", 0),
+        )
+        # Once is enough: who has looked at it and resumed it knows better.
+        if reason and edition.hold_reason != RESUMED and pause(edition, reason):
+            paused.append(edition)
+    return paused

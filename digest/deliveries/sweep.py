@@ -18,6 +18,8 @@ def sweep(now: datetime) -> None:
     returned, unknown = ledger.reap(now)
     if returned or unknown:
         logger.warning("leases over: %d rows pending again, %d unknown", returned, unknown)
+    for edition in control.pause_alarming(now):
+        logger.error("%s is paused: too many mails bounced or were reported", edition)
     skipped = control.skip_cancelled(now)
     expired, abandoned = expire(now), abandon(now)
     if skipped or expired or abandoned:

@@ -232,7 +232,9 @@ def test_r9_senders_rest_longer_each_time_and_no_row_pays_for_it(sink, edition, 
         settings.MAILER_URL = there
         assert deliver(now) == {}, "a resting sender claims nothing"
         settings.MAILER_URL = "smtp://127.0.0.1:9"
-        rests.append(HighWater.objects.get().resting_until - now)
+        until = HighWater.objects.get().resting_until
+        assert until
+        rests.append(until - now)
         now = max(Delivery.objects.get().not_before, now + rests[-1])
     assert rests == [breaker.FIRST_REST * factor for factor in (1, 2, 4)]
     assert Delivery.objects.get().attempts == 0
