@@ -266,6 +266,10 @@ if not parseaddr(FROM_EMAIL)[1].count("@") == 1:
     raise ImproperlyConfigured(
         "FROM_EMAIL must be set (Daily Papers <papers@papers.example.org>)."
     )
+if not (SITE_URL + parseaddr(FROM_EMAIL)[1]).isascii():  # both stand in mail headers
+    raise ImproperlyConfigured(
+        "SITE_URL and the address in FROM_EMAIL must be ASCII: write xn--… for the domain."
+    )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FROM_EMAIL
 POSTAL_ADDRESS = env.str(
     "POSTAL_ADDRESS",

@@ -1,12 +1,16 @@
 """Quoted-printable pieces and headers, held against the standard library's decoder."""
 
 import quopri
+import re
 from email import message_from_bytes, policy
+from email.header import decode_header
+from email.utils import parseaddr
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.editions.wire import header, quoted_printable
+from digest.editions.wire import header, mailbox, quoted_printable
 
 TEXT = st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]))
 
@@ -47,3 +51,47 @@ def test_a_subject_in_any_script_reads_back(value):
     assert all(len(line) <= 78 for line in raw.split(b"\r\n")) or len(value.split()) < 2
     parsed = message_from_bytes(raw + b"\r\n", policy=policy.default)
     assert str(parsed["Subject"]).split() == value.split()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Daily Papers <papers@papers.example.org>",
+        "papers@papers.example.org",
+        "Tägliche Paper <papers@papers.example.org>",
+        "日刊論文 " * 20 + "<papers@papers.example.org>",
+        '"Papers, daily (x)" <papers@papers.example.org>',
+        f"Daily Papers <papers@{'long-label.' * 8}example.org>",
+        '"=?utf-8?q?x?=" <papers@papers.example.org>',
+    ],
+)
+def test_m13_a_name_in_any_script_reads_back_in_short_lines(text):
+    raw = mailbox("From", text)
+    for line in raw.split(b"\r\n"):
+        assert len(line) <= 78 or len(line.split()) == 1
+    (found,) = message_from_bytes(raw + b"\r\n", policy=policy.default)["From"].addresses
+    name, address = parseaddr(text)
+    assert found.addr_spec == address
+    assert "".join(found.display_name.split()) == "".join(name.split())
+
+
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp", "Cn"]), min_size=1
+    )
+)
+def test_m2_m13_no_header_line_is_long_and_no_encoded_word_splits_a_character(text):
+    raw = header("Subject", f"{text} {text * 3}")
+    for line in raw.removesuffix(b"\r\n").split(b"\r\n"):
+        assert len(line) <= 78
+    for word in re.findall(rb"=\?utf-8\?[bq]\?[^?]*\?=", raw):
+        assert len(word) <= 75
+        ((data, charset),) = decode_header(word.decode())
+        data.decode(charset)
+
+
+def test_s7_what_would_end_a_header_is_a_space():
+    raw = header("Subject", "a\r\nBcc: x\u2028y\u0085z\0")
+    parsed = message_from_bytes(raw + b"\r\n", policy=policy.default)
+    assert raw.count(b"\r\n") == 1 and list(parsed.keys()) == ["Subject"]
+    assert parsed["Subject"].split() == ["a", "Bcc:", "x", "y", "z"]

@@ -57,7 +57,7 @@ def test_html_parses_without_an_error(specimens: Specimens) -> None:
 def test_both_parts_hold_the_same_links_and_words(specimens: Specimens) -> None:
     for mail in specimens.values():
         tree = html5lib.parse(mail.html, namespaceHTMLElements=False)
-        links = {a.get("href").rstrip("/") for a in tree.iter("a")}
+        links = {str(a.get("href")).rstrip("/") for a in tree.iter("a")}
         assert links == {link.rstrip("/.") for link in LINK.findall(mail.text)}, mail.name
         text = squeezed(mail.text)
         for heading in tree.iter("h2"):

@@ -1,7 +1,6 @@
 """S7 to S9: whatever a paper says stays text, in both parts, in headers, for providers."""
 
 import re
-from email import message_from_bytes, policy
 from itertools import product
 
 import html5lib
@@ -16,7 +15,7 @@ from digest.deliveries.provider import as_django
 from digest.ops import gallery, specimens
 from digest.ops.mail_lint import lint
 from digest.papers.text import clean_text
-from tests.mail.conftest import NOW
+from tests.mail.conftest import NOW, Specimen
 
 pytestmark = pytest.mark.embedded
 MARKUP = [
@@ -71,15 +70,15 @@ def test_s8_there_are_two_hundred_payloads() -> None:
 
 def check(texts: list[str], raw: bytes) -> None:
     assert lint(raw, postal_address=settings.POSTAL_ADDRESS) == []
-    message = message_from_bytes(raw, policy=policy.default)
+    mail = Specimen("", raw)
+    message = mail.message
     assert not message.defects
-    html = message.get_body(("html",)).get_content()
-    tree = html5lib.parse(html, namespaceHTMLElements=False)
+    tree = html5lib.parse(mail.html, namespaceHTMLElements=False)
     titles = ["".join(heading.itertext()) for heading in tree.iter("h2")]
     assert [shown.rstrip("…") for shown in titles] == [
         text[: len(shown.rstrip("…"))] for text, shown in zip(texts, titles, strict=True)
     ]
-    plain = squeezed(message.get_body(("plain",)).get_content())
+    plain = squeezed(mail.text)
     assert all(squeezed(title.rstrip("…")) in plain for title in titles)
     head = texts[0][:60].rstrip()
     assert squeezed(head)[:40] in squeezed(str(message["Subject"]))
@@ -109,12 +108,12 @@ def test_s9_a_provider_finds_nothing_to_merge_in_the_html(texts, raw) -> None:
     """The source that a provider gets, as its API is handed it, holds no merge syntax."""
     message = as_django(Mail(1, "papers@example.org", "ann@example.org", lambda: raw))
     ((html, kind),) = message.alternatives
-    body = re.sub(r"<style.*?</style>", "", html, flags=re.S)
+    body = re.sub(r"<style.*?</style>", "", str(html), flags=re.S)
     assert kind == "text/html"
     assert MERGE.findall(body) == []
-    tree = html5lib.parse(html, namespaceHTMLElements=False)
+    tree = html5lib.parse(str(html), namespaceHTMLElements=False)
     assert ["".join(h.itertext()) for h in tree.iter("h2")] == texts
-    assert not re.search(r"[\r\n\0]", message.subject)
+    assert not re.search(r"[\r\n\0]", str(message.subject))
     assert not any(
         re.search(r"[\r\n\0]", value) for value in message.extra_headers.values()
     )

@@ -28,7 +28,9 @@ def sent(sink, settings) -> str:
     plan_edition(edition, make.NOON)
     send_due(lambda: make.NOON, edition_id=edition.pk)
     (mail,) = sink.mails()
-    text = mail.message.get_body(("plain",)).get_content()
+    part = mail.message.get_body(("plain",))
+    assert part
+    text = str(part.get_content())
     return next(line for line in text.splitlines() if "/digest/" in line)
 
 
@@ -45,6 +47,7 @@ def test_the_page_of_a_mail_names_nobody_and_gives_no_right(client, sent):
     response = client.get(sent.removeprefix("http://127.0.0.1:8000"))
     page = response.content.decode()
     subscriber = Delivery.objects.get().subscriber
+    assert subscriber
     assert subscriber.unsubscribe_token not in page and "/u/" not in page
     assert "ann@" not in page and "ann@" not in sent
     assert not [character for character in page if "\ufdd0" <= character <= "\ufdef"]
