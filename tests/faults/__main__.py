@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import postgres
-from tests.faults import crash_sweep, mutants, outside
+from tests.faults import crash_sweep, mutants, outside, soak
 from tests.faults.crash_sweep import Found
 from tests.faults.scene import scene
 
@@ -101,12 +102,32 @@ def report_mutants(found: list[tuple[str, list[str], list[str]]]) -> int:
     return wrong
 
 
+def report_soak(found: soak.Soak) -> int:
+    """Print what the soak saw. How many things are wrong."""
+    kills = Counter(name for _, name in found.kills)
+    print(f"seed {found.seed}: {sum(kills.values())} kills in {found.seconds:.0f} s")
+    print(", ".join(f"{name} {count}" for name, count in sorted(kills.items())))
+    print(f"{found.mails} mails arrived; ledger: {found.states}")
+    print(f"unknown {found.states.get('unknown', 0)} (bound {found.bound})")
+    print(f"first mail {found.recovery_of_all:.1f} s after all processes were killed")
+    for line in found.wrong:
+        print(f"WRONG  {line}")
+    print(f"\n{len(found.wrong)} broken invariants", flush=True)
+    return len(found.wrong)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--short", action="store_true", help="every sixth point only")
     parser.add_argument(
         "--mutants", action="store_true", help="check the proof by six deliberate bugs"
     )
+    parser.add_argument(
+        "--soak", action="store_true", help="kill all processes at random while they send"
+    )
+    parser.add_argument("--minutes", type=float, default=10, help="of the soak")
+    parser.add_argument("--readers", type=int, default=20_000, help="of the soak")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 10_000)
     options = parser.parse_args()
     if not shutil.which("strace"):
         print("error: strace is not installed: apt-get install strace", file=sys.stderr)
@@ -116,6 +137,9 @@ def main() -> int:
     try:
         if options.mutants:
             wrong = report_mutants(mutants.check(folder))
+        elif options.soak:
+            how = {"minutes": options.minutes, "seed": options.seed}
+            wrong = report_soak(soak.soak(folder, readers=options.readers, **how))
         else:
             wrong = report(sweeps(folder, 6 if options.short else 1))
     finally:

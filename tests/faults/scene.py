@@ -79,11 +79,13 @@ class Scene:
             raise AssertionError(f"{arguments}: {done.stderr.strip()[-2000:]}")
         return done.stdout
 
-    def seed(self, readers: Sequence[str]) -> None:
+    def seed(self, readers: Sequence[str], *options: str) -> None:
         """Tables, an edition, and these readers; kept, so that `reset` can go back."""
         self.readers = list(readers)
         self.manage("migrate", "-v0")
-        printed = self.python("-m", "tests.faults.seed", text=json.dumps(self.readers))
+        printed = self.python(
+            "-m", "tests.faults.seed", *options, text=json.dumps(self.readers)
+        )
         self.day = printed.split()[-1]
         if isinstance(self.ledger.place, Path):
             self.ledger.ask("PRAGMA wal_checkpoint(TRUNCATE)")

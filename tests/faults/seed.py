@@ -1,6 +1,7 @@
 """Fill a migrated database for the harness: one edition, and a reader per address.
 
 `python -m tests.faults.seed` reads a JSON list of addresses and prints the edition's day.
+With `--plan` the rows of the ledger are made, too.
 """
 
 import json
@@ -12,6 +13,7 @@ import django
 
 def main() -> None:
     django.setup()
+    from digest.deliveries.plan import plan_edition
     from subscribers.addresses import address_hash
     from subscribers.models import Subscriber, Subscription
     from tests import make
@@ -22,7 +24,7 @@ def main() -> None:
     papers = {
         make.paper(number, day=day, upvotes=number): {"graphs": 1.0} for number in (1, 2, 3)
     }
-    make.edition(papers, day=day)
+    edition = make.edition(papers, day=day)
     readers = Subscriber.objects.bulk_create(
         [
             Subscriber(
@@ -42,6 +44,8 @@ def main() -> None:
         [Subscription(subscriber=reader, topic=topic) for reader in readers],
         batch_size=1000,
     )
+    if "--plan" in sys.argv:
+        plan_edition(edition, now)
     print(day)
 
 
