@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 from importlib import import_module
 
 from tests.environment import FOLDER
@@ -12,6 +13,7 @@ NAMES = {
     "replies": "one connection to a server with slow replies, beside smtplib",
     "provider": "a provider's HTTP API, beside Anymail's own path",
     "web": "sign-up and front page while an edition goes out",
+    "stages": "what each step of a mail costs",
     "building": "instructions and CPU to make a mail, beside Django's way",
 }
 
@@ -26,6 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--peer-mails", type=int)
     options = vars(parser.parse_args())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left running
     module = import_module(f"tests.benchmarks.{options.pop('name')}")
     try:
         module.run(**{name: value for name, value in options.items() if value is not None})

@@ -8,6 +8,8 @@ class Postmark(BaseHTTPRequestHandler):
     """Takes every message, as Postmark's /email answers it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
