@@ -95,8 +95,8 @@ def refusal(request: Request) -> str:
     if not is_global(request.network):
         return ""
     before = Request.objects.filter(
-        network=request.network, at__gt=request.at - HOUR, at__lte=request.at
-    ).exclude(pk=request.pk)
+        network=request.network, at__gt=request.at - HOUR, pk__lt=request.pk
+    )
     crowded = len(before.values_list("pk")[:PER_NETWORK]) >= PER_NETWORK
     return "network" if crowded else ""
 

@@ -57,4 +57,6 @@ def solved(payload: str) -> str | None:
 
 
 def key() -> str:
-    return salted_hmac("proof of work", "", secret=settings.SECRET_KEY).hexdigest()
+    secret = settings.SECRET_KEY
+    made = salted_hmac("proof of work", "", secret=secret, algorithm="sha256")
+    return made.hexdigest()
