@@ -1,0 +1,55 @@
+"""A stop in the middle of an edition: what is in flight is finished, nothing new is begun."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.environment import POSTGRES, ROOT
+from tests.faults import outside
+from tests.faults.scene import scene
+
+DELIVER = [sys.executable, "manage.py", "deliver"]
+WORKER = [
+    "-m",
+    "celery",
+    "-A",
+    "digest",
+    "worker",
+    "--pool",
+    "prefork",
+    "--concurrency",
+    "1",
+    "--without-mingle",
+]
+WAKE = "from digest.tasks import send; send.delay()"
+
+
+@pytest.mark.parametrize("kind", ["command", "worker"])
+def test_r12_sigterm_finishes_what_is_in_flight_and_claims_nothing_new(
+    kind, tmp_path, request, redis_server
+):
+    database = request.getfixturevalue("empty_database") if POSTGRES else ""
+    with outside.smtp(tmp_path / "outside") as there:
+        env = there.env | {"SEND_CONNECTIONS": "1", "SUBMIT_GROUP": "1"}
+        env["REDIS_URL"] = redis_server
+        played = scene(tmp_path, env, database=database)
+        played.seed([f"r{number}+dot-slow@example.org" for number in range(12)], "--plan")
+        command = DELIVER if kind == "command" else [sys.executable, *WORKER]
+        with subprocess.Popen(command, cwd=ROOT, env=played.env) as process:
+            if kind == "worker":
+                played.manage("shell", "-v0", "-c", WAKE)
+            until = time.monotonic() + 60
+            while not there.arrived():
+                assert time.monotonic() < until, "no mail came"
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert process.wait(30) == 0
+            assert time.monotonic() - began < 15
+    states = Counter(row.state for row in played.ledger.rows())
+    assert states["accepted"] == len(there.arrived()) < 12
+    assert states == {"accepted": states["accepted"], "pending": 12 - states["accepted"]}
