@@ -36,73 +36,13 @@ ZONES = {
 HOURS = {6: 10, 7: 25, 8: 35, 9: 15, 12: 5, 18: 10}
 EVERY_DAY = 127
 BATCH = 5000
-WORDS = [
-    "we",
-    "show",
-    "that",
-    "a",
-    "learned",
-    "model",
-    "of",
-    "attention",
-    "over",
-    "long",
-    "context",
-    "scales",
-    "with",
-    "data",
-    "and",
-    "compute",
-    "while",
-    "its",
-    "cost",
-    "per",
-    "token",
-    "falls",
-    "across",
-    "tasks",
-    "from",
-    "vision",
-    "to",
-    "language",
-    "agents",
-    "with",
-    "rewards",
-    "policy",
-    "diffusion",
-    "retrieval",
-    "reasoning",
-    "benchmarks",
-    "evaluation",
-    "robust",
-    "sparse",
-    "training",
-    "inference",
-    "memory",
-    "graph",
-    "theory",
-    "für",
-    "naïve",
-    "Schrödinger",
-    "β-approximation",
-    "≤",
-    "→",
-    "in",
-    "this",
-    "paper",
-    "results",
-    "improve",
-    "over",
-    "strong",
-    "baselines",
-    "by",
-    "a",
-    "wide",
-    "margin",
-    "on",
-    "five",
-    "sets",
-]
+TEXT = (
+    "we show that a learned model of attention over long context scales with data and "
+    "compute while its cost per token falls across tasks from vision to language agents "
+    "with rewards policy diffusion retrieval reasoning benchmarks evaluation robust sparse "
+    "training inference memory graph theory für naïve Schrödinger β-approximation ≤ → "
+    "in this paper results improve over strong baselines by a wide margin on five sets"
+)
 
 
 def add_readers(count: int, *, now: datetime, seed: int = 1) -> None:
@@ -165,7 +105,7 @@ def columns(model: type[Model]) -> dict[str, object]:
     """Column → default, of a row that nobody has filled."""
     empty = model()
     return {
-        field.column: field.get_db_prep_save(getattr(empty, field.attname), connection)
+        str(field.column): field.get_db_prep_save(getattr(empty, field.attname), connection)
         for field in model._meta.concrete_fields
     }
 
@@ -202,7 +142,7 @@ def insert(
             marks = ", ".join(["%s"] * len(first))
             cursor.executemany(
                 f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608
-                list(records),
+                list(records),  # type: ignore[arg-type]
             )
 
 
@@ -276,8 +216,8 @@ def paper(
 
 
 def sentence(chance: random.Random, length: int) -> str:
-    words, size = [], 0
+    words, chosen, size = TEXT.split(), [], 0
     while size < length:
-        words.append(chance.choice(WORDS))
-        size += len(words[-1]) + 1
-    return " ".join(words).capitalize() + "."
+        chosen.append(chance.choice(words))
+        size += len(chosen[-1]) + 1
+    return " ".join(chosen).capitalize() + "."

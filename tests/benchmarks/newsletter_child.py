@@ -51,7 +51,13 @@ def configure(port: int) -> None:
 
 def submission(mails: int, words: int):
     """A message of ten articles, prepared for everybody."""
-    from newsletter.models import Article, Message, Newsletter, Submission, Subscription
+    from newsletter.models import (  # type: ignore[import-not-found]
+        Article,
+        Message,
+        Newsletter,
+        Submission,
+        Subscription,
+    )
 
     newsletter = Newsletter.objects.create(
         title="Daily Papers",

@@ -5,13 +5,14 @@ import re
 import secrets
 import subprocess
 import sys
+from pathlib import Path
 
 import psycopg
 
 from tests.environment import DEPLOYMENT, KEYS, POSTGRES, ROOT, bare
 
 
-def simulate(folder, *words):
+def simulate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = bare() | KEYS | {"STATE_DIR": str(folder)}
     if POSTGRES:
         environment |= DEPLOYMENT | {"DATABASE_URL": os.environ["DATABASE_URL"]}
@@ -29,7 +30,7 @@ def left_behind() -> set[str]:
     return {name for (name,) in rows if name.startswith("simulate_")}
 
 
-def test_a_simulated_day_is_measured_and_leaves_nothing_behind(short_folder):
+def test_a_simulated_day_is_measured_and_leaves_nothing_behind(short_folder: Path) -> None:
     number = 200 + secrets.randbelow(50)
     done = simulate(short_folder, "--subscribers", str(number))
     assert done.returncode == 0, done.stderr
@@ -39,7 +40,7 @@ def test_a_simulated_day_is_measured_and_leaves_nothing_behind(short_folder):
     assert not list(short_folder.glob("simulate-*")) and not left_behind()
 
 
-def test_a_day_of_nobody_is_refused_in_one_line(short_folder):
+def test_a_day_of_nobody_is_refused_in_one_line(short_folder: Path) -> None:
     done = simulate(short_folder, "--subscribers", "0")
     assert done.returncode == 1
     assert done.stderr == "CommandError: --subscribers and --senders must be 1 or more\n"
