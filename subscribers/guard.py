@@ -27,7 +27,7 @@ PER_DOMAIN = 1000  # handled an hour for one mail domain: the rest waits
 PER_INSTANCE = 5000  # handled an hour in all: the rest waits
 UNPROVED = 60  # handled an hour without proof while the forms are busy
 SLOW = timedelta(minutes=15)
-HASTY = timedelta(seconds=10)
+HASTY = timedelta(seconds=3)
 
 
 @dataclass(frozen=True)
