@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from tests.benchmarks import world
 from tests.benchmarks.machine import describe, table
 from tests.benchmarks.sinks import fast_sink, free_port, wait_for
-from tests.benchmarks.whole_path import wait_for_end
+from tests.benchmarks.whole_path import wake_until_end
 from tests.environment import ROOT
 
 EACH = 0.1  # seconds between a visitor's requests
@@ -49,15 +49,12 @@ def run(*, readers: int = 200_000, quiet_seconds: float = 15) -> None:
         with visitors(port) as visits:
             time.sleep(quiet_seconds)
         rows.append(visits.row("nothing is sent"))
-        from digest.celery import app
         from digest.deliveries.plan import plan_edition
 
         with world.celery_workers(sink.url), visitors(port) as visits:
             begin = time.perf_counter()
             planned = plan_edition(here.edition, timezone.now())
-            for _ in range(8):
-                app.send_task("digest.tasks.send", expires=10)
-            wait_for_end()
+            wake_until_end()
             rate = planned / (time.perf_counter() - begin)
         rows.append(visits.row(f"{planned:,} digests at {rate:,.0f}/s"))
     columns = ["while", "POSTs", "p50 ms", "p99 ms", "GETs", "p50 ms", "p99 ms", "bad"]
