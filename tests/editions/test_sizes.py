@@ -88,3 +88,13 @@ def test_m8_m9_list_and_feedback_id_are_the_same_for_all_readers():
         one, other = (re.search(rb"(?m)^%b: .*$" % name, raw) for raw in mails)
         assert one and other and one[0] == other[0]
         assert b"r1@" not in one[0]
+
+
+def test_m5_the_way_out_is_in_one_line_at_a_long_address(settings):
+    settings.SITE_URL = f"https://{'daily-papers-of-a-large-house.' * 3}example.org"
+    settings.SITE_HOST = settings.SITE_URL.removeprefix("https://")
+    raw = composed([make.paper(1)], 1)
+    url = f"<{settings.SITE_URL}/u/{READER.token}>".encode()
+    assert b"\r\nList-Unsubscribe: " + url + b"\r\n" in raw
+    assert b"\r\nList-Id: Daily Papers\r\n <daily.daily-papers-of" in raw
+    assert lint(raw, postal_address="Sample Street 1") == []

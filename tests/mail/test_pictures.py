@@ -61,3 +61,18 @@ def test_m20_axe_finds_nothing_and_nothing_is_wider_than_a_phone(
         report = Axe().run(page, options=IN_A_PAGE)
         assert report.violations_count == 0, (mail.name, report.generate_report())
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, mail.name
+
+
+def test_s8_in_a_browser_hostile_papers_run_nothing_and_load_nothing(
+    browser, specimens
+) -> None:
+    page = browser.new_page()
+    seen: list[str] = []
+    page.on("dialog", lambda dialog: seen.append(dialog.message))
+    page.on("request", lambda request: seen.append(request.url))
+    page.on("console", lambda message: seen.append(message.text))
+    page.set_content(specimens["Digest, hostile"].html)
+    page.wait_for_load_state("networkidle")
+    assert page.locator("h2").count() == 10
+    assert page.evaluate("document.scripts.length + document.images.length") == 0
+    assert seen == []
