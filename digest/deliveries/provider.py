@@ -3,6 +3,7 @@
 import email
 import email.policy
 import logging
+import secrets
 from collections.abc import Iterator, Sequence
 
 import requests
@@ -10,7 +11,14 @@ from anymail.exceptions import AnymailError, AnymailRecipientsRefused
 from django.core.mail import EmailMultiAlternatives, mailers
 
 from digest.deliveries.mail import Mail
-from digest.deliveries.outcomes import POISON, Outcome, Phase, of_silence, of_status
+from digest.deliveries.outcomes import (
+    POISON,
+    Outcome,
+    Phase,
+    Verdict,
+    of_silence,
+    of_status,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +28,8 @@ class Provider:
 
     def __init__(self) -> None:
         self.backend = mailers["default"]
+        # https://resend.com/docs/dashboard/emails/idempotency-keys: kept for 24 hours.
+        self.has_keys = getattr(self.backend, "esp_name", "") == "Resend"
 
     def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
         for mail in mails:
@@ -31,8 +41,20 @@ class Provider:
         except Exception:  # one poisoned row must not stop an edition
             logger.exception("delivery %d cannot be composed", mail.delivery_id)
             return POISON
+        key = f"{mail.delivery_id}-{secrets.token_urlsafe(12)}"
+        outcome = self.post(message, key)
+        if outcome.verdict is Verdict.UNKNOWN and self.has_keys:
+            # The same key and the same bytes are taken once. Only a yes counts: another
+            # no, even a sure one, is about this request and not about the first.
+            again = self.post(message, key)
+            return again if again.verdict is Verdict.ACCEPTED else outcome
+        return outcome
+
+    def post(self, message: EmailMultiAlternatives, key: str) -> Outcome:
         try:
             self.backend.open()
+            if session := getattr(self.backend, "session", None) if self.has_keys else None:
+                session.headers["Idempotency-Key"] = key
             self.backend.send_messages([message])
         except AnymailRecipientsRefused as error:
             return of_status(422, str(error))
