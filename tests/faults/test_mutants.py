@@ -3,6 +3,7 @@
 import pytest
 
 from tests.environment import ROOT
+from tests.faults import mutants
 from tests.faults.mutants import MUTANTS, Mutant
 
 
@@ -14,3 +15,16 @@ def test_each_deliberate_bug_still_fits_the_code(mutant: Mutant, tmp_path):
     mutant.patch(tmp_path)
     assert copy.read_text() != (ROOT / mutant.file).read_text()
     compile(copy.read_text(), mutant.file, "exec")
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(mutants.ses_reply_lost, id="a1 SES' client sends once"),
+        pytest.param(mutants.left_in_the_meantime, id="p3 who left gets nothing more"),
+        pytest.param(mutants.killed_after_acceptance, id="r1 killed after acceptance"),
+    ],
+)
+def test_nothing_breaks_without_the_bug(scenario: mutants.Scenario, tmp_path):
+    assert scenario(ROOT, tmp_path) == []
