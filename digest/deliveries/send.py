@@ -15,7 +15,15 @@ from itertools import batched
 from django.conf import settings
 from django.db import Error, transaction
 
-from digest.deliveries import breaker, high_water, history, journal, ledger, stopping
+from digest.deliveries import (
+    breaker,
+    control,
+    high_water,
+    history,
+    journal,
+    ledger,
+    stopping,
+)
 from digest.deliveries.digests import Digest, Ready, digests, load
 from digest.deliveries.envelope import sender
 from digest.deliveries.ledger import Claimed
@@ -24,6 +32,7 @@ from digest.deliveries.outcomes import Outcome
 from digest.deliveries.transport import Transport, open_transport
 from digest.editions.compose import Encoded
 from digest.editions.picks import written
+from digest.models import Edition
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
@@ -122,7 +131,14 @@ def groups(claimed: Sequence[Claimed]) -> Iterator[tuple[Ready, tuple[Digest, ..
     for row in claimed:
         editions[row.edition_id].append(row)
     for edition_id, rows in editions.items():
-        ready = load(edition_id)
+        try:
+            ready = load(edition_id)
+        except Error:
+            raise
+        except Exception:  # what all its mails share is broken: others must not wait for it
+            logger.exception("edition %d cannot be composed and is paused", edition_id)
+            control.pause(Edition(pk=edition_id), "cannot be composed")
+            continue
         for batch in batched(digests(ready, rows), settings.SUBMIT_GROUP, strict=False):
             yield ready, batch
 

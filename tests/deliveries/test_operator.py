@@ -20,7 +20,7 @@ from digest.deliveries import (
 from digest.deliveries.outcomes import Outcome, Verdict
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
-from digest.models import Delivery, Edition, HighWater
+from digest.models import Block, Delivery, Edition, HighWater
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -261,3 +261,17 @@ def test_r12_a_sender_that_shall_stop_claims_nothing(sink, edition):
     finally:
         stopping.MARK[0] = 0
     assert deliver() == {"accepted": 1}
+
+
+def test_r10_an_edition_that_cannot_be_composed_is_paused_and_another_goes_out(
+    sink, edition
+):
+    readers("ann")
+    plan(NOW)
+    Block.objects.update(html="no marks", text="no marks")
+    later = NOW + timedelta(days=1)
+    make.edition({make.paper(2): {"graphs": 1.0}}, day=later.date())
+    assert deliver(later) == {"accepted": 1}
+    assert Edition.objects.get(hold="paused").hold_reason == "cannot be composed"
+    assert counted() in ({"pending": 1}, {"expired": 1})
+    assert Delivery.objects.get(edition=edition).attempts == 0
