@@ -1,0 +1,206 @@
+"""The sign-up under fire: `uv run python -m tests.benchmarks.sign_up [--seconds 20]`.
+
+A real web server (gunicorn as in production) on PostgreSQL and Redis, asked over HTTP:
+1. latency of POST /subscribe/ at a steady 100 requests a second;
+2. whether the latency tells states of an address apart: six states × 200 requests,
+   shuffled, each pair of samples compared by a two-sample Kolmogorov-Smirnov test;
+3. 10,000 sign-ups for one mailbox in 500 spellings: how many mails they bring.
+"""
+
+import argparse
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from itertools import combinations
+from pathlib import Path
+
+from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
+from tests.postgres import server
+from tests.stack import free_port
+
+STATES = ["new", "pending", "active", "unsubscribed", "suppressed", "quota"]
+PREPARE = """
+from datetime import timedelta
+from django.utils import timezone
+from subscribers import inbox
+from subscribers.addresses import address_hash, counting_key
+from subscribers.models import Notice, Subscriber, Suppression
+from tests.make import reader
+for number in range(200):
+    for state in ("pending", "active", "unsubscribed"):
+        reader(f"{state}{number}@example.org", state=state)
+    Suppression.objects.create(email_hash=address_hash(f"suppressed{number}@example.org"),
+        reason="blocked", at=timezone.now())
+    quota = reader(f"quota{number}@example.org", state="pending")
+    for _ in range(3):
+        Notice.objects.create(subscriber=quota, kind="confirm", state="accepted",
+            mailbox=counting_key(quota.email), created_at=timezone.now(), not_before=timezone.now())
+"""
+WORK_OFF = """
+from datetime import timedelta
+from django.utils import timezone
+from subscribers import inbox
+from subscribers.models import Notice
+now = timezone.now() + timedelta(minutes=20)
+before = Notice.objects.count()
+while inbox.handle_open(now=now): pass
+print(Notice.objects.count() - before)
+"""
+
+
+def manage(code: str, env: dict[str, str]) -> str:
+    command = [sys.executable, "manage.py", "shell", "-v0", "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def post(port: int, email: str) -> float:
+    """Seconds that one sign-up takes."""
+    body = urllib.parse.urlencode({"email": email, "timezone": "UTC", "send_hour": "7"})
+    head = {"Content-Type": "application/x-www-form-urlencoded"}
+    started = time.perf_counter()
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/subscribe/", body, head)
+    status = connection.getresponse().status
+    connection.close()
+    assert status == 303, status
+    return time.perf_counter() - started
+
+
+def steady(port: int, *, rate: int, seconds: float) -> list[float]:
+    """Latencies of requests that begin when they should, however slow the others are."""
+    count = int(rate * seconds)
+    begin = time.perf_counter() + 0.2
+
+    def one(number: int) -> float:
+        due = begin + number / rate
+        time.sleep(max(0.0, due - time.perf_counter()))
+        post(port, f"steady{number}@example.org")
+        return time.perf_counter() - due
+
+    with ThreadPoolExecutor(32) as pool:
+        return sorted(pool.map(one, range(count)))
+
+
+def by_state(port: int, *, each: int) -> dict[str, list[float]]:
+    asked = [(state, number) for state in STATES for number in range(each)]
+    random.shuffle(asked)
+    took: dict[str, list[float]] = {state: [] for state in STATES}
+    for state, number in asked:
+        took[state].append(post(port, f"{state}{number}@example.org"))
+    return took
+
+
+def same_source(a: Sequence[float], b: Sequence[float]) -> float:
+    """p of the two-sample Kolmogorov-Smirnov test (asymptotic, Numerical Recipes 14.3)."""
+    points = sorted({*a, *b})
+    a, b = sorted(a), sorted(b)
+    i = j = 0
+    distance = 0.0
+    for point in points:
+        while i < len(a) and a[i] <= point:
+            i += 1
+        while j < len(b) and b[j] <= point:
+            j += 1
+        distance = max(distance, abs(i / len(a) - j / len(b)))
+    root = math.sqrt(len(a) * len(b) / (len(a) + len(b)))
+    x = (root + 0.12 + 0.11 / root) * distance
+    total = 2 * sum((-1) ** (k - 1) * math.exp(-2 * (k * x) ** 2) for k in range(1, 101))
+    return min(1.0, max(0.0, total)) if x > 0.2 else 1.0
+
+
+def flood(port: int, count: int) -> None:
+    def one(number: int) -> None:
+        spelling = number % 500
+        name = "a" + "." * (spelling % 2) + "nn"
+        post(port, f"{name}+{spelling}@example.org")
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(one, range(count)))
+
+
+def measure(port: int, env: dict[str, str], arguments: argparse.Namespace) -> None:
+    print("machine:", os.cpu_count(), "cores, load", os.getloadavg()[0], flush=True)
+    steady(port, rate=20, seconds=2)
+    took = steady(port, rate=arguments.rate, seconds=arguments.seconds)
+    p99 = took[int(len(took) * 0.99)]
+    print(
+        f"POST at {arguments.rate}/s: median {statistics.median(took) * 1000:.1f} ms, "
+        f"p99 {p99 * 1000:.1f} ms, of {len(took)}",
+        flush=True,
+    )
+    manage(PREPARE, env)
+    samples = by_state(port, each=200)
+    pairs = {
+        pair: same_source(samples[pair[0]], samples[pair[1]])
+        for pair in combinations(STATES, 2)
+    }
+    worst = min(pairs, key=lambda pair: pairs[pair])
+    print(
+        f"states: least p {pairs[worst]:.3f} ({' and '.join(worst)}) of {len(pairs)} pairs"
+    )
+    manage(WORK_OFF, env)
+    flood(port, arguments.flood)
+    print(f"{arguments.flood} sign-ups for one mailbox: {manage(WORK_OFF, env)} mails")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--flood", type=int, default=10_000)
+    arguments = parser.parse_args()
+    from digest.ops.broker import server_binary, server_command, wait_for_socket
+
+    with tempfile.TemporaryDirectory(prefix="dp-") as name, server() as database:
+        folder, port = Path(name), free_port()
+        redis = server_command(server_binary(), socket=folder / "r.sock", folder=folder)
+        env = bare() | DEPLOYMENT | KEYS
+        env |= {"DATABASE_URL": database, "REDIS_URL": f"unix://{folder / 'r.sock'}"}
+        env |= {"STATE_DIR": name, "STATIC_ROOT": str(folder / "static")}
+        for step in (["migrate"], ["collectstatic", "--no-input"]):
+            command = [sys.executable, "manage.py", *step, "-v0"]
+            subprocess.run(command, cwd=ROOT, env=env, check=True)
+        env["SITE_URL"] = f"http://127.0.0.1:{port}"
+        gunicorn = [sys.executable, "-m", "gunicorn", "digest.wsgi", "--workers", "2"]
+        gunicorn += ["--threads", "8", "--bind", f"127.0.0.1:{port}"]
+        with (
+            subprocess.Popen(redis, stdout=subprocess.DEVNULL) as broker,
+            subprocess.Popen(gunicorn, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as web,
+        ):
+            try:
+                assert wait_for_socket(folder / "r.sock", seconds=10)
+                wait_for_web(port)
+                measure(port, env, arguments)
+            finally:
+                web.terminate()
+                web.wait(30)
+                broker.kill()
+
+
+def wait_for_web(port: int) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            connection = HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/subscribe/done/")
+            assert connection.getresponse().status == 200
+            return
+        except OSError:
+            assert time.monotonic() < until, "the web server does not answer"
+            time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    main()
