@@ -5,7 +5,6 @@ database's clock (`database_now`), so that a machine with a wrong clock does no 
 leases are checked by token, so a sender that slept through its lease changes nothing.
 """
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from digest.deliveries.outcomes import Outcome, Verdict, backoff
-from digest.deliveries.statements import instant, postgres, rows, typed
+from digest.deliveries.statements import id_list, instant, postgres, rows, typed
 from digest.models import Delivery, Edition
 
 State = Delivery.State
@@ -116,15 +115,11 @@ def claim(now: datetime, *, limit: int, edition_id: int | None = None) -> list[C
     ]
 
 
-# Rows are found by primary key: `|| ''` keeps PostgreSQL from the partial index of
-# leases, whose dead entries grow through the day.
-# PostgreSQL reads a row that it had to wait for anew: an unsubscribe that has answered
-# is seen, because both sides lock the reader's row. SQLite has one writer at a time.
+LOCK = "SELECT id FROM subscribers_subscriber WHERE id {readers} ORDER BY id {lock}"
+# A statement of its own after LOCK: it sees what whoever held a lock has committed, so an
+# unsubscribe that has answered is seen. Rows are found by primary key: `|| ''` keeps
+# PostgreSQL from the index of leases, whose dead entries grow through the day.
 INTEND = """
-WITH reader AS {materialized} (
-    SELECT p.id, p.state, p.email_hash FROM subscribers_subscriber p
-    WHERE p.id {among} ORDER BY p.id {lock}
-)
 UPDATE digest_delivery
 SET state = CASE WHEN expires_at <= {now} THEN 'expired'
         WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
@@ -135,14 +130,15 @@ SET state = CASE WHEN expires_at <= {now} THEN 'expired'
         ELSE {lease} END
 FROM (
     SELECT r.id, r.picks, CASE
-        WHEN reader.id IS NULL OR reader.state <> 'active' OR x.id IS NOT NULL
+        WHEN p.id IS NULL OR p.state <> 'active' OR x.id IS NOT NULL
             THEN 'no longer subscribed'
         WHEN r.picks = '' THEN 'no paper of the reader''s topics'
         ELSE '' END AS reason
-    FROM {rows} LEFT JOIN reader ON reader.id = r.subscriber_id
-    LEFT JOIN subscribers_suppression x ON x.email_hash = reader.email_hash
+    FROM {rows} LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
+    LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
 ) AS v
-WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
+WHERE digest_delivery.id = v.id AND digest_delivery.id {ids}
+    AND digest_delivery.lease_token = %s
     AND digest_delivery.state || '' = 'claimed' AND digest_delivery.{not_held}
 RETURNING digest_delivery.id, digest_delivery.state
 """
@@ -157,8 +153,8 @@ def intend(
     delivery id → block positions; a row without picks is skipped, one of a held edition
     stays claimed. All rows carry one lease token.
     """
-    pg = postgres()
-    people = sorted({row.subscriber_id for row in claimed if row.subscriber_id})
+    among, people = id_list(sorted({row.subscriber_id or 0 for row in claimed}))
+    lock = "FOR NO KEY UPDATE" if postgres() else ""
     source, values = rows(
         "r",
         {"id": "bigint", "subscriber_id": "bigint", "picks": "text"},
@@ -167,19 +163,13 @@ def intend(
             for row in claimed
         ],
     )
+    own, ids = id_list(row.delivery_id for row in claimed)
+    sql = INTEND.format(now=typed(), lease=typed(), rows=source, ids=own, not_held=NOT_HELD)
     stamp, lease = instant(now), instant(now + HANDOVER_LEASE)
-    sql = INTEND.format(
-        materialized="MATERIALIZED" if pg else "",
-        among="= ANY(%s::bigint[])" if pg else "IN (SELECT value FROM json_each(%s))",
-        lock="FOR NO KEY UPDATE" if pg else "",
-        now=typed(),
-        lease=typed(),
-        rows=source,
-        not_held=NOT_HELD,
-    )
-    given = [people if pg else json.dumps(people), *[stamp] * 6, lease, *values]
+    given = [*[stamp] * 6, lease, values, ids, claimed[0].lease_token]
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        cursor.execute(sql, [*given, claimed[0].lease_token])
+        cursor.execute(LOCK.format(readers=among, lock=lock), [people])
+        cursor.execute(sql, given)
         return {pk for pk, state in cursor.fetchall() if state == State.SUBMITTING}
 
 
@@ -190,8 +180,8 @@ SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = {now},
     attempts = digest_delivery.attempts + v.charge, lease_until = NULL,
     lease_token = CASE WHEN v.state = 'pending' THEN '' ELSE lease_token END
 FROM {rows}
-WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
-    AND (digest_delivery.state = 'submitting' OR (digest_delivery.state = 'unknown'
+WHERE digest_delivery.id = v.id AND digest_delivery.id {ids}
+    AND digest_delivery.lease_token = %s AND (digest_delivery.state = 'submitting' OR (digest_delivery.state = 'unknown'
         AND v.state IN ('accepted', 'refused')))
 """
 OUTCOME = {
@@ -215,9 +205,10 @@ def record(
     owned = {row.delivery_id: row for row in claimed}
     judged = [outcome_row(owned[pk], outcome, now) for pk, outcome in outcomes.items()]
     source, values = rows("v", OUTCOME, judged)
-    sql = RECORD.format(now=typed(), rows=source)
+    own, ids = id_list(outcomes)
+    sql = RECORD.format(now=typed(), rows=source, ids=own)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [instant(now), *values, claimed[0].lease_token])
+        cursor.execute(sql, [instant(now), values, ids, claimed[0].lease_token])
         return int(cursor.rowcount)
 
 
