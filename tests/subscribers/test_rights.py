@@ -124,7 +124,7 @@ def test_t7_a_pause_ends_on_the_local_date_at_the_readers_hour(db) -> None:
     )
     until = date(2026, 4, 22)  # a Wednesday
     Subscriber.objects.update(paused_until=until)
-    seen = {}
+    seen: dict[int, str] = {}
     for hours in range(24 * 8):
         now = NOW.replace(day=20, hour=0) + timedelta(hours=hours)
         pauses.resume_due(now)
