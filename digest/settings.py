@@ -242,6 +242,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 30,
     "socket_keepalive": True,
     "health_check_interval": 25,
+    "queue_order_strategy": "priority",
+    "priority_steps": [0, 9],
 }
 CELERY_TIMEZONE = "UTC"
 # A tick finds what is due in the database: any number of beats may run, and a tick that

@@ -76,14 +76,14 @@ def test_no_day_at_all_is_an_error():
 
 
 @given(DAYS, st.sampled_from(ZONES), st.integers(0, 23))
-def test_every_edition_is_due_within_a_day_and_later_editions_later(day, zone, hour):
+def test_every_edition_is_due_within_a_day_and_none_before_an_older_one(day, zone, hour):
     release = release_at(day)
     instant = due_at(release, timezone=zone, hour=hour, days=127)
     following = due_at(
         release_at(day + timedelta(days=1)), timezone=zone, hour=hour, days=127
     )
     assert release <= instant <= release + timedelta(hours=26)
-    assert instant < following
+    assert instant <= following  # at once where clocks go back over the release
 
 
 @given(DAYS, st.sampled_from(ZONES), st.integers(0, 23), st.integers(1, 127))
