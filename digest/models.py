@@ -162,7 +162,8 @@ class Delivery(models.Model):
         EXPIRED = "expired"
         ABANDONED = "abandoned"
 
-    edition = models.ForeignKey(Edition, on_delete=models.PROTECT)
+    # The unique pair below serves look-ups by edition.
+    edition = models.ForeignKey(Edition, on_delete=models.PROTECT, db_index=False)
     subscriber = models.ForeignKey(Subscriber, null=True, on_delete=models.SET_NULL)
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     due_at = models.DateTimeField(help_text="The reader's hour, UTC.")
