@@ -24,6 +24,7 @@ from django.core.mail import EmailMultiAlternatives, mailers
 from django.db import transaction
 from django.db.models import F
 from django.template.loader import render_to_string
+from django.utils import translation
 
 from subscribers import links
 from subscribers.addresses import address_hash, masked
@@ -213,7 +214,10 @@ def sweep(*, now: datetime) -> None:
 
 
 def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
-    """The mail of one notice. To confirm, it holds no word that a stranger chose."""
+    """The mail of one notice, in its reader's language.
+
+    To confirm, it holds no word that a stranger chose.
+    """
     name = f"mail/{claim.kind}"
     context = links_of(claim) | {
         "masked_email": masked(claim.address),
@@ -223,20 +227,28 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
         "site_url": settings.SITE_URL,
         "postal_address": settings.POSTAL_ADDRESS,
     }
-    subject = render_to_string(f"{name}.subject.txt", context, using="text")
+    with translation.override(language_of(claim.subscriber)):
+        subject = render_to_string(f"{name}.subject.txt", context, using="text")
+        text = render_to_string(f"{name}.txt", context, using="text")
+        html = render_to_string(f"{name}.html", context, using="html")
     message = SevenBitMail(
         subject=" ".join(subject.split()),
-        body=wrapped(render_to_string(f"{name}.txt", context, using="text")),
+        body=wrapped(text),
         from_email=settings.FROM_EMAIL,
         to=[claim.address],
         headers=headers(claim, now=now),
     )
-    html = render_to_string(f"{name}.html", context, using="html")
     inliner = css_inline.CSSInliner(load_remote_stylesheets=False)
     message.attach_alternative(inliner.inline(html), "text/html")
     if claim.kind in WITH_WAY_OUT:
         message.extra_headers |= one_click(claim.subscriber)
     return message
+
+
+def language_of(subscriber: Subscriber) -> str:
+    """English, if the reader's own is offered no more."""
+    code = subscriber.language
+    return code if code in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 
 def wrapped(text: str) -> str:

@@ -92,6 +92,7 @@ def mails(now: datetime) -> Iterator[tuple[str, bytes]]:
     for kind in Notice.Kind:
         if has_text(kind):
             yield f"Single, {kind.value}", single(kind, now)
+            yield f"Single, {kind.value}, German", single(kind, now, language="de")
 
 
 def digest(
@@ -126,11 +127,17 @@ def has_text(kind: Notice.Kind) -> bool:
     return True
 
 
-def single(kind: Notice.Kind, now: datetime) -> bytes:
+def single(kind: Notice.Kind, now: datetime, *, language: str = "en") -> bytes:
     schedule = Schedule(
         timezone="Europe/Berlin", send_hour=7, cadence=Schedule.Cadence.WEEKDAYS, days=31
     )
-    subscriber = Subscriber(pk=1, email=ADDRESS, schedule=schedule, unsubscribe_token=TOKEN)
+    subscriber = Subscriber(
+        pk=1,
+        email=ADDRESS,
+        schedule=schedule,
+        unsubscribe_token=TOKEN,
+        language=language,
+    )
     claim = mail.Claim(
         notice=Notice(pk=1, subscriber=subscriber, kind=kind, created_at=now),
         subscriber=subscriber,

@@ -4,13 +4,14 @@ An address is stored in its canonical form only (see addresses.py). A Subscriber
 life: pending → active ⇄ paused → unsubscribed; a new sign-up starts it over.
 """
 
-import calendar
 import secrets
 from typing import Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.utils.dates import WEEKDAYS
+from django.utils.translation import gettext
 
 from subscribers.addresses import masked
 from subscribers.models.consent import Suppression
@@ -81,11 +82,16 @@ class Schedule(models.Model):
 
     @property
     def when(self) -> str:
-        """The days in words: Every day; Monday, Thursday; Once a week, on Monday."""
-        names = ", ".join(calendar.day_name[day] for day in self.weekdays)
+        """The days in words: Every day; Monday, Thursday; Once a week, on Monday.
+
+        In the active language; its catalogue knows the labels of these two cadences, too.
+        """
+        names = ", ".join(str(WEEKDAYS[day]) for day in self.weekdays)
         if self.cadence == self.Cadence.WEEKLY:
-            return f"Once a week, on {names}"
-        return names if self.cadence == self.Cadence.CHOSEN else self.get_cadence_display()
+            return gettext("Once a week, on %(day)s") % {"day": names}
+        if self.cadence == self.Cadence.CHOSEN:
+            return names
+        return gettext(self.get_cadence_display())
 
 
 class SubscriberQuerySet(models.QuerySet["Subscriber"]):

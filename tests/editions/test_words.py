@@ -15,16 +15,18 @@ from tests.environment import ROOT
 
 OTHERS = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
 SOURCES = [
-    *(ROOT / "templates" / "mail").glob("digest.*"),
+    *(ROOT / "templates" / "mail").glob("*.html"),
+    *(ROOT / "templates" / "mail").glob("*.txt"),
     ROOT / "digest" / "editions" / "words.py",
     ROOT / "digest" / "editions" / "frames.py",
+    ROOT / "subscribers" / "models" / "people.py",
 ]
 
 
 def messages() -> set[str]:
     """Every text that is looked up, as a catalogue knows it."""
     text = "\n".join(path.read_text() for path in SOURCES)
-    found = set(re.findall(r'{% translate "([^"]+)"', text))
+    found = set(re.findall(r'(?:{% translate |=_\()"([^"]+)"', text))
     for block in re.findall(r"{% blocktranslate %}(.*?){% endblocktranslate %}", text):
         found.add(re.sub(r"{{ (\w+) }}", r"%(\1)s", block))
     found |= set(re.findall(r"\bn?gettext\(\s*[\"']([^\"']+)", text))
@@ -45,6 +47,7 @@ def test_every_text_is_translated(folder):
     }
     asked = messages()
     assert {"Unsubscribe", "%(n)d author", "j F Y", "Week to %(date)s"} <= asked
+    assert {"My preferences", "Once a week, on %(day)s"} <= asked
     assert asked - known == set()
 
 
