@@ -255,7 +255,9 @@ class HighWater(models.Model):
     """
 
     identity = models.CharField(
-        max_length=22, default=new_capability, help_text="Tells a copy from another database."
+        max_length=22,
+        default=new_capability,
+        help_text="Tells a copy from another database.",
     )
     count = models.PositiveBigIntegerField(default=0)
     site_url = models.CharField(max_length=200, blank=True, default="")
