@@ -29,7 +29,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
 FOLDER = Path(__file__).with_name("templates")
 FILLER = "Further words of this paper, so that the mail is as long as a rich one. "
 
-app = Celery("tutorial")
+app = Celery("tutorial", set_as_current=False)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.task_default_queue = "tutorial"
 

@@ -157,7 +157,7 @@ MUTANTS = [
     Mutant(
         "looks at consent when it plans only",
         LEDGER,
-        (("OR reader.state <> 'active' OR x.id IS NOT NULL", ""),),
+        (("OR p.state <> 'active' OR x.id IS NOT NULL", ""),),
         left_in_the_meantime,
     ),
     Mutant(
