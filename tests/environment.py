@@ -79,14 +79,27 @@ def pytest_report_header() -> str:
     return f"database: {'PostgreSQL' if POSTGRES else 'SQLite'}"
 
 
+# Fixtures behind which there is a database.
+DATABASE = {"db", "transactional_db", "stack", "stacks", "empty_database", "live_server"}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What brings its own SQLite along need not run again on PostgreSQL."""
+    """On PostgreSQL only what depends on it runs again: not what needs no database, brings
+    its own SQLite along, or looks at pages in a browser."""
     if not POSTGRES:
         return
-    again = [item for item in items if item.get_closest_marker("embedded")]
+    again = [item for item in items if not depends_on_database(item)]
     if again:
         config.hook.pytest_deselected(items=again)
-        items[:] = [item for item in items if item not in again]
+        items[:] = [item for item in items if depends_on_database(item)]
+
+
+def depends_on_database(item: pytest.Item) -> bool:
+    if item.get_closest_marker("embedded") or item.get_closest_marker("browser"):
+        return False
+    names = set(getattr(item, "fixturenames", ()))
+    marked = item.get_closest_marker("django_db") or "faults" in item.path.parts
+    return bool(marked or names & DATABASE)
 
 
 def pytest_unconfigure() -> None:

@@ -32,6 +32,8 @@ class Stack:
         self.port, self.mail_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = bare() | (env or {}) | {"STATE_DIR": str(folder)}
+        if "DATABASE_URL" in self.env:  # a deployment is told its address
+            self.env["SITE_URL"] = self.url
         self.printed = folder.with_name(f"{folder.name}.printed")
         self.process: subprocess.Popen[bytes] | None = None
 

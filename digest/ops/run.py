@@ -84,15 +84,26 @@ def check(plan: Plan) -> None:
 
 
 def check_port(port: int, option: str) -> None:
+    """Raises UpError. Patient for a moment: the children of a killed run hold the port
+    until they notice."""
+    until = time.monotonic() + 2.5
+    while error := bind_error(port):
+        if time.monotonic() > until:
+            raise UpError(
+                f"port {port} cannot be used ({(error.strerror or '').lower()}): "
+                f"choose another with {option}."
+            )
+        time.sleep(0.1)
+
+
+def bind_error(port: int) -> OSError | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise UpError(
-                f"port {port} cannot be used ({(error.strerror or '').lower()}): "
-                f"choose another with {option}."
-            ) from None
+            return error
+    return None
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> None:
