@@ -17,7 +17,12 @@ NO_TESTS = 5  # pytest's status when all that was chosen runs on the other datab
 
 def suite(name: str, database: str) -> int:
     print(f"\n== the suite on {name} ==\n", flush=True)
-    environment = os.environ | {"DATABASE_URL": database}
+    environment = {
+        # One more than cores: some tests wait for real ticks.
+        "PYTEST_XDIST_AUTO_NUM_WORKERS": str((os.cpu_count() or 1) + 1),
+        **os.environ,
+        "DATABASE_URL": database,
+    }
     command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
