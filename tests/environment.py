@@ -13,7 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Enough to find what is wrong over a few runs; a busy machine must not fail a test.
+hypothesis.settings.register_profile("suite", max_examples=30, deadline=None)
+hypothesis.settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parent.parent
 NOWHERE = "127.0.0.1:9"  # the discard port: nobody listens, nothing leaves the machine
