@@ -12,7 +12,6 @@ WORKDIR /app
 COPY --from=build /app/.venv .venv
 COPY manage.py pyproject.toml LICENSE ./
 COPY templates templates
-COPY locale locale
 COPY subscribers subscribers
 COPY digest digest
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 STATE_DIR=/tmp/state STATIC_ROOT=/app/static

@@ -35,7 +35,7 @@ def messages() -> set[str]:
 
 @pytest.fixture(params=OTHERS)
 def folder(request) -> Path:
-    return ROOT / "locale" / str(request.param) / "LC_MESSAGES"
+    return ROOT / "digest" / "locale" / str(request.param) / "LC_MESSAGES"
 
 
 def test_every_text_is_translated(folder):
