@@ -8,18 +8,12 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from subscribers import guard, inbox, links, outbox, pauses, privacy, subscriptions
-from subscribers.forms import (
-    AddressForm,
-    LinkForm,
-    PauseForm,
-    WishesForm,
-    preferences_of,
-    topic_groups,
-)
+from subscribers.forms import AddressForm, LinkForm, PauseForm
 from subscribers.models import Link, Request, Subscriber, Topic
 from subscribers.pages import action, origin, see_other, unlinked
 from subscribers.tasks import wake
 from subscribers.views import Counts, offer_again
+from subscribers.wishes_form import WishesForm, preferences_of, topic_groups
 
 Purpose = Link.Purpose
 type More = Callable[[int], privacy.Tables]

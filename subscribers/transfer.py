@@ -18,11 +18,12 @@ from django.utils.datastructures import MultiValueDict
 from subscribers import guard, subscriptions
 from subscribers.addresses import address_hash, counting_key
 from subscribers.consent import Origin, record
-from subscribers.forms import SignUpForm, preferences_of
+from subscribers.forms import SignUpForm
 from subscribers.models import ConsentEvent, Subscriber
 from subscribers.suppression import is_suppressed
 from subscribers.tables import as_csv, unquoted
 from subscribers.wishes import SubscriptionRequest, described, set_wishes
+from subscribers.wishes_form import preferences_of
 
 ORIGIN = Origin("import")
 LISTS = {"topics", "days"}

@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from subscribers import inbox, links, new_address, outbox, pauses, proof, subscriptions
 from subscribers.addresses import masked
-from subscribers.forms import SignUpForm, topic_groups
+from subscribers.forms import SignUpForm
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.pages import action, origin, see_other, unlinked
 from subscribers.tasks import wake
+from subscribers.wishes_form import topic_groups
 
 Purpose = Link.Purpose
 type Counts = Callable[[], Mapping[str, int]]

@@ -22,7 +22,7 @@ from digest.editions.frames import surroundings
 from digest.models import Block, Edition, Paper
 from digest.ops import specimens
 from digest.ops.mail_lint import lint
-from subscribers import mail
+from subscribers.compose import Claim, compose
 from subscribers.models import Notice, Schedule, Subscriber
 
 DAY = date(2026, 4, 17)
@@ -138,10 +138,10 @@ def single(kind: Notice.Kind, now: datetime, *, language: str = "en") -> bytes:
         unsubscribe_token=TOKEN,
         language=language,
     )
-    claim = mail.Claim(
+    claim = Claim(
         notice=Notice(pk=1, subscriber=subscriber, kind=kind, created_at=now),
         subscriber=subscriber,
         topics=[label for _, label in TOPICS],
         token=TOKEN,
     )
-    return mail.compose(claim, now=now).message().as_bytes()
+    return compose(claim, now=now).message().as_bytes()

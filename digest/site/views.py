@@ -13,8 +13,9 @@ from django.views.decorators.http import require_safe
 from digest.models import Paper
 from digest.site import archive
 from digest.site.cards import cards
-from subscribers.forms import SignUpForm, topic_groups
+from subscribers.forms import SignUpForm
 from subscribers.models import Topic
+from subscribers.wishes_form import topic_groups
 
 PAGE_LENGTH = 30
 public = cache_control(public=True, max_age=60)
