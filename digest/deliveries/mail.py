@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from digest.editions.bodies import Letter
+
 
 @dataclass(frozen=True, slots=True)
 class Mail:
@@ -10,9 +12,11 @@ class Mail:
 
     `compose` gives the mail: CRLF line ends, no body line that starts with a dot. It is
     called once, just before the bytes leave, so that one mail at a time is in memory.
+    `letter` gives the same mail in parts, for providers' APIs; SMTP needs none.
     """
 
     delivery_id: int
     sender: str
     recipient: str
     compose: Callable[[], bytes]
+    letter: Callable[[], Letter] | None = None

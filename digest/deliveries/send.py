@@ -30,6 +30,7 @@ from digest.deliveries.ledger import Claimed
 from digest.deliveries.mail import Mail
 from digest.deliveries.outcomes import Outcome
 from digest.deliveries.transport import Transport, open_transport
+from digest.editions.bodies import letter
 from digest.editions.compose import Encoded
 from digest.editions.picks import written
 from digest.models import Edition
@@ -150,9 +151,11 @@ def prepared(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
         pk = digest.row.delivery_id
         group.picks[pk] = written(encoded, digest.reader, digest.picks)
         if digest.picks:
-            compose = partial(encoded.compose, digest.reader, digest.picks, sent_at=now)
+            reader, picks = digest.reader, digest.picks
+            compose = partial(encoded.compose, reader, picks, sent_at=now)
+            parts = partial(letter, encoded, reader, picks, sent_at=now)
             envelope_from = sender(encoded.sender, pk)
-            group.mails[pk] = Mail(pk, envelope_from, digest.reader.address, compose)
+            group.mails[pk] = Mail(pk, envelope_from, reader.address, compose, parts)
     return group
 
 

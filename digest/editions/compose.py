@@ -72,6 +72,14 @@ class Encoded:
 
     def compose(self, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime) -> bytes:
         """The mail, CRLF line ends, 7-bit, no line starting with a dot in the body."""
+        text, html = self.bodies(reader, picks)
+        headers = self.headers(reader, picks, sent_at)
+        return b"".join([headers, self.top, *text, self.middle, *html, self.end])
+
+    def bodies(
+        self, reader: Reader, picks: Sequence[Pick]
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Text and HTML in encoded pieces; those that readers share are the same objects."""
         tongue = self.tongues.get(reader.language) or self.tongues["en"]
         shown = fitting(tongue, picks)
         missing = len(picks) - len(shown)
@@ -81,16 +89,8 @@ class Encoded:
             words.MARKS.web: self.page_name(reader) + wire.SOFT_BREAK,
         }
         more_text, more_html = self.left_out(tongue, missing, reader)
-        return b"".join(
-            [
-                self.headers(reader, picks, sent_at),
-                self.top,
-                *tongue.text.join(shown, values, more_text),
-                self.middle,
-                *tongue.html.join(shown, values, more_html),
-                self.end,
-            ]
-        )
+        text = tongue.text.join(shown, values, more_text)
+        return text, tongue.html.join(shown, values, more_html)
 
     def headers(self, reader: Reader, picks: Sequence[Pick], sent_at: datetime) -> bytes:
         personal = (
