@@ -54,14 +54,15 @@ def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
     row.at = now
     row.trapped = bool(filled.trap)
     row.proof = proof.solved(filled.solution)
-    if row.proof and Request.objects.filter(proof=row.proof).exists():
-        row.proof = None
     row.not_before = now + guard.wait(filled, proved=row.proof is not None, now=now)
+    if row.proof is None:
+        row.save()
+        return
     try:
         with transaction.atomic():
             row.save()
-    except IntegrityError:  # the same proof twice at once
-        row.proof, row.not_before = None, now + guard.SLOW
+    except IntegrityError:  # this proof was shown before
+        row.proof, row.not_before = None, now + guard.wait(filled, proved=False, now=now)
         row.save()
 
 

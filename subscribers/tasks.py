@@ -1,6 +1,8 @@
 """Wake-ups. Everything to do is in the database; a lost one costs ten seconds."""
 
 import logging
+import threading
+import time
 
 from celery import current_app, shared_task
 from django.conf import settings
@@ -12,7 +14,11 @@ from subscribers import consent, inbox, mail, pauses, retention
 
 logger = logging.getLogger(__name__)
 
-# One try of a second: the person at the form waits for it, and beat comes anyway.
+BREATH = 0.1  # seconds between two messages, however many forms come in
+TICK = 10  # seconds until beat comes by itself
+asked = threading.Event()
+starting = threading.Lock()
+# One try of a second: beat comes anyway.
 AT_ONCE = {
     "socket_connect_timeout": 1,
     "socket_timeout": 1,
@@ -42,10 +48,27 @@ def keep_house() -> None:
 
 
 def wake() -> None:
-    """Ask for send_notices now; with a dead broker, leave it to beat's next tick.
+    """Ask for send_notices now. Returns at once: a thread of its own tells the broker.
 
-    Takes about two seconds at most. Call it after the transaction has ended.
+    Call it after the transaction has ended.
     """
+    asked.set()
+    with starting:
+        if not any(thread.name == keep_waking.__name__ for thread in threading.enumerate()):
+            threading.Thread(
+                target=keep_waking, name=keep_waking.__name__, daemon=True
+            ).start()
+
+
+def keep_waking() -> None:
+    """One message for all who asked since the last one."""
+    while asked.wait():
+        asked.clear()
+        time.sleep(BREATH if publish() else TICK)
+
+
+def publish() -> bool:
+    """False: no broker, so beat's next tick does it. Takes two seconds at most."""
     options = settings.CELERY_BROKER_TRANSPORT_OPTIONS | AT_ONCE
     try:
         with current_app.connection_for_write(transport_options=options) as connection:
@@ -54,3 +77,5 @@ def wake() -> None:
             )
     except (KombuError, RedisError, OSError) as error:
         logger.warning("no broker, mail waits for the next tick: %s", type(error).__name__)
+        return False
+    return True
