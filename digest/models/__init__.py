@@ -233,9 +233,6 @@ class DeliveryEvent(models.Model):
     )
     reason = models.CharField(max_length=60, blank=True, default="")
     reply = models.CharField(max_length=500, blank=True, default="")
-    message_id = models.CharField(
-        max_length=200, blank=True, default="", help_text="The provider's own, if it says."
-    )
     event_key = models.CharField(
         max_length=64,
         null=True,
@@ -249,19 +246,6 @@ class DeliveryEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of delivery {self.delivery_id}"
-
-
-class Heartbeat(models.Model):
-    """One row for each loop of the workers, written each time it runs.
-
-    See deliveries/heartbeats.py; /readyz looks at it.
-    """
-
-    loop = models.CharField(max_length=8, unique=True)
-    at = models.DateTimeField(help_text="UTC, by the database's clock.")
-
-    def __str__(self) -> str:
-        return f"heartbeat of {self.loop}"
 
 
 class HighWater(models.Model):
