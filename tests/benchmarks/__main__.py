@@ -1,19 +1,31 @@
-"""`python -m tests.benchmarks NAME [--readers N] [--rounds N]`: run one benchmark."""
+"""`python -m tests.benchmarks NAME [--readers N] [--rounds N]`: run one benchmark, or `all`.
+
+Prints its tables in Markdown and, last, its figures beside what is promised; ends with 1
+if a promise is not kept.
+"""
 
 import argparse
 import shutil
 import signal
+import sys
 from importlib import import_module
+from pathlib import Path
 
+from tests.benchmarks.figures import Figure, figures_table, write
 from tests.environment import FOLDER
 
 NAMES = {
+    "all": "every one of them, and one table of what is promised and what is measured",
     "whole_path": "plan to last outcome, beside smtp-source",
     "peers": "the tutorial's loop, a decent one and django-newsletter",
+    "million": "10,000, 100,000 and 1,000,000 readers: time, CPU, memory",
+    "databases": "SQLite beside PostgreSQL, one sender",
     "replies": "one connection to a server with slow replies, beside smtplib",
     "provider": "a provider's HTTP API, beside Anymail's own path",
     "web": "sign-up and front page while an edition goes out",
+    "servers": "gunicorn and granian: CPU of a page, of each form",
     "stages": "what each step of a mail costs",
+    "profile": "where the sender's own time goes, function by function",
     "building": "instructions and CPU to make a mail, beside Django's way",
 }
 
@@ -27,13 +39,24 @@ def main() -> None:
     parser.add_argument("--readers", type=int)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--peer-mails", type=int)
-    options = vars(parser.parse_args())
+    parser.add_argument("--quick", action="store_true", default=None, help="all: smaller")
+    parser.add_argument("--only", nargs="+", choices=NAMES, help="all: these parts")
+    parser.add_argument("--figures", type=Path, help="write the figures there, as JSON")
+    options = {
+        key: value for key, value in vars(parser.parse_args()).items() if value is not None
+    }
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left running
-    module = import_module(f"tests.benchmarks.{options.pop('name')}")
+    name, file = options.pop("name"), options.pop("figures", None)
+    module = import_module(f"tests.benchmarks.{'everything' if name == 'all' else name}")
     try:
-        module.run(**{name: value for name, value in options.items() if value is not None})
+        figures: list[Figure] = module.run(**options)
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)
+    if file:
+        write(file, figures)
+    elif figures:
+        print(figures_table(figures), flush=True)
+    sys.exit(any(figure.promised and not figure.met for figure in figures))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,14 @@
 import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+RESULT = (
+    '{"To": "%s", "SubmittedAt": "2026-04-17T12:00:00Z", '
+    '"MessageID": "0a129aee-e1cd-480d-b08d-4f48548ff48d", "ErrorCode": 0, "Message": "OK"}'
+)
+
 
 class Postmark(BaseHTTPRequestHandler):
-    """Takes every message, as Postmark's /email answers it."""
+    """Takes every message, as Postmark's /email and /email/batch answer it."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -13,13 +18,9 @@ class Postmark(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        found = re.search(rb'"To": ?"([^"]+)"', body)
-        to = found[1].decode() if found else "nobody"
-        answer = (
-            f'{{"To": "{to}", "SubmittedAt": "2026-04-17T12:00:00Z", '
-            f'"MessageID": "0a129aee-e1cd-480d-b08d-4f48548ff48d", '
-            f'"ErrorCode": 0, "Message": "OK"}}'
-        ).encode()
+        found = [to.decode() for to in re.findall(rb'"To": ?"([^"]+)"', body)]
+        results = ", ".join(RESULT % to for to in found)
+        answer = (f"[{results}]" if self.path.endswith("/batch") else results).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))

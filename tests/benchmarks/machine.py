@@ -53,12 +53,16 @@ def status(pid: int, field: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one run of `mails` mails cost. Seconds; megabytes at the peak."""
+    """What one run of `mails` mails cost. Seconds; megabytes at the peak.
+
+    `cpu` is the whole, `database_cpu` PostgreSQL's part of it.
+    """
 
     mails: int
     wall: float
     cpu: float
     memory: float = 0.0
+    database_cpu: float = 0.0
 
     @property
     def rate(self) -> float:

@@ -4,6 +4,7 @@ smtp-sink is the common reference, but it reads byte by byte and is the bottlene
 any fast sender; fast_sink.c shows the sender's own limit.
 """
 
+import hashlib
 import os
 import shutil
 import socket
@@ -56,8 +57,12 @@ def fast_sink_binary() -> Path:
     if not (compiler := shutil.which("cc") or shutil.which("gcc")):
         raise ToolMissing("a C compiler is needed: install gcc")
     CACHE.mkdir(exist_ok=True)
-    binary = CACHE / f"fast_sink-{os.getpid()}"
-    subprocess.run([compiler, "-O2", "-o", str(binary), str(SOURCE)], check=True)
+    version = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
+    binary = CACHE / f"fast_sink-{version}"
+    if not binary.exists():
+        half = binary.with_suffix(f".{os.getpid()}")
+        subprocess.run([compiler, "-O2", "-o", str(half), str(SOURCE)], check=True)
+        half.rename(binary)
     return binary
 
 

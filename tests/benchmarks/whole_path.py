@@ -1,8 +1,10 @@
 """The whole path: plan, Celery, claim, rank, compose, intend, hand over, record."""
 
 import time
+from collections import defaultdict
 
 from tests.benchmarks import world
+from tests.benchmarks.figures import Figure, ratios
 from tests.benchmarks.machine import (
     Cost,
     cpu_seconds,
@@ -13,48 +15,72 @@ from tests.benchmarks.machine import (
 )
 from tests.benchmarks.sinks import Sink, fast_sink, smtp_sink, smtp_source
 
+SINKS = {"smtp-sink": smtp_sink, "fast sink": fast_sink}
+COLUMNS = ["sink", "", "mails/s", "CPU s/10k", "of it PostgreSQL", "greatest worker MB"]
 
-def run(*, readers: int = 20_000, rounds: int = 3) -> None:
+
+def run(*, readers: int = 20_000, rounds: int = 3) -> list[Figure]:
     """Print our cost beside smtp-source's, on smtp-sink and on the fast sink."""
     print(describe())
-    rows = []
+    ours: dict[str, list[Cost]] = defaultdict(list)
+    theirs: dict[str, list[Cost]] = defaultdict(list)
     with world.world(readers) as here:
-        for kind in ("smtp-sink", "fast sink"):
-            ours, theirs = [], []
-            for _ in range(rounds):
-                with smtp_sink() if kind == "smtp-sink" else fast_sink() as sink:
-                    theirs.append(smtp_source(sink, mails=readers, size=here.mail_size))
-                    ours.append(one_day(here, sink))
-                print(kind, theirs[-1], ours[-1], flush=True)
-            rows += compared(kind, ours, theirs)
-    print(f"{readers:,} readers, {here.mail_size:,} bytes a mail")
-    print(table(["sink", "", "mails/s", "CPU s/10k", "MB"], rows))
-    print(describe())
+        size = mean_size(here)
+        for _ in range(rounds):
+            for kind, sink_of in SINKS.items():
+                with sink_of() as sink:
+                    theirs[kind].append(smtp_source(sink, mails=readers, size=size))
+                    ours[kind].append(one_day(here, sink))
+    print(f"{readers:,} readers, {size:,} bytes a mail on the average\n")
+    rows = [row for kind in SINKS for row in compared(kind, ours[kind], theirs[kind])]
+    print(table(COLUMNS, rows) + "\n")
+    print(describe(), flush=True)
+    return [figure for kind in SINKS for figure in promised(kind, ours[kind], theirs[kind])]
+
+
+def promised(kind: str, ours: list[Cost], theirs: list[Cost]) -> list[Figure]:
+    rate = ratios(ours, theirs, "rate")
+    cpu = ratios(ours, theirs, "cpu_per_10k")
+    memory = [cost.memory for cost in ours]
+    # The fast sink is an aim: a promise stands for Postfix's own.
+    least = 0.8 if kind == "smtp-sink" else 0.9
+    return [
+        Figure(f"mails/s to smtp-source -s 4, {kind}", rate, at_least=least),
+        Figure(f"CPU to smtp-source -s 4, {kind}", cpu, at_most=2),
+        Figure(f"greatest worker, MB, {kind}", memory, at_most=120),
+    ]
 
 
 def compared(kind: str, ours: list[Cost], theirs: list[Cost]) -> list[list[str]]:
-    pairs = list(zip(ours, theirs, strict=True))
     return [
         [kind, "smtp-source -s 4", spread([c.rate for c in theirs], 0),
-         spread([c.cpu_per_10k for c in theirs]), ""],
+         spread([c.cpu_per_10k for c in theirs]), "", ""],
         [kind, "Daily Papers", spread([c.rate for c in ours], 0),
-         spread([c.cpu_per_10k for c in ours]), spread([c.memory for c in ours], 0)],
-        [kind, "ratio", spread([a.rate / b.rate for a, b in pairs]),
-         spread([a.cpu_per_10k / b.cpu_per_10k for a, b in pairs]), ""],
+         spread([c.cpu_per_10k for c in ours]),
+         spread([c.database_cpu / c.mails * 10_000 for c in ours]),
+         spread([c.memory for c in ours], 0)],
+        [kind, "ratio", spread(ratios(ours, theirs, "rate")),
+         spread(ratios(ours, theirs, "cpu_per_10k")), "", ""],
     ]  # fmt: skip
 
 
+def mean_size(here: world.World) -> int:
+    """Bytes a mail on the average of a first day, which also warms the page caches up."""
+    with fast_sink() as sink:
+        one_day(here, sink)
+        mails, size = sink.received()
+    return size // mails
+
+
 def one_day(here: world.World, sink: Sink) -> Cost:
-    """Plan an edition for everybody and let real workers send it."""
+    """Plan an edition for everybody and let real workers send it. Raises AssertionError."""
     from django.utils import timezone
 
     from digest.deliveries.plan import plan_edition
 
     world.forget_deliveries()
     with world.celery_workers(sink.url) as worker:
-        roots = [worker, here.redis_pid] + (
-            [here.database_pid] if here.database_pid else []
-        )
+        roots = [worker, here.redis_pid, here.database_pid or 0]
         before, begin = [cpu_seconds(root) for root in roots], time.perf_counter()
         planned = plan_edition(here.edition, timezone.now())
         plan_wall = time.perf_counter() - begin
@@ -62,18 +88,17 @@ def one_day(here: world.World, sink: Sink) -> Cost:
         wall = time.perf_counter() - begin
         parts = [cpu_seconds(root) - cpu for root, cpu in zip(roots, before, strict=True)]
         memory = peak_megabytes(worker)
-    print(
-        f"plan {plan_wall:.2f} s; worker, redis, database CPU:", [f"{p:.2f}" for p in parts]
-    )
     check_sums(planned)
-    return Cost(planned, wall, sum(parts), memory)
+    cost = Cost(planned, wall, sum(parts), memory, parts[2])
+    print(
+        f"{sink.name}: {cost.rate:,.0f} mails/s, planned in {plan_wall:.2f} s; CPU s of "
+        "worker, Redis, database:", *[f"{part:.2f}" for part in parts], flush=True,
+    )  # fmt: skip
+    return cost
 
 
 def wake_until_end() -> None:
-    """Wake senders every ten seconds, as the tick does, until no row is open.
-
-    Two indexed looks every tenth of a second cost next to nothing.
-    """
+    """Wake senders every ten seconds, as the tick does, until no row is open."""
     from digest.celery import app
     from digest.models import Delivery
 
