@@ -8,13 +8,9 @@ class DigestConfig(AppConfig):
 
     def ready(self) -> None:
         # Here and not in digest/__init__.py, so that pure modules load no Celery.
-        from anymail.signals import tracking
-
         from digest import celery  # noqa: F401
         from digest.deliveries import personal
-        from digest.deliveries.events import on_tracking
         from digest.papers.topics import sync_after_migrate
 
-        tracking.connect(on_tracking)
         post_migrate.connect(sync_after_migrate, sender=self)
         pre_delete.connect(personal.forget, sender="subscribers.Subscriber")

@@ -336,6 +336,10 @@ ANYMAIL: dict[str, Any] = {
     for name, value in os.environ.items()
     if name.startswith("ANYMAIL_")
 }
+# For the providers' reports; several while one is being replaced by the next.
+ANYMAIL["WEBHOOK_SECRET"] = env.list("ANYMAIL_WEBHOOK_SECRET", default=[])
+if not all(":" in secret.strip(":") for secret in ANYMAIL["WEBHOOK_SECRET"]):
+    raise ImproperlyConfigured("ANYMAIL_WEBHOOK_SECRET must be user:password.")
 
 # -- papers -----------------------------------------------------------------------
 

@@ -10,6 +10,3 @@ urlpatterns = [
     path("", include("digest.ops.urls")),
     path(f"{settings.ADMIN_PATH}/", admin.site.urls),
 ]
-# Not every provider signs its reports: without a secret of our own nobody may report.
-if settings.ANYMAIL.get("WEBHOOK_SECRET"):
-    urlpatterns.append(path("webhooks/", include("anymail.urls")))

@@ -4,6 +4,7 @@ Who has left is on the list too, and off it by a confirmation of their own; ever
 reason bars even the mail that asks for one.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from subscribers.models import Suppression
@@ -20,6 +21,20 @@ def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> b
         return created
     changed = Suppression.objects.filter(pk=found.pk, reason=LEFT)
     return bool(changed.update(reason=reason, at=now))
+
+
+def suppress_all(
+    hashes: Collection[str], reason: Suppression.Reason, *, now: datetime
+) -> None:
+    """The same for many addresses, in two statements."""
+    if hashes:
+        rows = [
+            Suppression(email_hash=each, reason=reason, at=now) for each in sorted(hashes)
+        ]
+        Suppression.objects.bulk_create(rows, ignore_conflicts=True)
+        if reason != LEFT:
+            left = Suppression.objects.filter(email_hash__in=hashes, reason=LEFT)
+            left.update(reason=reason, at=now)
 
 
 def lift(email_hash: str) -> None:

@@ -1,148 +1,194 @@
-"""What a provider reports of a mail later: bounced, complained, delivered …
+"""What others report of a mail later: bounced, complained, delivered … in Anymail's words.
 
-Each report is kept once, in whatever order and however often it comes. It never moves a
-delivery, but for one that is unknown, of which it is evidence. Words are Anymail's.
+Reports come in batches, from a provider's webhook or as bounce mails. Each is kept once,
+in whatever order and however often it comes. It never moves a delivery, but for one that
+is unknown, of which it is evidence; readers are kept from mail by it (see bounces.py).
 """
 
-import hashlib
-import logging
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
-from django.db import IntegrityError, transaction
-from django.utils import timezone
+from anymail.signals import EventType, RejectReason
+from django.db import connection, transaction
 
-from digest.deliveries import bounces
+from digest.deliveries import bounces, evidence
+from digest.deliveries.statements import instant
 from digest.models import Delivery, DeliveryEvent
-from subscribers import suppression
+from subscribers import subscriptions, suppression
 from subscribers.addresses import BadAddress, address_hash, canonical
-from subscribers.models import Suppression
+from subscribers.consent import Origin
+from subscribers.models import Subscriber, Suppression
 
-logger = logging.getLogger(__name__)
+Reason = Suppression.Reason
 
-State = Delivery.State
-# The provider has had the mail, whatever became of it then.
-EVIDENCE = {
-    EventType.SENT,
-    EventType.DELIVERED,
-    EventType.DEFERRED,
+# These may keep a reader from mail.
+GRAVE = {
     EventType.BOUNCED,
+    EventType.REJECTED,
     EventType.COMPLAINED,
-    EventType.OPENED,
-    EventType.CLICKED,
+    EventType.UNSUBSCRIBED,
 }
-# Mailgun signs a token and a time, but not the report: each token counts once, and soon.
-FRESH = timedelta(minutes=15)
 
 
-class Replayed(Exception):
-    """A report whose signature is too old: somebody may have kept it."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What somebody says of one mail. `key` is the same for each repetition of it."""
+
+    kind: str
+    key: str
+    at: datetime
+    delivery_id: int | None = None
+    recipient: str = ""
+    words: str = ""
+    reject_reason: str = ""
+    message_id: str = ""
 
 
-def on_tracking(sender: object, event: AnymailTrackingEvent, **_: object) -> None:
-    """Receiver of Anymail's `tracking`; an exception makes the provider send it again."""
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A report, and the address that it is about as a keyed hash; "" if of nobody's."""
+
+    report: Report
+    delivery_id: int | None
+    email_hash: str
+    is_late: bool = False  # about something before this mail was handed over
+    is_evidence: bool = False  # about a mail of which we do not know
+
+
+def take(reports: Iterable[Report], *, now: datetime) -> int:
+    """Keep the reports and do what follows from them; how many were not known yet.
+
+    A few statements whatever their number, in one transaction: when this raises, nothing
+    was kept and the provider has to send them again.
+    """
+    once = {report.key: report for report in reports}
+    found = trace(list(once.values()))
+    if not found:
+        return 0
+    with transaction.atomic():
+        lock({one.email_hash for one in found if one.report.kind in GRAVE} - {""})
+        new = keep(found)
+        if ids := {one.delivery_id or 0 for one in new if one.is_evidence}:
+            evidence.weigh(now, among=ids)
+        judge([one for one in new if one.email_hash and not one.is_late], now=now)
+    return len(new)
+
+
+def trace(reports: Sequence[Report]) -> list[Traced]:
+    """Find whose mails these are, by the delivery they name or by the address."""
+    ids = {report.delivery_id for report in reports if report.delivery_id}
+    rows = Delivery.objects.filter(pk__in=ids).select_related("subscriber") if ids else ()
+    known = {row.pk: row for row in rows}
+    return [traced(report, known.get(report.delivery_id or 0)) for report in reports]
+
+
+def traced(report: Report, row: Delivery | None) -> Traced:
+    if row is None:
+        return Traced(report, None, hash_of(report.recipient))
+    owner = row.subscriber.email_hash if row.subscriber else ""
+    started = row.intent_at
+    return Traced(
+        report,
+        row.pk,
+        owner or hash_of(report.recipient),
+        is_late=bool(started and report.at < started - evidence.CLOCKS_DIFFER),
+        is_evidence=row.state == Delivery.State.UNKNOWN,
+    )
+
+
+def hash_of(recipient: str) -> str:
     try:
-        take(event, now=timezone.now())
-    except Replayed:
-        logger.warning("a provider's report with an old signature was ignored")
-
-
-def take(event: AnymailTrackingEvent, *, now: datetime) -> bool:
-    """Keep the report and do what follows from it; False if it was known. Raises Replayed."""
-    delivery = delivery_of(event)
-    owner = delivery.subscriber if delivery else None
-    email_hash = owner.email_hash if owner else hash_of(event.recipient)
-    words = " ".join(filter(None, [event.mta_response, event.description]))
-    try:
-        with transaction.atomic():
-            DeliveryEvent.objects.create(
-                delivery=delivery,
-                email_hash=email_hash,
-                at=event.timestamp or now,
-                source=DeliveryEvent.Source.PROVIDER,
-                kind=str(event.event_type)[:20],
-                reason=str(event.reject_reason or "")[:60],
-                reply=words.replace("\0", "")[:500],
-                event_key=key(event, now=now),
-            )
-            if delivery and event.event_type in EVIDENCE:
-                resolve(delivery, event, now=now)
-            if email_hash and not is_older(event, delivery):
-                judge(email_hash, event, words, now=now)
-    except IntegrityError:
-        if DeliveryEvent.objects.filter(event_key=key(event, now=now)).exists():
-            return False
-        raise
-    return True
-
-
-def delivery_of(event: AnymailTrackingEvent) -> Delivery | None:
-    named = str((event.metadata or {}).get("delivery_id", ""))
-    if not (named.isascii() and named.isdecimal() and len(named) < 19):
-        return None
-    return Delivery.objects.select_related("subscriber").filter(pk=int(named)).first()
-
-
-def hash_of(recipient: str | None) -> str:
-    try:
-        return address_hash(canonical(recipient or ""))
+        return address_hash(canonical(recipient))
     except BadAddress:
         return ""
 
 
-def key(event: AnymailTrackingEvent, *, now: datetime) -> str:
-    """The same for each repetition of a report. Raises Replayed."""
-    signed = event.esp_event.get("signature") if isinstance(event.esp_event, dict) else None
-    if isinstance(signed, dict) and "token" in signed:
-        at = datetime.fromtimestamp(int(signed.get("timestamp", 0)), UTC)
-        if abs(now - at) > FRESH:
-            raise Replayed
-        parts = [signed["token"]]
-    else:
-        parts = [event.event_id or "", event.event_type, event.message_id]
-        parts += [event.recipient, "" if event.event_id else event.timestamp]
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+def lock(hashes: set[str]) -> None:
+    """Until the transaction ends, no intent for these readers is committed elsewhere.
+
+    The sender locks the same rows before it looks at the suppressions, so that one which
+    is answered for holds for each hand-over from then on.
+    """
+    if hashes:
+        rows = Subscriber.objects.filter(email_hash__in=hashes).order_by("pk")
+        list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
 
 
-def is_older(event: AnymailTrackingEvent, delivery: Delivery | None) -> bool:
-    """About something before this mail was handed over."""
-    if not (delivery and delivery.intent_at and event.timestamp):
-        return False
-    # Providers' clocks differ from ours, and some count whole seconds.
-    return bool(event.timestamp < delivery.intent_at - timedelta(minutes=5))
+KEEP = """
+INSERT INTO digest_deliveryevent
+    (delivery_id, email_hash, at, source, kind, reason, reply, message_id, event_key)
+VALUES {rows} ON CONFLICT (event_key) DO NOTHING RETURNING event_key
+"""
 
 
-def resolve(delivery: Delivery, event: AnymailTrackingEvent, *, now: datetime) -> None:
-    rows = Delivery.objects.filter(pk=delivery.pk, state=State.UNKNOWN)
-    rows.update(
-        state=State.ACCEPTED,
-        reason=f"the provider reported: {event.event_type}"[:60],
-        outcome_at=now,
-    )
+def keep(found: Sequence[Traced]) -> list[Traced]:
+    """One INSERT; which of them are new. Whoever reports the same at once waits."""
+    values: list[str | int | datetime | None] = []
+    # In one order everywhere, or two batches with the same keys could wait for each other.
+    for one in sorted(found, key=lambda one: one.report.key):
+        report = one.report
+        values += [one.delivery_id, one.email_hash, instant(report.at)]
+        values += [DeliveryEvent.Source.PROVIDER.value, clean(report.kind, 20)]
+        values += [clean(report.reject_reason, 60), clean(report.words, 500)]
+        values += [clean(report.message_id, 200), report.key]
+    marks = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s, %s)"] * len(found))
+    with connection.cursor() as cursor:
+        cursor.execute(KEEP.format(rows=marks), values)
+        new = {key for (key,) in cursor.fetchall()}
+    return [one for one in found if one.report.key in new]
 
 
-def judge(
-    email_hash: str, event: AnymailTrackingEvent, words: str, *, now: datetime
-) -> None:
+def clean(text: str, length: int) -> str:
+    """As much of it as a column takes; PostgreSQL takes no NUL and no lone surrogate."""
+    return text.replace("\0", "").encode(errors="replace").decode()[:length]
+
+
+def judge(new: Sequence[Traced], *, now: datetime) -> None:
     """Write no more to who complained, to what does not exist or bounces on and on."""
-    Reason = Suppression.Reason
-    if event.event_type == EventType.COMPLAINED:
-        suppression.suppress(email_hash, Reason.COMPLAINED, now=now)
-    elif event.event_type == EventType.UNSUBSCRIBED:
-        suppression.suppress(email_hash, Reason.LEFT, now=now)
-    elif event.event_type in {EventType.BOUNCED, EventType.REJECTED}:
-        if bounces.POLICY.search(words):
-            return  # about the mail or about us, not about the address
-        gone = bounces.NO_SUCH_ADDRESS.search(words)
-        if gone or event.reject_reason == RejectReason.INVALID or worn_out(email_hash):
-            suppression.suppress(email_hash, Reason.BOUNCED, now=now)
+    hashes: dict[str, set[str]] = {kind: set() for kind in GRAVE}
+    gone = set()
+    for one in new:
+        report = one.report
+        if report.kind not in GRAVE or is_policy(report):
+            continue  # about the mail or about us, not about the address
+        hashes[report.kind].add(one.email_hash)
+        if says_gone(report):
+            gone.add(one.email_hash)
+    for email_hash in sorted(hashes[EventType.UNSUBSCRIBED]):
+        leave(email_hash, now=now)
+    gone |= worn_out(hashes[EventType.BOUNCED] - gone)
+    suppression.suppress_all(hashes[EventType.COMPLAINED], Reason.COMPLAINED, now=now)
+    suppression.suppress_all(gone, Reason.BOUNCED, now=now)
 
 
-def worn_out(email_hash: str) -> bool:
-    bounced = DeliveryEvent.objects.filter(email_hash=email_hash, kind=EventType.BOUNCED)
-    days = [
-        at.date()
-        for at, words in bounced.values_list("at", "reply")
-        if not bounces.POLICY.search(words)
-    ]
-    return bounces.score(days) >= bounces.ENOUGH
+def is_policy(report: Report) -> bool:
+    judged = report.kind in {EventType.BOUNCED, EventType.REJECTED}
+    return judged and bool(bounces.POLICY.search(report.words))
+
+
+def says_gone(report: Report) -> bool:
+    judged = report.kind in {EventType.BOUNCED, EventType.REJECTED}
+    invalid = report.reject_reason == RejectReason.INVALID
+    return judged and (invalid or bool(bounces.NO_SUCH_ADDRESS.search(report.words)))
+
+
+def leave(email_hash: str, *, now: datetime) -> None:
+    """Who unsubscribes at the provider leaves as if it had been at our page."""
+    suppression.suppress(email_hash, Reason.LEFT, now=now)
+    for pk in Subscriber.objects.filter(email_hash=email_hash).values_list("pk", flat=True):
+        subscriptions.unsubscribe(pk, origin=Origin("the provider's report"), now=now)
+
+
+def worn_out(hashes: set[str]) -> set[str]:
+    """Those of the addresses that have bounced on enough days."""
+    days: dict[str, list[datetime]] = {}
+    kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind=EventType.BOUNCED)
+    for email_hash, at, words in kept.values_list("email_hash", "at", "reply"):
+        if not bounces.POLICY.search(words):
+            days.setdefault(email_hash, []).append(at.astimezone(UTC))
+    return {
+        email_hash
+        for email_hash, instants in days.items()
+        if bounces.score(at.date() for at in instants) >= bounces.ENOUGH
+    }

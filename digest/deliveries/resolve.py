@@ -29,17 +29,22 @@ def unknown(ids: Sequence[int] = ()) -> QuerySet[Delivery]:
 
 
 def mark_sent(ids: Sequence[int], *, now: datetime) -> int:
-    return settle(ids, State.ACCEPTED, "marked as sent by the operator", now=now)
+    reason = "marked as sent by the operator"
+    return settle(ids, State.ACCEPTED, reason, source=OPERATOR, now=now)
 
 
 def abandon(ids: Sequence[int], *, now: datetime) -> int:
-    return settle(ids, State.ABANDONED, "abandoned by the operator", now=now)
+    reason = "abandoned by the operator"
+    return settle(ids, State.ABANDONED, reason, source=OPERATOR, now=now)
 
 
-def settle(ids: Sequence[int], state: Delivery.State, reason: str, *, now: datetime) -> int:
+def settle(
+    ids: Sequence[int], state: Delivery.State, reason: str, *, source: str, now: datetime
+) -> int:
+    """End unknown rows; what stood there is kept in their history."""
     with transaction.atomic():
         rows = locked(ids)
-        history.note(rows, state, source=OPERATOR, reason=reason, now=now)
+        history.note(rows, state, source=source, reason=reason, now=now)
         return chosen(rows).update(state=state, reason=reason, outcome_at=now)
 
 

@@ -9,6 +9,7 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
+from digest.models.heartbeat import Heartbeat as Heartbeat
 from subscribers.models import Subscriber, new_capability
 
 
@@ -233,6 +234,9 @@ class DeliveryEvent(models.Model):
     )
     reason = models.CharField(max_length=60, blank=True, default="")
     reply = models.CharField(max_length=500, blank=True, default="")
+    message_id = models.CharField(
+        max_length=200, blank=True, default="", help_text="The provider's own, if it says."
+    )
     event_key = models.CharField(
         max_length=64,
         null=True,
