@@ -140,6 +140,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "subscribers.pages.sign_up_open",
             ],
         },
     },
@@ -340,6 +341,11 @@ ANYMAIL: dict[str, Any] = {
 ANYMAIL["WEBHOOK_SECRET"] = env.list("ANYMAIL_WEBHOOK_SECRET", default=[])
 if not all(":" in secret.strip(":") for secret in ANYMAIL["WEBHOOK_SECRET"]):
     raise ImproperlyConfigured("ANYMAIL_WEBHOOK_SECRET must be user:password.")
+
+# -- readers ----------------------------------------------------------------------
+
+# Without it nobody new gets in, whichever the way; who reads already is not affected.
+SIGN_UP_OPEN = env.bool("SIGN_UP_OPEN", default=True)
 
 # -- papers -----------------------------------------------------------------------
 

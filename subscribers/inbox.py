@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 
 from subscribers import guard, new_address, outbox, proof, subscriptions
@@ -88,7 +89,8 @@ def handle(request_id: int, *, now: datetime) -> None:
     request = rows.select_for_update().first()
     if request is None:
         return
-    outcome = guard.refusal(request)
+    closed = request.kind == Kind.SIGN_UP and not settings.SIGN_UP_OPEN
+    outcome = "closed" if closed else guard.refusal(request)
     if not outcome and guard.must_wait(request, now=now):
         if now - request.at < TOO_OLD:
             rows.update(not_before=now + LATER)

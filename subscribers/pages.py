@@ -46,6 +46,22 @@ def unlinked[**P](view: View[P]) -> View[P]:
     return csrf_exempt(never_cache(update_wrapper(private, view)))
 
 
+def sign_up_open(request: HttpRequest) -> dict[str, object]:
+    """For every template: whether to offer the sign-up at all."""
+    return {"sign_up_open": settings.SIGN_UP_OPEN}
+
+
+def while_open[**P](view: View[P]) -> View[P]:
+    """A page of the sign-up: refused to everybody while that is closed."""
+
+    def page(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if settings.SIGN_UP_OPEN:
+            return view(request, *args, **kwargs)
+        return render(request, "subscribers/closed.html", status=403)
+
+    return update_wrapper(page, view)
+
+
 def see_other(name: str, *args: str) -> HttpResponse:
     """303: whatever the method was, GET comes next."""
     response = redirect(name, *args)

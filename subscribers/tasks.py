@@ -61,10 +61,14 @@ def wake() -> None:
 
 
 def keep_waking() -> None:
-    """One message for all who asked since the last one."""
+    """One message for all who asked since the last one; none while beat has to do."""
     while asked.wait():
         asked.clear()
-        time.sleep(BREATH if publish() else TICK)
+        if publish():
+            time.sleep(BREATH)
+        else:
+            time.sleep(TICK)
+            asked.clear()
 
 
 def publish() -> bool:

@@ -14,7 +14,7 @@ from subscribers import inbox, links, new_address, outbox, pauses, proof, subscr
 from subscribers.addresses import masked
 from subscribers.forms import SignUpForm
 from subscribers.models import Link, Subscriber, Topic
-from subscribers.pages import action, origin, see_other, unlinked
+from subscribers.pages import action, origin, see_other, unlinked, while_open
 from subscribers.tasks import wake
 from subscribers.wishes_form import topic_groups
 
@@ -23,6 +23,7 @@ type Counts = Callable[[], Mapping[str, int]]
 
 
 @unlinked
+@while_open
 def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     """`counts` gives the recent papers of each topic, by slug, for the form."""
     form = SignUpForm(request.POST if request.method == "POST" else None)
@@ -42,6 +43,7 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
 
 
 @unlinked
+@while_open
 def subscribe_done(request: HttpRequest) -> HttpResponse:
     return render(request, "subscribers/subscribe_done.html")
 

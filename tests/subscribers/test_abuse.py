@@ -201,3 +201,39 @@ def test_g7_the_forms_carry_their_guards_out_of_sight(
     ]
     assert all(f'name="{name}"' in hidden for name in ("website", "opened", "proof"))
     assert 'src="/static/proof' in text
+
+
+def test_s18_a_closed_sign_up_is_closed_at_every_way_in(
+    client: Client, form, settings
+) -> None:
+    client.post("/subscribe/", form | {"email": "early@example.org"})
+    settings.SIGN_UP_OPEN = False
+    for path in ("/subscribe/", "/subscribe/done/"):
+        for answer in (client.get(path), client.post(path, form)):
+            assert answer.status_code == 403
+            assert "closed" in answer.text
+    work_off()  # what lay in the inbox is too late as well
+    assert mailbox.outbox == []
+    assert not Subscriber.objects.exists()
+    assert outcomes() == ["closed"]
+
+
+def test_s18_a_closed_sign_up_is_offered_nowhere(client: Client, form, settings) -> None:
+    settings.SIGN_UP_OPEN = False
+    for path in ("/", "/topics/", "/topics/graphs/", "/preferences/"):
+        page = client.get(path).text
+        assert 'action="/subscribe/"' not in page
+        assert 'href="/subscribe/"' not in page
+
+
+def test_s18_who_reads_already_changes_and_leaves_as_ever(
+    client: Client, active, settings
+) -> None:
+    settings.SIGN_UP_OPEN = False
+    client.post("/preferences/", {"email": "ann@example.org"})
+    path = f"/preferences/{mailed_token()}/"
+    assert client.post(path, {"topics": "vision", "send_hour": "6"}).status_code == 303
+    assert list(active.topics.values_list("slug", flat=True)) == ["vision"]
+    client.post(f"/u/{active.unsubscribe_token}")
+    client.post(f"/u/{active.unsubscribe_token}", {"action": "undo"})
+    assert client.post(f"/confirm/{mailed_token()}/").status_code == 200
