@@ -317,10 +317,14 @@ def mailer(url: str) -> dict[str, Any]:
 
 MAILERS = {"default": mailer(MAILER_URL)}
 
-# Per sender process: connections to the SMTP server side by side, and hand-overs whose
+# Per sender process: connections to server or provider side by side, and hand-overs whose
 # intents are committed together. A crash leaves at most one submit group unknown.
 SEND_CONNECTIONS = env.int("SEND_CONNECTIONS", default=2, validate=Range(1, 256))
 SUBMIT_GROUP = env.int("SUBMIT_GROUP", default=100, validate=Range(1, 1000))
+# Postmark's batch API: one request for a submit group, and for all of it one answer to lose.
+PROVIDER_BATCH = env.bool("PROVIDER_BATCH", default=False)
+if PROVIDER_BATCH and MAILER_URL != "anymail://postmark":
+    raise ImproperlyConfigured("PROVIDER_BATCH works with MAILER_URL=anymail://postmark only.")
 ANYMAIL: dict[str, Any] = {
     "IGNORE_UNSUPPORTED_FEATURES": False,
     "REQUESTS_TIMEOUT": (5, 60),

@@ -44,6 +44,9 @@ class Outcome:
     wait: float = 0.0
 
 
+# Token, quota, address or pace: no reader's fault. 404 and 405: a wrong address of the API.
+ABOUT_US = frozenset({401, 402, 403, 404, 405, 408, 420, 425, 429, 503})
+LOST_ANSWER = "no certain answer from the provider"
 BAD_ADDRESS = re.compile(r"\b5\.(?:1\.[0-36]|2\.1)\b")
 NOT_TRIED = Outcome(Verdict.RETRY, "not tried", charged=False)
 POISON = Outcome(Verdict.REFUSED, "cannot be composed")
@@ -89,13 +92,29 @@ def of_status(status: int | None, text: str, wait: float = 0.0) -> Outcome:
     """
     reply = f"{status} {text}"[:500] if status else text[:500]
     if status is None or status in {500, 502, 504}:
-        return Outcome(Verdict.UNKNOWN, "no certain answer from the provider", reply)
+        return Outcome(Verdict.UNKNOWN, LOST_ANSWER, reply)
     if 200 <= status < 300:
         return Outcome(Verdict.ACCEPTED, "accepted", reply)
-    if status in {401, 402, 403, 408, 425, 429, 503}:
+    if status in ABOUT_US:
         reason = "provider refuses us"
         return Outcome(Verdict.RETRY, reason, reply, charged=False, wait=wait)
     return Outcome(Verdict.REFUSED, "refused by the provider", reply)
+
+
+def of_recipient(status: str, text: str) -> Outcome:
+    """The meaning of a status of Anymail's for one reader, in an answer that was read.
+
+    https://anymail.dev/en/stable/sending/anymail_additions/#esp-send-status
+    """
+    reply = f"{status} {text}"[:500]
+    if status in {"sent", "queued"}:
+        return Outcome(Verdict.ACCEPTED, "accepted", reply)
+    if status in {"invalid", "rejected"}:
+        reason = "the provider rejects the address"
+        return Outcome(Verdict.REFUSED, reason, reply, bad_address=True)
+    if status == "failed":
+        return Outcome(Verdict.REFUSED, "refused by the provider", reply)
+    return Outcome(Verdict.UNKNOWN, LOST_ANSWER, reply)
 
 
 def backoff(attempts: int, jitter: Callable[[], float] = random.random) -> timedelta:

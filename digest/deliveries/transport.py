@@ -15,6 +15,7 @@ from django.conf import settings
 
 from digest.deliveries.mail import Mail
 from digest.deliveries.outcomes import Outcome
+from digest.deliveries.postmark import PostmarkBatch
 from digest.deliveries.provider import Provider
 from digest.deliveries.smtp import Smtp
 
@@ -62,8 +63,12 @@ class Fan:
 def open_transport() -> Transport:
     """Connects at the first hand-over, and again after a lost connection."""
     parts = urlsplit(settings.MAILER_URL)
+    if settings.PROVIDER_BATCH:
+        return PostmarkBatch()
     if parts.scheme == "anymail":
-        return Provider()
-    if settings.SEND_CONNECTIONS == 1:
-        return Smtp(parts)
-    return Fan([Smtp(parts) for _ in range(settings.SEND_CONNECTIONS)])
+        connections: list[Transport] = [
+            Provider() for _ in range(settings.SEND_CONNECTIONS)
+        ]
+    else:
+        connections = [Smtp(parts) for _ in range(settings.SEND_CONNECTIONS)]
+    return connections[0] if len(connections) == 1 else Fan(connections)

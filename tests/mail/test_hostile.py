@@ -1,5 +1,6 @@
 """S7 to S9: whatever a paper says stays text, in both parts, in headers, for providers."""
 
+import email
 import re
 from itertools import product
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from digest.deliveries.mail import Mail
 from digest.deliveries.provider import as_django
+from digest.editions.bodies import Letter, fields
 from digest.ops import gallery, specimens
 from digest.ops.mail_lint import lint
 from digest.papers.text import clean_text
@@ -100,13 +102,21 @@ def test_s8_so_does_any_text(found) -> None:
     check(texts, raw)
 
 
+def letter_of(raw: bytes) -> Letter:
+    """The mail in parts, its two bodies still encoded as they travel."""
+    parts = email.message_from_bytes(raw).walk()
+    _, text, html = (str(part.get_payload()).encode() for part in parts)
+    return Letter(NOW, fields(raw.partition(b"\r\n\r\n")[0]), {}, [text], [html])
+
+
 MERGE = re.compile(r"\{\{|\}\}|\{%|%\}|\*\||\|\*|\[\[|\]\]|\$\{|<%|%>|%[\w.]+%|\{#")
 
 
 @pytest.mark.parametrize(("texts", "raw"), digests_of(TEMPLATES), ids=lambda value: "")
 def test_s9_a_provider_finds_nothing_to_merge_in_the_html(texts, raw) -> None:
     """The source that a provider gets, as its API is handed it, holds no merge syntax."""
-    message = as_django(Mail(1, "papers@example.org", "ann@example.org", lambda: raw))
+    mail = Mail(1, "papers@example.org", "ann@example.org", lambda: raw)
+    message = as_django(mail, letter_of(raw))
     ((html, kind),) = message.alternatives
     body = re.sub(r"<style.*?</style>", "", str(html), flags=re.S)
     assert kind == "text/html"
