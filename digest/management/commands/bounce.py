@@ -1,0 +1,36 @@
+"""`manage.py bounce ADDRESS < MAIL`: for the mail server's pipe (docs/operations.md)."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db import Error
+from django.utils import timezone
+
+from digest.deliveries import bounce_mail, events
+from digest.management.base import OperatorCommand
+
+MOST_BYTES = 1024 * 1024  # the report comes before the returned mail
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the mail server keeps the mail
+
+
+class Command(OperatorCommand):
+    help = "Take a bounce mail from standard input, as it came to ADDRESS."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("address", help="the envelope's recipient: papers+…@…")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        raw = sys.stdin.buffer.read(MOST_BYTES)
+        while sys.stdin.buffer.read(MOST_BYTES):
+            pass  # a mail server may take a pipe that is not read to its end for a failure
+        now = timezone.now()
+        reports = bounce_mail.reports(raw, came_to=options["address"], now=now)
+        try:
+            count = events.take(reports, now=now)
+        except Error as error:
+            words = "the database cannot be used: the mail has to come again"
+            raise CommandError(words, returncode=TRY_AGAIN) from error
+        if options["verbosity"] > 1:
+            self.stdout.write(f"{count} reports kept")
