@@ -21,6 +21,9 @@ from django.utils.csp import CSP
 from environs import Env, EnvError
 from marshmallow.validate import Range
 
+# Ranking's small products: threads of numpy would spin on the other senders' cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
 env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")), recurse=False)

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from django.db import transaction
 from django.db.models import Model
 
-from subscribers import consent
+from subscribers import consent, profiles
 from subscribers.models import (
     ConsentEvent,
     Link,
@@ -24,6 +24,7 @@ from subscribers.tables import as_csv
 
 type Tables = Mapping[str, Sequence[Mapping[str, object]]]
 SECRETS = {"token_hash", "unsubscribe_token", "salt", "proof"}
+SHOWN_APART = {"profile"}
 
 
 def held(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, object]]]:
@@ -34,6 +35,7 @@ def held(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, object]]]:
         "subscriber": [row_of(subscriber)],
         "schedule": [row_of(subscriber.schedule)],
         "topics": [{"topic": topic.slug} for topic in subscriber.topics.all()],
+        "profile": profiles.weights(subscriber),
         "consent": rows_of(ConsentEvent.objects.filter(**by_hash).order_by("pk")),
         "links": rows_of(Link.objects.filter(**mine).order_by("pk")),
         "single_mails": rows_of(Notice.objects.filter(**mine).order_by("pk")),
@@ -52,7 +54,7 @@ def row_of(row: Model) -> dict[str, object]:
     return {
         field.name: plain(field.value_from_object(row))
         for field in row._meta.concrete_fields
-        if field.name not in SECRETS
+        if field.name not in SECRETS | SHOWN_APART
     }
 
 

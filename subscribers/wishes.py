@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
+from subscribers import profiles
 from subscribers.models import USUAL_PAPERS, Schedule, Subscriber, Subscription, Topic
 from subscribers.schedules import schedule
 
@@ -57,8 +58,9 @@ def set_wishes(subscriber: Subscriber, wishes: Wishes, *, now: datetime) -> None
     subscriber.most_papers = wishes.most_papers
     subscriber.language = wishes.language
     subscriber.changed_at = now
+    topics = list(Topic.objects.filter(slug__in=wishes.topics))
+    profiles.follow_choice(subscriber, topics)
     subscriber.save()
-    topics = Topic.objects.filter(slug__in=wishes.topics)
     Subscription.objects.filter(subscriber=subscriber).exclude(topic__in=topics).delete()
     Subscription.objects.bulk_create(
         [Subscription(subscriber=subscriber, topic=topic) for topic in topics],

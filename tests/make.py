@@ -6,6 +6,7 @@ from digest.deliveries.schedule import release_at
 from digest.models import Block, Delivery, Edition, Paper
 from subscribers.addresses import address_hash
 from subscribers.models import Schedule, Subscriber, Subscription, Topic
+from subscribers.profiles import profile
 
 DAY = date(2026, 4, 17)
 RELEASE = release_at(DAY)
@@ -37,6 +38,7 @@ def reader(
     state: str = "active",
     at: datetime = RELEASE - timedelta(days=1),
 ) -> Subscriber:
+    wished = [topic(slug) for slug in topics]
     subscriber = Subscriber.objects.create(
         email=email,
         email_hash=address_hash(email),
@@ -45,9 +47,10 @@ def reader(
         created_at=at,
         confirmed_at=None if state == "pending" else at,
         changed_at=at,
+        profile=profile([one.column for one in wished], {}),
     )
     Subscription.objects.bulk_create(
-        [Subscription(subscriber=subscriber, topic=topic(slug)) for slug in topics]
+        [Subscription(subscriber=subscriber, topic=one) for one in wished]
     )
     return subscriber
 

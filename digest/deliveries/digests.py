@@ -1,21 +1,43 @@
-"""Which papers each reader of a claimed slice gets: two queries and one matrix product."""
+"""Which papers each reader of a claimed slice gets: one query and one matrix product.
 
+Per reader nothing is made but what the mail needs; readers × papers is numpy's.
+"""
+
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from django.db import connection
 
 from digest.deliveries.ledger import Claimed
-from digest.deliveries.statements import among
+from digest.deliveries.statements import id_list
 from digest.editions import ranking
 from digest.editions.compose import Encoded, Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import keep, surroundings
 from digest.editions.interests import Lexicon, phrases
 from digest.models import Block, Edition
-from subscribers.models import Subscriber, Subscription, Topic
+from subscribers.models import Topic
+from subscribers.profiles import CHOSEN
+
+# The columns after the topics': why a reader gets a paper that no topic brought.
+BESIDE_TOPICS = [("", "Your keywords"), ("", "An author you watch")]
+BESIDE_TOPICS += [("", "Like papers you liked")]
+
+
+class Picks(dict[int, Pick]):
+    """By place in a table of positions × columns: the same object for all who have it."""
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+
+    def __missing__(self, place: int) -> Pick:
+        position, column = divmod(place, self.columns)
+        self[place] = Pick(position, column - 1 if column else None)
+        return self[place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +49,33 @@ class Ready:
     papers: ranking.Floats
     popular: ranking.Floats
     lexicon: Lexicon
+    picks: Picks
 
 
 class Person(NamedTuple):
-    """What of a subscriber a digest depends on; the names are the model's."""
+    """What of a subscriber a digest depends on; the names are the columns'."""
 
-    pk: int
+    id: int
     email: str
     unsubscribe_token: str
     language: str
     most_papers: int
+    profile: bytes
     interests: str
-    keywords: list[str]
-    watched_authors: list[str]
-    muted_authors: list[str]
+    keywords: str  # JSON, as are the next two
+    watched_authors: str
+    muted_authors: str
+
+    @property
+    def wrote(self) -> bool:
+        return self[6:] != NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+NOTHING = ("", "[]", "[]", "[]")
+NOBODY = Person(0, "", "", "", 0, b"", *NOTHING)
+
+
+class Digest(NamedTuple):
     """One claimed row with what its reader gets."""
 
     row: Claimed
@@ -52,57 +83,44 @@ class Digest:
     picks: Sequence[Pick]
 
 
-# The columns after the topics': why a reader gets a paper that no topic brought.
-BESIDE_TOPICS = [("", "Your keywords"), ("", "An author you watch")]
-# A pick is the same object for every reader who has it.
-pick = lru_cache(maxsize=65536)(Pick)
-
-
 def digests(ready: Ready, rows: Sequence[Claimed]) -> Iterator[Digest]:
-    """Rank the slice at once; two queries, whatever its size."""
-    ids = [row.subscriber_id or 0 for row in rows]  # 0: erased meanwhile
-    found = Subscriber.objects.filter(pk__in=among(ids))
-    people = {
-        person.pk: person
-        for person in map(Person._make, found.values_list(*Person._fields))
-    }
+    """Rank the slice at once. An erased reader has an empty address and no picks."""
+    people = readers([row.subscriber_id or 0 for row in rows])
     ranked = ranking.rank(
-        profiles(ready, ids),
+        profiles(ready, people),
         ready.papers,
         ready.popular,
-        most=max([person.most_papers for person in people.values()], default=0),
-        wishes=wishes(ready, [people.get(pk) for pk in ids]),
+        most=max([person.most_papers for person in people], default=0),
+        wishes=wishes(ready, people),
     )
-    picks, topics = ranked.picks.tolist(), ranked.topics.tolist()
-    for row, positions, columns in zip(rows, picks, topics, strict=True):
-        person = people.get(row.subscriber_id or 0)
-        if person is None:
-            yield Digest(row, Reader(row.delivery_id, "", ""), [])
-            continue
-        chosen = [
-            pick(position, None if column < 0 else column)
-            for position, column in zip(positions, columns, strict=True)
-            if position >= 0
-        ]
+    places = ranked.picks * ready.picks.columns + ranked.topics + 1
+    counts = (ranked.picks >= 0).sum(axis=1)
+    pick = ready.picks.__getitem__
+    for row, person, chosen, count in zip(
+        rows, people, places.tolist(), counts.tolist(), strict=True
+    ):
         reader = Reader(
             row.delivery_id, person.email, person.unsubscribe_token, person.language
         )
-        yield Digest(row, reader, chosen[: person.most_papers])
+        chosen = chosen[: min(count, person.most_papers)]
+        yield Digest(row, reader, list(map(pick, chosen)))
 
 
-def wishes(ready: Ready, people: Sequence[Person | None]) -> ranking.Wishes | None:
+def readers(ids: Sequence[int]) -> list[Person]:
+    """In this order, NOBODY for who is not there. Plain rows: a model object costs more."""
+    chosen, values = id_list(ids)
+    sql = (
+        f"SELECT {', '.join(Person._fields)} FROM subscribers_subscriber WHERE id {chosen}"  # noqa: S608
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [values])
+        found = {row[0]: Person._make(row) for row in cursor.fetchall()}
+    return [found.get(pk, NOBODY) for pk in ids]
+
+
+def wishes(ready: Ready, people: Sequence[Person]) -> ranking.Wishes | None:
     """What readers wrote beside their topics, looked up in the edition; None for nothing."""
-    writers = [
-        (place, person)
-        for place, person in enumerate(people)
-        if person
-        and (
-            person.interests
-            or person.keywords
-            or person.watched_authors
-            or person.muted_authors
-        )
-    ]
+    writers = [(place, person) for place, person in enumerate(people) if person.wrote]
     if not writers:
         return None
     shape = (len(people), len(ready.papers))
@@ -110,24 +128,22 @@ def wishes(ready: Ready, people: Sequence[Person | None]) -> ranking.Wishes | No
     wrote = np.zeros(len(people), dtype=np.bool_)
     lexicon = ready.lexicon
     for place, person in writers:
-        wanted = [*person.keywords, *phrases(person.interests)]
+        wanted = [*json.loads(person.keywords), *phrases(person.interests)]
+        watched = json.loads(person.watched_authors)
         for phrase in wanted:
             keywords[place, list(lexicon.with_phrase(phrase))] = True
-        authors[place, list(lexicon.by(person.watched_authors))] = True
-        muted[place, list(lexicon.by(person.muted_authors))] = True
-        wrote[place] = bool(wanted or person.watched_authors)
+        authors[place, list(lexicon.by(watched))] = True
+        muted[place, list(lexicon.by(json.loads(person.muted_authors)))] = True
+        wrote[place] = bool(wanted or watched)
     return ranking.Wishes(keywords, authors, muted, wrote)
 
 
-def profiles(ready: Ready, ids: Sequence[int]) -> ranking.Floats:
-    """What the readers wish, N × T: 1 where a topic was chosen."""
-    matrix = np.zeros((len(ids), len(ready.columns)), dtype=np.float32)
-    places = {pk: place for place, pk in enumerate(ids)}
-    wishes = Subscription.objects.filter(subscriber__in=among(ids))
-    for subscriber_id, topic_id in wishes.values_list("subscriber_id", "topic_id"):
-        if (column := ready.columns.get(topic_id)) is not None:
-            matrix[places[subscriber_id], column] = 1
-    return matrix
+def profiles(ready: Ready, people: Sequence[Person]) -> ranking.Floats:
+    """N × T, 1 for a chosen topic without votes: stored bytes, cut or filled to a width."""
+    width = ready.papers.shape[1]
+    stored = b"".join([person.profile.ljust(width, b"\0")[:width] for person in people])
+    matrix = np.frombuffer(stored, dtype=np.int8).reshape(len(people), width)
+    return matrix * np.float32(1 / CHOSEN)
 
 
 @lru_cache(maxsize=8)
@@ -135,20 +151,27 @@ def load(edition_id: int) -> Ready:
     """Load a published edition once per process: it is frozen."""
     edition = Edition.objects.get(pk=edition_id)
     blocks: list[Block] = list(edition.blocks.order_by("position").select_related("paper"))
-    topics = list(Topic.objects.order_by("position").values_list("pk", "slug", "label"))
-    labels = [*((slug, label) for _, slug, label in topics), *BESIDE_TOPICS]
+    topics = {topic.column: topic for topic in Topic.objects.all()}
+    width = max(topics, default=-1) + 1
+    labels = [
+        (topics[column].slug, topics[column].label) if column in topics else ("", "")
+        for column in range(width)
+    ]
+    labels += BESIDE_TOPICS
     around = surroundings(edition, topics=labels)
     keep(edition, around)
-    papers = np.zeros((len(blocks), len(topics)), dtype=np.float32)
+    papers = np.zeros((len(blocks), width), dtype=np.float32)
     for place, block in enumerate(blocks):
-        papers[place] = [block.topics.get(slug, 0) for _, slug, _ in topics]
+        for column, topic in topics.items():
+            papers[place, column] = block.topics.get(topic.slug, 0)
     return Ready(
         encoded=encode(edition, blocks, around=around),
-        columns={pk: column for column, (pk, _, _) in enumerate(topics)},
+        columns={topic.pk: column for column, topic in topics.items()},
         papers=papers,
         popular=ranking.popularity(np.array([block.upvotes for block in blocks])),
         lexicon=Lexicon(
             [f"{block.title}\n{block.paper.abstract}" for block in blocks],
             [block.paper.authors for block in blocks],
         ),
+        picks=Picks(len(labels) + 1),
     )

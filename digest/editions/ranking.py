@@ -14,11 +14,15 @@ Ints = NDArray[np.int32]
 
 # Popularity decides between papers of about equal fit, it does not make one fit.
 POPULARITY_WEIGHT = np.float32(0.5)
-
-
 # A keyword counts like a topic that fits wholly, a watched author for more.
 KEYWORD_WEIGHT = np.float32(1)
 AUTHOR_WEIGHT = np.float32(1.5)
+# In a profile a chosen topic weighs 1, less or more by votes but never under this;
+# what votes alone lean to stays below it.
+LEAST_CHOSEN = np.float32(0.5)
+# Leanings that add up to this bring a paper of no chosen topic: about three votes for
+# papers wholly of its topic.
+LIKED_ENOUGH = np.float32(0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class Ranked:
 
     `picks` is N × K, best first, -1 where a reader has fewer; `topics` is N × K, the
     column of the reader's topic that fits the paper best, -1 for a reader who named
-    none and gets what is trending; column T says a keyword, T + 1 a watched author.
+    none and gets what is trending. Beyond the T topics: T says a keyword, T + 1 a
+    watched author, T + 2 votes for papers like it.
     """
 
     picks: Ints
@@ -59,26 +64,32 @@ def rank(
     most: int,
     wishes: Wishes | None = None,
 ) -> Ranked:
-    """Rank papers (P × T topic weights) for readers (N × T, 1 for a wished topic).
+    """Rank papers (P × T topic weights) for readers (N × T, see LEAST_CHOSEN).
 
-    A reader who wished for nothing gets all papers by popularity.
+    A reader who wished for nothing gets all papers by popularity and votes.
     """
-    scores = profiles @ papers.T
-    anything = ~profiles.any(axis=1)
+    chosen = np.where(profiles >= LEAST_CHOSEN, profiles, np.float32(0))
+    scores = chosen @ papers.T
+    fits = scores > 0
+    anything = ~chosen.any(axis=1)
+    liked = None
+    if (leaning := profiles - chosen).any():
+        votes = leaning @ papers.T
+        liked = votes >= LIKED_ENOUGH
+        scores += votes
+        fits |= liked
     if wishes:
         scores += wishes.keywords * KEYWORD_WEIGHT + wishes.authors * AUTHOR_WEIGHT
+        fits |= wishes.keywords | wishes.authors
         anything &= ~wishes.any
-    fits = (scores > 0) | anything[:, None]
+    fits |= anything[:, None]
     if wishes:
         fits &= ~wishes.muted
     scores += popular * POPULARITY_WEIGHT
     scores[~fits] = -np.inf
     picks = best(scores, min(most, scores.shape[1]))
-    topics = winning_topics(profiles, papers, picks)
-    if wishes:
-        rows, found = np.arange(len(picks))[:, None], picks >= 0
-        topics[found & wishes.keywords[rows, picks]] = papers.shape[1]
-        topics[found & wishes.authors[rows, picks]] = papers.shape[1] + 1
+    topics = winning_topics(chosen, papers, picks)
+    beside(topics, picks, papers.shape[1], liked=liked, wishes=wishes)
     return Ranked(picks, topics)
 
 
@@ -94,11 +105,31 @@ def best(scores: Floats, most: int) -> Ints:
     return picks
 
 
-def winning_topics(profiles: Floats, papers: Floats, picks: Ints) -> Ints:
+def winning_topics(chosen: Floats, papers: Floats, picks: Ints) -> Ints:
     """For each pick, the column of the reader's topic with the greatest weight."""
     if not picks.size:
         return picks.copy()
-    weights = profiles[:, None, :] * papers[picks]
+    weights = chosen[:, None, :] * papers[picks]
     topics = weights.argmax(axis=2).astype(np.int32)
     topics[(weights.max(axis=2) <= 0) | (picks < 0)] = -1
     return topics
+
+
+def beside(
+    topics: Ints,
+    picks: Ints,
+    first: int,
+    *,
+    liked: NDArray[np.bool_] | None,
+    wishes: Wishes | None,
+) -> None:
+    """Write into `topics` the reasons beside topics, from column `first` on.
+
+    Votes only where nothing that the reader named brought the paper.
+    """
+    rows, found = np.arange(len(picks))[:, None], picks >= 0
+    if liked is not None:
+        topics[found & liked[rows, picks] & (topics < 0)] = first + 2
+    if wishes:
+        topics[found & wishes.keywords[rows, picks]] = first
+        topics[found & wishes.authors[rows, picks]] = first + 1

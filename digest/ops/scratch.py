@@ -5,7 +5,7 @@ Everything follows from the seed. Addresses are below example.com, which nobody 
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import batched
 
@@ -17,6 +17,7 @@ from digest.editions.blocks import block
 from digest.models import Block, Edition, Paper
 from subscribers.addresses import address_hash
 from subscribers.models import Schedule, Subscriber, Subscription, Topic, new_capability
+from subscribers.profiles import profile
 
 # Where readers live: a few zones hold most of them, and no hour of the day is empty.
 ZONES = {
@@ -35,6 +36,7 @@ ZONES = {
 }
 HOURS = {6: 10, 7: 25, 8: 35, 9: 15, 12: 5, 18: 10}
 EVERY_DAY = 127
+type Wished = set[tuple[int, int]]
 BATCH = 5000
 TEXT = (
     "we show that a learned model of attention over long context scales with data and "
@@ -53,15 +55,23 @@ def add_readers(count: int, *, now: datetime, seed: int = 1) -> None:
     chance = random.Random(seed)  # noqa: S311 - a crowd, not a secret
     schedules = list(make_schedules().items())
     pool = chance.choices(*zip(*schedules, strict=True), k=1009)
-    topics = list(Topic.objects.order_by("position").values_list("pk", flat=True))
+    topics = list(Topic.objects.order_by("position").values_list("pk", "column"))
     weights = [1 / (place + 3) for place in range(len(topics))]
     first = (
         Subscriber.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     ) + 1
     for numbers in batched(range(first, first + count), BATCH, strict=False):
         with transaction.atomic():
-            insert(Subscriber, readers(numbers, pool, now))
-            insert(Subscription, wishes(numbers, topics, weights, chance))
+            chosen = wishes(numbers, topics, weights, chance)
+            insert(Subscriber, readers(chosen, pool, now))
+            insert(
+                Subscription,
+                (
+                    {"subscriber_id": number, "topic_id": topic}
+                    for number, some in chosen.items()
+                    for topic, _ in some
+                ),
+            )
     reset_sequences()
 
 
@@ -81,7 +91,7 @@ def make_schedules() -> dict[int, int]:
 
 
 def readers(
-    numbers: Iterable[int], schedules: Sequence[int], now: datetime
+    chosen: Mapping[int, Wished], schedules: Sequence[int], now: datetime
 ) -> Iterator[dict[str, object]]:
     before = now - timedelta(days=30)
     same = columns(Subscriber) | {
@@ -90,7 +100,7 @@ def readers(
         "confirmed_at": before,
         "changed_at": before,
     }
-    for number in numbers:
+    for number, topics in chosen.items():
         email = f"reader.{number}@list{number % 997}.example.com"
         yield same | {
             "id": number,
@@ -98,6 +108,7 @@ def readers(
             "email_hash": address_hash(email),
             "schedule_id": schedules[number % len(schedules)],
             "unsubscribe_token": new_capability(),
+            "profile": profile([column for _, column in topics], {}),
         }
 
 
@@ -111,16 +122,17 @@ def columns(model: type[Model]) -> dict[str, object]:
 
 
 def wishes(
-    numbers: Iterable[int],
-    topics: Sequence[int],
+    numbers: Sequence[int],
+    topics: Sequence[tuple[int, int]],
     weights: Sequence[float],
     chance: random.Random,
-) -> Iterator[dict[str, object]]:
+) -> dict[int, Wished]:
+    """Reader → topics as (id, column)."""
     drawn = iter(chance.choices(topics, weights, k=5 * BATCH))
-    for number in numbers:
-        some = {next(drawn) for _ in range(number % 5 + 1)}
-        for topic in some if number % 20 else ():
-            yield {"subscriber_id": number, "topic_id": topic}
+    return {
+        number: {next(drawn) for _ in range(number % 5 + 1)} if number % 20 else set()
+        for number in numbers
+    }
 
 
 def insert(

@@ -9,11 +9,12 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from subscribers.models import Topic
+from subscribers.models import Topic, next_column
 
 DEFINITIONS = Path(__file__).with_name("topics.toml")
 # A title says most, then a second word for it, each further word of the abstract (up to
@@ -107,7 +108,12 @@ def _points(topic: Definition, texts: tuple[str, str, str], codes: frozenset[str
 
 @transaction.atomic
 def sync_topics() -> None:
-    """Make the Topic rows follow the definitions; a stale one with readers stays."""
+    """Make the Topic rows follow the definitions; a stale one with readers stays.
+
+    So does the one with the last column, or a new topic would get that column again.
+    """
+    known = dict(Topic.objects.select_for_update().values_list("slug", "column"))
+    free = count(next_column())
     rows = [
         Topic(
             slug=topic.slug,
@@ -115,6 +121,7 @@ def sync_topics() -> None:
             group=topic.group,
             description=topic.description,
             position=position,
+            column=known[topic.slug] if topic.slug in known else next(free),
         )
         for position, topic in enumerate(definitions())
     ]
@@ -125,7 +132,8 @@ def sync_topics() -> None:
         update_fields=["label", "group", "description", "position"],
     )
     slugs = [row.slug for row in rows]
-    Topic.objects.exclude(slug__in=slugs).filter(subscription=None).delete()
+    stale = Topic.objects.exclude(slug__in=slugs).filter(subscription=None)
+    stale.filter(column__lt=next_column() - 1).delete()
 
 
 def sync_after_migrate(using: str = DEFAULT_DB_ALIAS, **signal: object) -> None:

@@ -10,6 +10,7 @@ from subscribers.models.people import (
     Subscription,
     Topic,
     new_capability,
+    next_column,
 )
 from subscribers.models.post import Link, Notice, Request
 
@@ -27,4 +28,5 @@ __all__ = [
     "Suppression",
     "Topic",
     "new_capability",
+    "next_column",
 ]

@@ -5,7 +5,7 @@ life: pending → active ⇄ paused → unsubscribed; a new sign-up starts it ov
 """
 
 import secrets
-from typing import Self
+from typing import Any, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -32,12 +32,27 @@ class Topic(models.Model):
     group = models.CharField(max_length=80, help_text="The heading it stands under.")
     description = models.CharField(max_length=300, blank=True)
     position = models.PositiveSmallIntegerField(help_text="The order on the form.")
+    column = models.PositiveSmallIntegerField(
+        unique=True, editable=False, help_text="Its place in profiles, never given twice."
+    )
 
     class Meta:
         ordering = ["position"]
 
     def __str__(self) -> str:
         return self.label
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A new topic gets the next free column."""
+        if self.serializable_value("column") is None:
+            self.column = next_column()
+        super().save(*args, **kwargs)
+
+
+def next_column() -> int:
+    """After all columns so far; the topic with the last one is never deleted."""
+    last = Topic.objects.order_by("-column").values_list("column", flat=True).first()
+    return 0 if last is None else last + 1
 
 
 class Schedule(models.Model):
@@ -128,6 +143,9 @@ class Subscriber(models.Model):
     )
     language = models.CharField(
         max_length=8, default="en", help_text="Of the mail's own words: settings.LANGUAGES."
+    )
+    profile = models.BinaryField(
+        default=b"", blank=True, help_text="Topics chosen and voted for: see profiles.py."
     )
     paused_until = models.DateField(
         null=True, blank=True, help_text="Local date from which mail comes again."

@@ -16,6 +16,7 @@ def main() -> None:
     from digest.deliveries.plan import plan_edition
     from subscribers.addresses import address_hash
     from subscribers.models import Subscriber, Subscription
+    from subscribers.profiles import profile
     from tests import make
 
     now = datetime.now(UTC)
@@ -35,6 +36,7 @@ def main() -> None:
                 created_at=now,
                 confirmed_at=now,
                 changed_at=now,
+                profile=profile([topic.column], {}),
             )
             for address in json.load(sys.stdin)
         ],
