@@ -30,7 +30,8 @@ def unlinked[**P](view: View[P]) -> View[P]:
     """A page for one person only: GET, HEAD and POST; anything else changes nothing."""
 
     def private(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        request.COOKIES.clear()  # or a bad session cookie would be answered by another
+        request.COOKIES.clear()  # or a bad cookie would be answered by another
+        request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         response = answer(request, *args, **kwargs)
         response["X-Robots-Tag"] = "noindex"
         response["Referrer-Policy"] = "no-referrer"

@@ -61,13 +61,13 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("typed", "stored"), ACCEPTED.items())
-def test_an_address_is_stored_in_its_canonical_form(typed: str, stored: str) -> None:
+def test_s6_an_address_is_stored_in_its_canonical_form(typed: str, stored: str) -> None:
     assert canonical(typed) == stored
     assert canonical(stored) == stored
 
 
 @pytest.mark.parametrize("typed", REFUSED)
-def test_what_cannot_be_mailed_is_refused_with_words(typed: str) -> None:
+def test_s6_what_cannot_be_mailed_is_refused_with_words(typed: str) -> None:
     with pytest.raises(BadAddress) as refused:
         canonical(typed)
     assert len(str(refused.value)) > 10
@@ -75,7 +75,7 @@ def test_what_cannot_be_mailed_is_refused_with_words(typed: str) -> None:
 
 
 @given(st.text(max_size=80) | st.from_regex(r"\A[^@]{1,20}@[^@]{1,20}\.\w{2,5}\Z"))
-def test_whatever_is_typed_is_refused_or_plain_ascii(typed: str) -> None:
+def test_s6_whatever_is_typed_is_refused_or_plain_ascii(typed: str) -> None:
     try:
         address = canonical(typed)
     except BadAddress:
@@ -87,12 +87,12 @@ def test_whatever_is_typed_is_refused_or_plain_ascii(typed: str) -> None:
     assert canonical(address) == address
 
 
-def test_addresses_that_differ_in_ascii_case_are_one_reader() -> None:
+def test_s6_addresses_that_differ_in_ascii_case_are_one_reader() -> None:
     assert address_hash("Ann@example.org") == address_hash("ann@EXAMPLE.org")
     assert address_hash("ann@example.org") != address_hash("anm@example.org")
 
 
-def test_the_hash_depends_on_the_address_key_only(settings) -> None:
+def test_b1_the_hash_depends_on_the_address_key_only(settings) -> None:
     before = address_hash("ann@example.org")
     settings.SECRET_KEY = "another"
     assert address_hash("ann@example.org") == before
@@ -100,7 +100,7 @@ def test_the_hash_depends_on_the_address_key_only(settings) -> None:
     assert address_hash("ann@example.org") != before
 
 
-def test_tags_and_dots_count_as_one_mailbox() -> None:
+def test_s2_tags_and_dots_count_as_one_mailbox() -> None:
     assert counting_key("a.n.n+x@example.org") == counting_key("Ann@example.org")
     assert counting_key("ann@example.org") != counting_key("ann@example.com")
     assert counting_key("+x@example.org") != counting_key("+y@example.org")

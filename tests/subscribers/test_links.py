@@ -29,7 +29,7 @@ def reader(topics: None) -> Subscriber:
 
 @pytest.mark.parametrize("made", Purpose)
 @pytest.mark.parametrize("used", Purpose)
-def test_a_token_serves_its_own_purpose_only(
+def test_s11_a_token_serves_its_own_purpose_only(
     reader: Subscriber, made: Purpose, used: Purpose
 ) -> None:
     token = links.make(reader, made, now=NOW)
@@ -49,7 +49,7 @@ def test_the_token_to_unsubscribe_opens_nothing_else(
 
 
 @pytest.mark.parametrize(("purpose", "hours"), [("confirm", 48), ("preferences", 24)])
-def test_a_token_ends_after_its_lifetime(
+def test_s11_a_token_ends_after_its_lifetime(
     reader: Subscriber, purpose: str, hours: int
 ) -> None:
     wanted = Purpose(purpose)
@@ -61,7 +61,7 @@ def test_a_token_ends_after_its_lifetime(
     assert expired.value.link.subscriber == reader
 
 
-def test_of_links_to_confirm_the_newest_wins(reader: Subscriber) -> None:
+def test_u8_of_links_to_confirm_the_newest_wins(reader: Subscriber) -> None:
     old = links.make(reader, Purpose.CONFIRM, now=NOW)
     new = links.make(reader, Purpose.CONFIRM, now=NOW)
     assert links.read(new, Purpose.CONFIRM, now=NOW).subscriber == reader
@@ -81,7 +81,7 @@ def test_what_is_no_token_is_told_apart(reader: Subscriber, token: str) -> None:
         links.read(token, Purpose.CONFIRM, now=NOW)
 
 
-def test_the_database_holds_no_token_in_clear(reader: Subscriber) -> None:
+def test_s11_the_database_holds_no_token_in_clear(reader: Subscriber) -> None:
     token = links.make(reader, Purpose.CONFIRM, now=NOW)
     assert token not in str(list(Link.objects.values()))
 

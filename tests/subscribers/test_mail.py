@@ -57,7 +57,7 @@ def test_a_sign_up_is_answered_by_one_mail(mailer: Sink) -> None:
     assert notices() == [("confirm", "accepted")]
 
 
-def test_the_mail_to_confirm_holds_no_word_of_a_stranger(mailer: Sink) -> None:
+def test_s3_the_mail_to_confirm_holds_no_word_of_a_stranger(mailer: Sink) -> None:
     owed("www.evil.test/win@example.org")
     send()
     (got,) = mailer.mails()
@@ -71,7 +71,7 @@ def test_the_mail_to_confirm_holds_no_word_of_a_stranger(mailer: Sink) -> None:
 
 
 @pytest.mark.parametrize("kind", ["confirm", "already", "preferences"])
-def test_each_mail_is_seven_bit_and_clean_on_the_wire(
+def test_s7_each_mail_is_seven_bit_and_clean_on_the_wire(
     mailer: Sink, settings, kind: str
 ) -> None:
     settings.SITE_URL = (

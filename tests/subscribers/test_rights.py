@@ -351,7 +351,7 @@ def test_u10_receipts_cannot_be_changed_or_deleted(active) -> None:
 # -- retention --------------------------------------------------------------------
 
 
-def test_one_reminder_a_day_after_and_the_row_is_gone_after_a_week(
+def test_s5_one_reminder_a_day_after_and_the_row_is_gone_after_a_week(
     client: Client, form
 ) -> None:
     client.post("/subscribe/", form)
@@ -457,7 +457,7 @@ def test_s17_a_cell_is_no_formula_and_reads_back(text: str) -> None:
     assert unquoted(cell(text)) == text
 
 
-def test_a_person_is_erased_by_command(active, capsys) -> None:
+def test_g3_a_person_is_erased_by_command(active, capsys) -> None:
     assert run(capsys, "erase", "Ann@Example.org")[0] == "erased\n"
     assert not Subscriber.objects.exists()
     with pytest.raises(CommandError, match="nobody"):

@@ -137,7 +137,7 @@ def test_control_characters_leave_the_interests(client: Client, form) -> None:
     assert Subscriber.objects.get().interests == "a b c d"
 
 
-def test_the_answer_says_nothing_of_the_address(client: Client, form) -> None:
+def test_s1_the_answer_says_nothing_of_the_address(client: Client, form) -> None:
     people: dict[str, Callable[..., object] | None] = {
         "pending@example.org": None,
         "active@example.org": subscriptions.confirm,
@@ -190,7 +190,7 @@ def test_the_sign_up_does_not_wait_for_a_dead_broker(
         ("", ""),
     ],
 )
-def test_only_the_truncated_network_of_the_connection_is_kept(
+def test_g1_only_the_truncated_network_of_the_connection_is_kept(
     client: Client, form, address: str, network: str
 ) -> None:
     forged = {"X-Forwarded-For": "203.0.113.9"}
@@ -266,7 +266,7 @@ def test_a_wrong_token_is_not_found(client: Client, db, page: str, token: str) -
         assert "opens nothing" in answer.text
 
 
-def test_a_token_opens_the_page_of_its_purpose_only(client: Client, active) -> None:
+def test_s11_a_token_opens_the_page_of_its_purpose_only(client: Client, active) -> None:
     now = timezone.now()
     tokens = {
         "preferences": links.make(active, Link.Purpose.PREFERENCES, now=now),
@@ -333,7 +333,7 @@ MULTIPART = '--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\
         ("x=" + "y" * 70_000, "application/x-www-form-urlencoded"),
     ],
 )
-def test_a_one_click_post_unsubscribes_whatever_its_body(
+def test_u2_a_one_click_post_unsubscribes_whatever_its_body(
     active: Subscriber, body: str, content_type: str
 ) -> None:
     provider = Client(enforce_csrf_checks=True)
@@ -346,7 +346,7 @@ def test_a_one_click_post_unsubscribes_whatever_its_body(
     assert not answer.cookies
 
 
-def test_leaving_twice_and_with_an_unknown_token_is_answered_alike(
+def test_u4_leaving_twice_and_with_an_unknown_token_is_answered_alike(
     client: Client, active
 ) -> None:
     path = f"/u/{active.unsubscribe_token}"
@@ -361,12 +361,12 @@ def test_leaving_twice_and_with_an_unknown_token_is_answered_alike(
 
 
 @pytest.mark.parametrize("token", MALFORMED)
-def test_a_malformed_token_to_leave_is_not_found(client: Client, db, token: str) -> None:
+def test_u4_a_malformed_token_to_leave_is_not_found(client: Client, db, token: str) -> None:
     assert client.post(f"/u/{token}").status_code == 404
     assert client.get(f"/u/{token}").status_code == 404
 
 
-def test_less_can_be_asked_for_instead_of_nothing(client: Client, active) -> None:
+def test_u13_less_can_be_asked_for_instead_of_nothing(client: Client, active) -> None:
     path = f"/u/{active.unsubscribe_token}"
     assert 'id="more"' in client.get(path).text
     client.post(path, {"action": "weekly"})
@@ -380,7 +380,7 @@ def test_less_can_be_asked_for_instead_of_nothing(client: Client, active) -> Non
     assert state_of() == "paused"
 
 
-def test_the_link_to_leave_outlives_keys_years_and_a_new_sign_up(
+def test_u6_the_link_to_leave_outlives_keys_years_and_a_new_sign_up(
     client: Client, active, form, settings
 ) -> None:
     path = f"/u/{active.unsubscribe_token}"
@@ -414,7 +414,7 @@ def mailed_pages(reader: Subscriber) -> list[str]:
 
 @pytest.mark.parametrize("state", ["pending", "active", "unsubscribed"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "DELETE"])
-def test_nothing_but_post_changes_anything(
+def test_u3_nothing_but_post_changes_anything(
     client: Client, active, state: str, method: str
 ) -> None:
     Subscriber.objects.update(state=state)
@@ -428,10 +428,10 @@ def test_nothing_but_post_changes_anything(
 
 
 @pytest.mark.parametrize("forged", ["", "short", "f" * 32])
-def test_no_page_is_kept_indexed_or_sets_a_cookie(
+def test_s11_no_page_is_kept_indexed_or_sets_a_cookie(
     client: Client, active, forged: str
 ) -> None:
-    client.cookies["sessionid"] = forged
+    client.cookies["sessionid"] = client.cookies["csrftoken"] = forged
     for path in [
         *mailed_pages(active),
         "/subscribe/",
@@ -447,7 +447,7 @@ def test_no_page_is_kept_indexed_or_sets_a_cookie(
             assert "Cookie" not in answer.get("Vary", "")
 
 
-def test_the_pages_work_without_scripts_and_submit_nothing_by_themselves(
+def test_u3_the_pages_work_without_scripts_and_submit_nothing_by_themselves(
     client: Client, active
 ) -> None:
     for path in mailed_pages(active):
