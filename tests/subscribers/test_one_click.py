@@ -38,7 +38,10 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[int]:
     port = free_port()
     env = bare() | DEPLOYMENT | KEYS
     env |= {"DATABASE_URL": database_url(), "STATE_DIR": str(tmp_path)}
-    env |= {"SITE_URL": f"http://127.0.0.1:{port}", "STATIC_ROOT": settings.STATIC_ROOT}
+    env |= {
+        "SITE_URL": f"http://127.0.0.1:{port}",
+        "STATIC_ROOT": str(settings.STATIC_ROOT),
+    }
     command = [sys.executable, "-m", "gunicorn", "digest.wsgi", "--no-control-socket"]
     command += ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
     with subprocess.Popen([*command, "--threads", "2"], cwd=ROOT, env=env) as process:
