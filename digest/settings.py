@@ -256,6 +256,7 @@ CELERY_BEAT_SCHEDULE = {
     name: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
     for name, task, seconds in [
         ("tick", "digest.tasks.tick", 10),
+        ("watch", "digest.tasks.watch", 300),
         ("publish", "digest.tasks.fetch_and_publish", 1800),
         ("week", "digest.tasks.publish_week", 1800),
         ("notices", "subscribers.tasks.send_notices", 10),
@@ -277,6 +278,9 @@ if not (SITE_URL + parseaddr(FROM_EMAIL)[1]).isascii():  # both stand in mail he
         "SITE_URL and the address in FROM_EMAIL must be ASCII: write xn--… for the domain."
     )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FROM_EMAIL
+# Who is told of alarms, by mail.
+ADMINS: list[str] = env.list("ADMINS", default=[])
+EMAIL_SUBJECT_PREFIX = "[Daily Papers] "
 POSTAL_ADDRESS = env.str(
     "POSTAL_ADDRESS",
     default="Sample Street 1, 12345 Sample Town (set POSTAL_ADDRESS)" if EMBEDDED else "",

@@ -6,7 +6,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from digest.deliveries import high_water, ledger, stopping
+from digest.deliveries import alarms, heartbeats, high_water, ledger, stopping
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
@@ -38,6 +38,7 @@ def tick() -> None:
         logger.info("planned %d deliveries, waking senders", planned)
         for _ in range(SENDERS):
             wake_sender()
+    heartbeats.beat(heartbeats.Loop.TICK, now)
 
 
 @shared_task
@@ -50,8 +51,16 @@ def send() -> None:
     except high_water.Refused as refused:
         logger.error("nothing is sent: %s", refused)
         return
-    if ledger.database_now() >= end and not stopping.asked():
+    now = ledger.database_now()
+    heartbeats.beat(heartbeats.Loop.SEND, now)
+    if now >= end and not stopping.asked():
         wake_sender()
+
+
+@shared_task
+def watch() -> None:
+    """Look for mails that went out twice, and pause what sends them."""
+    alarms.watch(ledger.database_now())
 
 
 @shared_task

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from digest.deliveries import control, journal, ledger
+from digest.deliveries import alarms, control, evidence, journal, ledger
 from digest.models import Delivery
 
 State = Delivery.State
@@ -18,8 +18,10 @@ def sweep(now: datetime) -> None:
     returned, unknown = ledger.reap(now)
     if returned or unknown:
         logger.warning("leases over: %d rows pending again, %d unknown", returned, unknown)
+    if known := evidence.weigh(now):
+        logger.warning("%d unknown rows resolved by reports", known)
     for edition in control.pause_alarming(now):
-        logger.error("%s is paused: too many mails bounced or were reported", edition)
+        alarms.page(f"{edition} is paused: too many mails bounced or were reported")
     skipped = control.skip_cancelled(now)
     expired, abandoned = expire(now), abandon(now)
     if skipped or expired or abandoned:

@@ -1,7 +1,8 @@
 """What a supervisor or load balancer asks: is the process up, can it serve?
 
 /healthz needs nothing but the process, so that a database that is down does not get
-all web processes killed. /readyz needs the database with all migrations.
+all web processes killed; a load balancer before them asks it. /readyz is for who watches
+the whole: it needs the database with all migrations, and workers that do their work.
 """
 
 from django.db import DatabaseError, connection
@@ -9,6 +10,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from digest.deliveries import heartbeats, ledger
 
 
 @require_safe
@@ -21,14 +24,18 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when the database answers and is migrated, else 503 with what is wrong."""
+    """200 when mail can go out, else 503 with a line for each thing that is wrong."""
     try:
         missing = migrations_missing()
+        wrong = [f"{missing} migrations are not applied"] if missing else unwell()
     except DatabaseError:
-        return plain("the database does not answer", status=503)
-    if missing:
-        return plain(f"{missing} migrations are not applied", status=503)
-    return plain("ready")
+        wrong = ["the database does not answer"]
+    return plain("\n".join(wrong), status=503) if wrong else plain("ready")
+
+
+def unwell() -> list[str]:
+    """What of the workers does not run. Raises DatabaseError."""
+    return heartbeats.troubles(ledger.database_now())
 
 
 def migrations_missing() -> int:

@@ -456,12 +456,3 @@ def test_healthz_needs_no_database(client: Client) -> None:
         response = client.get("/healthz")
     assert (response.status_code, response.content) == (200, b"ok\n")
     assert len(captured) == 0
-
-
-def test_readyz_is_ready_once_all_migrations_are_applied(client: Client) -> None:
-    assert client.get("/readyz").content == b"ready\n"
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'digest'")
-    response = client.get("/readyz")
-    assert response.status_code == 503
-    assert b"migrations are not applied" in response.content

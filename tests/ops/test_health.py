@@ -1,0 +1,90 @@
+"""What /readyz says of the database and of the workers."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection
+
+from digest import tasks
+from digest.deliveries import heartbeats, ledger
+from digest.deliveries.heartbeats import Loop
+from digest.deliveries.plan import plan
+from digest.models import Delivery, Edition, Heartbeat
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def readyz(client):
+    def ask() -> tuple[int, str]:
+        answer = client.get("/readyz")
+        return answer.status_code, answer.content.decode()
+
+    return ask
+
+
+def beat(loop: Loop, *, ago: float) -> None:
+    heartbeats.beat(loop, ledger.database_now() - timedelta(seconds=ago))
+
+
+def due(*, ago: timedelta) -> None:
+    """A mail that has been due for so long."""
+    make.edition({make.paper(1): {"graphs": 1.0}})
+    make.reader("ann@example.org", "graphs")
+    plan(make.NOON)
+    Delivery.objects.update(not_before=ledger.database_now() - ago)
+
+
+def test_o2_readyz_is_ready_while_ticks_come_through(readyz):
+    assert readyz() == (503, "tick: has never run; start a worker and beat\n")
+    tasks.tick()
+    assert readyz() == (200, "ready\n")
+    assert Heartbeat.objects.get().loop == "tick"
+
+
+def test_c4_readyz_is_red_after_three_missed_ticks(readyz):
+    beat(Loop.TICK, ago=50)
+    assert readyz()[0] == 200
+    beat(Loop.TICK, ago=70)
+    status, words = readyz()
+    assert status == 503 and words.startswith("tick: last ran 7")
+
+
+def test_c4_readyz_is_red_when_mails_are_due_and_nobody_sends(readyz):
+    beat(Loop.TICK, ago=1)
+    beat(Loop.SEND, ago=200)
+    assert readyz()[0] == 200, "nothing is due"
+    due(ago=timedelta(minutes=4))
+    assert readyz()[1].startswith("send: last ran 20")
+    Edition.objects.update(hold="paused")
+    assert readyz()[0] == 200
+    Edition.objects.update(hold="")
+    beat(Loop.SEND, ago=100)
+    assert readyz()[0] == 200
+    beat(Loop.TICK, ago=99)
+    Heartbeat.objects.filter(loop="send").delete()
+    assert readyz()[1].count("\n") == 2
+
+
+def test_c4_a_sender_beats_each_time_it_runs():
+    before = ledger.database_now()
+    tasks.send()
+    row = Heartbeat.objects.get()
+    assert row.loop == "send" and row.at >= before - timedelta(milliseconds=1)
+
+
+def test_readyz_names_missing_migrations(readyz):
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'digest'")
+    status, words = readyz()
+    assert status == 503 and "migrations are not applied" in words
+
+
+def test_readyz_says_of_a_lost_database_that_and_no_more(readyz):
+    class Away:
+        def __call__(self, execute, sql, *rest):
+            raise OperationalError("password=secret host=db")
+
+    with connection.execute_wrapper(Away()):
+        assert readyz() == (503, "the database does not answer\n")
