@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from digest.models import Delivery
+from django.db.models import Q
+
+from digest.models import Delivery, DeliveryEvent
 from subscribers.models import Subscriber
 
 
@@ -11,9 +13,16 @@ def held(subscriber_id: int) -> dict[str, list[dict[str, object]]]:
     fields = ["edition__kind", "edition__day", "state", "due_at", "picks", "reason"]
     fields += ["reply", "intent_at", "outcome_at"]
     rows = Delivery.objects.filter(subscriber=subscriber_id).order_by("pk")
-    return {"deliveries": [dict(row) for row in rows.values(*fields)]}
+    reports = DeliveryEvent.objects.filter(delivery__subscriber=subscriber_id)
+    told = ["delivery__edition__day", "at", "source", "kind", "reason", "reply"]
+    return {
+        "deliveries": [dict(row) for row in rows.values(*fields)],
+        "delivery_events": [dict(row) for row in reports.values(*told)],
+    }
 
 
 def forget(sender: type[Subscriber], instance: Subscriber, **kwargs: Any) -> None:
     """Before a reader's row goes: a server's reply often repeats the address."""
     Delivery.objects.filter(subscriber=instance.pk).exclude(reply="").update(reply="")
+    theirs = Q(email_hash=instance.email_hash) | Q(delivery__subscriber=instance.pk)
+    DeliveryEvent.objects.filter(theirs).update(reply="", email_hash="")

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from digest.deliveries import bounces, control, events, evidence, ledger
+from digest.deliveries import bounces, control, events, evidence, ledger, personal
 from digest.deliveries.events import Report
 from digest.deliveries.outcomes import Outcome, Verdict
 from digest.deliveries.plan import plan
@@ -164,6 +164,17 @@ def test_b3_a_report_about_nobody_is_kept_and_harmless(named):
     assert take(report("complained", delivery_id=named, recipient="no address")) == 1
     assert DeliveryEvent.objects.get().delivery is None
     assert reasons() == []
+
+
+def test_what_was_reported_of_a_reader_is_theirs_to_see_and_goes_with_them(handed_over):
+    (row,) = handed_over()
+    words = "452 4.2.2 <r0@example.org> over quota"
+    take(report("bounced", row, words=words), report("bounced", words=words))
+    (told,) = personal.held(row.subscriber_id)["delivery_events"]
+    assert told["reply"] == words
+    privacy.erase(row.subscriber_id, now=NOW)
+    events_left = DeliveryEvent.objects.values_list("reply", "email_hash")
+    assert list(events_left) == [("", "")] * 2
 
 
 def test_a_report_about_a_single_mail_finds_its_reader_by_the_address(handed_over):
