@@ -20,6 +20,7 @@ State = Delivery.State
 OPERATOR = DeliveryEvent.Source.OPERATOR
 # What is sent again gets this long at least, however late it is.
 AGAIN_FOR = timedelta(hours=6)
+BATCH = 1000
 
 
 def unknown(ids: Sequence[int] = ()) -> QuerySet[Delivery]:
@@ -65,26 +66,31 @@ def resend(ids: Sequence[int], *, now: datetime) -> int:
 
 
 def quarantine(since: datetime, *, now: datetime) -> int:
-    """After a restore: what came due since then may have gone out already → unknown.
+    """After a restore: what may have gone out since the backup → unknown. How many rows.
 
     Rows that the restored database has lost are made first, or the next tick would make
-    them and send. How many rows were set aside.
+    them and send. An open row counts whenever it came due: it was open at the backup, and
+    who knows what became of it. Safe to repeat when it was cut short.
     """
     plan(now)
-    with transaction.atomic():
-        open_states = (State.PENDING, State.CLAIMED, State.SUBMITTING)
-        rows = list(
-            Delivery.objects.select_for_update().filter(
-                state__in=open_states, due_at__gte=since, due_at__lte=now
-            )
-        )
-        reason = "quarantined after a restore"
-        history.note(rows, State.UNKNOWN, source=OPERATOR, reason=reason, now=now)
-        for start in range(0, len(rows), 1000):
-            chosen(rows[start : start + 1000]).update(
-                state=State.UNKNOWN, reason=reason, lease_until=None, outcome_at=now
-            )
-    return len(rows)
+    open_states = (State.PENDING, State.CLAIMED, State.SUBMITTING)
+    rows = Delivery.objects.filter(
+        state__in=open_states, due_at__lte=now, expires_at__gt=since
+    )
+    count = 0
+    while moved := set_aside(rows[:BATCH], now=now):
+        count += moved
+    return count
+
+
+@transaction.atomic
+def set_aside(open_rows: QuerySet[Delivery], *, now: datetime) -> int:
+    rows = list(open_rows.select_for_update())
+    reason = "quarantined after a restore"
+    history.note(rows, State.UNKNOWN, source=OPERATOR, reason=reason, now=now)
+    return chosen(rows).update(
+        state=State.UNKNOWN, reason=reason, lease_until=None, outcome_at=now
+    )
 
 
 def locked(ids: Sequence[int]) -> list[Delivery]:

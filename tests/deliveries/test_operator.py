@@ -205,6 +205,22 @@ def test_r14_a_restored_database_sends_nothing_until_it_was_told(sink, edition):
     assert len(sink.mails()) == 2
 
 
+def test_r14_what_waited_for_another_attempt_at_the_backup_is_set_aside_too(sink, edition):
+    readers("ann+rcpt-450x1")
+    deliver()
+    later = Delivery.objects.get().not_before
+    assert deliver(later) == {"accepted": 1}
+    # As a backup of after the refusal: due long before it, and sent after it.
+    Delivery.objects.update(state="pending", outcome_at=None)
+    HighWater.objects.update(count=0)
+    with pytest.raises(high_water.Refused):
+        deliver(later)
+    assert resolve.quarantine(later - timedelta(minutes=1), now=later) == 1
+    assert resolve.quarantine(later - timedelta(minutes=1), now=later) == 0
+    high_water.accept()
+    assert deliver(later) == {} and len(sink.mails()) == 1
+
+
 def test_r14_a_copy_for_another_address_sends_nothing(sink, edition, settings):
     settings.EMBEDDED, settings.SITE_URL = False, "https://papers.example.org"
     readers("ann")
