@@ -89,8 +89,14 @@ def told(settings) -> Iterator[list[dict]]:
     server.server_close()
 
 
+def words(mail: Mail, kind: str) -> str:
+    part = mail.message.get_body((kind,))
+    assert part
+    return str(part.get_content())
+
+
 def test_g6_a_digest_watches_nobody(digest: Mail) -> None:
-    html = digest.message.get_body(("html",)).get_content()
+    html = words(digest, "html")
     assert not re.search(r"<img|url\(|background=|<link|@import", html)
     links = set(re.findall(r'href="([^"#]+)', html))
     assert "https://arxiv.org/abs/2604.00001" in str(links)
@@ -102,12 +108,13 @@ def test_g6_a_digest_watches_nobody(digest: Mail) -> None:
 
 def test_g8_each_mail_says_who_sends_it_and_how_to_end_it(digest: Mail, settings) -> None:
     for kind in ("plain", "html"):
-        text = digest.message.get_body((kind,)).get_content()
+        text = words(digest, kind)
         assert settings.POSTAL_ADDRESS in text
         assert re.search(r"/u/[\w-]{22}", text)
     assert digest.message["From"] == settings.FROM_EMAIL
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("name", ["POSTAL_ADDRESS", "FROM_EMAIL"])
 def test_g8_nothing_starts_without_sender_and_postal_address(name: str) -> None:
     env = os.environ | {
