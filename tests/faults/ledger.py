@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,18 @@ class Ledger:
 
     def pass_time(self) -> None:
         """As if all leases had run out and all waits were over."""
-        past = "'2001-01-01 00:00:00+00:00'"
-        if isinstance(self.place, Path):
-            past = "'2001-01-01 00:00:00'"
-        self.ask(
-            f"UPDATE digest_delivery SET lease_until = {past} WHERE lease_until IS NOT NULL"
+        past = [self.instant(minutes=-600)]
+        leased = "lease_until = ? WHERE lease_until IS NOT NULL"
+        self.ask(f"UPDATE digest_delivery SET {leased}", past)
+        waiting = "not_before = ? WHERE state = 'pending'"
+        self.ask(f"UPDATE digest_delivery SET {waiting}", past)
+
+    def instant(self, *, minutes: int) -> str:
+        """In so many minutes from now, as the database writes it."""
+        at = datetime.now(UTC) + timedelta(minutes=minutes)
+        return f"{at:%Y-%m-%d %H:%M:%S}" + (
+            "" if isinstance(self.place, Path) else "+00:00"
         )
-        self.ask(f"UPDATE digest_delivery SET not_before = {past} WHERE state = 'pending'")
 
     def integrity(self) -> str:
         if isinstance(self.place, Path):

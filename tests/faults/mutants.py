@@ -66,8 +66,8 @@ def killed_after_acceptance(tree: Path, folder: Path) -> list[str]:
         played = scene(folder, there.env, tree=tree)
         played.seed(["ann@example.org", "bob+dot-keep-killx1@example.org"])
         with played.sender() as sender:
-            begin(played, there, sender)
-            assert sender.wait() < 0, "the sender was not killed"
+            pid = begin(played, there, sender)
+            assert sender.wait(pid) < 0, "the sender was not killed"
             played.drain(sender)
         return verdict(played, there, most_unknown=2)
 
@@ -78,14 +78,14 @@ def left_in_the_meantime(tree: Path, folder: Path) -> list[str]:
         played = scene(folder, there.env | ONE_BY_ONE, tree=tree)
         played.seed([f"r{number}+dot-wait@example.org" for number in range(3)])
         with played.sender() as sender:
-            begin(played, there, sender)
+            pid = begin(played, there, sender)
             until = time.monotonic() + 60
             while not (there.folder / "waiting").exists():
                 assert time.monotonic() < until, "no mail came"
                 time.sleep(0.01)
             played.ledger.ask("UPDATE subscribers_subscriber SET state = 'unsubscribed'")
             (there.folder / "go").touch()
-            sender.wait()
+            sender.wait(pid)
             played.drain(sender)
         wrong = verdict(played, there, most_unknown=0)
         if len(there.arrived()) > 1:
@@ -112,9 +112,10 @@ def scanned(tree: Path, folder: Path) -> list[str]:
     return [] if state == "pending" else [f"I7 a GET made the reader {state}"]
 
 
-def begin(played: Scene, there: outside.Outside, sender: Sender) -> None:
+def begin(played: Scene, there: outside.Outside, sender: Sender) -> int:
     pid = sender.start("deliver", "--day", played.day)
     (there.folder / "victim").write_text(str(pid))
+    return pid
 
 
 LEDGER = "digest/deliveries/ledger.py"

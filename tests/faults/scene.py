@@ -19,24 +19,25 @@ FOREVER = 60.0
 
 @dataclass
 class Sender:
-    """A process that runs commands in forked children, one at a time (see sender.py)."""
+    """A process that runs commands in forked children, also side by side (see sender.py)."""
 
     process: subprocess.Popen[bytes]
 
-    def start(self, *command: str, traced: bool = False) -> int:
-        """Begin a run. Its process id."""
+    def start(self, *command: str, traced: bool = False, minutes: int = 0) -> int:
+        """Begin a run, by a clock that is wrong by `minutes`. Its process id."""
+        return self.order({"command": command, "traced": traced, "minutes": minutes})
+
+    def wait(self, pid: int) -> int:
+        """The end of a run: its exit status, or minus the signal that killed it."""
+        return os.waitstatus_to_exitcode(self.order({"wait": pid}))
+
+    def run(self, *command: str, minutes: int = 0) -> int:
+        return self.wait(self.start(*command, minutes=minutes))
+
+    def order(self, words: Mapping[str, object]) -> int:
         assert self.process.stdin
-        order = {"command": command, "traced": traced}
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.write(json.dumps(words).encode() + b"\n")
         return int(self.line())
-
-    def wait(self) -> int:
-        """The end of the run: its exit status, or minus the signal that killed it."""
-        return os.waitstatus_to_exitcode(int(self.line()))
-
-    def run(self, *command: str) -> int:
-        self.start(*command)
-        return self.wait()
 
     def line(self) -> bytes:
         assert self.process.stdout
@@ -146,17 +147,29 @@ def scene(
     return Scene(folder, {**surroundings, **env}, Ledger(place), tree)
 
 
-@contextmanager
-def killed_at(pid: int, syscall: str, number: int) -> Iterator[None]:
-    """The process dies when one of its threads makes this call for the n-th time."""
-    inject = f"inject={syscall}:signal=KILL:when={number}"
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-p", str(pid), "-o", os.devnull]
-        + ["-e", f"trace={syscall}", "-e", inject],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        tracer.terminate()
-        tracer.wait()
+@dataclass(frozen=True)
+class Injection:
+    """What strace does to a process at its n-th call of one kind, and perhaps from then on."""
+
+    syscall: str
+    number: int
+    effect: str = "signal=KILL"
+
+    @property
+    def words(self) -> str:
+        more = "" if self.effect.startswith("signal") else "+"  # a full disk stays full
+        return f"inject={self.syscall}:{self.effect}:when={self.number}{more}"
+
+    @contextmanager
+    def into(self, pid: int, log: Path) -> Iterator[None]:
+        """Threads and children of the process count, too."""
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-p", str(pid), "-o", str(log)]
+            + ["-e", f"trace={self.syscall}", "-e", self.words],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield
+        finally:
+            tracer.terminate()
+            tracer.wait()
