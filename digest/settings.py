@@ -331,7 +331,9 @@ SUBMIT_GROUP = env.int("SUBMIT_GROUP", default=100, validate=Range(1, 1000))
 # Postmark's batch API: one request for a submit group, and for all of it one answer to lose.
 PROVIDER_BATCH = env.bool("PROVIDER_BATCH", default=False)
 if PROVIDER_BATCH and MAILER_URL != "anymail://postmark":
-    raise ImproperlyConfigured("PROVIDER_BATCH works with MAILER_URL=anymail://postmark only.")
+    raise ImproperlyConfigured(
+        "PROVIDER_BATCH works with MAILER_URL=anymail://postmark only."
+    )
 ANYMAIL: dict[str, Any] = {
     "IGNORE_UNSUPPORTED_FEATURES": False,
     "REQUESTS_TIMEOUT": (5, 60),

@@ -6,7 +6,14 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from digest.deliveries import alarms, heartbeats, high_water, ledger, stopping
+from digest.deliveries import (
+    alarms,
+    heartbeats,
+    high_water,
+    ledger,
+    lost_answers,
+    stopping,
+)
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
@@ -38,6 +45,8 @@ def tick() -> None:
         logger.info("planned %d deliveries, waking senders", planned)
         for _ in range(SENDERS):
             wake_sender()
+    if lost_answers.waiting(now).exists():
+        ask_again.apply_async(expires=10)
     heartbeats.beat(heartbeats.Loop.TICK, now)
 
 
@@ -55,6 +64,15 @@ def send() -> None:
     heartbeats.beat(heartbeats.Loop.SEND, now)
     if now >= end and not stopping.asked():
         wake_sender()
+
+
+@shared_task
+def ask_again() -> None:
+    """Ask the provider by its keys about mails whose answer was lost."""
+    try:
+        lost_answers.ask_again(ledger.database_now())
+    except high_water.Refused as refused:
+        logger.error("nothing is asked again: %s", refused)
 
 
 @shared_task

@@ -7,12 +7,12 @@ another attempt after an explicit no has another key.
 
 import hashlib
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 # https://resend.com/docs/dashboard/emails/idempotency-keys: the first answer again.
 # https://developers.brevo.com/docs/heterogenous-versions-batch-emails: an error that says
 # that the key is known.
-KEPT = {"Resend": timedelta(hours=24), "Brevo": timedelta(minutes=30)}
+KEPT = {"resend": timedelta(hours=24), "brevo": timedelta(minutes=30)}
 # Longer than a request may take and two machines' clocks may differ.
 MARGIN = timedelta(minutes=5)
 BREVO_KNOWS = "duplicate_parameter"
@@ -25,6 +25,6 @@ def usable_for(provider: str) -> timedelta:
 
 def key(delivery_id: int, intent_at: datetime) -> str:
     """The same for the same intent in any process; a UUID, as Brevo wants one."""
-    intent = f"{delivery_id} {intent_at.isoformat()}".encode()
+    intent = f"{delivery_id} {intent_at.astimezone(UTC).isoformat()}".encode()
     digest = hashlib.blake2b(intent, digest_size=16, person=b"daily papers").digest()
     return str(uuid.UUID(bytes=digest, version=4))

@@ -28,7 +28,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.backend: AnymailBaseBackend = mailers["default"]
-        self.name = getattr(self.backend, "esp_name", "")
+        self.name = getattr(self.backend, "esp_name", "").lower()
         self.has_keys = self.name in keys.KEPT
 
     def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
@@ -56,11 +56,11 @@ class Provider:
             logger.exception("delivery %d cannot be composed", mail.delivery_id)
             return POISON
         key = keys.key(mail.delivery_id, letter.sent_at)
-        if self.name == "Brevo":
+        if self.name == "brevo":
             message.extra_headers["idempotencyKey"] = key
         try:
             self.backend.open()
-            if self.name == "Resend":
+            if self.name == "resend":
                 self.backend.session.headers["Idempotency-Key"] = key
             self.backend.send_messages([message])
         except (AnymailError, requests.RequestException) as error:

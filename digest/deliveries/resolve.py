@@ -14,7 +14,7 @@ from django.db.models.functions import Greatest
 from digest.deliveries import history
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import release_at
-from digest.models import Delivery, DeliveryEvent, Edition
+from digest.models import Delivery, DeliveryEvent, Edition, Submission
 
 State = Delivery.State
 OPERATOR = DeliveryEvent.Source.OPERATOR
@@ -73,6 +73,8 @@ def quarantine(since: datetime, *, now: datetime) -> int:
     who knows what became of it. Safe to repeat when it was cut short.
     """
     plan(now)
+    # What had been in flight may have gone out since by another key: nobody asks again.
+    Submission.objects.all().delete()
     open_states = (State.PENDING, State.CLAIMED, State.SUBMITTING)
     rows = Delivery.objects.filter(
         state__in=open_states, due_at__lte=now, expires_at__gt=since

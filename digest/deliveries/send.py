@@ -23,6 +23,7 @@ from digest.deliveries import (
     journal,
     ledger,
     stopping,
+    submissions,
 )
 from digest.deliveries.digests import Digest, Ready, digests, load
 from digest.deliveries.envelope import sender
@@ -101,6 +102,7 @@ def send_slice(
             with transaction.atomic():
                 record(sent, now)
                 intended = ledger.intend(group.rows, group.picks, now=now)
+                submissions.note([pk for pk in group.mails if pk in intended], now)
             sent = group
             for pk in intended:
                 del rest[pk]

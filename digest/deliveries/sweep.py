@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from digest.deliveries import alarms, control, evidence, journal, ledger
+from digest.deliveries import alarms, control, evidence, journal, ledger, submissions
 from digest.models import Delivery
 
 State = Delivery.State
@@ -24,6 +24,7 @@ def sweep(now: datetime) -> None:
         alarms.page(f"{edition} is paused: too many mails bounced or were reported")
     skipped = control.skip_cancelled(now)
     expired, abandoned = expire(now), abandon(now)
+    submissions.prune(now)
     if skipped or expired or abandoned:
         logger.warning(
             "%d rows skipped, %d expired, %d unknown abandoned", skipped, expired, abandoned

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from digest.models.heartbeat import Heartbeat as Heartbeat
+from digest.models.submission import Submission as Submission
 from subscribers.models import Subscriber, new_capability
 
 

@@ -1,13 +1,16 @@
 """Providers over HTTP that refuse, stumble and lose their answers: one mail at most."""
 
 from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pytest
 
 from tests.environment import POSTGRES
 from tests.faults import outside
 from tests.faults.invariants import broken, repeated
-from tests.faults.scene import scene
+from tests.faults.outside import Outside, lines
+from tests.faults.scene import Scene, Sender, scene
 
 FAULTS = {
     "a": "accepted",
@@ -16,54 +19,154 @@ FAULTS = {
     "d+http-keep-502": "unknown",
     "e+http-drop": "unknown",
     "f+http-keep-drop": "unknown",
-    "g": "accepted",
+    "g+http-code-406": "refused",
+    "h+http-code-412": "pending",
+    "i": "accepted",
 }
 
 
+@dataclass
+class Played:
+    """A delivery to a provider that has been run once."""
+
+    scene: Scene
+    there: Outside
+    sender: Sender
+
+    def deliver(self) -> int:
+        pid = self.sender.start("deliver", "--day", self.scene.day)
+        (self.there.folder / "victim").write_text(str(pid))
+        return self.sender.wait(pid)
+
+    def states(self) -> dict[str, str]:
+        return {
+            row.address.partition("@")[0]: row.state for row in self.scene.ledger.rows()
+        }
+
+    def wrong(self) -> list[str]:
+        rows = [row for row in self.scene.ledger.rows() if row.state != "pending"]
+        readers = [row.address for row in rows]
+        arrived = self.there.arrived()
+        return broken(rows, arrived, readers=readers, most_unknown=len(rows))
+
+    def asked(self, who: str) -> list[dict]:
+        """The requests for one reader."""
+        return [
+            one
+            for one in self.there.requests()
+            if any(address.partition("@")[0] == who for address in one["rcpt"])
+        ]
+
+
 @pytest.fixture
-def delivered(tmp_path, request):
-    """Delivers to readers with these local parts by that provider; states and journal."""
+def play(tmp_path, request):
+    """play(provider, local parts, variables): a scene with these readers, ready to send."""
+    with ExitStack() as stack:
 
-    def deliver(name: str, faults: list[str]):
-        database = request.getfixturevalue("empty_database") if POSTGRES else ""
-        with outside.provider(tmp_path / "outside", name) as there:
-            played = scene(tmp_path, there.env, database=database)
-            played.seed([f"{fault}@example.org" for fault in faults])
-            with played.sender() as sender:
-                assert sender.run("deliver", "--day", played.day) == 0
-            rows = played.ledger.rows()
-            states = {row.address.partition("@")[0]: row.state for row in rows}
-            wrong = broken(
-                [row for row in rows if row.state != "pending"],
-                there.arrived(),
-                readers=[row.address for row in rows if row.state != "pending"],
-                most_unknown=len(faults),
-            )
-            return states, there, wrong + repeated(there.requests())
+        def begin(name: str, readers: list[str], **variables: str) -> Played:
+            database = request.getfixturevalue("empty_database") if POSTGRES else ""
+            there = stack.enter_context(outside.provider(tmp_path / "outside", name))
+            (there.folder / "bodies.jsonl").touch()
+            played = scene(tmp_path, there.env | variables, database=database)
+            played.seed([f"{reader}@example.org" for reader in readers])
+            return Played(played, there, stack.enter_context(played.sender()))
 
-    return deliver
+        yield begin
 
 
-def test_a2_a6_a9_a10_each_fault_is_judged_by_its_cause_and_spoils_no_other(delivered):
-    states, there, wrong = delivered("postmark", list(FAULTS))
-    assert states == FAULTS
-    assert wrong == []
-    assert set(Counter(one["rcpt"][0] for one in there.requests()).values()) == {1}
+def test_a2_a6_a9_a10_each_fault_is_judged_by_its_cause_and_spoils_no_other(play):
+    played = play("postmark", list(FAULTS))
+    assert played.deliver() == 0
+    assert played.states() == FAULTS
+    assert played.wrong() + repeated(played.there.requests()) == []
+    asked = Counter(one["rcpt"][0] for one in played.there.requests())
+    assert set(asked.values()) == {1}
 
 
-def test_a3_a_lost_answer_is_asked_for_again_by_the_same_key_and_the_mail_taken_once(
-    delivered,
-):
-    states, there, wrong = delivered(
-        "resend", ["a", "b+http-keep-dropx1", "c+http-429", "d+http-keep-502"]
-    )
-    assert states == {
+def test_a1_ses_own_client_asks_once_whatever_happens(play):
+    played = play("amazon_ses", ["a", "b+http-keep-drop", "c+http-500", "d+http-429"])
+    assert played.deliver() == 0
+    assert played.states() == {
         "a": "accepted",
-        "b+http-keep-dropx1": "accepted",
-        "c+http-429": "pending",
-        "d+http-keep-502": "unknown",
+        "b+http-keep-drop": "unknown",
+        "c+http-500": "unknown",
+        "d+http-429": "pending",
     }
-    assert wrong == []
-    asked = [one for one in there.requests() if one["rcpt"][0].startswith("b")]
-    assert len(asked) == 2 and asked[0]["key"] == asked[1]["key"] is not None
-    assert len(there.arrived()) == 3
+    assert set(Counter(one["rcpt"][0] for one in played.there.requests()).values()) == {1}
+
+
+def test_a3_a_lost_answer_is_asked_for_again_by_the_same_key_and_the_mail_taken_once(play):
+    played = play("resend", ["a", "b+http-keep-drop", "c+http-429", "d+http-502"])
+    assert played.deliver() == 0
+    assert played.states() == {
+        "a": "accepted",
+        "b+http-keep-drop": "accepted",
+        "c+http-429": "pending",
+        "d+http-502": "unknown",
+    }
+    assert played.wrong() + repeated(played.there.requests()) == []
+    first, second = played.asked("b+http-keep-drop")
+    assert first["key"] == second["key"] is not None
+    assert len(played.there.arrived()) == 2
+
+
+@pytest.mark.parametrize("name", ["resend", "brevo"])
+def test_a3_a4_after_a_crash_a_restarted_sender_asks_by_the_same_key(play, name):
+    played = play(name, ["a", "b+http-keep-killx1", "c"], SEND_CONNECTIONS="1")
+    assert played.deliver() < 0, "the sender was not killed"
+    assert len(played.there.arrived()) == 2
+    played.scene.drain(played.sender)
+    assert set(played.states().values()) == {"accepted"}
+    assert played.wrong() + repeated(played.there.requests()) == []
+    first, second = played.asked("b+http-keep-killx1")
+    assert first["key"] == second["key"] is not None
+    assert first["hash"] == second["hash"]
+    assert len(played.there.arrived()) == 3
+
+
+BATCH = {
+    "a": "accepted",
+    "b+http-code-406": "refused",
+    "c+http-code-300": "refused",
+    "d+http-code-412": "pending",
+    "e+http-keep-noid": "unknown",
+    "f": "accepted",
+}
+
+
+def test_a7_a_batch_gives_every_reader_their_own_result(play):
+    played = play("postmark", list(BATCH), PROVIDER_BATCH="true")
+    assert played.deliver() == 0
+    assert played.states() == BATCH
+    assert played.wrong() == []
+    (asked,) = played.there.requests()
+    assert asked["path"] == "/email/batch" and len(asked["rcpt"]) == len(BATCH)
+    ((account, members),) = played.scene.ledger.ask(
+        "SELECT account, members FROM digest_submission"
+    )
+    assert account.startswith("postmark-") and len(BATCH) == str(members).count(",") + 1
+    ((body,),) = [[entry["body"]] for entry in lines(played.there.folder / "bodies.jsonl")]
+    assert len({message["HtmlBody"] for message in body}) == len(BATCH)  # all their own
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "requests"),
+    [
+        ("b+http-keep-absent", {"accepted", "unknown"}, 1),
+        ("b+http-keep-drop", {"unknown"}, 1),
+        ("b+http-keep-garbage", {"unknown"}, 1),
+        ("b+http-502", {"unknown"}, 1),
+        ("b+http-429", {"pending"}, 1),
+        ("b+http-401", {"pending"}, 1),
+        ("b+http-422", {"accepted", "refused"}, 5),
+        ("b+http-413x1", {"accepted"}, 3),
+    ],
+)
+def test_a7_what_befalls_a_batch_befalls_nobody_twice(play, fault, state, requests):
+    played = play("postmark", ["a", fault, "c", "d"], PROVIDER_BATCH="true")
+    assert played.deliver() == 0
+    assert set(played.states().values()) == state
+    assert len(played.there.requests()) == requests
+    assert played.wrong() == []
+    played.scene.drain(played.sender, runs=1)
+    assert max(Counter(played.there.arrived()).values(), default=0) <= 1

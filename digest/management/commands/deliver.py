@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import high_water, ledger, stopping
+from digest.deliveries import high_water, ledger, lost_answers, stopping
 from digest.deliveries.plan import plan, plan_edition
 from digest.deliveries.send import Clock, send_due
 from digest.deliveries.sweep import sweep
@@ -29,7 +29,8 @@ class Command(OperatorCommand):
         instant: datetime | None = options["now"]
         clock: Clock = (lambda: instant) if instant else ledger.database_now
         signal.signal(signal.SIGTERM, lambda *_: stopping.ask())
-        sweep(ledger.database_now())
+        now = ledger.database_now()
+        sweep(now)
         editions: list[Edition | None] = [None]
         if options["day"]:
             editions = list[Edition | None](Edition.objects.filter(day=options["day"]))
@@ -39,12 +40,13 @@ class Command(OperatorCommand):
                     f"use `manage.py publish --day {options['day']}`"
                 )
         planned, tally = 0, Counter[str]()
-        for edition in editions:
-            planned += plan_edition(edition, clock()) if edition else plan(clock())
-            try:
+        try:
+            lost_answers.ask_again(now)
+            for edition in editions:
+                planned += plan_edition(edition, clock()) if edition else plan(clock())
                 tally += send_due(clock, edition_id=edition.pk if edition else None)
-            except high_water.Refused as refused:
-                raise CommandError(str(refused)) from None
+        except high_water.Refused as refused:
+            raise CommandError(str(refused)) from None
         counts = ", ".join(
             f"{tally[word]} {word}"
             for word in ("accepted", "skipped", "refused", "retry", "unknown")
