@@ -76,7 +76,7 @@ def test_a_providers_status(status, verdict):
     assert of_status(status, "text").verdict is verdict
 
 
-def test_waits_grow_up_to_an_hour_and_are_spread():
+def test_r8_waits_grow_up_to_an_hour_and_are_spread():
     assert backoff(0, lambda: 0.0) == timedelta(seconds=5)
     assert backoff(1, lambda: 1.0) == timedelta(seconds=65)
     assert backoff(20, lambda: 1.0) == timedelta(seconds=3605)

@@ -91,7 +91,7 @@ def test_a_tick_that_comes_late_across_the_next_release_loses_nobody(edition):
     assert "2026-04-17" in rows()["utc@example.org"]
 
 
-def test_after_three_days_of_outage_only_the_newest_goes(edition):
+def test_r19_after_three_days_of_outage_only_the_newest_goes(edition):
     make.reader("utc@example.org")
     for later in (1, 2, 3):
         day = make.DAY + later * DAY
@@ -135,7 +135,7 @@ def test_the_number_of_queries_does_not_grow_with_the_readers(edition):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_planners_at_once_make_one_row_each():
+def test_r11_planners_at_once_make_one_row_each():
     make.edition({make.paper(1): {"graphs": 1.0}})
     for number in range(30):
         make.reader(f"r{number}@example.org")

@@ -131,7 +131,7 @@ def test_a_temporary_refusal_is_tried_again_and_arrives_once(sink, edition):
     assert Delivery.objects.get().attempts == 3
 
 
-def test_one_poisoned_row_is_refused_and_the_rest_goes_out(sink, edition):
+def test_r10_one_poisoned_row_is_refused_and_the_rest_goes_out(sink, edition):
     make.reader("a@example.org", "graphs")
     poisoned = make.reader("b@example.org", "graphs")
     type(poisoned).objects.filter(pk=poisoned.pk).update(unsubscribe_token="é")

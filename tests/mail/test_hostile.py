@@ -113,7 +113,7 @@ MERGE = re.compile(r"\{\{|\}\}|\{%|%\}|\*\||\|\*|\[\[|\]\]|\$\{|<%|%>|%[\w.]+%|\
 
 
 @pytest.mark.parametrize(("texts", "raw"), digests_of(TEMPLATES), ids=lambda value: "")
-def test_s9_a_provider_finds_nothing_to_merge_in_the_html(texts, raw) -> None:
+def test_s9_a8_a_provider_finds_nothing_to_merge_in_the_html(texts, raw) -> None:
     """The source that a provider gets, as its API is handed it, holds no merge syntax."""
     mail = Mail(1, "papers@example.org", "ann@example.org", lambda: raw)
     message = as_django(mail, letter_of(raw))
