@@ -6,6 +6,7 @@ from datetime import datetime
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from subscribers import guard, inbox, links, outbox, pauses, privacy, subscriptions
 from subscribers.forms import AddressForm, LinkForm, PauseForm
@@ -17,6 +18,7 @@ from subscribers.wishes_form import WishesForm, preferences_of, topic_groups
 
 Purpose = Link.Purpose
 type More = Callable[[int], privacy.Tables]
+type Beside = Callable[[int, str], SafeString]
 
 
 @unlinked
@@ -45,8 +47,13 @@ def preferences_sent(request: HttpRequest) -> HttpResponse:
 
 
 @unlinked
-def preferences(request: HttpRequest, token: str, counts: Counts) -> HttpResponse:
-    """`counts` as at the sign-up form."""
+def preferences(
+    request: HttpRequest, token: str, *, counts: Counts, more: Beside
+) -> HttpResponse:
+    """`counts` as at the sign-up form.
+
+    `more` gives what other rooms show here, of a subscriber id and the page's token.
+    """
     asked = action(request)
     try:
         link = links.read(token, Purpose.PREFERENCES, now=timezone.now())
@@ -64,6 +71,7 @@ def preferences(request: HttpRequest, token: str, counts: Counts) -> HttpRespons
         "topic_groups": topic_groups(Topic.objects.all(), counts()),
         "saved": "saved" in request.GET,
         "moved": "moved" in request.GET,
+        "more": more(link.subscriber_id, token),
     }
     status = 400 if page.invalid else 200
     return render(request, "subscribers/preferences.html", context, status=status)

@@ -1,10 +1,10 @@
-"""What the ledger holds of one person: to be shown to them, and to be let go of."""
+"""What this side holds of one person: to be shown to them, and to be let go of."""
 
 from typing import Any
 
 from django.db.models import Q
 
-from digest.models import Delivery, DeliveryEvent
+from digest.models import Delivery, DeliveryEvent, Vote
 from subscribers.models import Subscriber
 
 
@@ -14,10 +14,12 @@ def held(subscriber_id: int) -> dict[str, list[dict[str, object]]]:
     fields += ["reply", "intent_at", "outcome_at"]
     rows = Delivery.objects.filter(subscriber=subscriber_id).order_by("pk")
     reports = DeliveryEvent.objects.filter(delivery__subscriber=subscriber_id)
+    votes = Vote.objects.filter(subscriber=subscriber_id).order_by("pk")
     told = ["delivery__edition__day", "at", "source", "kind", "reason", "reply"]
     return {
         "deliveries": [dict(row) for row in rows.values(*fields)],
         "delivery_events": [dict(row) for row in reports.values(*told)],
+        "votes": [dict(row) for row in votes.values("paper__arxiv_id", "value", "at")],
     }
 
 

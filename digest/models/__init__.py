@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from digest.models.heartbeat import Heartbeat as Heartbeat
 from digest.models.submission import Submission as Submission
+from digest.models.votes import Vote as Vote
 from subscribers.models import Subscriber, new_capability
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from django.urls import path, register_converter
 
 from digest.deliveries import personal
-from digest.site import archive, mail_pages, views
+from digest.site import archive, mail_pages, views, votes
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
 
@@ -40,10 +40,12 @@ register_converter(PaperConverter, "paper")
 
 # Pages of the readers that also show what this side knows.
 COUNTS = {"counts": archive.recent_counts}
+BESIDE = COUNTS | {"more": votes.of_reader}
 
 urlpatterns = [
     path("subscribe/", subscribe, COUNTS, name="subscribe"),
-    path("preferences/<str:token>/", preferences, COUNTS, name="preferences"),
+    path("preferences/<str:token>/", preferences, BESIDE, name="preferences"),
+    path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
     path("data/<str:token>/", data, {"more": personal.held}, name="data"),
     path("", views.today, name="today"),
     path("papers/<day:day>/", views.day, name="day"),
@@ -52,6 +54,7 @@ urlpatterns = [
     path("topics/<slug:slug>/", views.topic, name="topic"),
     path("search/", views.search, name="search"),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
+    path("v/<str:name>/<int:position>", votes.vote, name="vote"),
     path("editions/<slug:kind>/<day:day>/", mail_pages.edition, name="edition"),
     path("privacy/", views.privacy, name="privacy"),
 ]

@@ -1,0 +1,34 @@
+"""What readers say of papers."""
+
+from django.db import models
+from django.db.models import Q
+
+from subscribers.models import Subscriber
+
+
+class Vote(models.Model):
+    """A reader's word on a paper of a digest of theirs: more, or less, like this.
+
+    Goes with the reader's row. What votes do: see deliveries/votes.py.
+    """
+
+    class Value(models.IntegerChoices):
+        MORE = 1, "More like this"
+        LESS = -1, "Less like this"
+
+    # The unique pair below serves look-ups by reader.
+    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, db_index=False)
+    paper = models.ForeignKey("digest.Paper", on_delete=models.CASCADE)
+    value = models.SmallIntegerField(choices=Value)
+    at = models.DateTimeField(help_text="UTC, of the last word.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subscriber", "paper"], name="vote_unique"),
+            models.CheckConstraint(
+                condition=Q(value__in=[1, -1]), name="vote_more_or_less"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"vote {self.value:+} on paper {self.paper_id}"

@@ -1,0 +1,62 @@
+"""More or less like this: what the link beside each paper of a mail leads to.
+
+The link's name is that of the mail's page. It travels with a forwarded mail, and whoever
+has it may vote in the reader's place: one vote a paper, small, seen and taken back on the
+reader's preferences.
+"""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from digest.deliveries import votes
+from digest.models import Vote
+from subscribers import links
+from subscribers.models import Link
+from subscribers.pages import action, see_other, unlinked
+
+VALUES = {"more": Vote.Value.MORE, "less": Vote.Value.LESS}
+
+
+@unlinked
+def vote(request: HttpRequest, name: str, position: int) -> HttpResponse:
+    """GET asks, POST of more, less or back does it; any other POST changes nothing."""
+    try:
+        pick = votes.picked(name, position)
+    except votes.NoSuchPick:
+        raise Http404("There is no such paper in such a mail.") from None
+    if request.method == "POST" and pick.subscriber_id is not None:
+        asked = action(request)
+        if asked in VALUES:
+            now = timezone.now()
+            votes.cast(pick.subscriber_id, pick.paper, VALUES[asked], now=now)
+        elif asked == "back":
+            votes.take_back(pick.subscriber_id, pick.paper)
+    if request.method == "POST":
+        return see_other("vote", name, str(position))
+    cast = Vote.objects.filter(subscriber=pick.subscriber_id or 0, paper=pick.paper)
+    context = {"pick": pick, "vote": cast.first()}
+    return render(request, "digest/vote.html", context)
+
+
+def of_reader(subscriber_id: int, token: str) -> SafeString:
+    """The card on the preferences page behind that token; empty without a vote."""
+    cast = votes.of(subscriber_id)
+    return render_to_string("digest/_votes.html", {"votes": cast, "token": token})
+
+
+@unlinked
+def take_back(request: HttpRequest, token: str) -> HttpResponse:
+    """POST of an arXiv id as `action`, from that card; then the preferences again."""
+    try:
+        link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
+    except links.Expired:
+        return see_other("preferences", token)  # which offers a fresh link
+    if request.method == "POST":
+        asked = action(request)
+        for cast in votes.of(link.subscriber_id):
+            if cast.paper.arxiv_id == asked:
+                votes.take_back(link.subscriber_id, cast.paper)
+    return see_other("preferences", token)
