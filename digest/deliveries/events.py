@@ -78,22 +78,25 @@ def take(reports: Iterable[Report], *, now: datetime) -> int:
 def trace(reports: Sequence[Report]) -> list[Traced]:
     """Find whose mails these are, by the delivery they name or by the address."""
     ids = {report.delivery_id for report in reports if report.delivery_id}
-    rows = Delivery.objects.filter(pk__in=ids).select_related("subscriber") if ids else ()
-    known = {row.pk: row for row in rows}
-    return [traced(report, known.get(report.delivery_id or 0)) for report in reports]
+    fields = ["pk", "subscriber__email_hash", "intent_at", "state"]
+    rows = Delivery.objects.filter(pk__in=ids).values_list(*fields) if ids else ()
+    known = {row[0]: row[1:] for row in rows}
+    return [
+        traced(report, *known.get(report.delivery_id or 0, (None, None, "")))
+        for report in reports
+    ]
 
 
-def traced(report: Report, row: Delivery | None) -> Traced:
-    if row is None:
-        return Traced(report, None, hash_of(report.recipient))
-    owner = row.subscriber.email_hash if row.subscriber else ""
-    started = row.intent_at
+def traced(
+    report: Report, owner: str | None, intent_at: datetime | None, state: str
+) -> Traced:
+    """The report beside its delivery's reader, intent and state; state "" if it has none."""
     return Traced(
         report,
-        row.pk,
+        report.delivery_id if state else None,
         owner or hash_of(report.recipient),
-        is_late=bool(started and report.at < started - evidence.CLOCKS_DIFFER),
-        is_evidence=row.state == Delivery.State.UNKNOWN,
+        is_late=bool(intent_at and report.at < intent_at - evidence.CLOCKS_DIFFER),
+        is_evidence=state == Delivery.State.UNKNOWN,
     )
 
 
@@ -182,6 +185,8 @@ def leave(email_hash: str, *, now: datetime) -> None:
 
 def worn_out(hashes: set[str]) -> set[str]:
     """Those of the addresses that have bounced on enough days."""
+    if not hashes:
+        return set()
     days: dict[str, list[datetime]] = {}
     kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind=EventType.BOUNCED)
     for email_hash, at, words in kept.values_list("email_hash", "at", "reply"):
