@@ -63,7 +63,7 @@ def cancel(edition: Edition, reason: str, *, now: datetime) -> int:
 def skip_cancelled(now: datetime) -> int:
     """End pending rows of cancelled editions: those that a sender gave back, too."""
     cancelled = Edition.objects.filter(hold=Edition.Hold.CANCELLED).values("pk")
-    rows = Delivery.objects.filter(state=State.PENDING, edition__in=cancelled)
+    rows = Delivery.objects.filter(is_open=True, state=State.PENDING, edition__in=cancelled)
     return rows.update(state=State.SKIPPED, reason=CANCELLED, outcome_at=now)
 
 

@@ -2,20 +2,28 @@
 
 Every function takes `now` and may run twice, at once, or not to its end. `now` is the
 database's clock (`database_now`), so that a machine with a wrong clock does no harm;
-leases are checked by token, so a sender that slept through its lease changes nothing.
+rows are written by lease token, so a sender that slept through its lease changes nothing.
 """
 
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from django.db import connection, transaction
 from django.db.models import F
 
 from digest.deliveries.outcomes import Outcome, Verdict, backoff
-from digest.deliveries.statements import id_list, instant, postgres, rows, typed
-from digest.models import Delivery, Edition
+from digest.deliveries.statements import (
+    among,
+    id_list,
+    instant,
+    postgres,
+    rows,
+    typed,
+)
+from digest.models import Delivery, Edition, Lease
 
 State = Delivery.State
 
@@ -80,8 +88,7 @@ def materialise(
 
 
 CLAIM = """
-UPDATE digest_delivery
-SET state = 'claimed', lease_token = %s, lease_until = %s
+UPDATE digest_delivery SET state = 'claimed', lease_token = %s
 WHERE id {chosen}
 RETURNING id, edition_id, subscriber_id, attempts, not_before
 """
@@ -91,24 +98,29 @@ CHOSEN = {
     "sqlite": "IN ({ready})",
 }
 NOT_HELD = "edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')"
-READY = f"""SELECT id FROM digest_delivery WHERE state = 'pending' AND not_before <= %s
-AND {NOT_HELD} {{one}} ORDER BY not_before LIMIT %s"""
+READY = f"""SELECT id FROM digest_delivery WHERE is_open AND state = 'pending'
+AND not_before <= %s AND {NOT_HELD} {{one}} ORDER BY not_before LIMIT %s"""
 
 
 def claim(now: datetime, *, limit: int, edition_id: int | None = None) -> list[Claimed]:
     """Take up to `limit` due rows, oldest due first; nobody else gets them meanwhile.
 
-    Uses the index delivery_ready; SKIP LOCKED on PostgreSQL, while on SQLite one writer
-    at a time keeps others out.
+    Uses the index delivery_open; SKIP LOCKED on PostgreSQL, while on SQLite one writer
+    at a time keeps others out. Who claims must `finish`.
     """
     token = secrets.token_urlsafe(16)
     ready = READY.format(one="" if edition_id is None else "AND edition_id = %s")
     sql = CLAIM.format(chosen=CHOSEN[connection.vendor].format(ready=ready))
     one = [] if edition_id is None else [edition_id]
-    values = [token, instant(now + CLAIM_LEASE), instant(now), *one, limit]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        found = sorted(cursor.fetchall(), key=lambda row: (row[4], row[0]))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql, [token, instant(now), *one, limit])
+        found = sorted(cursor.fetchall(), key=itemgetter(4, 0))
+        if found:
+            Lease.objects.create(
+                token=token,
+                claimed_until=now + CLAIM_LEASE,
+                deliveries=",".join(str(row[0]) for row in found),
+            )
     return [
         Claimed(pk, edition, person, attempts, token)
         for pk, edition, person, attempts, _ in found
@@ -117,17 +129,14 @@ def claim(now: datetime, *, limit: int, edition_id: int | None = None) -> list[C
 
 LOCK = "SELECT id FROM subscribers_subscriber WHERE id {readers} ORDER BY id {lock}"
 # A statement of its own after LOCK: it sees what whoever held a lock has committed, so an
-# unsubscribe that has answered is seen. Rows are found by primary key: `|| ''` keeps
-# PostgreSQL from the index of leases, whose dead entries grow through the day.
+# unsubscribe that has answered is seen.
 INTEND = """
 UPDATE digest_delivery
 SET state = CASE WHEN expires_at <= {now} THEN 'expired'
         WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
     reason = CASE WHEN expires_at <= {now} THEN 'too late' ELSE v.reason END,
     picks = v.picks, intent_at = {now},
-    outcome_at = CASE WHEN expires_at <= {now} OR v.reason <> '' THEN {now} END,
-    lease_until = CASE WHEN expires_at <= {now} OR v.reason <> '' THEN NULL
-        ELSE {lease} END
+    outcome_at = CASE WHEN expires_at <= {now} OR v.reason <> '' THEN {now} END
 FROM (
     SELECT r.id, r.picks, CASE
         WHEN p.id IS NULL OR p.state <> 'active' OR x.id IS NOT NULL
@@ -137,9 +146,8 @@ FROM (
     FROM {rows} LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
     LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
 ) AS v
-WHERE digest_delivery.id = v.id AND digest_delivery.id {ids}
-    AND digest_delivery.lease_token = %s
-    AND digest_delivery.state || '' = 'claimed' AND digest_delivery.{not_held}
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
+    AND digest_delivery.state = 'claimed' AND digest_delivery.{not_held}
 RETURNING digest_delivery.id, digest_delivery.state
 """
 
@@ -153,7 +161,7 @@ def intend(
     delivery id → block positions; a row without picks is skipped, one of a held edition
     stays claimed. All rows carry one lease token.
     """
-    among, people = id_list(sorted({row.subscriber_id or 0 for row in claimed}))
+    readers, people = id_list(sorted({row.subscriber_id or 0 for row in claimed}))
     lock = "FOR NO KEY UPDATE" if postgres() else ""
     source, values = rows(
         "r",
@@ -163,25 +171,26 @@ def intend(
             for row in claimed
         ],
     )
-    own, ids = id_list(row.delivery_id for row in claimed)
-    sql = INTEND.format(now=typed(), lease=typed(), rows=source, ids=own, not_held=NOT_HELD)
-    stamp, lease = instant(now), instant(now + HANDOVER_LEASE)
-    given = [*[stamp] * 6, lease, values, ids, claimed[0].lease_token]
+    sql = INTEND.format(now=typed(), rows=source, not_held=NOT_HELD)
+    token, stamp = claimed[0].lease_token, instant(now)
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        cursor.execute(LOCK.format(readers=among, lock=lock), [people])
-        cursor.execute(sql, given)
+        # The lease first, as `reap` does: so neither waits for the other in a circle.
+        cursor.execute(EXTEND, [instant(now + HANDOVER_LEASE), token])
+        cursor.execute(LOCK.format(readers=readers, lock=lock), [people])
+        cursor.execute(sql, [*[stamp] * 5, *values, token])
         return {pk for pk, state in cursor.fetchall() if state == State.SUBMITTING}
 
 
+EXTEND = "UPDATE digest_lease SET submitting_until = %s WHERE token = %s"
 RECORD = """
 UPDATE digest_delivery
 SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = {now},
     not_before = COALESCE(v.not_before, digest_delivery.not_before),
-    attempts = digest_delivery.attempts + v.charge, lease_until = NULL,
+    attempts = digest_delivery.attempts + v.charge,
     lease_token = CASE WHEN v.state = 'pending' THEN '' ELSE lease_token END
 FROM {rows}
-WHERE digest_delivery.id = v.id AND digest_delivery.id {ids}
-    AND digest_delivery.lease_token = %s AND (digest_delivery.state = 'submitting' OR (digest_delivery.state = 'unknown'
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
+    AND (digest_delivery.state = 'submitting' OR (digest_delivery.state = 'unknown'
         AND v.state IN ('accepted', 'refused')))
 """
 OUTCOME = {
@@ -205,10 +214,9 @@ def record(
     owned = {row.delivery_id: row for row in claimed}
     judged = [outcome_row(owned[pk], outcome, now) for pk, outcome in outcomes.items()]
     source, values = rows("v", OUTCOME, judged)
-    own, ids = id_list(outcomes)
-    sql = RECORD.format(now=typed(), rows=source, ids=own)
+    sql = RECORD.format(now=typed(), rows=source)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [instant(now), values, ids, claimed[0].lease_token])
+        cursor.execute(sql, [instant(now), *values, claimed[0].lease_token])
         return int(cursor.rowcount)
 
 
@@ -235,28 +243,42 @@ STATES = {
 }
 
 
-def release(claimed: Sequence[Claimed]) -> int:
-    """Give back rows that were claimed and not handed over."""
-    return Delivery.objects.filter(
-        pk__in=[row.delivery_id for row in claimed],
-        lease_token=claimed[0].lease_token,
-        state=State.CLAIMED,
-    ).update(state=State.PENDING, lease_token="", lease_until=None)
+def finish(token: str, rest: Sequence[Claimed]) -> None:
+    """Give up a lease, and the rows that were claimed and not handed over."""
+    with transaction.atomic():
+        Lease.objects.filter(pk=token).delete()
+        if rest:
+            give_back([row.delivery_id for row in rest], token)
+
+
+def give_back(ids: Sequence[int], token: str, **changes: object) -> int:
+    """claimed → pending, for as far as the rows are still under this lease."""
+    rows = Delivery.objects.filter(pk__in=among(ids), lease_token=token)
+    return rows.filter(state=State.CLAIMED).update(
+        state=State.PENDING, lease_token="", **changes
+    )
 
 
 def reap(now: datetime) -> tuple[int, int]:
     """End leases that ran out: claimed → pending, submitting → unknown. Counts of both."""
-    over = Delivery.objects.filter(lease_until__lte=now)
-    returned = over.filter(state=State.CLAIMED).update(
-        state=State.PENDING,
-        lease_token="",
-        lease_until=None,
-        attempts=F("attempts") + 1,
-    )
-    unknown = over.filter(state=State.SUBMITTING).update(
-        state=State.UNKNOWN,
-        reason="crashed in flight",
-        lease_until=None,
-        outcome_at=now,
-    )
+    returned = unknown = 0
+    for token in Lease.objects.filter(claimed_until__lte=now).values_list("pk", flat=True):
+        with transaction.atomic():
+            # Who extends it at this moment is waited for, and read after.
+            lease = Lease.objects.select_for_update().filter(pk=token).first()
+            if lease is None:
+                continue
+            ids = [int(pk) for pk in lease.deliveries.split(",")]
+            returned += give_back(ids, token, attempts=F("attempts") + 1)
+            if lease.submitting_until is None or lease.submitting_until <= now:
+                unknown += lose(ids, token, now)
+                lease.delete()
     return returned, unknown
+
+
+def lose(ids: Sequence[int], token: str, now: datetime) -> int:
+    """submitting → unknown: the mail may have gone."""
+    rows = Delivery.objects.filter(pk__in=among(ids), lease_token=token)
+    return rows.filter(state=State.SUBMITTING).update(
+        state=State.UNKNOWN, reason="crashed in flight", outcome_at=now
+    )

@@ -25,7 +25,7 @@ BATCH = 1000
 
 def unknown(ids: Sequence[int] = ()) -> QuerySet[Delivery]:
     """Rows whose outcome is not known, oldest hand-over first; of these ids, if given."""
-    rows = Delivery.objects.filter(state=State.UNKNOWN).select_related("edition")
+    rows = Delivery.objects.filter(is_unknown=True).select_related("edition")
     return (rows.filter(pk__in=ids) if ids else rows).order_by("intent_at", "pk")
 
 
@@ -75,10 +75,7 @@ def quarantine(since: datetime, *, now: datetime) -> int:
     plan(now)
     # What had been in flight may have gone out since by another key: nobody asks again.
     Submission.objects.all().delete()
-    open_states = (State.PENDING, State.CLAIMED, State.SUBMITTING)
-    rows = Delivery.objects.filter(
-        state__in=open_states, due_at__lte=now, expires_at__gt=since
-    )
+    rows = Delivery.objects.filter(is_open=True, due_at__lte=now, expires_at__gt=since)
     count = 0
     while moved := set_aside(rows[:BATCH], now=now):
         count += moved
@@ -90,9 +87,7 @@ def set_aside(open_rows: QuerySet[Delivery], *, now: datetime) -> int:
     rows = list(open_rows.select_for_update())
     reason = "quarantined after a restore"
     history.note(rows, State.UNKNOWN, source=OPERATOR, reason=reason, now=now)
-    return chosen(rows).update(
-        state=State.UNKNOWN, reason=reason, lease_until=None, outcome_at=now
-    )
+    return chosen(rows).update(state=State.UNKNOWN, reason=reason, outcome_at=now)
 
 
 def locked(ids: Sequence[int]) -> list[Delivery]:

@@ -113,8 +113,7 @@ def send_slice(
                 break
     finally:
         settle(sent, clock)
-        if rest:
-            ledger.release(list(rest.values()))
+        ledger.finish(claimed[0].lease_token, list(rest.values()))
     return tally
 
 

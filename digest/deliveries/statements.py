@@ -37,19 +37,33 @@ def among(ids: Iterable[int]) -> RawSQL:
 
 def rows(
     name: str, columns: dict[str, str], values: Sequence[Sequence[object]]
-) -> tuple[str, str]:
-    """A FROM-item NAME with these columns (name → type) and rows; its one parameter."""
+) -> tuple[str, list[str]]:
+    """A FROM-item NAME with these columns (name → type) and rows; its parameters."""
     if postgres():
-        typed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-        objects = [dict(zip(columns, row, strict=True)) for row in values]
-        return f"json_to_recordset(%s) AS {name}({typed})", json.dumps(objects, default=str)
+        arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
+        parameters = [array(column) for column in zip(*values, strict=True)]
+        return f"unnest({arrays}) AS {name}({', '.join(columns)})", parameters
     parts = (
         f"CAST(value ->> {place} AS INTEGER) AS {column}"
         if kind == "bigint"
         else f"value ->> {place} AS {column}"
         for place, (column, kind) in enumerate(columns.items())
     )
-    return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS {name}", json.dumps(values)
+    return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS {name}", [json.dumps(values)]
+
+
+def array(values: Iterable[object]) -> str:
+    """PostgreSQL's text form of an array (manual, section 8.15.6)."""
+    return "{" + ",".join(map(element, values)) + "}"
+
+
+def element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(value)
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 def instant(value: datetime) -> str | datetime:

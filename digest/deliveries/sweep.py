@@ -34,12 +34,12 @@ def sweep(now: datetime) -> None:
 def expire(now: datetime) -> int:
     """End pending rows that are too late, whether or not anybody could send them."""
     rows = Delivery.objects.filter(
-        state=State.PENDING, not_before__lte=now, expires_at__lte=now
+        is_open=True, state=State.PENDING, not_before__lte=now, expires_at__lte=now
     )
     return rows.update(state=State.EXPIRED, reason="too late", outcome_at=now)
 
 
 def abandon(now: datetime) -> int:
     """End unknown rows whose mail would be too late by now; their reason stays."""
-    rows = Delivery.objects.filter(state=State.UNKNOWN, expires_at__lte=now)
+    rows = Delivery.objects.filter(is_unknown=True, expires_at__lte=now)
     return rows.update(state=State.ABANDONED, outcome_at=now)

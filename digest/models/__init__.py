@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from digest.models.heartbeat import Heartbeat as Heartbeat
+from digest.models.lease import Lease as Lease
 from digest.models.submission import Submission as Submission
 from digest.models.votes import Vote as Vote
 from subscribers.models import Subscriber, new_capability
@@ -136,9 +137,9 @@ class Frame(models.Model):
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def ready(self, now: datetime) -> Self:
-        """Pending, due and not held: the index delivery_ready finds them, oldest first."""
+        """Pending, due and not held: the index delivery_open finds them, oldest first."""
         held = Edition.objects.exclude(hold=Edition.Hold.NONE).values("pk")
-        due = self.filter(state=Delivery.State.PENDING, not_before__lte=now)
+        due = self.filter(is_open=True, state=Delivery.State.PENDING, not_before__lte=now)
         return due.exclude(edition__in=held).order_by("not_before")
 
     def of_day(self, day: date) -> Self:
@@ -150,7 +151,7 @@ class Delivery(models.Model):
 
     pending → claimed → submitting → accepted | refused | unknown, or back to pending
     after an explicit no. skipped and expired are the ends without a hand-over,
-    abandoned the end of an unknown. A lease that runs out leads from claimed back to
+    abandoned the end of an unknown. A Lease that runs out leads from claimed back to
     pending, but from submitting to unknown only: that mail may have gone.
     """
 
@@ -165,16 +166,21 @@ class Delivery(models.Model):
         EXPIRED = "expired"
         ABANDONED = "abandoned"
 
-    # The unique pair below serves look-ups by edition.
-    edition = models.ForeignKey(Edition, on_delete=models.PROTECT, db_index=False)
-    subscriber = models.ForeignKey(Subscriber, null=True, on_delete=models.SET_NULL)
+    # The unique pair below serves look-ups by edition. No database constraint on either:
+    # it would read and lock both for each of a million rows that a plan makes, and an
+    # intent looks at the reader again anyhow.
+    edition = models.ForeignKey(
+        Edition, on_delete=models.PROTECT, db_index=False, db_constraint=False
+    )
+    subscriber = models.ForeignKey(
+        Subscriber, null=True, on_delete=models.SET_NULL, db_constraint=False
+    )
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     due_at = models.DateTimeField(help_text="The reader's hour, UTC.")
     not_before = models.DateTimeField(help_text="due_at, or later after a refusal.")
     expires_at = models.DateTimeField(help_text="Too late after this: expired.")
     attempts = models.PositiveSmallIntegerField(default=0)
     lease_token = models.CharField(max_length=22, blank=True, default="")
-    lease_until = models.DateTimeField(null=True, blank=True)
     picks = models.CharField(
         max_length=400, blank=True, default="", help_text="Block positions, in order."
     )
@@ -184,6 +190,16 @@ class Delivery(models.Model):
     )
     intent_at = models.DateTimeField(null=True, blank=True)
     outcome_at = models.DateTimeField(null=True, blank=True)
+    # For the indexes: a claim and an intent leave both as they are, so that PostgreSQL
+    # writes the row anew beside itself and no index at all (a HOT update).
+    is_open = models.GeneratedField(
+        expression=Q(state__in=["pending", "claimed", "submitting"]),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
+    is_unknown = models.GeneratedField(
+        expression=Q(state="unknown"), output_field=models.BooleanField(), db_persist=True
+    )
 
     objects = DeliveryQuerySet.as_manager()
 
@@ -195,15 +211,10 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["not_before"], condition=Q(state="pending"), name="delivery_ready"
+                fields=["not_before"], condition=Q(is_open=True), name="delivery_open"
             ),
             models.Index(
-                fields=["lease_until"],
-                condition=Q(state__in=["claimed", "submitting"]),
-                name="delivery_leased",
-            ),
-            models.Index(
-                fields=["expires_at"], condition=Q(state="unknown"), name="delivery_unknown"
+                fields=["expires_at"], condition=Q(is_unknown=True), name="delivery_unknown"
             ),
         ]
 

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from digest.deliveries import ledger
 from digest.deliveries.outcomes import Outcome, Verdict
 from digest.deliveries.plan import plan
-from digest.models import Delivery
+from digest.models import Delivery, Lease
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 from tests import make
@@ -57,7 +57,7 @@ def test_a_row_goes_from_pending_to_accepted(due):
     assert ledger.record({rows[0].delivery_id: ACCEPTED}, rows, now=NOW) == 1
     row = Delivery.objects.get()
     assert (row.state, row.reply, row.picks) == ("accepted", "250 ok", "0")
-    assert (row.intent_at, row.outcome_at, row.lease_until) == (NOW, NOW, None)
+    assert (row.intent_at, row.outcome_at) == (NOW, NOW)
 
 
 def test_what_is_claimed_is_claimed_once(due):
@@ -192,8 +192,9 @@ def test_a_release_gives_back_what_was_not_handed_over(due):
     due(2)
     rows = claim()
     intend(rows[:1])
-    assert ledger.release(rows) == 1
+    ledger.finish(rows[0].lease_token, rows)
     assert the_states() == ["pending", "submitting"]
+    assert not Lease.objects.exists()
 
 
 def test_a_hostile_reply_is_kept_as_text(due):
