@@ -97,19 +97,25 @@ def one_day(here: world.World, sink: Sink) -> Cost:
     return cost
 
 
-def wake_until_end() -> None:
-    """Wake senders every ten seconds, as the tick does, until no row is open."""
+def wake_until_end(*, most: float = 1800) -> int:
+    """Wake senders every ten seconds, as the tick does, until no row is open.
+
+    Gives up after `most` seconds; how many rows were open then.
+    """
     from digest.celery import app
     from digest.models import Delivery
 
-    open_rows = Delivery.objects.filter(state__in=["claimed", "submitting"])
-    pending, next_at = Delivery.objects.filter(state="pending"), 0.0
-    while pending.exists() or open_rows.exists():
+    rows = Delivery.objects.filter(state__in=["pending", "claimed", "submitting"])
+    end, next_at = time.perf_counter() + most, 0.0
+    while rows.exists():
+        if time.perf_counter() > end:
+            return rows.count()
         if time.perf_counter() > next_at:
             next_at = time.perf_counter() + 10
             for _ in range(8):
                 app.send_task("digest.tasks.send", expires=10)
         time.sleep(0.1)
+    return 0
 
 
 def check_sums(planned: int) -> None:
