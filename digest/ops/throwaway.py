@@ -65,17 +65,18 @@ class Throwaway(asyncio.Protocol):
 @contextlib.contextmanager
 def running() -> Iterator[Tally]:
     """A server in a thread of its own."""
-    tally, ready = Tally(), threading.Event()
+    tally, ready, end = Tally(), threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
         server = await loop.create_server(lambda: Throwaway(tally), "127.0.0.1", 0)
         tally.port = server.sockets[0].getsockname()[1]
         ready.set()
+        await end.wait()
+        server.close()
 
     def run() -> None:
-        loop.create_task(serve())
-        loop.run_forever()
+        loop.run_until_complete(serve())
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -83,6 +84,6 @@ def running() -> Iterator[Tally]:
     try:
         yield tally
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(end.set)
         thread.join(10)
         loop.close()

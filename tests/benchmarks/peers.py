@@ -5,12 +5,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tests.benchmarks import newsletter, whole_path, world
 from tests.benchmarks.figures import Figure, ratios
 from tests.benchmarks.machine import Cost, cpu_seconds, describe, spread, table
 from tests.benchmarks.sinks import Sink, smtp_sink
 from tests.environment import ROOT
+
+if TYPE_CHECKING:
+    from digest.models import Edition
 
 Peer = Callable[[Sink], Cost]
 WARM = 40
@@ -23,7 +27,7 @@ def run(*, readers: int = 10_000, rounds: int = 3, peer_mails: int = 400) -> lis
     """Print ours beside the tutorial's loop, a decent one and django-newsletter."""
     print(describe())
     with world.world(readers) as here, newsletter.installed() as project:
-        filler = matching_filler(here)
+        filler = matching_filler(here.edition, here.mail_size)
         ways: dict[str, Peer] = {
             OURS: lambda sink: whole_path.one_day(here, sink),
             TUTORIAL: lambda sink: tutorial(here, sink, peer_mails, filler),
@@ -60,15 +64,15 @@ def row(name: str, costs: dict[str, list[Cost]]) -> list[str]:
     ]
 
 
-def matching_filler(here: world.World) -> int:
+def matching_filler(edition: "Edition", mail_size: int) -> int:
     """How much longer each paper must be for the tutorial's mail to be as long as ours."""
     from subscribers.models import Subscriber
     from tests.benchmarks.tutorial import Wishes, chosen, message, stored
 
     wishes = Wishes(Subscriber.objects.earliest("pk"), set())
-    papers = chosen(stored(here.edition.pk)[10:], set())
-    plain = len(message(wishes, papers, world.DAY).message().as_bytes())
-    return max((here.mail_size - plain) // 20, 0)
+    papers = chosen(stored(edition.pk)[10:], set())
+    plain = len(message(wishes, papers, edition.day).message().as_bytes())
+    return max((mail_size - plain) // 20, 0)
 
 
 def tutorial(here: world.World, sink: Sink, mails: int, filler: int) -> Cost:

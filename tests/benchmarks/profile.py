@@ -45,6 +45,17 @@ def run(*, readers: int = 20_000) -> list[Figure]:
     return []
 
 
+def functions(frame: FrameType | None) -> Iterator[str]:
+    """Where the frame stands and where it was called from, inside out."""
+    while frame is not None:
+        yield f"{place(frame)} {frame.f_code.co_name}"
+        frame = frame.f_back
+
+
+def is_ours(function: str) -> bool:
+    return function.startswith(OURS)
+
+
 @contextmanager
 def sampled(inner: Counter[str], innermost: Counter[str]) -> Iterator[None]:
     """Count, while it lasts, the innermost function of ours and the innermost module."""
@@ -53,9 +64,7 @@ def sampled(inner: Counter[str], innermost: Counter[str]) -> Iterator[None]:
         if frame is None:
             return
         innermost[place(frame)] += 1
-        while frame and not place(frame).startswith(OURS):
-            frame = frame.f_back
-        inner[f"{place(frame)} {frame.f_code.co_name}" if frame else "elsewhere"] += 1
+        inner[next(filter(is_ours, functions(frame)), "elsewhere")] += 1
 
     signal.signal(signal.SIGPROF, look)
     signal.setitimer(signal.ITIMER_PROF, EACH, EACH)
