@@ -10,12 +10,14 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from digest.models import Block, Delivery, Edition, Paper
+from digest.models import Block, Delivery, DeliveryEvent, Edition, Paper
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Model]  # Django's own class takes no parameter
+    Inline = admin.TabularInline[Model, Model]
 else:
     ModelAdmin = admin.ModelAdmin
+    Inline = admin.TabularInline
 
 
 class ReadOnly(ModelAdmin):
@@ -44,8 +46,8 @@ class PaperAdmin(ReadOnly):
 
 @admin.register(Edition)
 class EditionAdmin(ReadOnly):
-    list_display = ["day", "kind", "published_at", "planned_until"]
-    list_filter = ["kind"]
+    list_display = ["day", "kind", "published_at", "planned_until", "hold", "hold_reason"]
+    list_filter = ["kind", "hold"]
     date_hierarchy = "day"
 
 
@@ -55,6 +57,20 @@ class BlockAdmin(ReadOnly):
     list_filter = ["edition"]
     list_select_related = ["edition"]
     raw_id_fields = ["edition", "paper"]
+
+
+class HistoryInline(Inline):
+    """What happened around the delivery, oldest first."""
+
+    model = DeliveryEvent
+    fields = ["at", "source", "kind", "reason", "reply", "message_id"]
+    readonly_fields = ("at", "source", "kind", "reason", "reply", "message_id")
+    extra = 0
+    can_delete = False
+    verbose_name_plural = "history"
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
 
 
 @admin.register(Delivery)
@@ -73,3 +89,4 @@ class DeliveryAdmin(ReadOnly):
     raw_id_fields = ["edition", "subscriber"]
     search_fields = ["=id", "=subscriber__id"]
     exclude = ["lease_token"]
+    inlines = [HistoryInline]

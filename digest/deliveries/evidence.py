@@ -36,7 +36,7 @@ BATCH = 1000
 
 def weigh(now: datetime, *, among: Collection[int] | None = None) -> int:
     """Resolve unknown rows of which there is a report; how many. `among`: ids."""
-    rows = Delivery.objects.filter(state=State.UNKNOWN)
+    rows = Delivery.objects.filter(is_unknown=True)
     if among is not None:
         rows = rows.filter(pk__in=among)
     count = 0

@@ -8,6 +8,8 @@ from digest.deliveries.outcomes import Outcome, Verdict
 from digest.models import Delivery, DeliveryEvent
 
 Source = DeliveryEvent.Source
+# Looked at and ended where the intent would have been written.
+NEVER_HANDED_OVER = {Delivery.State.SKIPPED, Delivery.State.EXPIRED}
 
 
 def note(
@@ -63,7 +65,7 @@ def steps(row: Delivery) -> list[Step]:
         Step(event.at, event.source, event.kind, event.reason, event.reply)
         for event in row.events.all()
     ]
-    if row.intent_at:
+    if row.intent_at and row.state not in NEVER_HANDED_OVER:
         found.append(Step(row.intent_at, "sender", "intent"))
     if row.outcome_at:
         found.append(Step(row.outcome_at, "ledger", row.state, row.reason, row.reply))

@@ -49,7 +49,7 @@ def database_trouble(error: Error) -> str:
     """What to tell the operator of an error of the database."""
     message = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if MISSING_TABLE.search(message):
-        return "the database has no tables yet: run `python manage.py migrate`"
+        return "the database is not migrated: run `python manage.py migrate`"
     if isinstance(error, ProgrammingError):
         return f"the database refused a statement: {message}"
     return f"the database cannot be used: {message}"

@@ -1,7 +1,8 @@
 """The operator's hands: count, pause, cancel, look up, resolve, and refuse a restored copy."""
 
 import json
-from datetime import timedelta
+import re
+from datetime import date, timedelta
 from io import StringIO
 
 import pytest
@@ -219,6 +220,26 @@ def test_r14_what_waited_for_another_attempt_at_the_backup_is_set_aside_too(sink
     assert resolve.quarantine(later - timedelta(minutes=1), now=later) == 0
     high_water.accept()
     assert deliver(later) == {} and len(sink.mails()) == 1
+
+
+def test_r14_days_that_the_backup_lacks_hold_the_senders_until_something_is_said(
+    sink, edition
+):
+    readers("ann")
+    now = ledger.database_now()
+    since = (now - timedelta(days=1)).isoformat()
+    HighWater.objects.update_or_create(pk=1, defaults={"count": 0})
+    high_water.write(HighWater.objects.get().identity, 41)
+    with pytest.raises(CommandError, match="may have gone out") as refused:
+        run("quarantine", "--since", since)
+    with pytest.raises(CommandError, match="older than this machine"):
+        run("deliver")
+    for day in re.findall(r"\d{4}-\d\d-\d\d", str(refused.value)):
+        paper = make.paper(int(day[-2:]) + 100, day=date.fromisoformat(day))
+        make.edition({paper: {"graphs": 1.0}}, day=date.fromisoformat(day))
+    assert "senders may start" in run("quarantine", "--since", since)
+    run("deliver")
+    assert "accepted" not in make.states().values() and sink.mails() == []
 
 
 def test_r14_a_copy_for_another_address_sends_nothing(sink, edition, settings):

@@ -82,7 +82,7 @@ def test_a_source_in_trouble_is_one_line_and_stores_nothing(source, fault):
     [
         (["--day", "nope"], "CommandError: 'nope' is no day like 2026-04-17"),
         (["--from", "/nowhere.json"], "CommandError: cannot read /nowhere.json: "),
-        (["--from", "FILE"], "CommandError: the database has no tables yet: run `python"),
+        (["--from", "FILE"], "CommandError: the database is not migrated: run `python"),
     ],
 )
 def test_the_operator_sees_one_line_and_no_traceback(tmp_path, args, line):

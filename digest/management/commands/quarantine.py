@@ -3,6 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from digest.deliveries import high_water, ledger, resolve
 from digest.management.base import OperatorCommand, parse_instant
 
@@ -15,16 +17,23 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--since", type=parse_instant, required=True)
+        parser.add_argument(
+            "--unsent", action="store_true", help="days without an edition never went out"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = ledger.database_now()
         count = resolve.quarantine(options["since"], now=now)
-        high_water.accept()
         self.stdout.write(
-            f"{count} deliveries are unknown now; `manage.py unknown list` shows them"
+            f"{count} deliveries are unknown now: `manage.py unknown` lists them, and takes"
+            " your word on them"
         )
-        for day in resolve.unpublished(options["since"], now=now):
-            self.stdout.write(
-                f"{day} has no edition in this database: it would be published and sent"
-                f" anew. If it went out before, `publish` and `edition {day} cancel` first"
+        days = resolve.unpublished(options["since"], now=now)
+        if days and not options["unsent"]:
+            raise CommandError(
+                f"senders still refuse: {', '.join(map(str, days))} may have gone out and"
+                " would be published and sent anew. Run `manage.py publish --day DAY` for"
+                " each and this again, which sets them aside; or say --unsent"
             )
+        high_water.accept()
+        self.stdout.write("senders may start")
