@@ -42,7 +42,7 @@ def waiting(now: datetime) -> QuerySet[Delivery]:
     if not usable:
         return Delivery.objects.none()
     rows = Delivery.objects.filter(
-        state=Delivery.State.UNKNOWN,
+        is_unknown=True,
         reason__in=ASKABLE,
         not_before__lte=now,
         intent_at__gt=now - usable,

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # What an API takes as a field of its own, or makes itself.
 APART = {"From", "To", "Subject", "MIME-Version", "Content-Type"}
+# By Anymail's table of features; their reports name the mail by the provider's id only.
+WITHOUT_METADATA = {"mailersend", "postal"}
 # A sender that slept longer than this may meet others who ask for its mails by their keys.
 AWAKE_SECONDS = 600
 
@@ -51,13 +53,11 @@ class Provider:
         try:
             assert mail.letter  # noqa: S101
             letter = mail.letter()
-            message = as_django(mail, letter)
+            key = keys.key(mail.delivery_id, letter.sent_at)
+            message = self.message(mail, letter, key=key)
         except Exception:  # one poisoned row must not stop an edition
             logger.exception("delivery %d cannot be composed", mail.delivery_id)
             return POISON
-        key = keys.key(mail.delivery_id, letter.sent_at)
-        if self.name == "brevo":
-            message.extra_headers["idempotencyKey"] = key
         try:
             self.backend.open()
             if self.name == "resend":
@@ -66,6 +66,16 @@ class Provider:
         except (AnymailError, requests.RequestException) as error:
             return of_error(error)
         return of_sent(message)
+
+    def message(self, mail: Mail, letter: Letter, *, key: str) -> EmailMultiAlternatives:
+        """With what this provider wants beside the mail itself."""
+        message = as_django(mail, letter)
+        if self.name == "brevo":
+            message.extra_headers["idempotencyKey"] = key
+        if self.name not in WITHOUT_METADATA:
+            metadata = {"delivery_id": str(mail.delivery_id)}
+            message.metadata = metadata  # type: ignore[attr-defined]
+        return message
 
     def close(self) -> None:
         self.backend.close()
@@ -91,5 +101,4 @@ def as_django(mail: Mail, letter: Letter) -> EmailMultiAlternatives:
         headers={name: fields[name] for name in fields if name not in APART},
     )
     message.attach_alternative(as_text(letter.html), "text/html")
-    message.metadata = {"delivery_id": str(mail.delivery_id)}  # type: ignore[attr-defined]
     return message

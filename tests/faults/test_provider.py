@@ -147,26 +147,3 @@ def test_a7_a_batch_gives_every_reader_their_own_result(play):
     assert account.startswith("postmark-") and len(BATCH) == str(members).count(",") + 1
     ((body,),) = [[entry["body"]] for entry in lines(played.there.folder / "bodies.jsonl")]
     assert len({message["HtmlBody"] for message in body}) == len(BATCH)  # all their own
-
-
-@pytest.mark.parametrize(
-    ("fault", "state", "requests"),
-    [
-        ("b+http-keep-absent", {"accepted", "unknown"}, 1),
-        ("b+http-keep-drop", {"unknown"}, 1),
-        ("b+http-keep-garbage", {"unknown"}, 1),
-        ("b+http-502", {"unknown"}, 1),
-        ("b+http-429", {"pending"}, 1),
-        ("b+http-401", {"pending"}, 1),
-        ("b+http-422", {"accepted", "refused"}, 5),
-        ("b+http-413x1", {"accepted"}, 3),
-    ],
-)
-def test_a7_what_befalls_a_batch_befalls_nobody_twice(play, fault, state, requests):
-    played = play("postmark", ["a", fault, "c", "d"], PROVIDER_BATCH="true")
-    assert played.deliver() == 0
-    assert set(played.states().values()) == state
-    assert len(played.there.requests()) == requests
-    assert played.wrong() == []
-    played.scene.drain(played.sender, runs=1)
-    assert max(Counter(played.there.arrived()).values(), default=0) <= 1

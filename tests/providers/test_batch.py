@@ -1,0 +1,99 @@
+"""Postmark's batch API: one request, every reader their own body and their own result."""
+
+import email
+import email.policy
+from collections import Counter
+
+import pytest
+
+from digest.deliveries import postmark
+from digest.deliveries.transport import open_transport
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def hand_over(use, settings, mails):
+    settings.PROVIDER_BATCH = True
+    use("postmark")
+
+    def run(*names: str) -> dict[str, str]:
+        transport = open_transport()
+        made = mails(*names)
+        outcomes = dict(transport.hand_over(made))
+        transport.close()
+        return {
+            mail.recipient.partition("@")[0]: outcomes[mail.delivery_id].verdict.value
+            for mail in made
+        }
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict", "others", "requests"),
+    [
+        ("code-406", "refused", "accepted", 1),
+        ("code-412", "retry", "accepted", 1),
+        ("keep-noid", "unknown", "accepted", 1),
+        ("keep-absent", "unknown", "accepted", 1),
+        ("keep-drop", "unknown", "unknown", 1),
+        ("drop", "unknown", "unknown", 1),
+        ("keep-garbage", "unknown", "unknown", 1),
+        ("502", "unknown", "unknown", 1),
+        ("401", "retry", "retry", 1),
+        ("429", "retry", "retry", 1),
+        ("422", "refused", "accepted", 5),
+        ("413x1", "accepted", "accepted", 3),
+    ],
+)
+def test_a7_what_befalls_one_is_mapped_to_that_one(
+    hand_over, journal, fault, verdict, others, requests
+):
+    unlucky = f"b+http-{fault}"
+    found = hand_over("a", unlucky, "c", "d")
+    assert found.pop(unlucky) == verdict
+    assert set(found.values()) == {others}
+    assert len(journal()) == requests
+    arrived = Counter(entry["rcpt"][0] for entry in journal("journal"))
+    assert max(arrived.values(), default=1) == 1
+    assert arrived.keys() >= {
+        f"{name}@example.org" for name in found if others == "accepted"
+    }
+
+
+def test_a7_a_batch_keeps_to_the_providers_limits(hand_over, journal, monkeypatch):
+    monkeypatch.setattr(postmark, "MOST_MESSAGES", 2)
+    assert set(hand_over(*"abcde").values()) == {"accepted"}
+    assert [len(entry["rcpt"]) for entry in journal()] == [2, 2, 1]
+    monkeypatch.setattr(postmark, "MOST_BYTES", 1)
+    assert set(hand_over(*"fg").values()) == {"accepted"}
+    assert [len(entry["rcpt"]) for entry in journal()[3:]] == [1, 1]
+
+
+def test_a7_in_a_batch_each_body_is_the_readers_own_mail(
+    hand_over, journal, mails, settings
+):
+    settings.ANYMAIL = settings.ANYMAIL | {
+        "POSTMARK_MESSAGE_STREAM": "broadcast",
+        "SEND_DEFAULTS": {"track_opens": False, "tags": ["digest"]},
+    }
+    made = mails("ann", "bob")
+    hand_over("ann", "bob")
+    ((messages),) = [entry["body"] for entry in journal("bodies")]
+    for mail, message in zip(made, messages, strict=True):
+        whole = email.message_from_bytes(mail.compose(), policy=email.policy.default)
+        for field, kind in (("HtmlBody", "html"), ("TextBody", "plain")):
+            part = whole.get_body((kind,))
+            assert part
+            assert message[field] == part.get_content().replace("\r\n", "\n")
+        assert message["Subject"] == whole["Subject"] and message["To"] == whole["To"]
+        headers = {header["Name"]: header["Value"] for header in message["Headers"]}
+        assert headers == {
+            name: str(value)
+            for name, value in whole.items()
+            if name not in {"From", "To", "Subject", "MIME-Version", "Content-Type"}
+        }
+        assert message["Metadata"] == {"delivery_id": str(mail.delivery_id)}
+        assert message["MessageStream"] == "broadcast" and message["Tag"] == "digest"
+        assert message["TrackOpens"] is False
