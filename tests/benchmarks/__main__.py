@@ -22,6 +22,7 @@ NAMES = {
     "databases": "SQLite beside PostgreSQL, one sender",
     "replies": "one connection to a server with slow replies, beside smtplib",
     "provider": "a provider's HTTP API, beside Anymail's own path",
+    "sign_up": "a sign-up's latency, states of an address told apart, a flood",
     "web": "sign-up and front page while an edition goes out",
     "servers": "gunicorn and granian: CPU of a page, of each form",
     "stages": "what each step of a mail costs",

@@ -1,4 +1,4 @@
-"""The sign-up under fire: `uv run python -m tests.benchmarks.sign_up [--seconds 20]`.
+"""The sign-up under fire: `uv run python -m tests.benchmarks sign_up`.
 
 A real web server (gunicorn as in production) on PostgreSQL and Redis, asked over HTTP:
 1. latency of POST /subscribe/ at a steady 100 requests a second;
@@ -7,9 +7,7 @@ A real web server (gunicorn as in production) on PostgreSQL and Redis, asked ove
 3. 10,000 sign-ups for one mailbox in 500 spellings: how many mails they bring.
 """
 
-import argparse
 import math
-import os
 import random
 import statistics
 import subprocess
@@ -23,10 +21,15 @@ from http.client import HTTPConnection
 from itertools import combinations
 from pathlib import Path
 
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.machine import describe
 from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
 from tests.postgres import server
 from tests.stack import free_port
+from tests.subscribers.flood import spellings
 
+# What compose.yaml starts.
+SERVER = "-m gunicorn digest.wsgi --preload --worker-class gthread --workers 2 --threads 4"
 STATES = ["new", "pending", "active", "unsubscribed", "suppressed", "quota"]
 PREPARE = """
 from datetime import timedelta
@@ -121,48 +124,45 @@ def same_source(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def flood(port: int, count: int) -> None:
-    def one(number: int) -> None:
-        spelling = number % 500
-        name = "a" + "." * (spelling % 2) + "nn"
-        post(port, f"{name}+{spelling}@example.org")
-
+    names = list(spellings(500))
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(one, range(count)))
+        list(pool.map(lambda number: post(port, names[number % 500]), range(count)))
 
 
-def measure(port: int, env: dict[str, str], arguments: argparse.Namespace) -> None:
-    print("machine:", os.cpu_count(), "cores, load", os.getloadavg()[0], flush=True)
-    steady(port, rate=20, seconds=2)
-    took = steady(port, rate=arguments.rate, seconds=arguments.seconds)
-    p99 = took[int(len(took) * 0.99)]
-    print(
-        f"POST at {arguments.rate}/s: median {statistics.median(took) * 1000:.1f} ms, "
-        f"p99 {p99 * 1000:.1f} ms, of {len(took)}",
-        flush=True,
-    )
-    manage(PREPARE, env)
+def least_p(port: int) -> float:
+    """The pair of states that latency tells apart best."""
     samples = by_state(port, each=200)
     pairs = {
         pair: same_source(samples[pair[0]], samples[pair[1]])
         for pair in combinations(STATES, 2)
     }
     worst = min(pairs, key=lambda pair: pairs[pair])
-    print(
-        f"states: least p {pairs[worst]:.3f} ({' and '.join(worst)}) of {len(pairs)} pairs"
-    )
+    print(f"least p {pairs[worst]:.3f} ({' and '.join(worst)}) of {len(pairs)} pairs")
+    return pairs[worst]
+
+
+def measure(port: int, env: dict[str, str], *, seconds: float, posts: int) -> list[Figure]:
+    steady(port, rate=20, seconds=2)  # templates are compiled, connections opened
+    took = [1000 * one for one in steady(port, rate=100, seconds=seconds)]
+    late = took[int(len(took) * 0.99)]
+    print(f"{len(took)} posts: half within {statistics.median(took):.1f} ms")
+    manage(PREPARE, env)
+    least = least_p(port)
     manage(WORK_OFF, env)
-    flood(port, arguments.flood)
-    print(f"{arguments.flood} sign-ups for one mailbox: {manage(WORK_OFF, env)} mails")
+    flood(port, posts)
+    mails = int(manage(WORK_OFF, env))
+    return [
+        Figure("Sign-up POST at 100 a second, 99th percentile, ms", [late], at_most=50),
+        Figure("Six states of an address, least p of a pair", [least], at_least=0.01),
+        Figure(f"{posts:,} sign-ups for one mailbox, mails", [mails], at_most=3),
+    ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--flood", type=int, default=10_000)
-    arguments = parser.parse_args()
+def run(*, seconds: float = 20, posts: int = 10_000) -> list[Figure]:
+    """Print and return the figures."""
     from digest.ops.broker import server_binary, server_command, wait_for_socket
 
+    print(describe())
     with tempfile.TemporaryDirectory(prefix="dp-") as name, server() as database:
         folder, port = Path(name), free_port()
         redis = server_command(server_binary(), socket=folder / "r.sock", folder=folder)
@@ -173,19 +173,18 @@ def main() -> None:
             command = [sys.executable, "manage.py", *step, "-v0"]
             subprocess.run(command, cwd=ROOT, env=env, check=True)
         env["SITE_URL"] = f"http://127.0.0.1:{port}"
-        gunicorn = [sys.executable, "-m", "gunicorn", "digest.wsgi", "--workers", "2"]
-        gunicorn += ["--threads", "8", "--bind", f"127.0.0.1:{port}"]
+        web = [sys.executable, *SERVER.split(), "--bind", f"127.0.0.1:{port}"]
         with (
             subprocess.Popen(redis, stdout=subprocess.DEVNULL) as broker,
-            subprocess.Popen(gunicorn, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as web,
+            subprocess.Popen(web, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as process,
         ):
             try:
                 assert wait_for_socket(folder / "r.sock", seconds=10)
                 wait_for_web(port)
-                measure(port, env, arguments)
+                return measure(port, env, seconds=seconds, posts=posts)
             finally:
-                web.terminate()
-                web.wait(30)
+                process.terminate()
+                process.wait(30)
                 broker.kill()
 
 
@@ -200,7 +199,3 @@ def wait_for_web(port: int) -> None:
         except OSError:
             assert time.monotonic() < until, "the web server does not answer"
             time.sleep(0.2)
-
-
-if __name__ == "__main__":
-    main()
