@@ -13,6 +13,18 @@ from digest.editions.compose import Encoded, Pick, Reader
 WRITTEN = re.compile(r"((?:\d+:(?:\d+|-) )+)([a-z-]{2,8})@([0-9a-f]+)")
 
 
+class Places(dict[Pick, str]):
+    """A pick as written; an edition has some thousand different ones at most."""
+
+    def __missing__(self, pick: Pick) -> str:
+        topic = "-" if pick.topic is None else pick.topic
+        self[pick] = f"{pick.position}:{topic}"
+        return self[pick]
+
+
+PLACES = Places()
+
+
 @dataclass(frozen=True, slots=True)
 class Remembered:
     picks: Sequence[Pick]
@@ -24,10 +36,8 @@ def written(encoded: Encoded, reader: Reader, picks: Sequence[Pick]) -> str:
     """Empty for a reader for whom the edition has nothing."""
     if not picks:
         return ""
-    places = [
-        f"{pick.position}:{'-' if pick.topic is None else pick.topic}" for pick in picks
-    ]
-    return f"{' '.join(places)} {reader.language}@{encoded.fingerprint}"
+    places = " ".join(map(PLACES.__getitem__, picks))
+    return f"{places} {reader.language}@{encoded.fingerprint}"
 
 
 def read(text: str) -> Remembered | None:

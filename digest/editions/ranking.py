@@ -23,6 +23,8 @@ LEAST_CHOSEN = np.float32(0.5)
 # Leanings that add up to this bring a paper of no chosen topic: about three votes for
 # papers wholly of its topic.
 LIKED_ENOUGH = np.float32(0.2)
+# So many of them at most: a digest stays one of the reader's topics.
+MOST_LIKED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +74,20 @@ def rank(
     scores = chosen @ papers.T
     fits = scores > 0
     anything = ~chosen.any(axis=1)
-    liked = None
-    if (leaning := profiles - chosen).any():
-        votes = leaning @ papers.T
-        liked = votes >= LIKED_ENOUGH
-        scores += votes
-        fits |= liked
     if wishes:
         scores += wishes.keywords * KEYWORD_WEIGHT + wishes.authors * AUTHOR_WEIGHT
         fits |= wishes.keywords | wishes.authors
         anything &= ~wishes.any
     fits |= anything[:, None]
+    scores += popular * POPULARITY_WEIGHT
+    liked = None
+    if (leaning := profiles - chosen).any():
+        votes = leaning @ papers.T
+        liked = votes >= LIKED_ENOUGH
+        scores += votes
+        fits |= most_liked(scores, liked & ~fits)
     if wishes:
         fits &= ~wishes.muted
-    scores += popular * POPULARITY_WEIGHT
     scores[~fits] = -np.inf
     picks = best(scores, min(most, scores.shape[1]))
     topics = winning_topics(chosen, papers, picks)
@@ -103,6 +105,15 @@ def best(scores: Floats, most: int) -> Ints:
         picks[found, place] = column[found]
         scores[rows, column] = -np.inf
     return picks
+
+
+def most_liked(scores: Floats, liked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of each reader's liked papers (N × P) the MOST_LIKED best."""
+    kept = np.zeros_like(liked)
+    picks = best(np.where(liked, scores, -np.inf), min(MOST_LIKED, scores.shape[1]))
+    rows, places = (picks >= 0).nonzero()
+    kept[rows, picks[rows, places]] = True
+    return kept
 
 
 def winning_topics(chosen: Floats, papers: Floats, picks: Ints) -> Ints:

@@ -88,6 +88,37 @@ def test_a_changed_row_follows_and_a_stale_one_stays_only_while_somebody_reads_i
     ]
 
 
+@pytest.mark.django_db
+def test_a_column_is_never_given_twice():
+    columns = dict(Topic.objects.values_list("slug", "column"))
+    assert len(set(columns.values())) == len(columns)
+    for slug in ("first", "second"):
+        Topic.objects.create(slug=slug, label=slug, group="Old", position=50)
+    second = Topic.objects.get(slug="second").column
+    sync_topics()
+    assert (
+        dict(Topic.objects.exclude(slug="second").values_list("slug", "column")) == columns
+    )
+    Topic.objects.create(slug="third", label="Third", group="Old", position=50)
+    assert Topic.objects.get(slug="third").column == second + 1
+    sync_topics()
+    assert not Topic.objects.filter(slug="second").exists()
+
+
+@pytest.mark.django_db
+def test_a_topic_that_is_new_among_the_definitions_gets_a_column_after_all_others():
+    columns = dict(Topic.objects.values_list("slug", "column"))
+    Topic.objects.filter(slug__in=["graphs", "video"]).delete()
+    sync_topics()
+    anew = dict(Topic.objects.values_list("slug", "column"))
+    assert sorted(anew[slug] - max(columns.values()) for slug in ("graphs", "video")) == [
+        1,
+        2,
+    ]
+    del anew["graphs"], anew["video"]
+    assert anew.items() <= columns.items()
+
+
 def test_topics_are_right_on_papers_labelled_by_hand(data_folder):
     def lines(name: str) -> list[dict]:
         return [json.loads(line) for line in (data_folder / name).read_text().splitlines()]
