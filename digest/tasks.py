@@ -14,6 +14,7 @@ from digest.deliveries import (
     lost_answers,
     stopping,
 )
+from digest.deliveries.clock import DatabaseClock
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
@@ -55,7 +56,7 @@ def send() -> None:
     """Send what is due; if the time was not enough, wake the next sender."""
     end = ledger.database_now() + SEND_FOR
     try:
-        if tally := send_due(ledger.database_now, until=end):
+        if tally := send_due(DatabaseClock(), until=end):
             logger.info("sent: %s", dict(tally))
     except high_water.Refused as refused:
         logger.error("nothing is sent: %s", refused)

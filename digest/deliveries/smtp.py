@@ -133,6 +133,8 @@ class Smtp:
 
     def answers(self, session: Session, commands: Sequence[bytes] = ()) -> Outcome | None:
         """Read the replies to MAIL, RCPT and DATA, writing each command first if given."""
+        if not commands and session.goes_on():
+            return None
         refused: Outcome | None = None
         for place, wanted in enumerate((b"250 ", b"250 ", b"354 ")):
             if commands:

@@ -52,17 +52,19 @@ def rows(
     return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS {name}", [json.dumps(values)]
 
 
-def array(values: Iterable[object]) -> str:
+def array(values: Sequence[object]) -> str:
     """PostgreSQL's text form of an array (manual, section 8.15.6)."""
     return "{" + ",".join(map(element, values)) + "}"
 
 
 def element(value: object) -> str:
-    if value is None:
-        return "NULL"
     if isinstance(value, int):
         return str(value)
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    if value is None:
+        return "NULL"
+    text = str(value)
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 
 

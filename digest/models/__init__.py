@@ -193,12 +193,14 @@ class Delivery(models.Model):
     # For the indexes: a claim and an intent leave both as they are, so that PostgreSQL
     # writes the row anew beside itself and no index at all (a HOT update).
     is_open = models.GeneratedField(
-        expression=Q(state__in=["pending", "claimed", "submitting"]),
+        expression=Q(state__in=["pending", "claimed", "submitting"]),  # type: ignore[arg-type]
         output_field=models.BooleanField(),
         db_persist=True,
     )
     is_unknown = models.GeneratedField(
-        expression=Q(state="unknown"), output_field=models.BooleanField(), db_persist=True
+        expression=Q(state="unknown"),  # type: ignore[arg-type]
+        output_field=models.BooleanField(),
+        db_persist=True,
     )
 
     objects = DeliveryQuerySet.as_manager()

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import connection, connections
 
 from digest.deliveries import ledger
+from digest.deliveries.clock import DatabaseClock
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
 from digest.ops import scratch, throwaway
@@ -171,7 +172,7 @@ def send() -> Sent:
 
     begin, before = time.perf_counter(), time.process_time()
     with connection.execute_wrapper(count):
-        tally = send_due(ledger.database_now)
+        tally = send_due(DatabaseClock())
     return Sent(
         accepted=tally["accepted"],
         skipped=tally["skipped"],

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from digest.deliveries import high_water, ledger, lost_answers, stopping
+from digest.deliveries.clock import DatabaseClock
 from digest.deliveries.plan import plan, plan_edition
 from digest.deliveries.send import Clock, send_due
 from digest.deliveries.sweep import sweep
@@ -27,7 +28,7 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         instant: datetime | None = options["now"]
-        clock: Clock = (lambda: instant) if instant else ledger.database_now
+        clock: Clock = (lambda: instant) if instant else DatabaseClock()
         signal.signal(signal.SIGTERM, lambda *_: stopping.ask())
         now = ledger.database_now()
         sweep(now)
