@@ -17,7 +17,9 @@ OUTSIDES: dict[str, dict[str, str]] = {
     "smtp": {},
     "smtp x1": {"SEND_CONNECTIONS": "1"},
     "postmark": {},
+    "postmark batch": {"PROVIDER_BATCH": "true"},
     "resend": {},
+    "brevo": {},
 }
 FEWEST_POINTS = 200
 
