@@ -149,8 +149,8 @@ MUTANTS = [
         LEDGER,
         (
             (
-                '        state=State.UNKNOWN,\n        reason="crashed',
-                '        state=State.PENDING,\n        reason="crashed',
+                'state=State.UNKNOWN, reason="crashed in flight"',
+                'state=State.PENDING, reason="crashed in flight"',
             ),
         ),
         killed_after_acceptance,
