@@ -1,0 +1,109 @@
+"""What a provider's answers, silences and errors mean: by cause, as classes do not tell."""
+
+import pytest
+import requests
+from anymail.exceptions import (
+    AnymailAPIError,
+    AnymailInvalidAddress,
+    AnymailRequestsAPIError,
+    AnymailUnsupportedFeature,
+)
+
+from digest.deliveries.outcomes import Verdict, of_recipient
+from digest.deliveries.replies import of_error
+from digest.deliveries.transport import open_transport
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "bad_address"),
+    [
+        ("sent", Verdict.ACCEPTED, False),
+        ("queued", Verdict.ACCEPTED, False),
+        ("invalid", Verdict.REFUSED, True),
+        ("rejected", Verdict.REFUSED, True),
+        ("failed", Verdict.REFUSED, False),
+        ("unknown", Verdict.UNKNOWN, False),
+    ],
+)
+def test_a9_each_status_of_anymail_has_one_meaning(status, verdict, bad_address):
+    outcome = of_recipient(status, "id 1")
+    assert (outcome.verdict, outcome.bad_address) == (verdict, bad_address)
+    assert outcome.reply == f"{status} id 1"
+
+
+def answer(status: int, body: str = "{}", **headers: str) -> requests.Response:
+    response = requests.Response()
+    response.status_code = status
+    response._content = body.encode()
+    response.headers.update(headers)
+    return response
+
+
+def raised(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+CASES = [
+    (AnymailRequestsAPIError("x", response=answer(422)), Verdict.REFUSED, True),
+    (
+        AnymailRequestsAPIError("x", response=answer(422, '{"ErrorCode": 405}')),
+        Verdict.RETRY,
+        False,
+    ),
+    (AnymailRequestsAPIError("x", response=answer(404)), Verdict.RETRY, False),
+    (AnymailRequestsAPIError("x", response=answer(200, "<html>")), Verdict.ACCEPTED, True),
+    (
+        AnymailRequestsAPIError(
+            "x", response=answer(400, '{"code": "duplicate_parameter"}')
+        ),
+        Verdict.ACCEPTED,
+        True,
+    ),
+    (requests.ReadTimeout("slow"), Verdict.UNKNOWN, True),
+    (requests.ConnectTimeout("slow"), Verdict.RETRY, False),
+    (requests.ConnectionError("Connection aborted: reset by peer"), Verdict.UNKNOWN, True),
+    (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), Verdict.RETRY, False),
+    (requests.exceptions.SSLError("EOF occurred in violation"), Verdict.UNKNOWN, True),
+    (AnymailInvalidAddress("no such domain"), Verdict.REFUSED, True),
+    (AnymailUnsupportedFeature("no metadata"), Verdict.RETRY, False),
+    (raised(AnymailAPIError("x"), requests.ConnectTimeout("slow")), Verdict.RETRY, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "charged"), CASES, ids=lambda one: repr(one)[:40]
+)
+def test_a9_an_error_is_judged_by_its_cause(error, verdict, charged):
+    outcome = of_error(error)
+    assert (outcome.verdict, outcome.charged) == (verdict, charged)
+
+
+def test_a9_ses_own_errors_say_the_status():
+    cause = Exception("TooManyRequestsException")
+    cause.response = {"ResponseMetadata": {"HTTPStatusCode": 429}}  # type: ignore[attr-defined]
+    assert of_error(raised(AnymailAPIError("x"), cause)).verdict is Verdict.RETRY
+
+
+def test_a9_a_wait_that_was_asked_for_is_kept():
+    slower = AnymailRequestsAPIError("x", response=answer(429, **{"Retry-After": "90"}))
+    assert of_error(slower).wait == 90
+    garbage = AnymailRequestsAPIError("x", response=answer(429, **{"Retry-After": "soon"}))
+    assert of_error(garbage).wait == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("batch", [False, True])
+def test_a2_a_provider_that_nobody_answers_for_costs_no_attempt(
+    use, settings, mails, batch
+):
+    settings.PROVIDER_BATCH = batch
+    use("postmark")
+    closed = {"POSTMARK_API_URL": "http://127.0.0.1:9/"}
+    settings.ANYMAIL = settings.ANYMAIL | closed
+    transport = open_transport()
+    outcomes = dict(transport.hand_over(mails("ann", "bob")))
+    transport.close()
+    assert [(one.verdict, one.charged) for one in outcomes.values()] == [
+        (Verdict.RETRY, False)
+    ] * 2
