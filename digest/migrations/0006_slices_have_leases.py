@@ -12,7 +12,7 @@ def end_leases(apps, schema_editor):
 def leave_room(apps, schema_editor):
     """Room for a row's next versions on its own page, without which no update is HOT."""
     if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute("ALTER TABLE digest_delivery SET (fillfactor = 30)")
+        schema_editor.execute("ALTER TABLE digest_delivery SET (fillfactor = 25)")
 
 
 class Migration(migrations.Migration):
