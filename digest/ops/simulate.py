@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -61,6 +62,7 @@ class Measured:
     planned: Planned
     senders: list[Sent]
     received: int
+    received_bytes: int
 
     @property
     def seconds(self) -> float:
@@ -69,6 +71,11 @@ class Measured:
     @property
     def mails(self) -> int:
         return sum(sender.accepted for sender in self.senders)
+
+    @property
+    def row_bytes(self) -> float:
+        """Of the ledger, a planned row."""
+        return self.planned.ledger_bytes / max(self.planned.rows, 1)
 
     @property
     def cpu_seconds(self) -> float:
@@ -81,29 +88,39 @@ def simulate(*, readers: int, senders: int, say: Callable[[str], None]) -> Measu
         tally = stack.enter_context(throwaway.running())
         mailer = f"smtp://127.0.0.1:{tally.port}"
         surroundings = stack.enter_context(scratch_surroundings()) | {"MAILER_URL": mailer}
-        say(f"filling a scratch database with {readers:,} readers …")
-        done = subprocess.run(
-            child("--subscribers", str(readers), "--step", "fill"),
-            env=surroundings,
-            stdout=subprocess.PIPE,
-            check=True,
+        fill = stack.enter_context(
+            child("--subscribers", str(readers), "--step", "fill", env=surroundings)
         )
-        planned = Planned(**json.loads(done.stdout))
+        say(f"filling a scratch database with {readers:,} readers …")
+        planned = Planned(**found(fill))
         say(f"sending with {senders} sender{'' if senders == 1 else 's'} …")
         running = [
-            stack.enter_context(
-                subprocess.Popen(
-                    child("--step", "send"), env=surroundings, stdout=subprocess.PIPE
-                )
-            )
+            stack.enter_context(child("--step", "send", env=surroundings))
             for _ in range(senders)
         ]
-        sent = [Sent(**json.loads(process.communicate()[0])) for process in running]
-        return Measured(planned, sent, tally.mails)
+        sent = [Sent(**found(process)) for process in running]
+        return Measured(planned, sent, tally.mails, tally.size)
 
 
-def child(*words: str) -> list[str]:
-    return [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", *words]
+@contextmanager
+def child(*words: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """This command's own step, in a session of its own: Ctrl-C reaches only us."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", *words]
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def found(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What a step has printed in the end. Raises subprocess.CalledProcessError."""
+    printed, _ = process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return dict(json.loads(printed))
 
 
 @contextmanager
@@ -181,43 +198,6 @@ def send() -> Sent:
         cpu_seconds=time.process_time() - before,
         peak_kilobytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     )
-
-
-def table(day: Measured) -> str:
-    """What an operator wants to know, and what other numbers of readers would need."""
-    mails = max(day.mails, 1)
-    rate = day.mails / day.seconds
-    statements = sum(sender.statements for sender in day.senders) / mails
-    peak = max(sender.peak_kilobytes for sender in day.senders) / 1024
-    row_bytes = day.planned.ledger_bytes / max(day.planned.rows, 1)
-    lines = [
-        f"readers filled in          {day.planned.fill_seconds:12,.1f} s",
-        f"planned                    {day.planned.rows:12,} rows"
-        f" in {day.planned.plan_seconds:,.1f} s",
-        f"accepted                   {day.mails:12,} mails, {day.received:,} received",
-        f"mails a second             {rate:12,.0f}",
-        f"CPU of the senders         {day.cpu_seconds / mails * 1e6:12,.0f} µs a mail",
-        f"greatest memory            {peak:12,.0f} MB a sender",
-        f"statements                 {statements * 1000:12,.0f} in 1,000 mails",
-        f"ledger                     {row_bytes:12,.0f} bytes a row",
-        "",
-        "what others need, by the same rate:",
-        f"{'readers':>12} {'sent in':>12} {'CPU':>12} {'ledger a day':>14}",
-    ]
-    for readers in (1_000, 10_000, 100_000, 1_000_000, 10_000_000):
-        cpu = day.cpu_seconds / mails * readers
-        size = row_bytes * readers / 1e6
-        lines.append(
-            f"{readers:>12,} {in_words(readers / rate):>12}"
-            f" {in_words(cpu):>12} {size:>11,.1f} MB"
-        )
-    return "\n".join(lines)
-
-
-def in_words(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:,.1f} s"
-    return f"{seconds / 60:,.1f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
 
 
 def consistent(day: Measured) -> bool:

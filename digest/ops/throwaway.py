@@ -16,6 +16,7 @@ class Tally:
 
     port: int = 0
     mails: int = 0
+    size: int = 0  # bytes, commands included
 
 
 class Throwaway(asyncio.Protocol):
@@ -32,6 +33,7 @@ class Throwaway(asyncio.Protocol):
         transport.write(b"220 throwaway ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:
+        self.tally.size += len(data)
         data = self.kept + data
         replies = []
         while True:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
-from tests.benchmarks import world
+from tests.benchmarks import machine, world
 from tests.benchmarks.figures import Figure, ratios
 from tests.benchmarks.machine import Cost, describe, peak_megabytes, spread, table
 from tests.benchmarks.sinks import fast_sink
@@ -30,7 +30,7 @@ def run(*, readers: int = 10_000, rounds: int = 3) -> list[Figure]:
         running = {
             vendor: stack.enter_context(child(vendor, readers)) for vendor in VENDORS
         }
-        for _ in range(rounds):
+        for _ in machine.rounds(rounds):
             for vendor, process in running.items():
                 costs[vendor].append(next_day(process))
     rows = [

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Figure, read
 from tests.benchmarks.machine import describe
-from tests.environment import ROOT
+from tests.environment import ROOT, bare
 
 PATIENCE = 30.0  # seconds that an interrupted part has to put its servers away
 
@@ -69,7 +69,7 @@ def figures_of(part: Part, file: Path, *, quick: bool) -> list[Figure]:
     options = (part.quick if quick else part.options).split()
     command = [sys.executable, "-m", "tests.benchmarks", part.name, *options]
     begin = time.monotonic()
-    process = subprocess.Popen([*command, "--figures", str(file)], cwd=ROOT)
+    process = subprocess.Popen([*command, "--figures", str(file)], cwd=ROOT, env=bare())
     try:
         process.wait(part.minutes * 60)
     except subprocess.TimeoutExpired:

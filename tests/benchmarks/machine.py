@@ -4,7 +4,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,16 @@ class Cost:
     @property
     def cpu_per_10k(self) -> float:
         return self.cpu / self.mails * 10_000
+
+
+def rounds(most: int, *, minutes: float = 3.0) -> Iterator[int]:
+    """Count rounds; after so many minutes no other begins, on a machine that is too busy."""
+    begin = time.monotonic()
+    for number in range(most):
+        if number and time.monotonic() - begin > minutes * 60:
+            print(f"{number} of {most} rounds: the time is up", flush=True)
+            return
+        yield number
 
 
 def middle(values: Iterable[float]) -> float:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import newsletter, whole_path, world
+from tests.benchmarks import machine, newsletter, whole_path, world
 from tests.benchmarks.figures import Figure, ratios
 from tests.benchmarks.machine import Cost, cpu_seconds, describe, spread, table
 from tests.benchmarks.sinks import Sink, smtp_sink
@@ -37,7 +37,7 @@ def run(*, readers: int = 10_000, rounds: int = 3, peer_mails: int = 400) -> lis
             ),
         }
         costs: dict[str, list[Cost]] = {name: [] for name in ways}
-        for _ in range(rounds):
+        for _ in machine.rounds(rounds):
             for name, way in ways.items():
                 with smtp_sink() as sink:
                     costs[name].append(way(sink))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from tests.benchmarks import machine
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import describe, spread, table
 from tests.benchmarks.sinks import Sink, fast_sink
@@ -20,7 +21,7 @@ def run(*, rounds: int = 3, seconds: float = 2.0) -> list[Figure]:
     rows, promised = [], []
     for delay, pipelining in ((0, True), (5, True), (20, True), (5, False)):
         ours, theirs = [], []
-        for _ in range(rounds):
+        for _ in machine.rounds(rounds, minutes=0.5):
             with fast_sink(delay_ms=delay, pipelining=pipelining) as sink:
                 ours.append(rate(own_client(sink), seconds))
                 theirs.append(rate(library_client(sink), seconds))

@@ -15,7 +15,7 @@ from itertools import cycle
 from pathlib import Path
 from urllib.parse import urlencode
 
-from tests.benchmarks import world
+from tests.benchmarks import machine, world
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import cpu_seconds, describe, peak_megabytes, spread, table
 from tests.benchmarks.sinks import CACHE, free_port, wait_for
@@ -41,7 +41,7 @@ def run(*, rounds: int = 3, requests: int = 300) -> list[Figure]:
     memory: dict[str, list[float]] = defaultdict(list)
     with world.world(requests * (rounds + 1) * len(SERVERS)) as here:
         visits = visits_of(here, requests * (rounds + 1) * len(SERVERS))
-        for _ in range(rounds):
+        for _ in machine.rounds(rounds):
             for name in SERVERS:
                 with serving(name) as (port, pid):
                     for page in PAGES:

@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 
-from tests.benchmarks import world
+from tests.benchmarks import machine, world
 from tests.benchmarks.figures import Figure, ratios
 from tests.benchmarks.machine import (
     Cost,
@@ -26,7 +26,7 @@ def run(*, readers: int = 20_000, rounds: int = 3) -> list[Figure]:
     theirs: dict[str, list[Cost]] = defaultdict(list)
     with world.world(readers) as here:
         size = mean_size(here)
-        for _ in range(rounds):
+        for _ in machine.rounds(rounds):
             for kind, sink_of in SINKS.items():
                 with sink_of() as sink:
                     theirs[kind].append(smtp_source(sink, mails=readers, size=size))

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,21 @@ import psycopg
 from tests.environment import DEPLOYMENT, KEYS, POSTGRES, ROOT, bare
 
 
-def simulate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def started(folder: Path, *words: str) -> subprocess.Popen[str]:
     environment = bare() | KEYS | {"STATE_DIR": str(folder)}
     if POSTGRES:
         environment |= DEPLOYMENT | {"DATABASE_URL": os.environ["DATABASE_URL"]}
     command = [sys.executable, "manage.py", "simulate", *words]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True
     )
+
+
+def simulate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    with started(folder, *words) as process:
+        printed, said = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, printed, said)
 
 
 def left_behind() -> set[str]:
@@ -36,7 +44,7 @@ def test_a_simulated_day_is_measured_and_leaves_nothing_behind(short_folder: Pat
     assert done.returncode == 0, done.stderr
     assert re.search(rf"^planned +{number} rows", done.stdout, re.M)
     assert re.search(rf"^accepted +{number} mails, {number} received", done.stdout, re.M)
-    assert re.search(r"^ +1,000,000 .* MB$", done.stdout, re.M)
+    assert re.search(r"^ +1,000,000 .* mails/s$", done.stdout, re.M)
     assert not list(short_folder.glob("simulate-*")) and not left_behind()
 
 
@@ -44,3 +52,16 @@ def test_a_day_of_nobody_is_refused_in_one_line(short_folder: Path) -> None:
     done = simulate(short_folder, "--subscribers", "0")
     assert done.returncode == 1
     assert done.stderr == "CommandError: --subscribers and --senders must be 1 or more\n"
+
+
+def test_ctrl_c_ends_a_simulation_at_once_and_leaves_nothing_behind(
+    short_folder: Path,
+) -> None:
+    with started(short_folder, "--subscribers", "1000000") as process:
+        assert process.stdout and process.stdout.readline().startswith("filling")
+        assert list(short_folder.glob("simulate-*"))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said == "CommandError: stopped; nothing of the scratch database is left\n"
+    assert not list(short_folder.glob("simulate-*")) and not left_behind()

@@ -1,6 +1,7 @@
 """`manage.py simulate --subscribers N`: what a day of N readers takes on this machine."""
 
 import json
+import signal
 import subprocess
 from argparse import SUPPRESS, ArgumentParser
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from digest.management.base import OperatorCommand
-from digest.ops import simulate
+from digest.ops import needs, simulate
 
 
 class Command(OperatorCommand):
@@ -37,12 +38,15 @@ class Command(OperatorCommand):
             return
         if subscribers < 1 or senders < 1:
             raise CommandError("--subscribers and --senders must be 1 or more")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             day = simulate.simulate(
                 readers=subscribers, senders=senders, say=self.stdout.write
             )
         except subprocess.CalledProcessError:
             raise CommandError("the simulation ended with the error above") from None
-        self.stdout.write(simulate.table(day))
+        except KeyboardInterrupt:
+            raise CommandError("stopped; nothing of the scratch database is left") from None
+        self.stdout.write(needs.table(day))
         if not simulate.consistent(day):
             raise CommandError("sums differ: not every planned row came to its end")
