@@ -133,9 +133,13 @@ def send_slice(
             tally += tallied(group, len(group.rows) - len(intended))
             if tally["not tried"] or stopping.asked():
                 break
-    finally:
+    except BaseException:
         settle(sent, clock)
-        ledger.finish(claimed[0].lease_token, list(rest.values()))
+        # The lease stays: by it, what has an intent and no outcome ends as unknown.
+        ledger.give_back(list(rest), claimed[0].lease_token)
+        raise
+    settle(sent, clock)
+    ledger.finish(claimed[0].lease_token, list(rest.values()))
     return tally
 
 
