@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.core.mail import mail_admins
 from django.db.models import Count, Exists, F, OuterRef, Q
 
-from digest.deliveries import control
+from digest.deliveries import bounces, control
 from digest.models import Delivery, DeliveryEvent, Edition
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,9 @@ MOST_NAMED = 1000
 
 def watch(now: datetime) -> list[Edition]:
     """Look for mails that went out twice; the editions that were paused because of it."""
+    for edition in control.lately_reported(now):
+        if words := bounces.warning(control.toll(edition)):
+            logger.warning("%s: %s", edition, words)
     paused = []
     for reason, ids in (
         ("an address was handed two mails of an edition, or too many in a day", twice(now)),

@@ -6,6 +6,7 @@ address that has collected enough is written to no more.
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 ENOUGH = 5
@@ -28,10 +29,35 @@ def score(days: Iterable[date]) -> int:
     return points
 
 
-def alarm(*, accepted: int, bounced: int, complained: int) -> str | None:
+@dataclass(frozen=True)
+class Toll:
+    """Of an edition: mails that were accepted, that bounced, that were reported as spam."""
+
+    accepted: int
+    bounced: int = 0
+    complained: int = 0
+
+    def complaints_above(self, share: float) -> bool:
+        enough = self.complained >= FEWEST_COMPLAINTS
+        return enough and self.complained > share * self.accepted
+
+
+def most_that_matter(bounced: int, complained: int) -> int:
+    """With so many accepted mails neither an alarm nor a warning is due."""
+    return max(20 * bounced, 1000 * complained) + 1
+
+
+def alarm(toll: Toll) -> str | None:
     """Why an edition should go no further: over 5 % bounces or 0.3 % complaints."""
-    if bounced >= FEWEST_BOUNCES and bounced > 0.05 * accepted:
-        return f"{bounced} of {accepted} mails bounced"
-    if complained >= FEWEST_COMPLAINTS and complained > 0.003 * accepted:
-        return f"{complained} of {accepted} mails were reported as spam"
-    return None
+    if toll.bounced >= FEWEST_BOUNCES and toll.bounced > 0.05 * toll.accepted:
+        return f"{toll.bounced} of {toll.accepted} mails bounced"
+    return complaints(toll) if toll.complaints_above(0.003) else None
+
+
+def warning(toll: Toll) -> str | None:
+    """What to look at before it is too late: over 0.1 % complaints."""
+    return complaints(toll) if toll.complaints_above(0.001) else None
+
+
+def complaints(toll: Toll) -> str:
+    return f"{toll.complained} of {toll.accepted} mails were reported as spam"

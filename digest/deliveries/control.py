@@ -69,20 +69,31 @@ def skip_cancelled(now: datetime) -> int:
 
 def pause_alarming(now: datetime) -> list[Edition]:
     """Pause editions of which too many mails bounce or are reported as spam."""
-    lately = DeliveryEvent.objects.filter(
-        kind__in=ALARMING, at__gte=now - LATELY, delivery__isnull=False
-    )
     paused = []
-    ids = set(lately.values_list("delivery__edition", flat=True))
-    for edition in Edition.objects.filter(pk__in=ids, hold=Edition.Hold.NONE):
-        events = DeliveryEvent.objects.filter(delivery__edition=edition, kind__in=ALARMING)
-        count = dict(events.values_list("kind").annotate(Count("delivery", distinct=True)))
-        reason = bounces.alarm(
-            accepted=account(edition).states[State.ACCEPTED],
-            bounced=count.get("bounced", 0),
-            complained=count.get("complained", 0),
-        )
+    for edition in lately_reported(now):
+        reason = bounces.alarm(toll(edition))
         # Once is enough: who has looked at it and resumed it knows better.
         if reason and edition.hold_reason != RESUMED and pause(edition, reason):
             paused.append(edition)
     return paused
+
+
+def lately_reported(now: datetime) -> list[Edition]:
+    """Editions that are not held, and of which mails bounced or were reported just now."""
+    lately = DeliveryEvent.objects.filter(
+        kind__in=ALARMING, at__gte=now - LATELY, delivery__isnull=False
+    )
+    ids = set(lately.values_list("delivery__edition", flat=True))
+    return list(Edition.objects.filter(pk__in=ids, hold=Edition.Hold.NONE))
+
+
+def toll(edition: Edition) -> bounces.Toll:
+    """Each mail counts once; `accepted` is counted as far as it can matter."""
+    events = DeliveryEvent.objects.filter(
+        delivery__edition=edition, kind__in=ALARMING, at__gte=edition.published_at
+    )
+    count = dict(events.values_list("kind").annotate(Count("delivery", distinct=True)))
+    bounced, complained = count.get("bounced", 0), count.get("complained", 0)
+    accepted = Delivery.objects.filter(edition=edition, state=State.ACCEPTED)
+    matters = bounces.most_that_matter(bounced, complained)
+    return bounces.Toll(accepted[:matters].count(), bounced, complained)

@@ -62,7 +62,7 @@ def steps(row: Delivery) -> list[Step]:
     """The full history of a delivery, oldest first; `reply` is the server's own words."""
     found = [Step(row.due_at, "plan", "due")]
     found += [
-        Step(event.at, event.source, event.kind, event.reason, event.reply)
+        Step(event.at, event.source, event.kind, event.reason, said(event))
         for event in row.events.all()
     ]
     if row.intent_at and row.state not in NEVER_HANDED_OVER:
@@ -70,3 +70,8 @@ def steps(row: Delivery) -> list[Step]:
     if row.outcome_at:
         found.append(Step(row.outcome_at, "ledger", row.state, row.reason, row.reply))
     return sorted(found, key=lambda step: step.at)
+
+
+def said(event: DeliveryEvent) -> str:
+    name = f"(the provider's {event.message_id})" if event.message_id else ""
+    return f"{event.reply} {name}".strip()

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import bounces, control, events, evidence, ledger, personal
+from digest.deliveries.bounces import Toll
 from digest.deliveries.events import Report
 from digest.deliveries.outcomes import Outcome, Verdict
 from digest.deliveries.plan import plan
@@ -299,6 +300,21 @@ def test_b5_too_many_complaints_pause_the_edition_and_the_operator_resumes(hande
 
 
 def test_b5_a_bounce_rate_pauses_above_five_percent_only():
-    assert bounces.alarm(accepted=400, bounced=20, complained=0) is None
-    assert bounces.alarm(accepted=399, bounced=20, complained=0) is not None
-    assert bounces.alarm(accepted=10, bounced=9, complained=2) is None
+    assert bounces.alarm(Toll(accepted=400, bounced=20)) is None
+    assert bounces.alarm(Toll(accepted=399, bounced=20)) is not None
+    assert bounces.alarm(Toll(accepted=10, bounced=9, complained=2)) is None
+
+
+def test_b5_complaints_warn_above_a_thousandth_and_pause_above_three():
+    for accepted, warns in ((3000, False), (2999, True)):
+        toll = Toll(accepted=accepted, complained=3)
+        assert (bounces.warning(toll), bounces.alarm(toll)) == (
+            f"3 of {accepted} mails were reported as spam" if warns else None,
+            None,
+        )
+    assert bounces.alarm(Toll(accepted=999, complained=3)) is not None
+    for bounced, complained in ((20, 0), (0, 3), (200, 7)):
+        most = bounces.most_that_matter(bounced, complained)
+        toll = Toll(most, bounced, complained)
+        assert (bounces.warning(toll), bounces.alarm(toll)) == (None, None)
+    assert bounces.alarm(Toll(accepted=1000, complained=3)) is None
