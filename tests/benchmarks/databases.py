@@ -84,7 +84,7 @@ def one_day(here: world.World) -> Cost:
     """Plan and send everything in this process. Raises AssertionError."""
     from django.utils import timezone
 
-    from digest.deliveries import ledger
+    from digest.deliveries.clock import DatabaseClock
     from digest.deliveries.plan import plan_edition
     from digest.deliveries.send import send_due
 
@@ -92,7 +92,7 @@ def one_day(here: world.World) -> Cost:
     cpu, database = time.process_time(), here.database_cpu
     begin = time.perf_counter()
     planned = plan_edition(here.edition, timezone.now())
-    tally = send_due(ledger.database_now)
+    tally = send_due(DatabaseClock())
     wall = time.perf_counter() - begin
     assert tally["accepted"] + tally["skipped"] == planned, tally
     database = here.database_cpu - database

@@ -107,7 +107,7 @@ def run(*, readers: int = 20_000) -> list[Figure]:
 @contextmanager
 def watched(stages: Stages) -> Iterator[None]:
     """The sender's steps, each a stage while this lasts."""
-    from digest.deliveries import ledger, send
+    from digest.deliveries import clock, ledger, send
     from digest.deliveries.smtp import Smtp
     from digest.editions.compose import Encoded
 
@@ -115,7 +115,7 @@ def watched(stages: Stages) -> Iterator[None]:
     with ExitStack() as stack:
         for owner, name, stage, database in [
             *((owner, name, name, True) for owner, name in steps),
-            (ledger, "database_now", "read the clock", True),
+            (clock, "database_now", "read the clock", True),
             (send, "load", "load the edition", True),
             (send, "digests", "read and rank", True),
             (Encoded, "compose", "compose", False),
@@ -130,7 +130,7 @@ def walk(here: world.World, stages: Stages) -> int:
     """Everybody's mail by one sender; how many."""
     from django.utils import timezone
 
-    from digest.deliveries import ledger
+    from digest.deliveries.clock import DatabaseClock
     from digest.deliveries.digests import load
     from digest.deliveries.plan import plan_edition
     from digest.deliveries.send import send_due
@@ -138,7 +138,7 @@ def walk(here: world.World, stages: Stages) -> int:
     load.cache_clear()
     with stages.stage("plan"):
         planned = plan_edition(here.edition, timezone.now())
-    tally = send_due(ledger.database_now)
+    tally = send_due(DatabaseClock())
     assert tally["accepted"] + tally["skipped"] == planned, tally
     with stages.stage(REST):
         return planned
