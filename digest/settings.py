@@ -360,6 +360,20 @@ if not all(":" in secret.strip(":") for secret in ANYMAIL["WEBHOOK_SECRET"]):
 # Without it nobody new gets in, whichever the way; who reads already is not affected.
 SIGN_UP_OPEN = env.bool("SIGN_UP_OPEN", default=True)
 
+# -- how fast -----------------------------------------------------------------------
+
+# Minutes over which the readers of one hour are spread: later than their hour, not earlier.
+SEND_WINDOW = env.int("SEND_WINDOW", default=0, validate=Range(0, 720))
+# Digests a second at most, by all senders together; 0: as fast as they can.
+SEND_RATE = env.float("SEND_RATE", default=0.0, validate=Range(0, 1e6))
+# The same for single receiving domains: gmail.com=20,outlook.com=10.
+DOMAIN_RATES: dict[str, float] = env.dict("DOMAIN_RATES", default={}, subcast_values=float)
+DOMAIN_RATES = {domain.lower(): rate for domain, rate in DOMAIN_RATES.items()}
+if not all(0 < rate < 1e6 for rate in DOMAIN_RATES.values()):
+    raise ImproperlyConfigured("DOMAIN_RATES must be like gmail.com=20,outlook.com=10.")
+# The first day (UTC) on which a new sender address or domain is warmed up.
+WARM_UP_FROM = env.date("WARM_UP_FROM", default=None)
+
 # -- papers -----------------------------------------------------------------------
 
 SOURCE_URL = env.str("SOURCE_URL", default="https://huggingface.co").rstrip("/")

@@ -37,9 +37,11 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(autouse=True)
 def nothing_loaded() -> None:
     """A process keeps loaded editions by id, and each test's ids begin anew."""
+    from digest.deliveries.canary import composed
     from digest.deliveries.digests import load
 
     load.cache_clear()
+    composed.cache_clear()
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F
 
-from digest.models import HighWater
+from digest.models import DomainRest, HighWater
 
 
 class Refused(Exception):
@@ -47,7 +47,8 @@ def site_url() -> str:
 def rise() -> HighWater:
     """Before each slice: check, then raise both marks. Raises Refused."""
     with transaction.atomic():
-        mark, _ = HighWater.objects.select_for_update().get_or_create(
+        marks = HighWater.objects.annotate(has_rests=Exists(DomainRest.objects.all()))
+        mark, _ = marks.select_for_update().get_or_create(
             pk=1, defaults={"site_url": site_url()}
         )
         if mark.count < remembered(mark.identity):

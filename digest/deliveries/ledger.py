@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
+from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -23,7 +24,7 @@ from digest.deliveries.statements import (
     rows,
     typed,
 )
-from digest.models import Delivery, Edition, Lease
+from digest.models import Delivery, Lease
 
 State = Delivery.State
 
@@ -54,37 +55,6 @@ def database_now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         value: datetime = cursor.fetchone()[0]
         return value
-
-
-def materialise(
-    edition: Edition,
-    schedules: Sequence[int],
-    *,
-    due_at: datetime,
-    expires_at: datetime,
-    changed_since: datetime | None = None,
-) -> int:
-    """Make a pending row for each active reader of these schedules who has none.
-
-    One INSERT … SELECT, whatever their number; delivery_unique drops repeats. With
-    `changed_since`, only readers whose state or schedule changed from then on.
-    """
-    marks = ", ".join(["%s"] * len(schedules))
-    sql = (
-        "INSERT INTO digest_delivery (edition_id, subscriber_id, state, due_at, not_before,"
-        " expires_at, attempts, lease_token, picks, reason, reply)"
-        " SELECT %s, id, 'pending', %s, %s, %s, 0, '', '', '', ''"
-        " FROM subscribers_subscriber"
-        f" WHERE state = 'active' AND schedule_id IN ({marks})"
-    )
-    due, expires = instant(due_at), instant(expires_at)
-    values = [edition.pk, due, due, expires, *schedules]
-    if changed_since:
-        sql += " AND changed_at >= %s"
-        values.append(instant(changed_since))
-    with connection.cursor() as cursor:
-        cursor.execute(sql + " ON CONFLICT (edition_id, subscriber_id) DO NOTHING", values)
-        return int(cursor.rowcount)
 
 
 CLAIM = """
@@ -257,6 +227,34 @@ def give_back(ids: Sequence[int], token: str, **changes: object) -> int:
     return rows.filter(state=State.CLAIMED).update(
         state=State.PENDING, lease_token="", **changes
     )
+
+
+class Wait(NamedTuple):
+    """Why a claimed row is not handed over yet, and until when."""
+
+    until: datetime
+    reason: str
+
+
+PUT_OFF = """
+UPDATE digest_delivery
+SET state = 'pending', lease_token = '', reason = v.reason,
+    not_before = {least}(v.until, digest_delivery.expires_at)
+FROM {rows}
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
+    AND digest_delivery.state = 'claimed'
+"""
+
+
+def put_off(waits: Mapping[int, Wait], token: str) -> int:
+    """claimed → pending until an instant each; nothing is charged for it."""
+    columns = {"id": "bigint", "until": "timestamptz", "reason": "text"}
+    each = [(pk, instant(wait.until), wait.reason) for pk, wait in waits.items()]
+    source, values = rows("v", columns, each)
+    sql = PUT_OFF.format(least="LEAST" if postgres() else "MIN", rows=source)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, token])
+        return int(cursor.rowcount)
 
 
 def reap(now: datetime) -> tuple[int, int]:

@@ -42,11 +42,15 @@ class Outcome:
     bad_address: bool = False
     # Seconds that the other side asked us to wait before the next attempt.
     wait: float = 0.0
+    # The session was open when it was put off or cut: perhaps by the receiving domain.
+    domain_fault: bool = False
 
 
 # Token, quota, address or pace: no reader's fault. 404 and 405: a wrong address of the API.
 ABOUT_US = frozenset({401, 402, 403, 404, 405, 408, 420, 425, 429, 503})
 LOST_ANSWER = "no certain answer from the provider"
+# Said of one mailbox (RFC 3463 sections 3.2 and 3.3), not of its domain.
+MAILBOX = re.compile(r"\b4\.[12]\.")
 BAD_ADDRESS = re.compile(r"\b5\.(?:1\.[0-36]|2\.1)\b")
 NOT_TRIED = Outcome(Verdict.RETRY, "not tried", charged=False)
 POISON = Outcome(Verdict.REFUSED, "cannot be composed")
@@ -58,8 +62,10 @@ def of_reply(phase: Phase, code: int, text: str) -> Outcome:
     if phase is Phase.AFTER_DOT and 200 <= code < 300:
         return Outcome(Verdict.ACCEPTED, "accepted", reply)
     if 400 <= code < 500:
-        charged = phase is not Phase.CONNECT and code != 421
-        return Outcome(Verdict.RETRY, f"temporary refusal at {phase}", reply, charged)
+        opened, reason = phase is not Phase.CONNECT, f"temporary refusal at {phase}"
+        domain_fault = opened and not MAILBOX.search(text)
+        charged = opened and code != 421
+        return Outcome(Verdict.RETRY, reason, reply, charged, domain_fault=domain_fault)
     if phase is Phase.CONNECT:
         return Outcome(Verdict.RETRY, "provider refuses us", reply, charged=False)
     if 500 <= code < 600:
@@ -73,14 +79,11 @@ def of_reply(phase: Phase, code: int, text: str) -> Outcome:
 
 def of_silence(phase: Phase, error: str) -> Outcome:
     """The meaning of a connection that broke or timed out in this phase."""
+    words, opened = error[:500], phase is not Phase.CONNECT
     if phase is Phase.AFTER_DOT:
-        return Outcome(Verdict.UNKNOWN, "no reply after dot", error[:500])
-    return Outcome(
-        Verdict.RETRY,
-        f"connection lost at {phase}",
-        error[:500],
-        charged=phase is not Phase.CONNECT,
-    )
+        return Outcome(Verdict.UNKNOWN, "no reply after dot", words, domain_fault=True)
+    reason = f"connection lost at {phase}"
+    return Outcome(Verdict.RETRY, reason, words, charged=opened, domain_fault=opened)
 
 
 def of_status(status: int | None, text: str, wait: float = 0.0) -> Outcome:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfoNotFoundError
 
-from digest.deliveries import ledger, schedule
+from digest.deliveries import canary, ledger, schedule
+from digest.deliveries.materialise import materialise
 from digest.models import Edition
 from subscribers.models import Schedule, Subscriber
 
@@ -39,6 +40,7 @@ def plan_kind(kind: Edition.Kind, now: datetime) -> int:
     )
     made, superseded = 0, set[int]()
     for edition in editions.order_by("-day"):
+        look(edition)
         dues = {pk: due for pk, due in due_instants(edition).items() if due <= now}
         fresh = {
             pk: due
@@ -52,12 +54,19 @@ def plan_kind(kind: Edition.Kind, now: datetime) -> int:
 
 def plan_edition(edition: Edition, now: datetime) -> int:
     """Rows of this one edition for everybody whose hour has come, however late it is."""
+    look(edition)
     dues = {pk: due for pk, due in due_instants(edition).items() if due <= now}
     expires_at = max(now, ledger.database_now()) + LATENESS[Edition.Kind(edition.kind)]
     made = 0
     for due_at, schedules in grouped(dues):
-        made += ledger.materialise(edition, schedules, due_at=due_at, expires_at=expires_at)
+        made += materialise(edition, schedules, due_at=due_at, expires_at=expires_at)
     return made
+
+
+def look(edition: Edition) -> None:
+    """The first time: see that it can go out. Its rows are made anyway, to be counted."""
+    if edition.planned_until is None and edition.hold == Edition.Hold.NONE:
+        canary.hold_if_unsound(edition)
 
 
 def due_instants(edition: Edition) -> dict[int, datetime]:
@@ -93,7 +102,7 @@ def plan_schedules(edition: Edition, dues: Mapping[int, datetime], now: datetime
     for due_at, schedules in grouped(dues):
         newly = looked_at is None or due_at > looked_at
         if newly or changed:
-            made += ledger.materialise(
+            made += materialise(
                 edition,
                 schedules,
                 due_at=due_at,

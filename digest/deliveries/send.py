@@ -19,14 +19,18 @@ from django.db import Error, transaction
 from digest.deliveries import (
     breaker,
     control,
+    domains,
     high_water,
     history,
     journal,
     ledger,
+    pace,
     stopping,
     submissions,
 )
-from digest.deliveries.digests import Digest, Ready, digests, load
+from digest.deliveries.canary import composed
+from digest.deliveries.digests import Digest, Ready, digests
+from digest.deliveries.domains import Gate
 from digest.deliveries.envelope import sender
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.mail import Mail
@@ -87,15 +91,24 @@ def send_due(
     transport, tempo = open_transport(), Tempo()
     try:
         while not stopping.asked() and (until is None or clock() < until):
-            if breaker.is_open(high_water.rise(), clock()):
+            leave = pace.ask(SLICE, ledger.database_now)
+            if not leave.mails:
+                if pace.wait_for(leave):
+                    continue
                 break
-            claimed = ledger.claim(clock(), limit=SLICE, edition_id=edition_id)
+            mark = high_water.rise()
+            if breaker.is_open(mark, clock()):
+                break
+            claimed = ledger.claim(clock(), limit=leave.mails, edition_id=edition_id)
             if not claimed:
+                pace.settle(leave, Counter(), ledger.database_now)
                 break
-            sent = send_slice(claimed, transport, clock, tempo)
+            gate = domains.gate(clock(), troubled=mark.troubled)
+            sent = send_slice(claimed, transport, clock, tempo, gate=gate)
+            pace.settle(leave, sent, ledger.database_now)
             tally += sent
             if sent["not tried"]:
-                breaker.trip(clock())
+                breaker.trip(clock(), asked=gate.asked)
                 break
             if sent["accepted"]:
                 breaker.reset()
@@ -105,7 +118,12 @@ def send_due(
 
 
 def send_slice(
-    claimed: Sequence[Claimed], transport: Transport, clock: Clock, tempo: Tempo
+    claimed: Sequence[Claimed],
+    transport: Transport,
+    clock: Clock,
+    tempo: Tempo,
+    *,
+    gate: Gate,
 ) -> Counter[str]:
     """Send a claimed slice group by group.
 
@@ -116,7 +134,7 @@ def send_slice(
     rest = {row.delivery_id: row for row in claimed}
     sent = Group()
     try:
-        for ready, batch in groups(claimed, tempo):
+        for ready, batch in groups(claimed, tempo, gate):
             now = clock()
             group = prepared(ready.encoded, batch, now)
             with transaction.atomic():
@@ -130,7 +148,8 @@ def send_slice(
             begin = time.monotonic()
             group.outcomes.update(transport.hand_over(wanted))
             tempo.learn(len(wanted), time.monotonic() - begin)
-            tally += tallied(group, len(group.rows) - len(intended))
+            down = gate.judge(group.mails, group.outcomes)
+            tally += tallied(group, len(group.rows) - len(intended), down=down)
             if tally["not tried"] or stopping.asked():
                 break
     except BaseException:
@@ -139,6 +158,8 @@ def send_slice(
         ledger.give_back(list(rest), claimed[0].lease_token)
         raise
     settle(sent, clock)
+    if gate.waits:
+        ledger.put_off(gate.waits, claimed[0].lease_token)
     ledger.finish(claimed[0].lease_token, list(rest.values()))
     return tally
 
@@ -154,15 +175,15 @@ def settle(sent: Group, clock: Clock) -> None:
 
 
 def groups(
-    claimed: Sequence[Claimed], tempo: Tempo
-) -> Iterator[tuple[Ready, tuple[Digest, ...]]]:
-    """The slice's digests in submit groups, each of one edition."""
+    claimed: Sequence[Claimed], tempo: Tempo, gate: Gate
+) -> Iterator[tuple[Ready, Sequence[Digest]]]:
+    """The slice's digests that may pass now in submit groups, each of one edition."""
     editions = defaultdict(list)
     for row in claimed:
         editions[row.edition_id].append(row)
     for edition_id, rows in editions.items():
         try:
-            ready = load(edition_id)
+            ready = composed(edition_id)
         except Error:
             raise
         except Exception:  # what all its mails share is broken: others must not wait for it
@@ -171,7 +192,8 @@ def groups(
             continue
         ranked = iter(digests(ready, rows))
         while batch := tuple(islice(ranked, tempo.group)):
-            yield ready, batch
+            if passing := gate.passing(batch):
+                yield ready, passing
 
 
 def prepared(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
@@ -204,9 +226,13 @@ def record(group: Group, now: datetime) -> None:
             suppression.suppress(email_hash, Suppression.Reason.BOUNCED, now=now)
 
 
-def tallied(group: Group, skipped: int) -> Counter[str]:
+def tallied(group: Group, skipped: int, *, down: bool) -> Counter[str]:
+    """`not tried`: put off through no fault of theirs or, not `down`, of their domain."""
     outcomes: Mapping[int, Outcome] = group.outcomes
     tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
     tally["skipped"] += skipped
-    tally["not tried"] += sum(not outcome.charged for outcome in outcomes.values())
+    tally["not tried"] += sum(
+        not outcome.charged and (down or not outcome.domain_fault)
+        for outcome in outcomes.values()
+    )
     return tally

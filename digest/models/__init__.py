@@ -11,6 +11,9 @@ from django.db.models import Q
 
 from digest.models.heartbeat import Heartbeat as Heartbeat
 from digest.models.lease import Lease as Lease
+from digest.models.pace import Bucket as Bucket
+from digest.models.pace import DomainRest as DomainRest
+from digest.models.pace import WarmUpDay as WarmUpDay
 from digest.models.submission import Submission as Submission
 from digest.models.votes import Vote as Vote
 from subscribers.models import Subscriber, new_capability
@@ -289,3 +292,8 @@ class HighWater(models.Model):
 
     def __str__(self) -> str:
         return f"high water {self.count}"
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a receiving domain is known to make trouble, as high_water.rise() saw."""
+        return bool(getattr(self, "has_rests", False))

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from digest.deliveries import digests
 from digest.deliveries.plan import OVERLAP, plan, plan_edition
 from digest.models import Delivery, Edition
 from subscribers.models import Subscriber
@@ -123,6 +124,7 @@ def test_a_zone_that_tzdata_forgot_stops_nobody_else(edition):
 
 
 def test_the_number_of_queries_does_not_grow_with_the_readers(edition):
+    digests.load(edition.pk)  # the canary's
     counts = []
     for readers in (1, 50):
         for number in range(readers):
@@ -152,3 +154,42 @@ def test_r11_planners_at_once_make_one_row_each():
     for thread in threads:
         thread.join(30)
     assert sum(made) == Delivery.objects.count() == 30
+
+
+def spread() -> dict[int, timedelta]:
+    found = Delivery.objects.values_list("subscriber", "not_before", "due_at")
+    return {pk: not_before - due for pk, not_before, due in found}
+
+
+def test_r18_a_window_spreads_the_readers_of_one_hour_evenly(edition, settings):
+    settings.SEND_WINDOW = 1
+    for number in range(120):
+        make.reader(f"r{number}@example.org")
+    assert plan(make.NOON) == 120
+    seconds = [gap.total_seconds() for gap in spread().values()]
+    assert min(seconds) >= 0, "never before their hour"
+    assert sorted(seconds) == sorted([*range(60)] * 2)
+    assert len(set(Delivery.objects.values_list("expires_at", flat=True))) == 1
+
+
+def test_r18_a_reader_has_the_same_minute_each_day(edition, settings):
+    settings.SEND_WINDOW = 20
+    for number in range(9):
+        make.reader(f"r{number}@example.org")
+    plan(make.NOON)
+    first = spread()
+    assert len(set(first.values())) == 9
+    Delivery.objects.all().delete()
+    make.edition({make.paper(2): {}}, day=make.DAY + DAY)
+    plan(make.NOON + DAY)
+    assert spread() == first
+
+
+def test_r18_who_has_just_confirmed_does_not_wait_for_the_window(edition, settings):
+    settings.SEND_WINDOW = 720
+    make.reader("old@example.org")
+    make.reader("new@example.org", at=make.NOON - 2 * HOUR)
+    plan(make.NOON)
+    new, old = Subscriber.objects.get(email="new@example.org").pk, spread()
+    assert old.pop(new) == timedelta(0)
+    assert all(old.values())

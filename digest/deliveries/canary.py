@@ -1,0 +1,91 @@
+"""The canary: what all mails of an edition share is composed and read before any goes out.
+
+A fault in it would refuse every reader's mail, one by one. So the first plan of an
+edition looks at whole mails, and each sender composes them before its first.
+"""
+
+import email
+import email.policy
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from django.db import Error
+
+from digest.deliveries import control
+from digest.deliveries.digests import Ready, load
+from digest.editions.compose import MOST_BYTES, MOST_HTML, MOST_PICKS, Pick, Reader
+from digest.models import Edition
+
+logger = logging.getLogger(__name__)
+
+ADDRESS = "canary@daily-papers.example"
+TOKEN = "canary-canary-canary-c"  # noqa: S105
+ANY_INSTANT = datetime(2026, 1, 1, tzinfo=UTC)
+NO_BREAK = 998  # octets of a line, RFC 5322 section 2.1.1
+
+
+class Unsound(Exception):
+    """A mail of the edition must not go out; the message says why."""
+
+
+def hold_if_unsound(edition: Edition) -> bool:
+    """Compose and read every block in every language; pause the edition if one fails."""
+    try:
+        for position, mail in mails(load(edition.pk)):
+            read(mail, whole=position % MOST_PICKS == 0)
+    except Error:
+        raise
+    except Exception as error:  # whatever it is, every reader's mail would have it
+        reason = str(error) if isinstance(error, Unsound) else type(error).__name__
+        logger.exception("%s is paused: its mails are not sound", edition)
+        return control.pause(edition, f"canary: {reason}")
+    return False
+
+
+@lru_cache(maxsize=8)
+def composed(edition_id: int) -> Ready:
+    """The edition, loaded once per process and composed once for nobody.
+
+    Raises what composing raises: before the first intent, not once for every reader.
+    """
+    ready = load(edition_id)
+    for _ in mails(ready):
+        pass
+    return ready
+
+
+def mails(ready: Ready) -> Iterator[tuple[int, bytes]]:
+    """Mails for nobody, in every language: each block is the first of one, and its number."""
+    encoded = ready.encoded
+    picks = [Pick(position, None) for position in range(len(encoded.titles))]
+    for language in encoded.tongues:
+        reader = Reader(0, ADDRESS, TOKEN, language)
+        for position in range(len(picks)):
+            some = (picks[position:] + picks[:position])[:MOST_PICKS]
+            yield position, encoded.compose(reader, some, sent_at=ANY_INSTANT)
+
+
+def read(mail: bytes, *, whole: bool = True) -> None:
+    """Raise Unsound unless both parts can be read and hold the way out.
+
+    Not `whole`: the headers only, as its blocks are read in other mails.
+    """
+    if len(mail) > MOST_BYTES:
+        raise Unsound(f"a mail has {len(mail)} bytes")
+    if any(len(line) > NO_BREAK or b"\n" in line for line in mail.split(b"\r\n")):
+        raise Unsound("a line is too long or ends without CRLF")
+    whole = whole or len(mail) > MOST_HTML
+    text = mail if whole else mail.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    message = email.message_from_bytes(text, policy=email.policy.default)
+    if message["To"] != ADDRESS or TOKEN not in str(message["List-Unsubscribe"]):
+        raise Unsound("the headers are not the reader's")
+    for subtype in ("plain", "html") if whole else ():
+        part = message.get_body((subtype,))
+        if part is None or part.defects:
+            raise Unsound(f"the {subtype} part cannot be read")
+        if f"/u/{TOKEN}" not in part.get_content():
+            raise Unsound(f"the {subtype} part has no way out")
+        if subtype == "html" and len(part.as_bytes()) > MOST_HTML:
+            raise Unsound("the html part is too big")
