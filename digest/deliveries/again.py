@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from digest.deliveries.digests import digests, load
+from digest.deliveries.digests import Ready, digests, load
 from digest.deliveries.ledger import Claimed
 from digest.editions import picks as remembered
-from digest.editions.compose import Reader
+from digest.editions.compose import Encoded, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import kept
 from digest.models import Block, Delivery, Edition, Frame
@@ -48,7 +48,15 @@ def preview(subscriber: Subscriber, edition: Edition, *, now: datetime) -> bytes
         raise NothingToShow(
             "the edition has no paper for this reader: no mail would go out"
         )
-    return ready.encoded.compose(digest.reader, digest.picks, sent_at=now)
+    encoded = ready.encoded if row else without_votes(edition, ready)
+    return encoded.compose(digest.reader, digest.picks, sent_at=now)
+
+
+def without_votes(edition: Edition, ready: Ready) -> Encoded:
+    """For a reader to whom no mail is planned: there is nothing that they could vote by."""
+    blocks: list[Block] = list(edition.blocks.order_by("position"))
+    around = kept(edition, ready.encoded.fingerprint)
+    return encode(edition, blocks, around=around, votes=False)
 
 
 def replay(delivery: Delivery) -> Replayed:

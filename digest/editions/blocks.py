@@ -7,6 +7,7 @@ to language is a phrase (see words.py).
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import css_inline
 from django.conf import settings
@@ -29,10 +30,22 @@ NO_MERGE = {ord(character): f"&#{ord(character)};" for character in "{}%|[]$"}
 
 def block(paper: Paper) -> tuple[str, str]:
     """The paper's HTML, styles inlined, and its text, each with the reason left open."""
+    values = context(paper)
+    html = render_to_string("mail/paper.html", values)
+    filled = {
+        "title": scripts.fill(values["title"]),
+        "abstract": scripts.fill(values["abstract"]),
+        "byline": scripts.fill(values["names"] + values["rest"]),
+    }
+    text = render_to_string("mail/paper.txt", values | filled, using="text")
+    return no_merge(inliner().inline_fragment(html, stylesheet()).strip()) + "\n", text
+
+
+def context(paper: Paper) -> dict[str, Any]:
     title = shortened(paper.title, TITLE_LENGTH)
     abstract = first_sentences(paper.abstract.translate(WITHOUT_MARKS), ABSTRACT_LENGTH)
     names, rest = byline(paper)
-    context = {
+    return {
         "mark": MARKS,
         "title": title,
         "abstract": abstract,
@@ -43,18 +56,9 @@ def block(paper: Paper) -> tuple[str, str]:
         "rest": rest,
         "url": paper_url(paper) if paper.is_sample else paper.abstract_url,
         "links": links(paper),
+        "vote": phrase("vote"),
+        "vote_url": f"{settings.SITE_URL}/v/{MARKS.web}/{MARKS.place}",
     }
-    html = render_to_string("mail/paper.html", context)
-    filled = {
-        name: scripts.fill(words)
-        for name, words in (
-            ("title", title),
-            ("abstract", abstract),
-            ("byline", names + rest),
-        )
-    }
-    text = render_to_string("mail/paper.txt", context | filled, using="text")
-    return no_merge(inliner().inline_fragment(html, stylesheet()).strip()) + "\n", text
 
 
 def no_merge(html: str) -> str:

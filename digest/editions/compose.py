@@ -11,6 +11,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from html import escape
+from typing import NamedTuple
 
 from django.utils import translation
 
@@ -27,8 +28,7 @@ SMALL_CHANGE = 3_000
 SUBJECT_LENGTH = 150
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(NamedTuple):
     """What of a reader a digest needs, and no more."""
 
     delivery_id: int
@@ -37,8 +37,7 @@ class Reader:
     language: str = "en"
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(NamedTuple):
     """One paper at one place in one reader's digest; topic None means trending."""
 
     position: int
@@ -53,6 +52,7 @@ class Tongue:
     html: Part
     counts: Sequence[bytes]  # the headline, by number of papers
     left_out: Sequence[tuple[bytes, bytes]]  # words for text and HTML, by number
+    fits: int  # so many picks have room, whichever they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +79,27 @@ class Encoded:
     def bodies(
         self, reader: Reader, picks: Sequence[Pick]
     ) -> tuple[list[bytes], list[bytes]]:
-        """Text and HTML in encoded pieces; those that readers share are the same objects."""
+        """Both bodies, text and HTML, as quoted-printable pieces in their order.
+
+        What is not the reader's own is the same object for all readers.
+        """
         tongue = self.tongues.get(reader.language) or self.tongues["en"]
-        shown = fitting(tongue, picks)
-        missing = len(picks) - len(shown)
+        name = self.page_name(reader)
+        shown, more = picks, (b"", b"")
+        if len(picks) > tongue.fits:
+            shown = fitting(tongue, picks)
+            more = self.left_out(tongue, len(picks) - len(shown), name)
         values = {
             words.MARKS.count: tongue.counts[len(picks)],
             words.MARKS.token: reader.token.encode() + wire.SOFT_BREAK,
-            words.MARKS.web: self.page_name(reader) + wire.SOFT_BREAK,
+            words.MARKS.web: name + wire.SOFT_BREAK,
+            words.MARKS.ahead: tongue.html.looking_ahead(shown),
+            words.MARKS.more: more[0],
         }
-        more_text, more_html = self.left_out(tongue, missing, reader)
-        text = tongue.text.join(shown, values, more_text)
-        return text, tongue.html.join(shown, values, more_html)
+        chosen = [(pick.position, pick.topic) for pick in shown]
+        text = tongue.text.join(chosen, values)
+        values[words.MARKS.more] = more[1]
+        return text, tongue.html.join(chosen, values)
 
     def headers(self, reader: Reader, picks: Sequence[Pick], sent_at: datetime) -> bytes:
         personal = (
@@ -110,25 +119,36 @@ class Encoded:
     def page_name(self, reader: Reader) -> bytes:
         return signatures.name(signatures.Purpose.PAGE, reader.delivery_id).encode()
 
-    def left_out(self, tongue: Tongue, count: int, reader: Reader) -> tuple[bytes, bytes]:
+    def left_out(self, tongue: Tongue, count: int, name: bytes) -> tuple[bytes, bytes]:
         """The lines about papers that had no room: for the text, for the HTML."""
         if not count:
             return b"", b""
         text, html = tongue.left_out[count]
-        url = f"{self.site}/digest/{self.page_name(reader).decode()}"
+        url = f"{self.site}/digest/{name.decode()}"
         link = wire.quoted_printable(f'<a href="{url}">{escape(url)}</a></p>\n')
         return text + wire.quoted_printable(f"{url}\n\n"), html + link
 
 
+def sure_to_fit(text: Part, html: Part) -> int:
+    """How many picks have room, whichever they are."""
+    html_room, both_room = rooms(text, html)
+    return min(html.fits(html_room), text.fits(both_room - html_room))
+
+
+def rooms(text: Part, html: Part) -> tuple[int, int]:
+    """Bytes for blocks: in the HTML, and in both parts together."""
+    both = MOST_BYTES - 2 * SMALL_CHANGE - html.size - text.size
+    return MOST_HTML - SMALL_CHANGE - html.size, both
+
+
 def fitting(tongue: Tongue, picks: Sequence[Pick]) -> Sequence[Pick]:
     """The picks that the mail has room for, best first; the foot always has its room."""
-    html = MOST_HTML - SMALL_CHANGE - tongue.html.size
-    both = MOST_BYTES - 2 * SMALL_CHANGE - tongue.html.size - tongue.text.size
-    html_blocks, text_blocks = tongue.html.blocks, tongue.text.blocks
+    html, both = rooms(tongue.text, tongue.html)
+    html_sizes, text_sizes = tongue.html.sizes, tongue.text.sizes
     for place, pick in enumerate(picks):
-        size = html_blocks[pick.position].size
+        size = html_sizes[pick.position]
         html -= size
-        both -= size + text_blocks[pick.position].size
+        both -= size + text_sizes[pick.position]
         if html < 0 or both < 0:
             return picks[: max(place, 1)]
     return picks

@@ -1,6 +1,7 @@
 """Make an edition ready for the wire: each block and each frame is encoded once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from email.utils import parseaddr
 from html import escape
 from urllib.parse import urlsplit
@@ -9,9 +10,10 @@ from django.utils import translation
 
 from digest.editions import scripts, wire, words
 from digest.editions.blocks import no_merge, shortened
-from digest.editions.compose import Encoded, Tongue
+from digest.editions.compose import Encoded, Tongue, sure_to_fit
 from digest.editions.frames import Spoken, Surroundings
-from digest.editions.parts import encoded_block, part
+from digest.editions.parts import part
+from digest.editions.words import MARKS
 from digest.models import Block, Edition
 
 AHEAD_LENGTH = 48
@@ -19,11 +21,38 @@ AHEAD_LENGTH = 48
 MOST_COUNTED = 50
 
 
-def encode(edition: Edition, blocks: Sequence[Block], *, around: Surroundings) -> Encoded:
-    """Encode a published edition in its surroundings: those of today, or kept ones."""
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What of a block is encoded; its words are not spoken yet."""
+
+    title: str
+    upvotes: int
+    html: str
+    text: str
+
+    def said(self) -> tuple[str, str]:
+        """Text and HTML in the active language, the label of the reason left open."""
+        reason = MARKS.reason + words.voted(self.upvotes)
+        return (
+            words.spoken(self.text).replace(MARKS.reason, reason),
+            words.spoken_html(self.html).replace(MARKS.reason, reason),
+        )
+
+    def title_ahead(self) -> str:
+        return "\u00a0· " + isolated(in_html(self.title))
+
+
+def encode(
+    edition: Edition, blocks: Sequence[Block], *, around: Surroundings, votes: bool = True
+) -> Encoded:
+    """Encode a published edition in its surroundings: those of today, or kept ones.
+
+    Without `votes` no paper has the link to vote: it needs a mail that was planned.
+    """
     boundary = f"daily-papers-{edition.kind}-{edition.day:%Y%m%d}"
     sender = parseaddr(around.sender)[1]
     labels = [label for _, label in around.topics]
+    papers = [paper(block, votes=votes) for block in blocks]
     return Encoded(
         edition_id=edition.pk,
         fingerprint=around.fingerprint,
@@ -34,39 +63,43 @@ def encode(edition: Edition, blocks: Sequence[Block], *, around: Surroundings) -
         middle=wire.CRLF + part_opening(boundary, "html"),
         end=wire.CRLF + f"--{boundary}--\r\n".encode(),
         tongues={
-            language: tongue(spoken, blocks, labels=labels, language=language)
+            language: tongue(spoken, papers, labels=labels, language=language)
             for language, spoken in around.spoken.items()
         },
         titles=[block.title for block in blocks],
     )
 
 
+def paper(block: Block, *, votes: bool) -> Paper:
+    html, text = (
+        words.with_votes(part, block.position) if votes else words.without_votes(part)
+        for part in (block.html, block.text)
+    )
+    return Paper(shortened(block.title, AHEAD_LENGTH), block.upvotes, html, text)
+
+
 def tongue(
-    spoken: Spoken, blocks: Sequence[Block], *, labels: Sequence[str], language: str
+    spoken: Spoken, papers: Sequence[Paper], *, labels: Sequence[str], language: str
 ) -> Tongue:
     """The edition in one language."""
     with translation.override(language):
-        texts, htmls = [], []
-        for block in blocks:
-            why = reasons(block, labels)
-            title = shortened(block.title, AHEAD_LENGTH)
-            texts.append(encoded_block(words.spoken(block.text), encoded(why), ahead=""))
-            htmls.append(
-                encoded_block(
-                    words.spoken(block.html),
-                    encoded([in_html(reason) for reason in why]),
-                    ahead=" · " + isolated(in_html(title)),
-                )
-            )
+        why = [words.why(label) for label in [*labels, ""]]
+        said = [paper.said() for paper in papers]
+        text = part(spoken.text, [(one, "") for one, _ in said], why)
+        html = part(
+            spoken.html,
+            [
+                (one, paper.title_ahead())
+                for paper, (_, one) in zip(papers, said, strict=True)
+            ],
+            [in_html(label) for label in why],
+            ahead=words.ahead(),
+            nothing_ahead=words.nothing_ahead(),
+        )
         left_out = [words.left_out(count) for count in range(MOST_COUNTED + 1)]
         return Tongue(
-            text=part(spoken.text, texts, ahead="", nothing_ahead=""),
-            html=part(
-                spoken.html,
-                htmls,
-                ahead=words.ahead(),
-                nothing_ahead=words.nothing_ahead(),
-            ),
+            text=text,
+            html=html,
             counts=encoded([words.counted(count) for count in range(MOST_COUNTED + 1)]),
             left_out=[
                 (
@@ -75,6 +108,7 @@ def tongue(
                 )
                 for sentence in left_out
             ],
+            fits=sure_to_fit(text, html),
         )
 
 
@@ -90,11 +124,6 @@ def in_html(text: str) -> str:
 
 def encoded(texts: Sequence[str]) -> list[bytes]:
     return [wire.quoted_printable(text) for text in texts]
-
-
-def reasons(block: Block, labels: Sequence[str]) -> list[str]:
-    """Why a reader gets this paper, by topic column; the last for trending."""
-    return [words.reason(label, block.upvotes) for label in [*labels, ""]]
 
 
 def shared_headers(around: Surroundings, edition: Edition, boundary: str) -> bytes:

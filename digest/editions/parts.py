@@ -1,24 +1,16 @@
 """One part of a mail, text or HTML, cut into encoded pieces around what stays open."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from digest.editions import wire
 from digest.editions.words import MARKS
 
 OPEN = re.compile(f"([{MARKS.token}{MARKS.count}{MARKS.ahead}{MARKS.web}{MARKS.more}])")
 AHEAD = 3
-
-
-class Picked(Protocol):
-    """One paper at one place; topic None means trending."""
-
-    @property
-    def position(self) -> int: ...
-    @property
-    def topic(self) -> int | None: ...
+# What the name of a mail's page takes, with its soft break, at most.
+NAME_ROOM = 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +27,10 @@ class Pieces:
         return pieces
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedBlock:
-    """A block around its reason; `reasons` by topic column, the last for trending."""
-
-    opening: bytes
-    reasons: Sequence[bytes]
-    closing: bytes
-    ahead: bytes  # the title among those of the next picks
-    size: int  # with the longest reason
+type Place = tuple[int, int | None]  # of a pick: the block's position, the topic
+# A block around its reason's label and, where its reader can vote, the name of the mail;
+# the last piece is empty where there is no vote.
+type EncodedBlock = tuple[bytes, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +38,39 @@ class Part:
     before: Pieces
     blocks: Sequence[EncodedBlock]
     after: Pieces
+    has_votes: bool
+    labels: Mapping[int | None, bytes]  # of reasons, by topic column; None for trending
+    titles: Sequence[bytes]  # of a block, as one of the next picks
     ahead: bytes  # what stands before the titles of the next picks
     nothing_ahead: bytes
     size: int  # of the frame
+    sizes: Sequence[int]  # of each block, with the longest label
 
-    def join(
-        self, picks: Sequence[Picked], values: Mapping[str, bytes], more: bytes
-    ) -> list[bytes]:
-        blocks = self.blocks
-        following = [blocks[pick.position].ahead for pick in picks[1 : AHEAD + 1]]
-        ahead = b"".join([self.ahead, *following]) if following else self.nothing_ahead
-        values = {**values, MARKS.ahead: ahead, MARKS.more: more}
+    def join(self, picks: Sequence[Place], values: Mapping[str, bytes]) -> list[bytes]:
+        """The part's pieces in order; `values` by mark."""
+        name = values[MARKS.web] if self.has_votes else b""
+        blocks, labels = self.blocks, self.labels
         pieces = self.before.filled(values)
-        for pick in picks:
-            block = blocks[pick.position]
-            reason = block.reasons[-1 if pick.topic is None else pick.topic]
-            pieces += (block.opening, reason, block.closing)
-        return pieces + self.after.filled(values)
+        for position, topic in picks:
+            opening, middle, closing = blocks[position]
+            pieces += (opening, labels[topic], middle, name, closing)
+        pieces += self.after.filled(values)
+        return pieces
+
+    def looking_ahead(self, picks: Sequence[Place]) -> bytes:
+        if len(picks) == 1:
+            return self.nothing_ahead
+        titles = self.titles
+        following = [titles[position] for position, _ in picks[1 : AHEAD + 1]]
+        return b"".join([self.ahead, *following])
+
+    def fits(self, room: int) -> int:
+        """How many picks have room for sure, whichever they are; in bytes."""
+        for count, size in enumerate(sorted(self.sizes, reverse=True)):
+            room -= size
+            if room < 0:
+                return count
+        return len(self.sizes)
 
 
 def pieces(text: str) -> Pieces:
@@ -80,24 +83,39 @@ def pieces(text: str) -> Pieces:
     return Pieces(places, marks)
 
 
-def encoded_block(block: str, reasons: Sequence[bytes], *, ahead: str) -> EncodedBlock:
-    opening, closing = (wire.quoted_printable(piece) for piece in block.split(MARKS.reason))
-    title = wire.quoted_printable(ahead)
-    size = len(opening) + len(closing) + max(map(len, reasons))
-    return EncodedBlock(opening, reasons, closing, title, size)
+def encoded_block(block: str) -> EncodedBlock:
+    opening, rest = block.split(MARKS.reason)
+    middle, _, closing = rest.partition(MARKS.web)
+    first, second, third = map(wire.quoted_printable, (opening, middle, closing))
+    return first, second, third
 
 
 def part(
-    frame: str, blocks: Sequence[EncodedBlock], *, ahead: str, nothing_ahead: str
+    frame: str,
+    blocks: Iterable[tuple[str, str]],
+    labels: Sequence[str],
+    *,
+    ahead: str = "",
+    nothing_ahead: str = "",
 ) -> Part:
+    """`blocks` each with its title as one of the next picks; the last label: trending."""
     before, after = map(pieces, frame.split(MARKS.papers))
+    known = [
+        (encoded_block(block), wire.quoted_printable(title)) for block, title in blocks
+    ]
+    *topics, trending = map(wire.quoted_printable, labels)
     fixed = sum(map(len, [*before.fixed, *after.fixed]))
-    following = sorted((len(block.ahead) for block in blocks), reverse=True)[:AHEAD]
+    following = sorted((len(title) for _, title in known), reverse=True)[:AHEAD]
+    personal = max(map(len, [*topics, trending])) + NAME_ROOM
     return Part(
         before=before,
-        blocks=blocks,
+        blocks=[block for block, _ in known],
         after=after,
+        has_votes=any(closing for (_, _, closing), _ in known),
+        labels={**dict(enumerate(topics)), None: trending},
+        titles=[title for _, title in known],
         ahead=wire.quoted_printable(ahead),
         nothing_ahead=wire.quoted_printable(nothing_ahead),
         size=fixed + sum(following),
+        sizes=[sum(map(len, block)) + personal for block, _ in known],
     )

@@ -21,20 +21,22 @@ class Purpose(Enum):
 
 
 @lru_cache(maxsize=16)
-def key(purpose: Purpose, secret: str) -> bytes:
-    return hashlib.blake2b(secret.encode(), person=purpose.value).digest()
+def keyed(purpose: Purpose, secret: str) -> "hashlib.blake2b":
+    """A hash that has taken the key; a name is made by a copy of it."""
+    key = hashlib.blake2b(secret.encode(), person=purpose.value).digest()
+    return hashlib.blake2b(digest_size=12, key=key)
 
 
 def name(purpose: Purpose, delivery_id: int) -> str:
     """Lower-case letters, digits and a dash: mail servers may fold the case."""
-    return named(delivery_id, key(purpose, settings.SECRET_KEY))
+    return named(delivery_id, keyed(purpose, settings.SECRET_KEY))
 
 
-def named(delivery_id: int, secret: bytes) -> str:
-    number = b"%x" % delivery_id
-    return (
-        f"{delivery_id:x}-{hashlib.blake2b(number, digest_size=12, key=secret).hexdigest()}"
-    )
+def named(delivery_id: int, keyed_hash: "hashlib.blake2b") -> str:
+    number = f"{delivery_id:x}"
+    made = keyed_hash.copy()
+    made.update(number.encode())
+    return f"{number}-{made.hexdigest()}"
 
 
 def read(purpose: Purpose, given: str) -> int | None:
@@ -44,6 +46,6 @@ def read(purpose: Purpose, given: str) -> int | None:
         return None
     delivery_id = int(found[1], 16)
     for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
-        if hmac.compare_digest(named(delivery_id, key(purpose, secret)), given):
+        if hmac.compare_digest(named(delivery_id, keyed(purpose, secret)), given):
             return delivery_id
     return None

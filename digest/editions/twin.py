@@ -13,12 +13,20 @@ from digest.models import Block, Edition
 
 
 def page(
-    edition: Edition, shown: Sequence[tuple[Block, str]], *, language: str, headline: str
+    edition: Edition,
+    shown: Sequence[tuple[Block, str]],
+    *,
+    language: str,
+    headline: str,
+    name: str = "",
 ) -> str:
-    """HTML of these blocks, each with the label of the topic it is there for, or ''."""
+    """HTML of these blocks, each with the label of the topic it is there for, or ''.
+
+    With the name of a mail its reader can vote; a page for everybody has none.
+    """
     frame = page_frame(edition, language, web=True)
     with translation.override(language):
-        papers = "".join(block_html(block, label) for block, label in shown)
+        papers = "".join(block_html(block, label, name) for block, label in shown)
     for mark, value in [
         (MARKS.count, in_html(headline)),
         (MARKS.more, ""),
@@ -28,9 +36,14 @@ def page(
     return frame
 
 
-def block_html(block: Block, label: str) -> str:
+def block_html(block: Block, label: str, name: str) -> str:
     why = in_html(words.reason(label, block.upvotes))
-    return words.spoken(block.html).replace(MARKS.reason, why)
+    html = (
+        words.with_votes(block.html, block.position).replace(MARKS.web, name)
+        if name
+        else words.without_votes(block.html)
+    )
+    return words.spoken_html(html).replace(MARKS.reason, why)
 
 
 def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:

@@ -6,7 +6,9 @@ the transport has nothing to stuff.
 """
 
 import re
-from email.header import Header
+import string
+from base64 import b64encode
+from collections.abc import Sequence
 from email.headerregistry import Address
 from email.utils import parseaddr
 
@@ -16,6 +18,10 @@ SOFT_BREAK = b"=\r\n"
 WIDTH = 75
 # RFC 5322 section 2.1.1.
 HEADER_WIDTH = 78
+# RFC 2047 section 5 (3): what may stand for itself in a name, too.
+PLAIN = f"{string.ascii_letters}{string.digits}!*+-/".encode()
+Q = [bytes([byte]) if byte in PLAIN else b"=%02X" % byte for byte in range(256)]
+Q[ord(" ")] = b"_"
 UNSAFE = re.compile(rb"[^\t -<>-~]")
 TRAILING_SPACE = re.compile(rb"[\t ]$")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -62,10 +68,38 @@ def header(name: str, value: str) -> bytes:
     """
     value = CONTROLS.sub(" ", value)
     words = value.split()
-    plain = value.isascii() and "=?" not in value and max(map(len, words), default=0) < 60
-    charset = "us-ascii" if plain else "utf-8"
-    folded = Header(value, charset, maxlinelen=76, header_name=name).encode(linesep="\r\n")
-    return f"{name}: {folded}\r\n".encode("ascii")
+    room = HEADER_WIDTH - len(name) - len(": ")
+    if not value.isascii() or "=?" in value or max(map(len, words), default=0) > room - 9:
+        words = encoded_words(" ".join(words), room)
+    lines, line = [], f"{name}:"
+    for word in words:
+        if len(line) + 1 + len(word) > HEADER_WIDTH:
+            lines.append(line)
+            line = ""
+        line = f"{line} {word}"
+    return "\r\n".join([*lines, f"{line}\r\n"]).encode("ascii")
+
+
+def encoded_words(text: str, room: int) -> list[str]:
+    """RFC 2047 section 4, by whichever of Q and B is shorter; no character is split."""
+    characters = [character.encode() for character in text]
+    in_q = [b"".join(map(Q.__getitem__, character)) for character in characters]
+    if 3 * sum(map(len, in_q)) <= 4 * sum(map(len, characters)):
+        chunks = chunked(in_q, room - len("=?utf-8?q??="))
+        return [f"=?utf-8?q?{chunk.decode()}?=" for chunk in chunks]
+    chunks = chunked(characters, (room - len("=?utf-8?b??=")) // 4 * 3)
+    return [f"=?utf-8?b?{b64encode(chunk).decode()}?=" for chunk in chunks]
+
+
+def chunked(pieces: Sequence[bytes], most: int) -> list[bytes]:
+    """The pieces joined, in as few chunks of at most so many bytes as keep them whole."""
+    chunks, chunk = [], b""
+    for piece in pieces:
+        if len(chunk) + len(piece) > most:
+            chunks.append(chunk)
+            chunk = b""
+        chunk += piece
+    return [*chunks, chunk]
 
 
 def mailbox(name: str, text: str) -> bytes:

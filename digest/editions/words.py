@@ -26,10 +26,13 @@ class Marks:
     ahead: str = "\ufdd4"
     web: str = "\ufdd5"
     more: str = "\ufdd6"
+    vote: str = "\ufdd7"  # around what is there only for a reader who can vote
+    place: str = "\ufdda"
 
 
 MARKS = Marks()
 WITHOUT_MARKS = dict.fromkeys(range(0xFDD0, 0xFDF0))
+VOTE = re.compile("\ufdd7([^\ufdd7]*)\ufdd7")
 PHRASE = re.compile("\ufdd8([a-z]+):([0-9]+)\ufdd9")
 
 
@@ -47,6 +50,20 @@ def phrase(name: str, number: int = 0) -> str:
 def spoken(text: str) -> str:
     """The text with its phrases in the active language."""
     return PHRASE.sub(lambda found: PHRASES[found[1]](int(found[2])), text)
+
+
+def spoken_html(html: str) -> str:
+    """The same, no line breaks within a phrase."""
+    return PHRASE.sub(lambda found: spoken(found[0]).replace(" ", "\u00a0"), html)
+
+
+def with_votes(text: str, position: int) -> str:
+    """The block's text with its link to vote; the name of the mail stays open."""
+    return VOTE.sub(r"\1", text).replace(MARKS.place, str(position))
+
+
+def without_votes(text: str) -> str:
+    return VOTE.sub("", text)
 
 
 def authors(number: int) -> str:
@@ -72,6 +89,7 @@ PHRASES: dict[str, Callable[[int], str]] = {
     "code": lambda _: gettext("Code"),
     "project": lambda _: gettext("Project"),
     "web": lambda _: gettext("On the web"),
+    "vote": lambda _: gettext("More or less like this"),
 }
 
 
@@ -90,8 +108,18 @@ def reason(label: str, upvotes: int) -> str:
 
     A topic's label stays as it is; what is no topic is in the catalogue.
     """
+    return why(label) + voted(upvotes)
+
+
+def why(label: str) -> str:
+    """The first half of a reason: the same for all papers."""
+    return gettext(label or "Trending")
+
+
+def voted(upvotes: int) -> str:
+    """The other half of a reason: the paper's own."""
     votes = ngettext("%(n)d upvote", "%(n)d upvotes", upvotes) % {"n": upvotes}
-    return f"{gettext(label or 'Trending')}, {votes}"
+    return f", {votes}"
 
 
 def subject_tail(more: int) -> str:

@@ -39,12 +39,12 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
     was = picks.read(found.picks) if found else None
     if not (found and was):
         raise Http404("There is no such mail.")
-    response = HttpResponse(digest_page(found.edition, was))
+    response = HttpResponse(digest_page(found.edition, was, name))
     response["X-Robots-Tag"] = "noindex, nofollow"
     return response
 
 
-def digest_page(edition: Edition, was: picks.Remembered) -> str:
+def digest_page(edition: Edition, was: picks.Remembered, name: str) -> str:
     """Raises Http404 when what the mail was made of is gone."""
     try:
         labels = frames.kept(edition, was.fingerprint).topics
@@ -60,7 +60,7 @@ def digest_page(edition: Edition, was: picks.Remembered) -> str:
     ]
     with translation.override(was.language):
         headline = words.papers(len(shown))
-    return twin.page(edition, shown, language=was.language, headline=headline)
+    return twin.page(edition, shown, language=was.language, headline=headline, name=name)
 
 
 @require_safe

@@ -204,14 +204,13 @@ def next_digest(papers) -> NextDigest:
         day=day,
     )
     ready = load(edition.pk)
-    reasons = ready.encoded.tongues["en"].html.blocks[0].reasons
+    labels = ready.encoded.tongues["en"].text.labels
 
     def digest_of(reader: Subscriber) -> list[tuple[str, str]]:
         (digest,) = digests(ready, [Claimed(1, edition.pk, reader.pk, 0, "")])
-        said = [reasons[-1 if p.topic is None else p.topic] for p in digest.picks]
         return [
-            (slugs[pick.position], reason.decode().partition(",")[0])
-            for pick, reason in zip(digest.picks, said, strict=True)
+            (slugs[pick.position], labels[pick.topic].decode().removesuffix("=\r\n"))
+            for pick in digest.picks
         ]
 
     return digest_of

@@ -6,12 +6,8 @@ from email import message_from_bytes, policy
 import pytest
 
 from digest.deliveries.digests import load
-from digest.editions import frames, signatures
-from digest.editions.blocks import block, first_sentences
+from digest.editions.blocks import first_sentences
 from digest.editions.compose import Pick, Reader
-from digest.editions.signatures import Purpose
-from digest.editions.words import MARKS, spoken
-from digest.models import Edition
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -113,34 +109,6 @@ def test_links_are_the_same_in_both_parts(mail):
 
 def test_nothing_is_left_open(mail):
     assert not re.search("[\ufdd0-\ufdef]", "".join(parts(mail)))
-
-
-def test_the_fast_way_gives_what_the_slow_way_gives(graphs):
-    item = make.paper(3, upvotes=5, organization="Example Lab", author_count=11)
-    raw = composed({item: {"graphs": 1.0}}, [(0, graphs)])
-    html, text = block(item)
-    frame = frames.rendered(Edition.objects.get(), "en")
-    for fast, slow, one, why, alone in [
-        (parts(raw)[0], frame.text, text, "Graphs & networks, 5 upvotes", ""),
-        (
-            parts(raw)[1],
-            frame.html,
-            html,
-            "Graphs &amp; networks, 5 upvotes",
-            "Nothing else fits your topics this time.",
-        ),
-    ]:
-        for mark, value in [
-            (MARKS.papers, spoken(one)),
-            (MARKS.reason, why),
-            (MARKS.count, "1 paper for you"),
-            (MARKS.token, READER.token),
-            (MARKS.web, signatures.name(Purpose.PAGE, READER.delivery_id)),
-            (MARKS.ahead, alone),
-            (MARKS.more, ""),
-        ]:
-            slow = slow.replace(mark, value)
-        assert fast.replace("\r\n", "\n").rstrip("\n") == slow.rstrip("\n")
 
 
 def test_a_retry_is_the_same_mail_to_the_receiver(graphs):

@@ -71,7 +71,7 @@ def test_the_next_picks_are_named_first_and_only_those():
     papers = [make.paper(n, upvotes=9 - n, title=f"Title {n}") for n in range(1, 7)]
     html = composed(papers, 6).rpartition(b"quoted-printable")[2].replace(b"=\r\n", b"")
     line = re.search(rb'<p class=3D"ahead"[^>]*>(.*?)</p>', html)
-    assert line and line[1].decode().replace("=C2=B7", "·") == (
+    assert line and line[1].decode().replace("=C2=A0=C2=B7", " ·") == (
         "Also inside · Title 2 · Title 3 · Title 4"
     )
 

@@ -1,0 +1,156 @@
+"""The joined mail, held against one by Django's templates and EmailMultiAlternatives."""
+
+from dataclasses import asdict
+from email import message_from_bytes, policy
+from email.message import EmailMessage, MIMEPart
+
+import pytest
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.html import escape
+
+from digest.deliveries.digests import load
+from digest.editions import blocks, frames, scripts, signatures, words
+from digest.editions.compose import Pick, Reader
+from digest.models import Block, Edition, Paper
+from digest.ops import specimens
+from tests import make
+
+pytestmark = pytest.mark.django_db
+TITLES = [
+    "A < B & “C”: 図 …",
+    specimens.ARABIC,
+    "{{ 7|add:7 }} %recipient% *|X|*",
+    specimens.CHINESE,
+    "A title of plain words",
+]
+LABEL = "Graphs & networks"
+
+
+@pytest.fixture
+def edition() -> Edition:
+    graphs = make.topic("graphs")
+    graphs.label = LABEL
+    graphs.save()
+    papers = {
+        make.paper(
+            place,
+            upvotes=41 - 40 * (place == 4),
+            title=title,
+            abstract=f"{title}. {specimens.KOREAN_TEXT}",
+            author_count=place * 3,
+            organization="" if place % 2 else f"Lab {title}",
+            code_url="https://github.com/example/code?a=1&b=2",
+        ): {"graphs": 1.0}
+        for place, title in enumerate(TITLES)
+    }
+    return make.edition(papers)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_fast_way_gives_what_the_slow_way_gives(edition, language, count) -> None:
+    reader = Reader(7, "ann+x=y@example.org", "A" * 21 + "_", language)
+    ready = load(edition.pk)
+    column = ready.columns[make.topic("graphs").pk]
+    picks = [Pick(place, (column, None)[place % 2]) for place in range(count)]
+    fast = parsed(ready.encoded.compose(reader, picks, sent_at=make.NOON))
+    with translation.override(language):
+        slow = parsed(slowly(edition, reader, picks))
+    assert fast["Subject"] == slow["Subject"]
+    assert fast["To"] == slow["To"] == reader.address
+    assert fast["From"] == slow["From"]
+    for one, other in zip(fast.iter_parts(), slow.iter_parts(), strict=True):
+        assert one.get_content_type() == other.get_content_type()
+        assert content(one) == content(other)
+        assert content(one).count("/v/7-") == count
+
+
+def parsed(raw: bytes) -> EmailMessage:
+    return message_from_bytes(raw, policy=policy.default)
+
+
+def content(part: MIMEPart) -> str:
+    return str(part.get_content()).replace("\r\n", "\n").rstrip("\n")
+
+
+def slowly(edition: Edition, reader: Reader, picks: list[Pick]) -> bytes:
+    """Everything is rendered for this reader; no mark is left open, none is filled."""
+    shown = list(edition.blocks.order_by("position").select_related("paper"))[: len(picks)]
+    marks = {
+        "count": words.counted(len(picks)),
+        "token": reader.token,
+        "web": signatures.name(signatures.Purpose.PAGE, reader.delivery_id),
+        "ahead": ahead(shown),
+        **dict.fromkeys(("more", "vote"), ""),
+    }
+    text, html = (
+        frame(
+            edition,
+            kind,
+            asdict(words.MARKS) | marks,
+            [
+                rendered(
+                    block, kind, asdict(words.MARKS) | marks | {"reason": why(block, pick)}
+                )
+                for block, pick in zip(shown, picks, strict=True)
+            ],
+        )
+        for kind in ("txt", "html")
+    )
+    mail = EmailMultiAlternatives(
+        subject=shown[0].title + words.subject_tail(len(picks) - 1),
+        body=text,
+        from_email=settings.FROM_EMAIL,
+        to=[reader.address],
+    )
+    mail.attach_alternative(html, "text/html")
+    return mail.message().as_bytes()
+
+
+def why(block: Block, pick: Pick) -> str:
+    return words.reason("" if pick.topic is None else LABEL, block.upvotes)
+
+
+def ahead(shown: list[Block]) -> str:
+    """Titles in the other direction are kept apart from their neighbours."""
+    titles = [blocks.no_merge(escape(blocks.shortened(b.title, 48))) for b in shown[1:4]]
+    spans = [
+        f'<span dir="rtl">{title}</span>' if scripts.direction(title) == "rtl" else title
+        for title in titles
+    ]
+    if not spans:
+        return words.nothing_ahead()
+    return "\u00a0· ".join([words.ahead(), *spans])
+
+
+def rendered(block: Block, kind: str, marks: dict[str, str]) -> str:
+    """One paper, by its template, with this reader's reason and link to vote."""
+    paper: Paper = block.paper
+    values = blocks.context(paper)
+    values |= {
+        "mark": marks,
+        "vote_url": f"{settings.SITE_URL}/v/{marks['web']}/{block.position}",
+    }
+    if kind == "html":
+        html = render_to_string("mail/paper.html", values)
+        inlined = blocks.inliner().inline_fragment(html, blocks.stylesheet())
+        return words.spoken_html(blocks.no_merge(inlined.strip()) + "\n")
+    values["byline"] = scripts.fill(values["names"] + values["rest"])
+    for name in ("title", "abstract"):
+        values[name] = scripts.fill(values[name])
+    return words.spoken(render_to_string("mail/paper.txt", values, using="text"))
+
+
+def frame(edition: Edition, kind: str, marks: dict[str, str], papers: list[str]) -> str:
+    """Around the papers, whose styles are inlined and whose lines are cut already."""
+    values = frames.context(edition) | {"web": False}
+    values["mark"] = marks | {"papers": "@papers@", "ahead": "@ahead@"}
+    if kind == "html":
+        made = blocks.inliner().inline(render_to_string("mail/digest.html", values))
+    else:
+        text = render_to_string("mail/digest.txt", values, using="text")
+        made = "\n".join(map(frames.fits, text.split("\n")))
+    return made.replace("@papers@", "".join(papers)).replace("@ahead@", marks["ahead"])
