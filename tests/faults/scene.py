@@ -83,7 +83,6 @@ class Scene:
     def seed(self, readers: Sequence[str], *options: str) -> None:
         """Tables, an edition, and these readers; kept, so that `reset` can go back."""
         self.readers = list(readers)
-        self.manage("migrate", "-v0")
         printed = self.python(
             "-m", "tests.faults.seed", *options, text=json.dumps(self.readers)
         )

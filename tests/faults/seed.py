@@ -1,4 +1,4 @@
-"""Fill a migrated database for the harness: one edition, and a reader per address.
+"""Migrate and fill a database for the harness: one edition, and a reader per address.
 
 `python -m tests.faults.seed` reads a JSON list of addresses and prints the edition's day.
 With `--plan` the rows of the ledger are made, too.
@@ -9,10 +9,12 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import django
+from django.core.management import call_command
 
 
 def main() -> None:
     django.setup()
+    call_command("migrate", verbosity=0)
     from digest.deliveries.plan import plan_edition
     from subscribers.addresses import address_hash
     from subscribers.models import Subscriber, Subscription
