@@ -137,7 +137,19 @@ def sync_topics() -> None:
 
 
 def sync_after_migrate(using: str = DEFAULT_DB_ALIAS, **signal: object) -> None:
-    """post_migrate's receiver; the table is missing while migrating backwards."""
-    tables = connections[using].introspection.table_names()
-    if using == DEFAULT_DB_ALIAS and Topic._meta.db_table in tables:
+    """post_migrate's receiver; migrated backwards, the table is missing or an older one."""
+    if using == DEFAULT_DB_ALIAS and columns(using) >= {
+        field.column for field in Topic._meta.concrete_fields
+    }:
         sync_topics()
+
+
+def columns(using: str) -> set[str]:
+    """Of the table of topics as it is in the database; empty without a table."""
+    introspection, table = connections[using].introspection, Topic._meta.db_table
+    with connections[using].cursor() as cursor:
+        if table not in introspection.table_names(cursor):
+            return set()
+        return {
+            column.name for column in introspection.get_table_description(cursor, table)
+        }
