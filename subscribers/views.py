@@ -67,16 +67,17 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
             return confirmed(request, reader)
     except links.Expired as expired:
         return offer_again(request, expired.link, asked)
-    return show_confirm(request, link)
+    return show_confirm(request, link, token)
 
 
-def show_confirm(request: HttpRequest, link: Link) -> HttpResponse:
+def show_confirm(request: HttpRequest, link: Link, token: str) -> HttpResponse:
     subscriber = link.subscriber
     if subscriber.state in subscriptions.CONFIRMED:
         return confirmed(request, None)
     if subscriber.state == Subscriber.State.UNSUBSCRIBED:
         return offer_again(request, link, "")
     context = {
+        "token": token,
         "subscriber": subscriber,
         "schedule": subscriber.schedule,
         "topics": list(subscriber.topics.all()),
@@ -130,7 +131,7 @@ def address(request: HttpRequest, token: str) -> HttpResponse:
         return render(
             request, "subscribers/expired.html", {"link": expired.link}, status=410
         )
-    return render(request, "subscribers/address.html", {"link": link})
+    return render(request, "subscribers/address.html", {"link": link, "token": token})
 
 
 @unlinked

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,8 +15,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from subscribers import links, proof
 from subscribers.models import Link, Request, Subscriber
-from tests.make import edition, paper, topic
-from tests.subscribers.conftest import forget_quota, mailed_token, state_of, work_off
+from tests.make import edition, paper, reader, topic
+from tests.subscribers.conftest import mailed_token, state_of, work_off
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PHONE: ViewportSize = {"width": 360, "height": 740}
@@ -124,27 +125,97 @@ def test_a_sign_up_form_brings_its_own_proof_of_work(
     work_off()
 
 
-@pytest.mark.parametrize("width", [360, 1200])
-def test_the_readers_pages_are_accessible(
-    live_server: LiveServer, browser: BrowserContext, width: int
-) -> None:
-    from tests.make import reader
-
+@pytest.fixture
+def pages(live_server: LiveServer) -> dict[str, str]:
+    """Every page that a reader can come to, by name."""
     ann = reader("ann@example.org", "graphs")
+    new = reader("new@example.org", "graphs", state="pending")
+    eve = reader("eve@example.org", "graphs")
     now = timezone.now()
+    old = links.make(ann, Link.Purpose.CONFIRM, now=now - timedelta(days=3))
     made = {
-        purpose: links.make(ann, purpose, now=now, email="ann@example.com")
+        purpose.value: links.make(ann, purpose, now=now, email="ann@example.com")
         for purpose in Link.Purpose
     }
-    paths = [f"/{purpose}/{token}/" for purpose, token in made.items()]
-    paths += ["/preferences/", "/subscribe/done/", f"/u/{ann.unsubscribe_token}"]
-    paths += [f"/block/{made[Link.Purpose.CONFIRM]}/"]
-    page = browser.new_page()
-    page.set_viewport_size({"width": width, "height": 800})
-    for path in paths:
-        page.goto(live_server.url + path)
-        looked_at(page, f"{width}-{path.split('/')[1]}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    made["data"] = links.make(eve, Link.Purpose.DATA, now=now)
+    confirm = links.make(new, Link.Purpose.CONFIRM, now=now)
+    paths = {name: f"/{name}/{token}/" for name, token in made.items()}
+    paths |= {"front": "/", "subscribe": "/subscribe/", "sent": "/subscribe/done/"}
+    paths |= {"confirm": f"/confirm/{confirm}/", "block": f"/block/{confirm}/"}
+    paths |= {"confirmed": f"/confirm/{made['confirm']}/", "expired": f"/confirm/{old}/"}
+    paths |= {"ask": "/preferences/", "asked": "/preferences/sent/"}
+    paths |= {"unsubscribe": f"/u/{ann.unsubscribe_token}", "privacy": "/privacy/"}
+    paths |= {"nothing": f"/confirm/{'A' * 22}/"}
+    return {name: live_server.url + path for name, path in paths.items()}
+
+
+# What is shown after a button: page, what is typed before, the button, a name for it.
+PRESSED = [
+    ("subscribe", {"#email": "nobody"}, "Subscribe", "mistake"),
+    ("preferences", {"#until": "2020-01-01"}, "Pause my mails", "mistake-pause"),
+    (
+        "preferences",
+        {"#new-email": "new@example.com"},
+        "Mail the new address a link",
+        "moved",
+    ),
+    ("address", {}, "Use this address", "address-done"),
+    ("block", {}, "Never write to this address", "blocked"),
+    ("unsubscribe", {}, "Once a week instead", "weekly"),
+    ("unsubscribe", {}, "Pause for 30 days", "paused"),
+    ("unsubscribe", {}, "Unsubscribe", "unsubscribed"),
+    ("data", {}, "Erase everything about me", "erased"),
+]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1200, "dark")])
+def test_g7_the_readers_pages_are_accessible_and_ask_nobody_else(
+    live_server: LiveServer, chromium: Browser, pages: dict[str, str], width: int, scheme
+) -> None:
+    context = chromium.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme
+    )
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def look(name: str) -> None:
+        looked_at(page, f"{name}-{width}-{scheme}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         report = Axe().run(page)
-        assert report.violations_count == 0, f"{path}\n{report.generate_report()}"
-    forget_quota()
+        assert report.violations_count == 0, f"{name}\n{report.generate_report()}"
+
+    for name, url in pages.items():
+        page.goto(url)
+        look(name)
+    for name, typed, button, shown in PRESSED:
+        page.goto(pages[name])
+        page.locator("form").evaluate_all(
+            "all => all.forEach(one => one.noValidate = true)"
+        )
+        for field, text in typed.items():
+            page.locator(field).fill(text)
+        with page.expect_navigation():
+            page.get_by_role("button", name=button, exact=True).click()
+        look(shown)
+    assert {urlsplit(url).netloc for url in asked} == {urlsplit(live_server.url).netloc}
+    assert context.cookies() == []
+    context.close()
+
+
+def test_u3_no_script_of_a_mails_page_acts_by_itself(
+    browser: BrowserContext, pages: dict[str, str]
+) -> None:
+    before = list(Subscriber.objects.order_by("pk").values())
+    page = browser.new_page()
+    page.clock.install()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    for name in ("confirm", "block", "preferences", "address", "data", "unsubscribe"):
+        page.goto(pages[name])
+        page.clock.run_for(30_000)
+    assert set(sent) == {"GET"}
+    assert list(Subscriber.objects.order_by("pk").values()) == before
+    assert not Request.objects.exists()
+    assert not Link.objects.exclude(used_at=None).exists()

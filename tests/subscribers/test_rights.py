@@ -183,6 +183,11 @@ def test_b1_a_bar_survives_erasure_and_a_new_sign_up(client: Client, active, for
 def test_u9_who_is_not_meant_blocks_the_address(client: Client, form) -> None:
     client.post("/subscribe/", form)
     token = mailed_token()
+    shown = client.get(f"/confirm/{token}/").text
+    assert "a…@e….org" in shown
+    assert "Every day 09:00 Europe/Berlin" in shown
+    assert f'href="/block/{token}/"' in shown
+    assert f"/block/{token}/" in str(mailbox.outbox[-1].body)
     client.post(f"/block/{token}/")
     forget_quota()
     again = client.post("/subscribe/", form)
