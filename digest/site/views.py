@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from digest.models import Paper
 from digest.site import archive
 from digest.site.cards import cards
+from digest.site.listing import listing
 from subscribers.forms import SignUpForm
 from subscribers.models import Topic
 from subscribers.wishes_form import topic_groups
@@ -46,10 +47,11 @@ def day(request: HttpRequest, day: date) -> HttpResponse:
 
 
 def day_context(day: date, topics: list[Topic]) -> dict[str, object]:
-    papers = list(Paper.objects.filter(day=day))
+    shown = cards(list(Paper.objects.filter(day=day)), topics)
     return {
         "day": day,
-        "cards": cards(papers, topics),
+        "cards": shown,
+        "listing": listing(shown),
         "neighbours": archive.neighbours(day),
     }
 

@@ -43,6 +43,18 @@ def test_the_front_page_shows_the_newest_day_most_upvoted_first(
     assert 'href="/papers/2026-04-16/"' in html
 
 
+def test_what_changes_of_a_paper_or_its_topics_shows_at_once(
+    client: Client, paper: MakePaper
+) -> None:
+    changing = paper(title="Changing", upvotes=41)
+    graphs = f"<li>{Topic.objects.get(slug='graphs').label}</li>"
+    assert "<b>41</b>" in html_of(client, "/") and graphs not in html_of(client, "/")
+    Paper.objects.filter(pk=changing.pk).update(upvotes=42)
+    assert "<b>42</b>" in html_of(client, "/") and "<b>41</b>" not in html_of(client, "/")
+    publish(changing, graphs=1.0)
+    assert graphs in html_of(client, "/")
+
+
 def test_the_front_page_has_the_sign_up_form_with_all_topics(
     client: Client, graphs: Topic
 ) -> None:
