@@ -1,13 +1,12 @@
 """What is handed over: one mail for one reader, composed when its turn comes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from digest.editions.bodies import Letter
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """An envelope, and how to compose what is in it.
 
     `compose` gives the mail: CRLF line ends, no body line that starts with a dot. It is

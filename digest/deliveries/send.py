@@ -66,10 +66,10 @@ class Tempo:
     So that a pause or an unsubscribe reaches a slow line as soon as a fast one.
     """
 
-    FIRST, SECONDS, GROWTH = 10, 1.0, 4
+    SECONDS, GROWTH = 1.0, 4
 
     def __init__(self) -> None:
-        self.group = min(self.FIRST, settings.SUBMIT_GROUP)
+        self.group = min(2 * settings.SEND_CONNECTIONS, settings.SUBMIT_GROUP)
 
     def learn(self, mails: int, seconds: float) -> None:
         """What the last group took; on a line that is fast enough, all of SUBMIT_GROUP."""
