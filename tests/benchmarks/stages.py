@@ -116,7 +116,7 @@ def watched(stages: Stages) -> Iterator[None]:
         for owner, name, stage, database in [
             *((owner, name, name, True) for owner, name in steps),
             (clock, "database_now", "read the clock", True),
-            (send, "load", "load the edition", True),
+            (send, "composed", "load the edition", True),
             (send, "digests", "read and rank", True),
             (Encoded, "compose", "compose", False),
             (Smtp, "hand_over", "hand over", False),
