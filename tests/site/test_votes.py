@@ -50,6 +50,18 @@ def test_the_page_shows_the_paper_and_two_buttons(client, ann):
     assert "ann@" not in page and ann.unsubscribe_token not in page
 
 
+def test_the_links_in_a_mail_and_on_its_page_lead_there(client, ann, sink, settings):
+    (mail,) = sink.mails()
+    where = settings.SITE_URL + path()
+    page = client.get(path().replace("/v/", "/digest/").rpartition("/")[0])
+    texts = [page.content.decode()]
+    for kind in ("plain", "html"):
+        part = mail.message.get_body((kind,))
+        texts.append(str(part.get_content()))
+    assert [text.count("/v/") for text in texts] == [text.count(where) for text in texts]
+    assert [text.count(where) for text in texts] == [1, 1, 1]
+
+
 def test_a_vote_is_shown_changed_and_taken_back(client, ann):
     before = bytes(ann.profile)
     for action, value, words in [
