@@ -9,7 +9,7 @@ import pytest
 from digest.deliveries import postmark
 from digest.deliveries.transport import open_transport
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 
 
 @pytest.fixture

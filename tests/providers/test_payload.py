@@ -10,12 +10,12 @@ import pytest
 
 from digest import settings as digest_settings
 from digest.deliveries import keys
-from digest.deliveries.provider import Provider
+from digest.deliveries.provider import WITHOUT_METADATA, Provider
 from digest.editions.bodies import as_text
 from tests import make
 from tests.environment import KEYS, ROOT, bare
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 
 PROVIDERS = [
     "amazon_ses",
@@ -98,6 +98,8 @@ def test_a5_a6_one_reader_and_nothing_but_a_number_is_told(payload):
     addresses = set(re.findall(r"[\w.+-]+@(?:[\w-]+\.)+\w+", sent))
     message_id = mail.letter().own["Message-ID"].strip("<>")
     assert addresses == {"ann@example.org", "papers@daily-papers.example", message_id}
+    told = re.findall(r"delivery_id\W+(\d+)", sent)
+    assert told == ([] if Provider().name in WITHOUT_METADATA else [str(mail.delivery_id)])
 
 
 def test_a8_no_provider_is_asked_to_merge_anything_or_finds_what_to_merge(payload):

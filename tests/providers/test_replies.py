@@ -92,6 +92,7 @@ def test_a9_a_wait_that_was_asked_for_is_kept():
     assert of_error(garbage).wait == 0
 
 
+@pytest.mark.embedded
 @pytest.mark.django_db
 @pytest.mark.parametrize("batch", [False, True])
 def test_a2_a_provider_that_nobody_answers_for_costs_no_attempt(
