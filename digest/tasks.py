@@ -12,6 +12,7 @@ from digest.deliveries import (
     high_water,
     ledger,
     lost_answers,
+    retention,
     stopping,
 )
 from digest.deliveries.clock import DatabaseClock
@@ -80,6 +81,13 @@ def ask_again() -> None:
 def watch() -> None:
     """Look for mails that went out twice, and pause what sends them."""
     alarms.watch(ledger.database_now())
+
+
+@shared_task
+def drop_old() -> None:
+    """Drop what of the ledger is kept no longer."""
+    if dropped := retention.drop_old(ledger.database_now()):
+        logger.info("%d old deliveries dropped", dropped)
 
 
 @shared_task
