@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
+from django.utils import timezone
 
 from subscribers import links, subscriptions
 from subscribers.models import Link, Subscriber
@@ -96,3 +98,23 @@ def test_addresses_are_built_from_the_site_url(settings) -> None:
         == f"https://papers.example.org/preferences/{token}/"
     )
     assert links.unsubscribe_url(token) == f"https://papers.example.org/u/{token}"
+
+
+def test_s11_no_token_stands_in_a_log_not_even_of_a_fault(
+    reader: Subscriber, settings, caplog
+) -> None:
+    caplog.set_level("DEBUG")
+    browser = Client(raise_request_exception=False)
+    token = links.make(reader, Purpose.CONFIRM, now=timezone.now())
+    paths = [f"/confirm/{token}/", f"/preferences/{token}/", f"/confirm/{token}"]
+    paths += [f"/u/{reader.unsubscribe_token}", f"/u/{reader.unsubscribe_token}/x"]
+    whole = [browser.get(path).status_code for path in paths]
+    settings.TEMPLATES = [
+        engine | {"DIRS": ["/nonexistent"], "APP_DIRS": False}
+        for engine in settings.TEMPLATES
+    ]
+    broken = [browser.get(path).status_code for path in paths]
+    assert (whole[0], whole[1], broken[0]) == (200, 404, 500)
+    assert "server error at /confirm/<str:token>/" in caplog.text
+    assert token not in caplog.text
+    assert reader.unsubscribe_token not in caplog.text
