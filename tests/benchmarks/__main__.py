@@ -52,6 +52,8 @@ def main() -> None:
     module = import_module(f"tests.benchmarks.{'everything' if name == 'all' else name}")
     try:
         figures: list[Figure] = module.run(**options)
+    except KeyboardInterrupt:
+        sys.exit("stopped")
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)
     if file:

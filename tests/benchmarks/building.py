@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import describe, middle, table
 
 if TYPE_CHECKING:
@@ -74,21 +75,23 @@ def cpu_ratio(edition: "Edition", *, mails: int = 20, rounds: int = 5) -> float:
     return middle(took[slow]) / middle(took[fast])
 
 
-def run(*, rounds: int = 5) -> None:
+def run(*, rounds: int = 5) -> list[Figure]:
     """Print the costs of a mail by both ways."""
     print(describe())
     with tempfile.TemporaryDirectory(prefix="dp-b-") as folder:
         edition = scratch_edition(Path(folder))
         sizes = [len(make(edition)(1)) for make in (ours, djangos)]
         print(f"bytes a mail: ours {sizes[0]:,}, Django's {sizes[1]:,}")
-        print(f"CPU time: Django's way takes {cpu_ratio(edition, rounds=rounds):,.0f} ×")
+        ratio = cpu_ratio(edition, rounds=rounds)
+        found = [Figure("CPU time to make a mail, Django's way to ours", [ratio])]
         if not shutil.which("valgrind"):
             print("instructions: install valgrind to have them counted")
-            return
+            return found
         counts = {way: instructions(way, edition.pk) for way in WAYS}
-    ratio = counts["djangos"] / counts["ours"]
     rows = [[way, f"{count:,.0f}"] for way, count in counts.items()]
-    print(table(["way", "instructions a mail"], [*rows, ["ratio", f"{ratio:,.0f}"]]))
+    print(table(["way", "instructions a mail"], rows) + "\n")
+    name = "instructions to make a mail, Django's way to ours"
+    return [Figure(name, [counts["djangos"] / counts["ours"]], at_least=150), *found]
 
 
 WAYS = {"ours": (ours, 2000), "djangos": (djangos, 20)}

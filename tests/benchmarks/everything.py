@@ -28,7 +28,7 @@ class Part:
     name: str
     options: str
     quick: str
-    minutes: float = 5.0
+    minutes: float = 6.0
 
 
 PARTS = [
@@ -36,7 +36,7 @@ PARTS = [
     Part(
         "peers",
         "--readers 20000 --rounds 3 --peer-mails 500",
-        "--readers 10000 --rounds 1 --peer-mails 300",
+        "--readers 10000 --rounds 1 --peer-mails 200",
     ),
     Part("million", "", "--readers 200000", 9.0),
     Part("databases", "--readers 10000 --rounds 5", "--readers 5000 --rounds 3"),
