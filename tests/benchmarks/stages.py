@@ -107,7 +107,7 @@ def run(*, readers: int = 20_000) -> list[Figure]:
 @contextmanager
 def watched(stages: Stages) -> Iterator[None]:
     """The sender's steps, each a stage while this lasts."""
-    from digest.deliveries import canary, clock, ledger, send
+    from digest.deliveries import clock, ledger, send
     from digest.deliveries.smtp import Smtp
     from digest.editions.compose import Encoded
 

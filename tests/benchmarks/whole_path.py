@@ -82,17 +82,19 @@ def one_day(here: world.World, sink: Sink) -> Cost:
     with world.celery_workers(sink.url) as worker:
         roots = [worker, here.redis_pid, here.database_pid or 0]
         before, begin = [cpu_seconds(root) for root in roots], time.perf_counter()
+        planning = time.process_time()
         planned = plan_edition(here.edition, timezone.now())
+        planning = time.process_time() - planning
         plan_wall = time.perf_counter() - begin
         wake_until_end()
         wall = time.perf_counter() - begin
         parts = [cpu_seconds(root) - cpu for root, cpu in zip(roots, before, strict=True)]
         memory = peak_megabytes(worker)
     check_sums(planned)
-    cost = Cost(planned, wall, sum(parts), memory, parts[2])
+    cost = Cost(planned, wall, sum(parts) + planning, memory, parts[2])
     print(
         f"{sink.name}: {cost.rate:,.0f} mails/s, planned in {plan_wall:.2f} s; CPU s of "
-        "worker, Redis, database:", *[f"{part:.2f}" for part in parts], flush=True,
+        "worker, Redis, database, plan:", *[f"{part:.2f}" for part in [*parts, planning]], flush=True,
     )  # fmt: skip
     return cost
 
