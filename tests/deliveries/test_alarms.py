@@ -11,6 +11,7 @@ from digest.deliveries.events import Report
 from digest.deliveries.plan import plan
 from digest.models import Delivery, DeliveryEvent, Edition
 from tests import make
+from tests.environment import POSTGRES
 
 pytestmark = pytest.mark.django_db
 NOW = make.NOON
@@ -68,6 +69,18 @@ def test_r15_an_address_with_two_mails_of_an_edition_pauses_it_and_pages_once(
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     control.resume(handed_over)
     assert alarms.watch(NOW) == [], "who has resumed it knows better"
+
+
+@pytest.mark.skipif(not POSTGRES, reason="SQLite cannot drop a constraint of a table")
+def test_r15_a_second_row_of_a_pair_is_found_if_the_database_let_it_in(handed_over):
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE digest_delivery DROP CONSTRAINT delivery_unique")
+        row = Delivery.objects.latest("pk")
+        row.pk = None
+        row.save(force_insert=True)
+    assert alarms.watch(NOW) == [handed_over]
+    assert Edition.objects.get().hold == "paused"
 
 
 def test_r15_a_daily_a_weekly_and_a_late_one_are_not_too_many_but_four_are(handed_over):
