@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.environment import FOLDER
 from tests.faults import courses, sweeps
 from tests.faults.figures import Figure, table
 
@@ -102,4 +103,7 @@ def played(name: str, wish: Wish) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        shutil.rmtree(FOLDER, ignore_errors=True)

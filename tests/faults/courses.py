@@ -15,12 +15,11 @@ from tests.faults import mutants as bugs
 from tests.faults.figures import Figure, at_least, at_most, nothing_wrong
 from tests.faults.invariants import broken
 from tests.faults.scene import scene
-from tests.faults.soak import Soak, soak
+from tests.faults.soak import LONGEST_RECOVERY, Soak, soak
 from tests.faults.storm import RATE, storm
 from tests.faults.sweeps import databases
 
 GROUP = 10
-LONGEST_RECOVERY = 60.0
 
 
 def senders(folder: Path, count: int) -> list[Figure]:
@@ -100,26 +99,24 @@ def brokers(folder: Path, seconds: float) -> list[Figure]:
 
 def lives(examples: int) -> list[Figure]:
     """The state machine, by pytest, with more examples than the suite has."""
-    made = []
     with databases(["lives"]) as (address,):
-        for name, database in (("SQLite", ""), ("PostgreSQL", address)):
-            env = {**os.environ, "DATABASE_URL": database, "LIVES": str(examples)}
-            command = [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-q",
-                "-n0",
-                "tests/faults/test_life.py",
-            ]
-            done = subprocess.run(
-                command, cwd=ROOT, env=env, capture_output=True, text=True
-            )
-            if done.returncode:
-                print(done.stdout[-4000:], flush=True)
-            wrong = [] if done.returncode == 0 else [done.stdout.strip()[-200:]]
-            made.append(nothing_wrong(f"{examples} lives, {name}", wrong))
-    return made
+        return [
+            lived(examples, name, database)
+            for name, database in (("SQLite", ""), ("PostgreSQL", address))
+        ]
+
+
+def lived(examples: int, name: str, database: str) -> Figure:
+    ours = {"DATABASE_URL": database, "LIVES": str(examples)}
+    env = {key: value for key, value in os.environ.items() if key != "TESTS_FOLDER"} | ours
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "tests/faults/test_life.py"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    wrong = []
+    if done.returncode:
+        print((done.stdout + done.stderr)[-4000:], flush=True)
+        wrong = [line for line in done.stdout.splitlines() if line.startswith("E ")]
+        wrong = wrong or [f"pytest ended with {done.returncode}"]
+    return nothing_wrong(f"{examples} lives, {name}", wrong)
 
 
 def mutants(folder: Path) -> list[Figure]:

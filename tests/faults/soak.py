@@ -26,6 +26,7 @@ from tests.faults.scene import Scene, scene
 GROUP = 20
 BEATS = 3
 ALL_AFTER = 30.0  # seconds until all die at once
+LONGEST_RECOVERY = 60.0  # seconds from then to the first new mail
 
 
 @dataclass
@@ -73,7 +74,7 @@ def soak(folder: Path, *, database: str, readers: int, minutes: float, seed: int
         played.seed([f"r{number}@example.org" for number in range(readers)], "--plan")
         running = [*servers, *started(stack, home, played.env, senders=senders)]
         began = time.time()
-        torment(running, chance, found, until=began + 60 * minutes)
+        torment(running, chance, found, there=there, until=began + 60 * minutes)
         found.seconds = time.time() - began
         settle(running, played)
         judge(found, played, there, senders=senders)
@@ -95,24 +96,42 @@ def started(
 
 
 def torment(
-    running: Sequence[Part], chance: random.Random, found: Soak, *, until: float
+    running: Sequence[Part],
+    chance: random.Random,
+    found: Soak,
+    *,
+    there: outside.Outside,
+    until: float,
 ) -> None:
     all_at = time.time() + ALL_AFTER
     while time.time() < until:
         time.sleep(chance.uniform(2, 15))
-        victims = [chance.choice(running)]
         down = chance.uniform(0, 2) if chance.random() > 0.1 else chance.uniform(20, 60)
         if all_at and time.time() > all_at:
-            victims, all_at, down = list(running), 0.0, 0.0
-        for victim in victims:
-            victim.kill()
-        name = "all" if len(victims) > 1 else victims[0].name.partition(" ")[0]
-        found.kills.append((time.time(), name))
-        time.sleep(min(down, max(until - time.time(), 0)))
-        for victim in victims:
-            victim.start()
+            all_at = 0.0
+            strike(running, "all", found, down=0)
+            wait_for_mail(there)  # how long that takes is a figure of its own
+        else:
+            victim = chance.choice(running)
+            down = min(down, max(until - time.time(), 0))
+            strike([victim], victim.name.partition(" ")[0], found, down=down)
         for part in running:
             part.keep()
+
+
+def strike(victims: Sequence[Part], name: str, found: Soak, *, down: float) -> None:
+    for victim in victims:
+        victim.kill()
+    found.kills.append((time.time(), name))
+    time.sleep(down)
+    for victim in victims:
+        victim.start()
+
+
+def wait_for_mail(there: outside.Outside) -> None:
+    before, until = len(there.arrived()), time.monotonic() + 2 * LONGEST_RECOVERY
+    while len(there.arrived()) == before and time.monotonic() < until:
+        time.sleep(1)
 
 
 def settle(running: Sequence[Part], played: Scene) -> None:
