@@ -154,8 +154,8 @@ def soak_figures(found: Soak, minutes: float) -> list[Figure]:
     print(f"  {part}: seed {found.seed}; killed: {words}; {found.states}", flush=True)
     return [
         at_least(part, "duration", found.seconds / 60, minutes, unit=" min"),
-        at_least(part, "kills", len(found.kills), 4 * minutes),
-        at_least(part, "readers", found.readers, found.mails),
+        at_least(part, "kills", len(found.kills), 3 * minutes),
+        at_least(part, f"mails of {found.readers}", found.mails, 0.9 * found.readers),
         at_most(part, "duplicates", found.twice, 0),
         at_most(part, "lost", found.lost, 0),
         at_most(part, "unknown", found.unknown, found.bound),

@@ -17,12 +17,12 @@ class Figure:
 
 def at_most(part: str, name: str, found: float, limit: float, *, unit: str = "") -> Figure:
     limits = "0" if not limit else f"{limit:g} at most"
-    return Figure(part, name, limits + unit, f"{found:.4g}{unit}", found <= limit)
+    return Figure(part, name, limits + unit, f"{found:.6g}{unit}", found <= limit)
 
 
 def at_least(part: str, name: str, found: float, limit: float, *, unit: str = "") -> Figure:
     return Figure(
-        part, name, f"{limit:g} at least{unit}", f"{found:.4g}{unit}", found >= limit
+        part, name, f"{limit:g} at least{unit}", f"{found:.6g}{unit}", found >= limit
     )
 
 
