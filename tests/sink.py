@@ -1,8 +1,12 @@
-"""The SMTP sink as a test sees it: started for the test, its accepted mail to read."""
+"""The SMTP sink as a test sees it: started for the test, its accepted mail to read.
+
+Whatever a test has sent, each mail of ours is linted when its sink is closed.
+"""
 
 import asyncio
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +19,8 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from tests.smtp_sink import Server, listen
+
+OURS = re.compile(rb"(?m)^X-Auto-Response-Suppress: All\r?$")
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ def in_thread(folder: Path, *, extensions: tuple[str, ...] = ()) -> Iterator[Sin
         thread.join(10)
         loop.close()
         server.journal.close()
+    assert findings(Sink(folder, 0)) == []
 
 
 async def close(listener: asyncio.Server) -> None:
@@ -105,3 +112,16 @@ def in_process(folder: Path, *, port: int = 0) -> Iterator[Sink]:
             yield Sink(folder, int(process.stdout.readline()))
         finally:
             process.kill()
+    assert findings(Sink(folder, 0)) == []
+
+
+def findings(sink: Sink) -> list[str]:
+    """What the lint says of the mails of ours."""
+    from digest.ops.mail_lint import lint
+
+    return [
+        finding
+        for mail in sink.mails()
+        if OURS.search(mail.raw.partition(b"\r\n\r\n")[0])
+        for finding in lint(mail.raw, postal_address="Sample Street 1")
+    ]

@@ -4,6 +4,7 @@ Counted in instructions by valgrind, which no other process disturbs; in CPU sec
 where there is no valgrind.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 DAY = date(2026, 4, 17)
 NOW = datetime(2026, 4, 17, 12, tzinfo=UTC)
 Maker = Callable[[int], bytes]
+# How many mails of each way callgrind counts.
+COUNTED = {"ours": 400, "djangos": 3}
+DIFFERENT = 100
 
 
 def ours(edition: "Edition") -> Maker:
@@ -32,11 +36,15 @@ def ours(edition: "Edition") -> Maker:
     from digest.editions.compose import Pick, Reader
 
     encoded, count = load(edition.pk).encoded, edition.blocks.count()
+    # The ranking's part, not the mail's: a pick is made once and shared by its readers.
+    picks = [
+        [Pick(place, place % 7) for place in places(number, count)]
+        for number in range(DIFFERENT)
+    ]
 
     def make(number: int) -> bytes:
-        picks = [Pick(place, number % 7) for place in places(number, count)]
         reader = Reader(number, f"reader.{number}@list7.example.com", f"{number:022}")
-        return encoded.compose(reader, picks, sent_at=NOW)
+        return encoded.compose(reader, picks[number % DIFFERENT], sent_at=NOW)
 
     return make
 
@@ -87,28 +95,16 @@ def run(*, rounds: int = 5) -> list[Figure]:
         if not shutil.which("valgrind"):
             print("instructions: install valgrind to have them counted")
             return found
-        counts = {way: instructions(way, edition.pk) for way in WAYS}
+        counts = instructions(Path(folder))
     rows = [[way, f"{count:,.0f}"] for way, count in counts.items()]
     print(table(["way", "instructions a mail"], rows) + "\n")
     name = "instructions to make a mail, Django's way to ours"
     return [Figure(name, [counts["djangos"] / counts["ours"]], at_least=150), *found]
 
 
-WAYS = {"ours": (ours, 2000), "djangos": (djangos, 20)}
-
-
 def scratch_edition(folder: Path) -> "Edition":
     """An edition in an SQLite of its own; sets this process' environment for Django."""
-    import os
-
-    import django
-
-    from tests.environment import KEYS, bare
-
-    surroundings = bare() | KEYS | {"STATE_DIR": str(folder)}
-    os.environ.clear()
-    os.environ.update(surroundings, DJANGO_SETTINGS_MODULE="digest.settings")
-    django.setup()
+    surround(folder)
     from django.core.management import call_command
 
     from digest.ops import scratch
@@ -117,35 +113,67 @@ def scratch_edition(folder: Path) -> "Edition":
     return scratch.add_edition(DAY, papers=100)
 
 
-def instructions(way: str, edition_id: int) -> float:
-    """Per mail: a process that makes some less one that makes none, both by callgrind."""
-    mails = WAYS[way][1]
-    return (counted(way, edition_id, mails) - counted(way, edition_id, 0)) / mails
+def surround(folder: Path) -> None:
+    import django
+
+    from tests.environment import KEYS, bare
+
+    surroundings = bare() | KEYS | {"STATE_DIR": str(folder)}
+    os.environ.clear()
+    os.environ.update(surroundings, DJANGO_SETTINGS_MODULE="digest.settings")
+    django.setup()
 
 
-def counted(way: str, edition_id: int, mails: int) -> int:
-    done = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable,
-         "-m", "tests.benchmarks.building", way, str(edition_id), str(mails)],
-        check=True, capture_output=True, text=True,
+def instructions(folder: Path) -> dict[str, float]:
+    """Per mail, by callgrind, for the scratch edition in the folder.
+
+    One process, watched only while it makes mails: the start of Django is not counted
+    and takes no time. Its first dump says what being watched itself costs.
+    """
+    out = folder / "callgrind.out"
+    subprocess.run(
+        ["valgrind", "--tool=callgrind", "--instr-atstart=no",
+         f"--callgrind-out-file={out}", sys.executable, "-m", "tests.benchmarks.building",
+         "count", str(folder)],
+        check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": "0"},
     )  # fmt: skip
-    found = re.search(r"Collected : (\d+)", done.stderr)
-    assert found, done.stderr[-500:]
+    _, nothing, *totals = (total(Path(f"{out}.{number}")) for number in range(1, 5))
+    return {
+        way: (found - nothing) / mails
+        for (way, mails), found in zip(COUNTED.items(), totals, strict=True)
+    }
+
+
+def total(dump: Path) -> int:
+    found = re.search(r"(?m)^(?:totals|summary): (\d+)", dump.read_text())
+    assert found, dump
     return int(found[1])
 
 
-def child(way: str, edition_id: int, mails: int) -> None:
-    """What callgrind counts: the same start for any number of mails, one made before."""
-    import django
-
-    django.setup()
+def watched(folder: Path) -> None:
+    """What callgrind counts: a dump for nothing, and one for each way."""
+    surround(folder)
     from digest.models import Edition
 
-    make = WAYS[way][0](Edition.objects.get(pk=edition_id))
-    make(0)
-    for number in range(mails):
-        make(number)
+    edition = Edition.objects.get()
+    ways = {"ours": ours(edition), "djangos": djangos(edition)}
+    for number in range(DIFFERENT):  # each subject once, as in a large edition
+        ways["ours"](number)
+    ways["djangos"](0)
+    callgrind("--instr=on")
+    callgrind("--dump")
+    callgrind("--dump")
+    for way, mails in COUNTED.items():
+        for number in range(mails):
+            ways[way](number)
+        callgrind("--dump")
+
+
+def callgrind(order: str) -> None:
+    subprocess.run(
+        ["callgrind_control", order, str(os.getpid())], check=True, capture_output=True
+    )
 
 
 if __name__ == "__main__":
-    child(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    {"make": scratch_edition, "count": watched}[sys.argv[1]](Path(sys.argv[2]))
