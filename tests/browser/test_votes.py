@@ -102,9 +102,13 @@ def test_a_vote_by_keyboard_is_shown_listed_and_taken_back(
     looked_at(page, "voted")
     press(page, "Less like this")
     assert Vote.objects.get().value == -1
+    for number in range(11):
+        paper = make.paper(100 + number, title=f"An older paper of {number} knots")
+        Vote.objects.create(subscriber=ann, paper=paper, value=1, at=make.NOON)
     token = links.make(ann, Link.Purpose.PREFERENCES, now=timezone.now())
     page.goto(f"{live_server.url}/preferences/{token}/")
+    page.get_by_text("All 12").click()
     looked_at(page, "listed")
     press(page, "Take it back")
-    assert not Vote.objects.exists()
+    assert set(Vote.objects.values_list("value", flat=True)) == {1}
     assert page.url == f"{live_server.url}/preferences/{token}/"
