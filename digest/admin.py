@@ -10,7 +10,15 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from digest.models import Block, Delivery, DeliveryEvent, Edition, Paper
+from digest.models import (
+    Block,
+    Delivery,
+    DeliveryEvent,
+    DomainRest,
+    Edition,
+    Paper,
+    WarmUpDay,
+)
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Model]  # Django's own class takes no parameter
@@ -90,3 +98,13 @@ class DeliveryAdmin(ReadOnly):
     search_fields = ["=id", "=subscriber__id"]
     exclude = ["lease_token"]
     inlines = [HistoryInline]
+
+
+@admin.register(DomainRest)
+class DomainRestAdmin(ReadOnly):
+    list_display = ["domain", "failures", "rests", "resting_until"]
+
+
+@admin.register(WarmUpDay)
+class WarmUpDayAdmin(ReadOnly):
+    list_display = ["day", "handed_over"]

@@ -85,8 +85,9 @@ def put_off(failures: Mapping[str, int], now: datetime, *, probed: set[str]) -> 
 def answered(domains: set[str]) -> None:
     """These domains take mail, or refuse it for good: nothing to wait for."""
     for rest in DomainRest.objects.filter(pk__in=domains):
+        domain = rest.domain
         if rest.delete()[0] and rest.rests:
-            logger.warning("%s takes mail again", rest.domain)
+            logger.warning("%s takes mail again", domain)
 
 
 def may_probe(rest: DomainRest, now: datetime) -> bool:

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from django.db import Error
 
-from digest.deliveries import control
+from digest.deliveries import alarms, control
 from digest.deliveries.digests import Ready, load
 from digest.editions.compose import MOST_BYTES, MOST_HTML, MOST_PICKS, Pick, Reader
 from digest.models import Edition
@@ -39,8 +39,10 @@ def hold_if_unsound(edition: Edition) -> bool:
         raise
     except Exception as error:  # whatever it is, every reader's mail would have it
         reason = str(error) if isinstance(error, Unsound) else type(error).__name__
-        logger.exception("%s is paused: its mails are not sound", edition)
-        return control.pause(edition, f"canary: {reason}")
+        logger.exception("the canary of %s", edition)
+        if paused := control.pause(edition, f"canary: {reason}"):
+            alarms.page(f"{edition} is paused: its mails are not sound ({reason})")
+        return paused
     return False
 
 

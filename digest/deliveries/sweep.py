@@ -3,7 +3,15 @@
 import logging
 from datetime import datetime
 
-from digest.deliveries import alarms, control, evidence, journal, ledger, submissions
+from digest.deliveries import (
+    alarms,
+    breaker,
+    control,
+    evidence,
+    journal,
+    ledger,
+    submissions,
+)
 from digest.models import Delivery
 
 State = Delivery.State
@@ -25,6 +33,7 @@ def sweep(now: datetime) -> None:
     skipped = control.skip_cancelled(now)
     expired, abandoned = expire(now), abandon(now)
     submissions.prune(now)
+    breaker.forget(now)
     if skipped or expired or abandoned:
         logger.warning(
             "%d rows skipped, %d expired, %d unknown abandoned", skipped, expired, abandoned
