@@ -32,7 +32,7 @@ class Part:
 
 
 PARTS = [
-    Part("whole_path", "--readers 20000 --rounds 5", "--readers 10000 --rounds 3"),
+    Part("whole_path", "--readers 40000 --rounds 5", "--readers 20000 --rounds 3"),
     Part(
         "peers",
         "--readers 20000 --rounds 3 --peer-mails 500",
