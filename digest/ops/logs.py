@@ -10,5 +10,6 @@ class RouteInsteadOfPath(logging.Filter):
         if getattr(record, "status_code", 500) < 500:
             return False
         match = getattr(getattr(record, "request", None), "resolver_match", None)
-        record.msg, record.args = "server error at /%s", (getattr(match, "route", "?"),)
-        return True
+        route = getattr(match, "route", "?")
+        record.msg, record.args = "server error at /%s", (route,)
+        return route != "readyz"  # its 503 is an answer, asked for every few seconds

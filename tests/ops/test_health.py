@@ -43,6 +43,11 @@ def test_o2_readyz_is_ready_while_ticks_come_through(readyz):
     assert Heartbeat.objects.get().loop == "tick"
 
 
+def test_what_readyz_answers_is_no_error_in_the_log(readyz, caplog):
+    assert readyz()[0] == 503
+    assert caplog.text == ""
+
+
 def test_c4_readyz_is_red_after_three_missed_ticks(readyz):
     beat(Loop.TICK, ago=50)
     assert readyz()[0] == 200
