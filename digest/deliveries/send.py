@@ -46,6 +46,7 @@ from subscribers.models import Subscriber, Suppression
 logger = logging.getLogger(__name__)
 
 SLICE = 500
+SLICE_GROUPS = 5
 
 Clock = Callable[[], datetime]
 
@@ -71,12 +72,32 @@ class Tempo:
     def __init__(self) -> None:
         self.group = min(2 * settings.SEND_CONNECTIONS, settings.SUBMIT_GROUP)
 
+    @property
+    def slice(self) -> int:
+        """How many rows to claim at once: a slow line leaves the rest to others."""
+        return min(SLICE, SLICE_GROUPS * self.group)
+
     def learn(self, mails: int, seconds: float) -> None:
         """What the last group took; on a line that is fast enough, all of SUBMIT_GROUP."""
         if mails:
             fitting = int(mails * self.SECONDS / max(seconds, 0.001))
             most = min(settings.SUBMIT_GROUP, self.group * self.GROWTH)
             self.group = min(max(fitting, 1), most)
+
+
+@dataclass
+class Run:
+    """One sender at work: how it sends, how fast the line is, and until when it sends."""
+
+    clock: Clock
+    until: datetime | None
+    transport: Transport = field(default_factory=open_transport)
+    tempo: Tempo = field(default_factory=Tempo)
+
+    def over(self) -> bool:
+        """Looked at after each group: a slow line keeps nobody longer than a group."""
+        late = self.until is not None and self.clock() >= self.until
+        return late or stopping.asked()
 
 
 def send_due(
@@ -88,10 +109,10 @@ def send_due(
     """
     tally: Counter[str] = Counter()
     journal.replay(ledger.database_now())
-    transport, tempo = open_transport(), Tempo()
+    run = Run(clock, until)
     try:
-        while not stopping.asked() and (until is None or clock() < until):
-            leave = pace.ask(SLICE, ledger.database_now)
+        while not run.over():
+            leave = pace.ask(run.tempo.slice, ledger.database_now)
             if not leave.mails:
                 if pace.wait_for(leave):
                     continue
@@ -104,7 +125,7 @@ def send_due(
                 pace.settle(leave, Counter(), ledger.database_now)
                 break
             gate = domains.gate(clock(), troubled=mark.troubled)
-            sent = send_slice(claimed, transport, clock, tempo, gate=gate)
+            sent = send_slice(claimed, run, gate)
             pace.settle(leave, sent, ledger.database_now)
             tally += sent
             if sent["not tried"]:
@@ -113,29 +134,23 @@ def send_due(
             if sent["accepted"]:
                 breaker.reset()
     finally:
-        transport.close()
+        run.transport.close()
     return tally
 
 
-def send_slice(
-    claimed: Sequence[Claimed],
-    transport: Transport,
-    clock: Clock,
-    tempo: Tempo,
-    *,
-    gate: Gate,
-) -> Counter[str]:
+def send_slice(claimed: Sequence[Claimed], run: Run, gate: Gate) -> Counter[str]:
     """Send a claimed slice group by group.
 
     The outcomes of a group and the intents of the next are one commit. When the
-    provider is down, or on an error, what is untouched goes back to pending.
+    provider is down, the run is over, or on an error, what is untouched goes back to
+    pending.
     """
     tally: Counter[str] = Counter()
     rest = {row.delivery_id: row for row in claimed}
     sent = Group()
     try:
-        for ready, batch in groups(claimed, tempo, gate):
-            now = clock()
+        for ready, batch in groups(claimed, run.tempo, gate):
+            now = run.clock()
             group = prepared(ready.encoded, batch, now)
             with transaction.atomic():
                 record(sent, now)
@@ -146,18 +161,18 @@ def send_slice(
                 del rest[pk]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
             begin = time.monotonic()
-            group.outcomes.update(transport.hand_over(wanted))
-            tempo.learn(len(wanted), time.monotonic() - begin)
+            group.outcomes.update(run.transport.hand_over(wanted))
+            run.tempo.learn(len(wanted), time.monotonic() - begin)
             down = gate.judge(group.mails, group.outcomes)
             tally += tallied(group, len(group.rows) - len(intended), down=down)
-            if tally["not tried"] or stopping.asked():
+            if tally["not tried"] or run.over():
                 break
     except BaseException:
-        settle(sent, clock)
+        settle(sent, run.clock)
         # The lease stays: by it, what has an intent and no outcome ends as unknown.
         ledger.give_back(list(rest), claimed[0].lease_token)
         raise
-    settle(sent, clock)
+    settle(sent, run.clock)
     if gate.waits:
         ledger.put_off(gate.waits, claimed[0].lease_token)
     ledger.finish(claimed[0].lease_token, list(rest.values()))

@@ -50,7 +50,7 @@ def test_what_was_cut_short_goes_on(sent, monkeypatch):
 
 def test_an_open_row_and_what_it_is_made_of_stay(sent):
     Frame.objects.create(edition=sent, fingerprint="f" * 12, data="{}")
-    row = Delivery.objects.first()
+    row = Delivery.objects.all()[0]
     Delivery.objects.filter(pk=row.pk).update(state="submitting")
     assert retention.drop_old(LATER + timedelta(days=1)) == 2
     assert Delivery.objects.get() == row

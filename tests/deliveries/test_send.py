@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from django.db import connection
@@ -10,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from digest.deliveries import digests, high_water, ledger
 from digest.deliveries.plan import plan
 from digest.deliveries.send import Tempo, send_due
-from digest.models import Delivery
+from digest.models import Delivery, Lease
 from tests import make
 from tests.sink import in_thread
 
@@ -169,6 +170,24 @@ def test_r4_groups_follow_the_speed_of_the_line(settings):
         tempo.learn(tempo.group, seconds)
         sizes.append(tempo.group)
     assert sizes == [16, 64, 100, 100, 5, 1, 4]
+
+
+def test_c3_a_sender_ends_in_time_on_a_slow_line_and_charges_nobody(sink, edition):
+    for number in range(30):
+        make.reader(f"r{number}@example.org", "graphs")
+    plan(make.NOON)
+    seconds = count()
+    slow = send_due(
+        lambda: make.NOON + timedelta(seconds=next(seconds)),
+        until=make.NOON + timedelta(seconds=5),
+    )
+    assert 0 < slow["accepted"] < 30
+    assert set(Delivery.objects.values_list("state", "attempts")) == {
+        ("accepted", 1),
+        ("pending", 0),
+    }
+    assert not Lease.objects.exists()
+    assert send_due(clock)["accepted"] == 30 - slow["accepted"]
 
 
 def test_the_number_of_queries_does_not_grow_with_the_readers(sink, edition):
