@@ -5,7 +5,7 @@ blocks in the reader's order + foot, and only tokens, reasons, counts and addres
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from django.utils import translation
 
-from digest.editions import signatures, wire, words
+from digest.editions import wire, words
 from digest.editions.parts import Part
 
 MOST_PICKS = 10
@@ -69,6 +69,7 @@ class Encoded:
     end: bytes
     tongues: Mapping[str, Tongue]
     titles: Sequence[str]
+    page_name: Callable[[int], str]  # of a delivery
 
     def compose(self, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime) -> bytes:
         """The mail, CRLF line ends, 7-bit, no line starting with a dot in the body."""
@@ -84,7 +85,7 @@ class Encoded:
         What is not the reader's own is the same object for all readers.
         """
         tongue = self.tongues.get(reader.language) or self.tongues["en"]
-        name = self.page_name(reader)
+        name = self.page_name(reader.delivery_id).encode()
         shown, more = picks, (b"", b"")
         if len(picks) > tongue.fits:
             shown = fitting(tongue, picks)
@@ -115,9 +116,6 @@ class Encoded:
         """Stable for the row, so that a retry is the same mail to the receiver."""
         name = f"{self.edition_id}/{reader.delivery_id}".encode()
         return f"<{hashlib.blake2b(name, digest_size=15).hexdigest()}@{self.host}>"
-
-    def page_name(self, reader: Reader) -> bytes:
-        return signatures.name(signatures.Purpose.PAGE, reader.delivery_id).encode()
 
     def left_out(self, tongue: Tongue, count: int, name: bytes) -> tuple[bytes, bytes]:
         """The lines about papers that had no room: for the text, for the HTML."""

@@ -13,6 +13,7 @@ from digest.editions.blocks import no_merge, shortened
 from digest.editions.compose import Encoded, Tongue, sure_to_fit
 from digest.editions.frames import Spoken, Surroundings
 from digest.editions.parts import part
+from digest.editions.signatures import Purpose, namer
 from digest.editions.words import MARKS
 from digest.models import Block, Edition
 
@@ -67,6 +68,7 @@ def encode(
             for language, spoken in around.spoken.items()
         },
         titles=[block.title for block in blocks],
+        page_name=namer(Purpose.PAGE),
     )
 
 

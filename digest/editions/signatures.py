@@ -7,8 +7,9 @@ one key per purpose, so that a name of one kind is none of another.
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from django.conf import settings
 
@@ -25,6 +26,11 @@ def keyed(purpose: Purpose, secret: str) -> "hashlib.blake2b":
     """A hash that has taken the key; a name is made by a copy of it."""
     key = hashlib.blake2b(secret.encode(), person=purpose.value).digest()
     return hashlib.blake2b(digest_size=12, key=key)
+
+
+def namer(purpose: Purpose) -> Callable[[int], str]:
+    """Names of that purpose; for many of them, as key and settings are looked up once."""
+    return partial(named, keyed_hash=keyed(purpose, settings.SECRET_KEY))
 
 
 def name(purpose: Purpose, delivery_id: int) -> str:

@@ -6,8 +6,11 @@ from email import message_from_bytes, policy
 import pytest
 
 from digest.deliveries.digests import load
+from digest.editions import signatures, twin, words
 from digest.editions.blocks import first_sentences
 from digest.editions.compose import Pick, Reader
+from digest.editions.encode import encode
+from digest.editions.frames import kept
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +50,7 @@ def parts(raw: bytes) -> tuple[str, str]:
     return text.get_content(), html.get_content()
 
 
-def test_every_required_header_is_there_once(mail):
+def test_m1_every_required_header_is_there_once(mail):
     message = message_from_bytes(mail, policy=policy.default)
     names = [name.lower() for name in message]
     for name in [
@@ -70,7 +73,7 @@ def test_every_required_header_is_there_once(mail):
     assert message["Message-ID"].endswith("@daily-papers.example>")
 
 
-def test_the_one_click_pair_is_never_folded(mail):
+def test_m5_the_one_click_pair_is_never_folded(mail):
     assert re.search(
         rb"^List-Unsubscribe: <http://[^ \r\n]+/u/%s>\r$" % READER.token.encode(),
         mail,
@@ -79,15 +82,19 @@ def test_the_one_click_pair_is_never_folded(mail):
     assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in mail
 
 
-def test_the_wire_is_seven_bit_with_crlf_and_short_lines(mail):
+def test_m2_m3_the_wire_is_seven_bit_with_crlf_and_short_lines(mail):
     assert mail.isascii() and b"\0" not in mail
     assert mail.count(b"\n") == mail.count(b"\r\n") == mail.count(b"\r")
     body = mail.split(b"\r\n\r\n", 1)[1]
     for line in body.split(b"\r\n"):
         assert len(line) <= 76 and not line.startswith(b".")
+    text, html = message_from_bytes(mail, policy=policy.default).iter_parts()
+    for part in (text, html):
+        assert part["Content-Transfer-Encoding"] == "quoted-printable"
+        assert part.get_content_charset() == "utf-8"
 
 
-def test_both_parts_hold_papers_reasons_count_and_the_way_out(mail):
+def test_m4_m12_both_parts_hold_papers_reasons_count_and_the_way_out(mail):
     text, html = parts(mail)
     assert "2 papers for you, 17 April 2026" in text and "2 papers for you" in html
     assert "A < B & “C”: 図 …" in text and "A &lt; B &amp; “C”: 図 …" in html
@@ -99,7 +106,7 @@ def test_both_parts_hold_papers_reasons_count_and_the_way_out(mail):
         assert "Sample Street 1" in part
 
 
-def test_links_are_the_same_in_both_parts(mail):
+def test_m4_links_are_the_same_in_both_parts(mail):
     text, html = parts(mail)
     pattern = r"https?://[^\s\"<>]+"
     assert set(re.findall(pattern, text)) == {
@@ -111,7 +118,7 @@ def test_nothing_is_left_open(mail):
     assert not re.search("[\ufdd0-\ufdef]", "".join(parts(mail)))
 
 
-def test_a_retry_is_the_same_mail_to_the_receiver(graphs):
+def test_m7_a_retry_is_the_same_mail_to_the_receiver(graphs):
     encoded = load.__wrapped__(make.edition({make.paper(4): {"graphs": 1.0}}).pk).encoded
     other = Reader(delivery_id=8, address=READER.address, token=READER.token)
     assert (
@@ -150,3 +157,34 @@ def test_an_abstract_is_cut_at_the_end_of_a_sentence():
     assert first_sentences(text, 100).startswith("One is short. Two goes")
     text = "First sentence that is long enough to keep. " * 4 + "Another one here"
     assert first_sentences(text, 150).endswith("enough to keep. …")
+
+
+def test_the_link_to_vote_names_the_mail_and_the_paper_s_place_in_both_parts(graphs):
+    papers = {make.paper(n, upvotes=9 - n): {"graphs": 1.0} for n in range(3)}
+    text, html = parts(composed(papers, [(2, graphs), (0, None)]))
+    name = signatures.name(signatures.Purpose.PAGE, READER.delivery_id)
+    for part in (text, html):
+        found = re.findall(r"/v/([^/\s\"]+)/(\d+)", part)
+        assert found == [(name, "2"), (name, "0")]
+
+
+def test_without_a_mail_there_is_no_link_to_vote(graphs):
+    edition = make.edition({make.paper(1): {"graphs": 1.0}})
+    ready = load.__wrapped__(edition.pk)
+    around = kept(edition, ready.encoded.fingerprint)
+    alone = encode(edition, list(edition.blocks.all()), around=around, votes=False)
+    for encoded, count in ((ready.encoded, 1), (alone, 0)):
+        for part in parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON)):
+            assert part.count("/v/") == part.count("More") == count
+    assert "/v/" not in twin.edition_page(edition, {}, most=9)
+
+
+def test_blocks_of_a_time_before_votes_are_sent_as_they_are(graphs):
+    edition = make.edition({make.paper(1): {"graphs": 1.0}})
+    for block in edition.blocks.all():
+        block.html, block.text = map(words.without_votes, (block.html, block.text))
+        block.save()
+    encoded = load.__wrapped__(edition.pk).encoded
+    text, html = parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON))
+    assert "/v/" not in text + html
+    assert "Paper 1" in text and "Paper 1" in html

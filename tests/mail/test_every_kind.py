@@ -54,7 +54,7 @@ def test_html_parses_without_an_error(specimens: Specimens) -> None:
         assert parser.errors == [], mail.name
 
 
-def test_both_parts_hold_the_same_links_and_words(specimens: Specimens) -> None:
+def test_m4_both_parts_hold_the_same_links_and_words(specimens: Specimens) -> None:
     for mail in specimens.values():
         tree = html5lib.parse(mail.html, namespaceHTMLElements=False)
         links = {str(a.get("href")).rstrip("/") for a in tree.iter("a")}
@@ -68,7 +68,7 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-def test_no_image_and_nothing_loaded_from_anywhere(specimens: Specimens) -> None:
+def test_m18_no_image_and_nothing_loaded_from_anywhere(specimens: Specimens) -> None:
     """M18: no pixel, no link that leads over us to somewhere else."""
     for mail in specimens.values():
         tree = html5lib.parse(mail.html, namespaceHTMLElements=False)
