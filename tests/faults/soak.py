@@ -6,6 +6,7 @@ end nothing is killed any more, time passes until no row is open, and the journa
 compared with the ledger.
 """
 
+import math
 import random
 import shutil
 import sys
@@ -42,7 +43,7 @@ class Soak:
     lost: int = 0
     seconds: float = 0
     states: dict[str, int] = field(default_factory=dict)
-    recovery_of_all: float = 0
+    recovery_of_all: float = math.inf  # no mail came, or they never all died
     bound: int = 0
     wrong: list[str] = field(default_factory=list)
 
