@@ -368,10 +368,16 @@ SEND_WINDOW = env.int("SEND_WINDOW", default=0, validate=Range(0, 720))
 # Digests a second at most, by all senders together; 0: as fast as they can.
 SEND_RATE = env.float("SEND_RATE", default=0.0, validate=Range(0, 1e6))
 # The same for single receiving domains: gmail.com=20,outlook.com=10.
-DOMAIN_RATES: dict[str, float] = env.dict("DOMAIN_RATES", default={}, subcast_values=float)
-DOMAIN_RATES = {domain.lower(): rate for domain, rate in DOMAIN_RATES.items()}
+RATES_WANTED = "DOMAIN_RATES must be like gmail.com=20,outlook.com=10."
+try:
+    DOMAIN_RATES: dict[str, float] = env.dict(
+        "DOMAIN_RATES", default={}, subcast_values=float
+    )
+except (EnvError, ValueError):
+    raise ImproperlyConfigured(RATES_WANTED) from None
 if not all(0 < rate < 1e6 for rate in DOMAIN_RATES.values()):
-    raise ImproperlyConfigured("DOMAIN_RATES must be like gmail.com=20,outlook.com=10.")
+    raise ImproperlyConfigured(RATES_WANTED)
+DOMAIN_RATES = {domain.lower(): rate for domain, rate in DOMAIN_RATES.items()}
 # The first day (UTC) on which a new sender address or domain is warmed up.
 WARM_UP_FROM = env.date("WARM_UP_FROM", default=None)
 
