@@ -52,11 +52,11 @@ WORK_OFF = """
 from datetime import timedelta
 from django.utils import timezone
 from subscribers import inbox
+from subscribers.addresses import counting_key
 from subscribers.models import Notice
-now = timezone.now() + timedelta(minutes=20)
-before = Notice.objects.count()
+now = timezone.now() + timedelta(minutes=MINUTES)
 while inbox.handle_open(now=now): pass
-print(Notice.objects.count() - before)
+print(Notice.objects.filter(mailbox=counting_key("annsmith@example.org")).count())
 """
 
 
@@ -148,9 +148,10 @@ def measure(port: int, env: dict[str, str], *, seconds: float, posts: int) -> li
     print(f"{len(took)} posts: half within {statistics.median(took):.1f} ms")
     manage(PREPARE, env)
     least = least_p(port)
-    manage(WORK_OFF, env)
+    manage(WORK_OFF.replace("MINUTES", "20"), env)
     flood(port, posts)
-    mails = int(manage(WORK_OFF, env))
+    # An hour later, when the domain's share is not used up by what came before.
+    mails = int(manage(WORK_OFF.replace("MINUTES", "90"), env))
     return [
         Figure("Sign-up POST at 100 a second, 99th percentile, ms", [late], at_most=50),
         Figure("Six states of an address, least p of a pair", [least], at_least=0.01),
