@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from environs import Env, EnvError
+from kombu import Queue
 from marshmallow.validate import Range
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
@@ -246,8 +247,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 30,
     "socket_keepalive": True,
     "health_check_interval": 25,
-    "queue_order_strategy": "priority",
-    "priority_steps": [0, 9],
+    "queue_order_strategy": "round_robin",
+}
+# Each worker takes from these in turn: neither a flood of sign-ups nor an edition that
+# goes out keeps the other, or the ticks, waiting.
+CELERY_TASK_QUEUES = [Queue("celery"), Queue("notices"), Queue("digests")]
+CELERY_TASK_ROUTES = {
+    "subscribers.tasks.send_notices": {"queue": "notices"},
+    "digest.tasks.send": {"queue": "digests"},
 }
 CELERY_TIMEZONE = "UTC"
 # A tick finds what is due in the database: any number of beats may run, and a tick that

@@ -26,15 +26,14 @@ from digest.papers import ingest, sources
 
 logger = logging.getLogger(__name__)
 
-# A sender works this long and then wakes the next, after what else waits in the queue:
-# a reader who has just signed up waits for their mail while an edition goes out.
-SEND_FOR = timedelta(seconds=5)
+# A sender works this long and then wakes the next, after what else waits: ticks, and the
+# mail of a reader who has just signed up.
+SEND_FOR = timedelta(seconds=3)
 SENDERS = 8
 
 
 def wake_sender() -> None:
-    """With Redis priority 0 comes first: all other tasks."""
-    send.apply_async(expires=10, priority=9)
+    send.apply_async(expires=10)
 
 
 @shared_task

@@ -76,6 +76,9 @@ def publish() -> bool:
     options = settings.CELERY_BROKER_TRANSPORT_OPTIONS | AT_ONCE
     try:
         with current_app.connection_for_write(transport_options=options) as connection:
+            queue = current_app.amqp.router.route({}, send_notices.name)["queue"]
+            if queue(connection.default_channel).queue_declare().message_count:
+                return True  # one waits already, and will see what is new
             send_notices.apply_async(  # type: ignore[call-arg]  # the stubs lack it
                 connection=connection, retry=False
             )
