@@ -135,7 +135,8 @@ BATCH = {
 
 
 def test_a7_a_batch_gives_every_reader_their_own_result(play):
-    played = play("postmark", list(BATCH), PROVIDER_BATCH="true")
+    all_at_once = {"PROVIDER_BATCH": "true", "SEND_CONNECTIONS": str(len(BATCH))}
+    played = play("postmark", list(BATCH), **all_at_once)
     assert played.deliver() == 0
     assert played.states() == BATCH
     assert played.wrong() == []
