@@ -34,7 +34,7 @@ from digest.deliveries.domains import Gate
 from digest.deliveries.envelope import sender
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.mail import Mail
-from digest.deliveries.outcomes import Outcome
+from digest.deliveries.outcomes import Outcome, Verdict
 from digest.deliveries.transport import Transport, open_transport
 from digest.editions.bodies import letter
 from digest.editions.compose import Encoded
@@ -45,6 +45,8 @@ from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
 
+# A transport gives an outcome for each mail; should one not, nothing may stay open.
+NO_WORD = Outcome(Verdict.UNKNOWN, "no outcome from the transport")
 SLICE = 500
 SLICE_GROUPS = 5
 
@@ -162,6 +164,7 @@ def send_slice(claimed: Sequence[Claimed], run: Run, gate: Gate) -> Counter[str]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
             begin = time.monotonic()
             group.outcomes.update(run.transport.hand_over(wanted))
+            group.outcomes |= dict.fromkeys(intended - group.outcomes.keys(), NO_WORD)
             run.tempo.learn(len(wanted), time.monotonic() - begin)
             down = gate.judge(group.mails, group.outcomes)
             tally += tallied(group, len(group.rows) - len(intended), down=down)
