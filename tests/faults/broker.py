@@ -6,7 +6,7 @@ have their mail within two minutes, from beat and worker alone.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ class Broker:
 
     redis: Part
     socket: Path
+    consumers: Sequence[Part]
 
     def ask(self, *words: str | int) -> object:
         import redis
@@ -72,7 +73,7 @@ def running(home: Path, env: dict[str, str], *, senders: int) -> Iterator[Broker
     try:
         for part in made:
             part.start()
-        yield Broker(made[0], socket)
+        yield Broker(made[0], socket, made[1:])
     finally:
         for part in made:
             part.kill()
@@ -85,14 +86,14 @@ def suffer(
     rows = [id for (id,) in played.ledger.ask("SELECT id FROM digest_delivery ORDER BY id")]
     share = len(rows) // (len(names) + 1)
     release(played, rows[:share])
-    wait_for_all(played, rows[:share])  # worker and beat are up, and the queue is in use
+    wait_for_all(played, broker, rows[:share])  # worker and beat are up, and the queue is in use
     for place, name in enumerate(names, start=1):
         begin, end = broker.faults()[name]
         begin()
         release(played, rows[place * share : (place + 1) * share])
         time.sleep(seconds)
         end()
-        taken = wait_for_all(played, rows[: (place + 1) * share])
+        taken = wait_for_all(played, broker, rows[: (place + 1) * share])
         yield Caught(name, taken)
 
 
@@ -109,12 +110,17 @@ def release(played: Scene, rows: list[int]) -> None:
     played.ledger.ask(sql, [now, *rows])
 
 
-def wait_for_all(played: Scene, rows: list[int]) -> float:
-    """Seconds until all of them are accepted; those of a failed wait are above the limit."""
+def wait_for_all(played: Scene, broker: Broker, rows: list[int]) -> float:
+    """Seconds until all of them are accepted; those of a failed wait are above the limit.
+
+    A worker may exit when its acknowledgement is refused, as by a Redis that is full.
+    """
     began = time.monotonic()
     sql = "SELECT count(*) FROM digest_delivery WHERE state = 'accepted'"
     while played.ledger.ask(sql)[0][0] < len(rows):
         if time.monotonic() - began > 2 * MOST_SECONDS:
             break
+        for part in broker.consumers:
+            part.keep()
         time.sleep(0.2)
     return time.monotonic() - began
