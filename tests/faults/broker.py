@@ -86,7 +86,9 @@ def suffer(
     rows = [id for (id,) in played.ledger.ask("SELECT id FROM digest_delivery ORDER BY id")]
     share = len(rows) // (len(names) + 1)
     release(played, rows[:share])
-    wait_for_all(played, broker, rows[:share])  # worker and beat are up, and the queue is in use
+    wait_for_all(
+        played, broker, rows[:share]
+    )  # worker and beat are up, and the queue is in use
     for place, name in enumerate(names, start=1):
         begin, end = broker.faults()[name]
         begin()
