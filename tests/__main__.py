@@ -1,13 +1,17 @@
-"""`python -m tests`: the whole suite, on SQLite and then on PostgreSQL.
+"""`python -m tests`: the whole suite, on SQLite and on PostgreSQL at the same time.
 
 Arguments go to pytest. PostgreSQL is the server of DATABASE_URL when that is given,
-else one that is started for the run. The exit status is the worse of the two.
+else one that is started for the run. Its report comes when the other has ended. The exit
+status is the worse of the two.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from tests.postgres import PostgresError, server
 
@@ -15,33 +19,47 @@ ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5  # pytest's status when all that was chosen runs on the other database
 
 
-def suite(name: str, database: str) -> int:
-    print(f"\n== the suite on {name} ==\n", flush=True)
+def suite(database: str, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start the suite. Each has as many workers as there are cores: many tests wait."""
     environment = {
-        # One more than cores: some tests wait for real ticks.
-        "PYTEST_XDIST_AUTO_NUM_WORKERS": str((os.cpu_count() or 1) + 1),
+        "PYTEST_XDIST_AUTO_NUM_WORKERS": str(os.cpu_count() or 1),
         **os.environ,
         "DATABASE_URL": database,
     }
     command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
-    return subprocess.run(command, cwd=ROOT, env=environment).returncode
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=output, stderr=output
+    )
+
+
+def both(given: str) -> list[int]:
+    """The two exit statuses. Raises PostgresError."""
+    with ExitStack() as stack:
+        output = stack.enter_context(tempfile.TemporaryFile())
+        database = given or stack.enter_context(server())
+        other = stack.enter_context(suite(database, output))
+        print("\n== the suite on SQLite ==\n", flush=True)
+        with suite("") as first:
+            pass
+        other.wait()
+        print(f"\n== the suite on {'your' if given else 'an embedded'} PostgreSQL ==\n")
+        output.seek(0)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(output.read())
+        sys.stdout.flush()
+        return [first.returncode, other.returncode]
 
 
 def main() -> int:
     given = os.environ.get("DATABASE_URL", "")
-    first = suite("SQLite", "")
     try:
-        if given.startswith("postgres"):
-            second = suite("the PostgreSQL of DATABASE_URL", given)
-        else:
-            with server() as database:
-                second = suite("an embedded PostgreSQL", database)
+        statuses = both(given if given.startswith("postgres") else "")
     except PostgresError as error:
         print(f"error: no PostgreSQL: {error}", file=sys.stderr)
-        second = 1
-    if NO_TESTS in (first, second) and first != second:
-        return min(first, second)
-    return max(first, second)
+        return 1
+    if NO_TESTS in statuses and statuses != [NO_TESTS, NO_TESTS]:
+        return min(statuses)
+    return max(statuses)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ READERS = 600
 TAUGHT = 12
 
 
+@pytest.mark.gate
 @pytest.mark.embedded
 def test_a_mail_takes_a_150th_of_the_instructions_that_templates_and_mime_take(tmp_path):
     """Counted, not timed: the same on any machine, however busy."""
@@ -66,8 +67,8 @@ def test_a_digest_costs_a_small_part_of_what_the_tutorials_task_costs(settings):
         left = Subscriber.objects.filter(pk__in=others[TAUGHT:])
         our = cpu_of(lambda: plan_and_send(edition)) / left.count()
     assert sink.mails == READERS
-    # About 50 for so few readers, as the edition is loaded for them; more for many.
-    assert theirs / our > 20
+    # 17 to 50 for so few readers, as the edition is loaded and its canary composed for them.
+    assert theirs / our > 10
 
 
 def taught(people: list[int], edition_id: int, filler: int) -> None:

@@ -12,14 +12,14 @@ from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
 from tests import make
 
-READERS = 24
+READERS = 12
 
 
 @pytest.mark.django_db(transaction=True)
 def test_r4_a_pause_stops_a_slow_run_within_two_seconds_and_loses_nothing(sink, settings):
     settings.MAILER_URL = sink.url
     edition = make.edition({make.paper(1): {"graphs": 1.0}})
-    # Each takes a second at the server: a dozen seconds for all, on two connections.
+    # Each takes a second at the server: six seconds for all, on two connections.
     for number in range(READERS):
         make.reader(f"r{number}+dot-slow@example.org", "graphs")
     plan(make.NOON)

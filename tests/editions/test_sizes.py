@@ -34,6 +34,7 @@ def large(number: int):
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.embedded
 def test_m11_a_mail_with_large_papers_keeps_its_size_and_its_foot(language):
     reader = Reader(9, "ann@example.org", "A" * 22, language)
     raw = composed([large(number) for number in range(200)], 20, reader)
