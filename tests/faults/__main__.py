@@ -67,7 +67,7 @@ def main() -> int:
         prog="python -m tests.faults", description=__doc__, formatter_class=how
     )
     parser.add_argument(
-        "part", nargs="*", choices=PARTS, default=[], help="all, if none is named"
+        "part", nargs="*", help=f"of {', '.join(PARTS)}; all, if none is named"
     )
     parser.add_argument(
         "--short", action="store_true", help="a few points of each, no soak: three minutes"
@@ -76,6 +76,8 @@ def main() -> int:
     parser.add_argument("--readers", type=int, default=20_000, help="of the soak")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10_000)
     options = parser.parse_args()
+    if unknown := set(options.part) - PARTS.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if not shutil.which("strace"):
         print("error: strace is not installed: apt-get install strace", file=sys.stderr)
         return 2
