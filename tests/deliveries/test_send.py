@@ -12,6 +12,7 @@ from digest.deliveries import digests, high_water, ledger
 from digest.deliveries.plan import plan
 from digest.deliveries.send import Tempo, send_due
 from digest.models import Delivery, Lease
+from subscribers.addresses import BadAddress, canonical
 from tests import make
 from tests.sink import in_thread
 
@@ -130,6 +131,22 @@ def test_a_temporary_refusal_is_tried_again_and_arrives_once(sink, edition):
         deliver(make.NOON + timedelta(hours=hours))
     assert len(sink.mails()) == 1
     assert Delivery.objects.get().attempts == 3
+
+
+def test_m14_an_international_domain_is_written_to_as_its_a_label(sink, edition):
+    make.reader(canonical("ann@straße.de"), "graphs")
+    make.reader(canonical("bob@例子.公司"), "graphs")
+    assert deliver() == {"accepted": 2}
+    assert sorted(rcpt for mail in sink.mails() for rcpt in mail.rcpt) == [
+        "ann@xn--strae-oqa.de",
+        "bob@xn--fsqu00a.xn--55qx5d",
+    ]
+    assert all(mail.raw.isascii() for mail in sink.mails())
+
+
+def test_m14_a_name_that_few_servers_take_is_a_clear_error_at_the_form():
+    with pytest.raises(BadAddress, match="plain letters"):
+        canonical("用户@例子.公司")
 
 
 def test_r10_one_poisoned_row_is_refused_and_the_rest_goes_out(sink, edition):
