@@ -25,8 +25,6 @@ NOWHERE = "127.0.0.1:9"  # the discard port: nobody listens, nothing leaves the 
 POSTGRES = os.environ.get("DATABASE_URL", "").startswith("postgres")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 
-# Where the tests are that take seconds each: whole systems, browsers, faults.
-LONG = {"test_story.py", "test_up.py", "test_wake_ups.py", "browser", "faults"}
 KEYS = {
     "SECRET_KEY": "a-secret-key-for-tests-only-0123456789-abcdefghijklmnop",
     "ADDRESS_KEY": "an-address-key-for-tests-only-0123456789-abcdefghijk",
@@ -97,22 +95,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if again:
         config.hook.pytest_deselected(items=again)
         items[:] = [item for item in items if depends_on_database(item)]
-    items[:] = long_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-
-
-def long_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """Each worker begins with an equal part of the list: its share of the long tests first,
-    so that no worker is left with one of them at the end."""
-    long = [item for item in items if LONG & set(item.path.parts)]
-    short = [item for item in items if not LONG & set(item.path.parts)]
-    return [
-        item
-        for place in range(workers)
-        for item in (
-            *long[place::workers],
-            *short[len(short) * place // workers : len(short) * (place + 1) // workers],
-        )
-    ]
 
 
 def depends_on_database(item: pytest.Item) -> bool:
