@@ -138,6 +138,8 @@ FAULTS: dict[str, Callable[[Handler], None]] = {
     "future": lambda h: h.answer(400, b'{"error":"the date is in the future"}'),
     "rate limit": lambda h: h.answer(429, RateLimit='"api";r=0;t=123'),
     "retry later": lambda h: h.answer(429, Retry_After="60"),
+    "retry at": lambda h: h.answer(429, Retry_After=h.date_time_string(time.time() + 60)),
+    "retry soon": lambda h: h.answer(429, Retry_After="soon"),
     "error": lambda h: h.answer(500, b"oops"),
     "html": lambda h: h.answer(200, b"<!DOCTYPE html><title>Sorry</title>"),
     "half json": lambda h: h.answer(200, h.encoded([entry()])[:-50]),

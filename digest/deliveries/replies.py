@@ -15,6 +15,7 @@ from anymail.exceptions import (
     AnymailUnsupportedFeature,
 )
 
+from digest import retry_after
 from digest.deliveries.keys import BREVO_KNOWS
 from digest.deliveries.outcomes import (
     Outcome,
@@ -63,7 +64,8 @@ def of_answer(response: object, text: str) -> Outcome:
         return Outcome(Verdict.ACCEPTED, "taken before by this key", f"{status} {text}")
     if status == 422 and said.get("ErrorCode") in POSTMARK_US:
         status = 403
-    return of_status(status, text, retry_after(response))
+    headers = getattr(response, "headers", None) or {}
+    return of_status(status, text, retry_after.seconds(headers))
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -93,10 +95,3 @@ def body(response: object) -> dict[str, object]:
     except (AttributeError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def retry_after(response: object) -> float:
-    """Seconds of the Retry-After header (RFC 9110 section 10.2.3), an hour at most."""
-    headers = getattr(response, "headers", None) or {}
-    value = str(headers.get("Retry-After", ""))
-    return min(float(value), 3600.0) if value.isdigit() else 0.0

@@ -11,6 +11,8 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
+from digest import retry_after
+
 TIMEOUT = (5, 20)  # seconds to connect, and between two pieces of an answer
 REDIRECTS = 3
 
@@ -76,8 +78,7 @@ def _check_status(answer: requests.Response) -> None:
 def _reset_seconds(answer: requests.Response) -> int:
     """From `RateLimit: "api";r=0;t=123` or Retry-After, else the source's 5 minutes."""
     found = re.search(r"\bt=([0-9]{1,6})\b", answer.headers.get("RateLimit", ""))
-    found = found or re.fullmatch(r"([0-9]{1,6})", answer.headers.get("Retry-After", ""))
-    return int(found[1]) if found else 300
+    return int(found[1] if found else retry_after.seconds(answer.headers, default=300))
 
 
 def _body(answer: requests.Response, *, most: int, deadline: float) -> bytes:

@@ -172,12 +172,20 @@ def test_a_day_that_has_not_begun_is_not_yet_published(source):
         sources.fetch_day(DAY)
 
 
-@pytest.mark.parametrize(("fault", "seconds"), [("rate limit", 123), ("retry later", 60)])
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [
+        ("rate limit", {123}),
+        ("retry later", {60}),
+        ("retry at", {59, 60}),  # its own clock may go on between the two headers
+        ("retry soon", {300}),
+    ],
+)
 def test_a_rate_limit_says_how_long(source, fault, seconds):
     source.fault = fault
-    with pytest.raises(sources.RateLimited, match=f"wait {seconds} s") as raised:
+    with pytest.raises(sources.RateLimited, match=r"wait \d+ s") as raised:
         sources.fetch_day(DAY)
-    assert raised.value.reset_seconds == seconds
+    assert raised.value.reset_seconds in seconds
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,50 @@ def test_a9_ses_own_errors_say_the_status():
     assert of_error(raised(AnymailAPIError("x"), cause)).verdict is Verdict.RETRY
 
 
-def test_a9_a_wait_that_was_asked_for_is_kept():
-    slower = AnymailRequestsAPIError("x", response=answer(429, **{"Retry-After": "90"}))
-    assert of_error(slower).wait == 90
-    garbage = AnymailRequestsAPIError("x", response=answer(429, **{"Retry-After": "soon"}))
-    assert of_error(garbage).wait == 0
+CLOCK = "Fri, 17 Apr 2026 12:00:00 GMT"  # the provider's, whatever ours says
+
+
+@pytest.mark.parametrize(
+    ("wished", "seconds"),
+    [
+        ("90", 90),
+        ("99999", 3600),
+        ("Fri, 17 Apr 2026 12:02:00 GMT", 120),
+        ("Friday, 17-Apr-26 12:02:00 GMT", 120),
+        ("Fri Apr 17 12:02:00 2026", 120),
+        ("Fri, 17 Apr 2026 11:59:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600),
+    ],
+)
+def test_a9_a_wait_that_was_asked_for_is_kept(wished, seconds):
+    response = answer(429, **{"Retry-After": wished, "Date": CLOCK})
+    assert of_error(AnymailRequestsAPIError("x", response=response)).wait == seconds
+
+
+@pytest.mark.parametrize(
+    ("wished", "clock"),
+    [
+        ("", CLOCK),
+        ("soon", CLOCK),
+        ("-5", CLOCK),
+        ("1e9", CLOCK),
+        ("\u00b2", CLOCK),  # a digit, and no number
+        ("\u0663", CLOCK),
+        ("60, 120", CLOCK),
+        ("Fri, 99 Apr 2026 12:02:00 GMT", CLOCK),
+        ("Fri, 17 Apr 0000 12:02:00 GMT", CLOCK),
+        ("Fri, 17 Apr 2026 12:02:00 GMT", "now"),
+        ("Fri, 17 Apr 2026 12:02:00 GMT", ""),
+    ],
+)
+def test_a9_a_wait_that_cannot_be_read_is_none(wished, clock):
+    response = answer(429, **{"Retry-After": wished, "Date": clock})
+    assert of_error(AnymailRequestsAPIError("x", response=response)).wait == 0
+
+
+def test_a9_a_number_of_any_length_is_an_hour_at_most():
+    response = answer(429, **{"Retry-After": "9" * 10_000})
+    assert of_error(AnymailRequestsAPIError("x", response=response)).wait == 3600
 
 
 @pytest.mark.embedded
