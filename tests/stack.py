@@ -31,7 +31,9 @@ class Stack:
         self.folder = folder
         self.port, self.mail_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.env = bare() | (env or {}) | {"STATE_DIR": str(folder)}
+        # TMPDIR: there lies the socket of a Redis whose STATE_DIR has a long path.
+        folders = {"STATE_DIR": str(folder), "TMPDIR": str(folder.parent)}
+        self.env = bare() | (env or {}) | folders
         if "DATABASE_URL" in self.env:  # a deployment is told its address
             self.env["SITE_URL"] = self.url
         self.printed = folder.with_name(f"{folder.name}.printed")

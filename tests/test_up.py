@@ -69,6 +69,7 @@ def test_opens_refuses_a_second_one_and_leaves_nothing_however_it_ends(
     assert "Paper number 3" in page
     assert stack.ask("/mailbox/")[0] == 200
     assert f"{stack.url}/mailbox/" in stack.output()
+    assert len(list(stack.folder.parent.glob("*.sock"))) == 1
     assert json.loads((stack.folder / "up.json").read_text())["site_url"] == stack.url
     assert stack.folder.stat().st_mode & 0o077 == 0
     assert (stack.folder / "mailbox").stat().st_mode & 0o077 == 0
@@ -84,6 +85,7 @@ def test_opens_refuses_a_second_one_and_leaves_nothing_however_it_ends(
     assert stack.end(signal.SIGINT) == 0
     assert stack.wait_until_gone() == {}
     assert not (stack.folder / "up.json").exists()
+    assert list(stack.folder.parent.glob("*.sock")) == []
     assert "Traceback" not in stack.output()
 
     stack.up()  # no source answers: it shows what is there
@@ -119,8 +121,10 @@ def test_without_a_network_it_shows_samples_and_starts_again_what_dies(
         assert time.monotonic() < until, stack.output()
         time.sleep(0.1)
     assert stack.output().count("is started again") == len(killed)
+    kill(stack.process_of("redis.sock"))  # it cannot remove its own file
     assert stack.end(signal.SIGTERM) == 0
     assert stack.wait_until_gone() == {}
+    assert not (stack.folder / "redis.sock").exists()
 
 
 def wait_for_another(stack: Stack, service: str, former: int) -> None:

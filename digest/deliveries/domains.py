@@ -1,7 +1,7 @@
 """Receiving domains: mails to one that rests, or is over its limit, wait; others go on.
 
-A Gate looks at each submit group before its intents and after its outcomes. Where no domain has made
-trouble and none is limited it does nothing and costs nothing.
+A Gate looks at each submit group before its intents and after its outcomes. Where no
+domain has made trouble and none is limited it does nothing and costs nothing.
 """
 
 import random

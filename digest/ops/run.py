@@ -129,6 +129,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
     finally:
         stack.stop()
         note.unlink(missing_ok=True)
+        if not settings.REDIS_URL:  # a Redis that was killed has left it
+            settings.REDIS_SOCKET.unlink(missing_ok=True)
 
 
 def record_of(plan: Plan) -> Path:
