@@ -251,7 +251,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # Each worker takes from these in turn: neither a flood of sign-ups nor an edition that
 # goes out keeps the other, or the ticks, waiting.
-CELERY_TASK_QUEUES = [Queue("celery"), Queue("notices"), Queue("digests")]
+CELERY_TASK_QUEUES = [
+    Queue(name, routing_key=name) for name in ("celery", "notices", "digests")
+]
 CELERY_TASK_ROUTES = {
     "subscribers.tasks.send_notices": {"queue": "notices"},
     "digest.tasks.send": {"queue": "digests"},

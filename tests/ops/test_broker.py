@@ -48,3 +48,27 @@ def test_a_given_redis_that_does_not_answer_is_named_without_its_password(
     with pytest.raises(BrokerError, match="REDIS_URL") as error:
         check_url(url)
     assert "hush" not in str(error.value)
+
+
+def test_what_is_published_waits_in_one_queue_once(redis_server: str) -> None:
+    from digest.celery import app
+    from digest.tasks import send
+
+    socket = redis_server.removeprefix("unix://")
+    with (
+        app.connection_for_write(f"redis+socket://{socket}") as connection,
+        redis.Redis(unix_socket_path=socket) as client,
+    ):
+        queues = app.amqp.queues
+        for queue in queues.values():
+            queue(connection.default_channel).declare()  # as each worker does
+
+        def waiting() -> dict[str, int]:
+            return {name: client.llen(name) for name in queues if client.llen(name)}
+
+        send.apply_async(connection=connection)
+        assert waiting() == {"digests": 1}
+        for key in queues:
+            client.delete(*queues)
+            send.apply_async(connection=connection, exchange="celery", routing_key=key)
+            assert waiting() == {key: 1}
