@@ -66,9 +66,11 @@ def test_what_is_published_waits_in_one_queue_once(redis_server: str) -> None:
         def waiting() -> dict[str, int]:
             return {name: client.llen(name) for name in queues if client.llen(name)}
 
-        send.apply_async(connection=connection)
+        app.send_task(send.name, connection=connection)
         assert waiting() == {"digests": 1}
         for key in queues:
             client.delete(*queues)
-            send.apply_async(connection=connection, exchange="celery", routing_key=key)
+            app.send_task(
+                send.name, connection=connection, exchange="celery", routing_key=key
+            )
             assert waiting() == {key: 1}
