@@ -1,11 +1,10 @@
 """Receiving domains: one that puts us off, or is limited, waits alone."""
 
-import threading
 from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import breaker, domains, high_water
@@ -19,6 +18,7 @@ from digest.deliveries.send import send_due
 from digest.editions.compose import Reader
 from digest.models import Delivery, DeliveryEvent, DomainRest, Edition, HighWater
 from tests import make
+from tests.race import at_once
 
 pytestmark = pytest.mark.django_db
 NOW = make.NOON
@@ -300,20 +300,10 @@ def test_r18_a_throttled_domain_makes_no_zone_late(sink, edition):
 
 @pytest.mark.django_db(transaction=True)
 def test_m19_senders_at_once_count_every_refusal():
-    barrier = threading.Barrier(4)
-
     def run():
-        try:
-            barrier.wait(10)
-            for _ in range(5):
-                breaker.put_off({"gmail.test": 3}, NOW, probed=set())
-        finally:
-            connections.close_all()
+        for _ in range(5):
+            breaker.put_off({"gmail.test": 3}, NOW, probed=set())
 
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(*[run] * 4)
     rest = DomainRest.objects.get()
     assert (rest.failures, rest.rests) == (60, 1)

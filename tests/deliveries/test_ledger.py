@@ -13,6 +13,7 @@ from digest.models import Delivery, Lease
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 from tests import make
+from tests.race import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -214,20 +215,13 @@ def test_the_databases_clock_is_the_worlds():
 @pytest.mark.django_db(transaction=True)
 def test_many_who_claim_at_once_never_share_a_row(due):
     due(60)
-    barrier = threading.Barrier(4)
     claimed: list[int] = []
 
     def run():
-        barrier.wait(10)
         while rows := claim(7):
             claimed.extend(row.delivery_id for row in rows)
-        connection.close()
 
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(*[run] * 4)
     # SKIP LOCKED may leave a loser with an empty hand while rows are left for the others.
     claimed += [row.delivery_id for row in claim(100)]
     assert len(claimed) == len(set(claimed)) == 60

@@ -1,16 +1,16 @@
 """Leave to send: the installation's rate and the cap of the warm-up."""
 
-import threading
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import pace
 from digest.models import WarmUpDay
 from tests import make
+from tests.race import at_once
 
 pytestmark = pytest.mark.django_db
 NOW = make.NOON
@@ -109,19 +109,5 @@ def test_any_first_day_is_a_day(settings, start):
 @pytest.mark.django_db(transaction=True)
 def test_m19_senders_at_once_keep_the_cap(settings):
     settings.WARM_UP_FROM = TODAY
-    barrier, got = threading.Barrier(4), []
-
-    def run():
-        try:
-            barrier.wait(10)
-            for _ in range(20):
-                got.append(ask(9).mails)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(got) == 80 and sum(got) == 480
+    got = at_once(*[lambda: sum(ask(9).mails for _ in range(20))] * 4)
+    assert sum(got) == 480

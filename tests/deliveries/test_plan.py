@@ -1,6 +1,5 @@
 """Plan: who is due gets a row, once."""
 
-import threading
 from datetime import date, timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from digest.deliveries.plan import OVERLAP, plan, plan_edition
 from digest.models import Delivery, Edition
 from subscribers.models import Subscriber
 from tests import make
+from tests.race import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -141,18 +141,7 @@ def test_r11_planners_at_once_make_one_row_each():
     make.edition({make.paper(1): {"graphs": 1.0}})
     for number in range(30):
         make.reader(f"r{number}@example.org")
-    barrier, made = threading.Barrier(3), []
-
-    def run():
-        barrier.wait(10)
-        made.append(plan(make.NOON))
-        connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    made = at_once(*[lambda: plan(make.NOON)] * 3)
     assert sum(made) == Delivery.objects.count() == 30
 
 

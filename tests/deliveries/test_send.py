@@ -1,6 +1,5 @@
 """Send: from due rows to mails on a socket, each once."""
 
-import threading
 from datetime import timedelta
 from itertools import count
 
@@ -14,6 +13,7 @@ from digest.deliveries.send import Tempo, send_due
 from digest.models import Delivery, Lease
 from subscribers.addresses import BadAddress, canonical
 from tests import make
+from tests.race import at_once
 from tests.sink import in_thread
 
 pytestmark = pytest.mark.django_db
@@ -231,17 +231,6 @@ def test_two_senders_at_once_send_each_mail_once(tmp_path, settings):
     plan(make.NOON)
     with in_thread(tmp_path / "sink") as sink:
         settings.MAILER_URL = sink.url
-        barrier = threading.Barrier(3)
-
-        def run():
-            barrier.wait(10)
-            send_due(clock)
-            connection.close()
-
-        threads = [threading.Thread(target=run) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        at_once(*[lambda: send_due(clock)] * 3)
         send_due(clock)
         assert len(sink.mails()) == 50 == len({mail.rcpt for mail in sink.mails()})

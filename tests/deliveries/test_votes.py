@@ -1,12 +1,12 @@
 """Votes: what they change in a reader's profile, and what they leave alone."""
 
 import csv
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from digest.deliveries import personal, votes
@@ -18,6 +18,7 @@ from subscribers.consent import Origin
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.wishes import SubscriptionRequest, Wishes
 from tests import make
+from tests.race import at_once
 
 pytestmark = pytest.mark.django_db
 ORIGIN = Origin("/test/", "", "test")
@@ -293,24 +294,8 @@ def test_a_vote_is_stored_with_its_effect_or_not_at_all(ann, papers, failing):
 
 @pytest.mark.django_db(transaction=True)
 def test_votes_at_once_are_one_vote_a_paper_and_none_is_lost(ann, papers):
-    barrier = threading.Barrier(8)
-    errors: list[BaseException] = []
-
-    def run(paper: Paper, value: Vote.Value) -> None:
-        try:
-            barrier.wait(10)
-            votes.cast(ann.pk, paper, value, now=make.NOON)
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    chosen = [(papers[place % 4], MORE if place < 4 else LESS) for place in range(8)]
-    threads = [threading.Thread(target=run, args=pair) for pair in chosen]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    chosen = [(paper, value) for value in (MORE, LESS) for paper in papers[:4]]
+    at_once(*[partial(votes.cast, ann.pk, *one, now=make.NOON) for one in chosen])
     ann.refresh_from_db()
-    assert errors == [] and Vote.objects.count() == 4
+    assert Vote.objects.count() == 4
     assert bytes(ann.profile) == recomputed(ann)

@@ -1,6 +1,5 @@
 """Publish: a day's papers become a frozen edition, once."""
 
-import threading
 from datetime import date
 
 import pytest
@@ -11,6 +10,7 @@ from digest.deliveries.plan import plan_edition
 from digest.editions.publish import NothingToPublish, publish
 from digest.models import Block, Edition, Paper
 from tests import make
+from tests.race import at_once
 
 
 @pytest.mark.django_db
@@ -69,19 +69,8 @@ def test_the_week_holds_its_seven_days():
 def test_two_who_publish_at_once_end_with_one_edition():
     for number in range(20):
         make.paper(number)
-    barrier, editions = threading.Barrier(2), []
-
-    def run():
-        barrier.wait(10)
-        editions.append(publish(make.DAY, now=make.NOON).pk)
-        connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert len(editions) == 2 and len(set(editions)) == 1
+    one, other = at_once(*[lambda: publish(make.DAY, now=make.NOON)] * 2)
+    assert one == other
     assert Block.objects.count() == 20
 
 

@@ -1,17 +1,18 @@
 import json
-import threading
 import time
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.models import Paper
 from digest.papers import ingest, sources
 from digest.papers.ingest import Counts, store, store_samples
 from digest.papers.records import PaperRecord, parse_entry
+from tests.race import at_once
 from tests.source_server import entry
 
 DAY = date(2026, 4, 17)
@@ -102,24 +103,7 @@ def test_queries_do_not_grow_with_the_papers_of_a_slice(count):
 def test_two_fetches_at_once_store_each_paper_once_on_its_first_day():
     days = ["2026-04-17", "2026-04-15", "2026-04-16", "2026-04-18"]
     told = [[record(n, day=day) for n in range(40)] for day in days]
-    start = threading.Barrier(len(days))
-    failures: list[Exception] = []
-
-    def run(records: list[PaperRecord]) -> None:
-        try:
-            start.wait()
-            store(records, now=NOW)
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(records,)) for records in told]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    at_once(*[partial(store, records, now=NOW) for records in told])
     assert Paper.objects.count() == 40
     assert set(Paper.objects.values_list("day", flat=True)) == {date(2026, 4, 15)}
 

@@ -1,15 +1,14 @@
 """Single mails over a real socket: the octets, the outcomes, and never twice."""
 
 import re
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connections
 from django.template import TemplateDoesNotExist
 
 from subscribers import links, mail, outbox, subscriptions, tasks
 from subscribers.models import Link, Notice, Subscriber
+from tests.race import at_once
 from tests.sink import Sink
 from tests.subscribers.conftest import NOW, ORIGIN, TOKEN, ask, notices
 
@@ -227,18 +226,7 @@ def test_what_has_waited_two_days_is_not_sent(mailer: Sink) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_four_workers_at_once_send_one_mail(mailer: Sink) -> None:
     owed()
-    barrier = threading.Barrier(4)
-
-    def work() -> None:
-        barrier.wait(10)
-        send()
-        connections.close_all()
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    at_once(*[send] * 4)
     assert len(mailer.mails()) == 1
     assert notices() == [("confirm", "accepted")]
 
