@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+from digest.deliveries import ledger
+from digest.deliveries.plan import plan
 from digest.deliveries.schedule import release_at
 from digest.models import Block, Delivery, Edition, Paper
 from subscribers.addresses import address_hash
@@ -89,6 +91,17 @@ def edition(
             text=text,
         )
     return made
+
+
+def handed_over(count: int = 1) -> list[Delivery]:
+    """So many hand-overs that were begun at noon; what became of them is not known."""
+    edition({paper(1): {"graphs": 1.0}})
+    for number in range(count):
+        reader(f"r{number}@example.org", "graphs")
+    plan(NOON)
+    rows = ledger.claim(NOON, limit=count)
+    ledger.intend(rows, {row.delivery_id: "0" for row in rows}, now=NOON)
+    return list(Delivery.objects.order_by("pk"))
 
 
 def states() -> dict[str, str]:

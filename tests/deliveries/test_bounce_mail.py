@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from digest.deliveries import bounce_mail, envelope, ledger
-from digest.deliveries.plan import plan
 from digest.models import Delivery, DeliveryEvent
 from subscribers.models import Notice, Subscriber, Suppression
 from tests import make
@@ -61,12 +60,8 @@ Subject: Daily Papers
 @pytest.fixture
 def row():
     """A mail that was handed over just now."""
-    make.edition({make.paper(1): {"graphs": 1.0}})
-    make.reader("r0@example.org", "graphs")
-    plan(make.NOON)
-    rows = ledger.claim(make.NOON, limit=1)
-    ledger.intend(rows, {rows[0].delivery_id: "0"}, now=make.NOON)
-    return Delivery.objects.get()
+    (row,) = make.handed_over()
+    return row
 
 
 @pytest.fixture

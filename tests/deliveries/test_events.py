@@ -15,7 +15,6 @@ from digest.deliveries import bounces, control, events, evidence, ledger, person
 from digest.deliveries.bounces import Toll
 from digest.deliveries.events import Report
 from digest.deliveries.outcomes import Outcome, Verdict
-from digest.deliveries.plan import plan
 from digest.models import Delivery, DeliveryEvent, Edition
 from subscribers import inbox, privacy, subscriptions
 from subscribers.consent import Origin
@@ -27,22 +26,6 @@ from tests import make
 pytestmark = pytest.mark.django_db
 NOW = make.NOON
 ACCEPTED = Outcome(Verdict.ACCEPTED, "accepted", "250 ok")
-
-
-@pytest.fixture
-def handed_over():
-    """Makes that many hand-overs whose outcome is not known."""
-
-    def hand_over(count: int = 1) -> list[Delivery]:
-        make.edition({make.paper(1): {"graphs": 1.0}})
-        for number in range(count):
-            make.reader(f"r{number}@example.org", "graphs")
-        plan(NOW)
-        rows = ledger.claim(NOW, limit=count)
-        ledger.intend(rows, {row.delivery_id: "0" for row in rows}, now=NOW)
-        return list(Delivery.objects.order_by("pk"))
-
-    return hand_over
 
 
 keys = count()
@@ -66,10 +49,10 @@ def reasons() -> list[str]:
     return list(Suppression.objects.values_list("reason", flat=True))
 
 
-def test_b1_who_complained_gets_no_mail_even_erased_and_signed_up_anew(handed_over):
-    (row,) = handed_over()
+def test_b1_who_complained_gets_no_mail_even_erased_and_signed_up_anew():
+    (row,) = make.handed_over()
     take(report("complained", row))
-    privacy.erase(row.subscriber_id, now=NOW)
+    privacy.erase(Subscriber.objects.get().pk, now=NOW)
     wanted = SubscriptionRequest(
         email="R0@example.org", topics=("graphs",), timezone="UTC", send_hour=9
     )
@@ -79,15 +62,15 @@ def test_b1_who_complained_gets_no_mail_even_erased_and_signed_up_anew(handed_ov
     assert reasons() == ["complained"]
 
 
-def test_b2_a_complaint_suppresses_at_once(handed_over):
-    (row,) = handed_over()
+def test_b2_a_complaint_suppresses_at_once():
+    (row,) = make.handed_over()
     assert take(report("complained", row)) == 1
     assert reasons() == ["complained"]
 
 
-def test_b2_a_complaint_outdoes_that_somebody_has_left(handed_over):
-    (row,) = handed_over()
-    subscriptions.unsubscribe(row.subscriber_id, origin=Origin("test"), now=NOW)
+def test_b2_a_complaint_outdoes_that_somebody_has_left():
+    (row,) = make.handed_over()
+    subscriptions.unsubscribe(Subscriber.objects.get().pk, origin=Origin("test"), now=NOW)
     take(report("complained", row))
     assert reasons() == ["complained"]
 
@@ -98,15 +81,15 @@ def test_b2_a_complaint_outdoes_that_somebody_has_left(handed_over):
     + [("550 5.7.1 spam", False), ("552 5.2.2 full", False), ("", False)],
 )
 def test_b2_only_an_address_that_does_not_exist_is_suppressed_at_the_first_bounce(
-    handed_over, words, suppressed
+    words, suppressed
 ):
-    (row,) = handed_over()
+    (row,) = make.handed_over()
     take(report("bounced", row, words=words))
     assert reasons() == (["bounced"] if suppressed else [])
 
 
-def test_b2_an_address_that_bounces_day_after_day_is_suppressed(handed_over):
-    (row,) = handed_over()
+def test_b2_an_address_that_bounces_day_after_day_is_suppressed():
+    (row,) = make.handed_over()
     for day in range(5):
         assert reasons() == []
         for again in range(2):  # two a day are one point
@@ -122,8 +105,8 @@ def test_b2_a_week_of_silence_forgets_the_score():
     assert bounces.score([day + timedelta(days=7 * step) for step in range(5)]) == 5
 
 
-def test_b2_who_unsubscribes_at_the_provider_has_left_and_may_come_back(handed_over):
-    (row,) = handed_over()
+def test_b2_who_unsubscribes_at_the_provider_has_left_and_may_come_back():
+    (row,) = make.handed_over()
     take(report("unsubscribed", row))
     assert Subscriber.objects.get().state == "unsubscribed"
     assert reasons() == ["left"]
@@ -134,15 +117,15 @@ def test_b2_who_unsubscribes_at_the_provider_has_left_and_may_come_back(handed_o
     assert Notice.objects.get().kind == "confirm"
 
 
-def test_b3_a_report_counts_once_however_often_it_comes(handed_over):
-    (row,) = handed_over()
+def test_b3_a_report_counts_once_however_often_it_comes():
+    (row,) = make.handed_over()
     same = report("bounced", row)
     assert [take(same, same) for _ in range(5)] == [1, 0, 0, 0, 0]
     assert DeliveryEvent.objects.count() == 1
 
 
-def test_b3_the_order_of_reports_does_not_matter(handed_over):
-    rows = handed_over(3)
+def test_b3_the_order_of_reports_does_not_matter():
+    rows = make.handed_over(3)
     reports = [report("bounced", rows[0], at=NOW + timedelta(days=day)) for day in range(5)]
     reports += [report("delivered", rows[1]), report("complained", rows[1])]
     reports += [report("bounced", rows[2], words="5.1.1"), report("opened", rows[2])]
@@ -154,8 +137,8 @@ def test_b3_the_order_of_reports_does_not_matter(handed_over):
         assert sorted(reasons()) == ["bounced", "bounced", "complained"]
 
 
-def test_b3_a_report_from_before_the_hand_over_changes_nothing(handed_over):
-    (row,) = handed_over()
+def test_b3_a_report_from_before_the_hand_over_changes_nothing():
+    (row,) = make.handed_over()
     take(report("complained", row, at=NOW - timedelta(days=2)))
     assert reasons() == []
 
@@ -167,31 +150,31 @@ def test_b3_a_report_about_nobody_is_kept_and_harmless(named):
     assert reasons() == []
 
 
-def test_what_was_reported_of_a_reader_is_theirs_to_see_and_goes_with_them(handed_over):
-    (row,) = handed_over()
+def test_what_was_reported_of_a_reader_is_theirs_to_see_and_goes_with_them():
+    (row,) = make.handed_over()
     words = "452 4.2.2 <r0@example.org> over quota"
     take(report("bounced", row, words=words), report("bounced", words=words))
-    (told,) = personal.held(row.subscriber_id)["delivery_events"]
+    (told,) = personal.held(Subscriber.objects.get().pk)["delivery_events"]
     assert told["reply"] == words
-    privacy.erase(row.subscriber_id, now=NOW)
+    privacy.erase(Subscriber.objects.get().pk, now=NOW)
     events_left = DeliveryEvent.objects.values_list("reply", "email_hash")
     assert list(events_left) == [("", "")] * 2
 
 
-def test_a_report_about_a_single_mail_finds_its_reader_by_the_address(handed_over):
-    handed_over()
+def test_a_report_about_a_single_mail_finds_its_reader_by_the_address():
+    make.handed_over()
     take(report("complained", recipient="R0@EXAMPLE.org"))
     assert Suppression.objects.get().email_hash == Subscriber.objects.get().email_hash
 
 
-def test_words_that_no_database_takes_are_kept_without_them(handed_over):
-    (row,) = handed_over()
+def test_words_that_no_database_takes_are_kept_without_them():
+    (row,) = make.handed_over()
     take(report("bounced\0", row, words="\ud800 5.1.1\0 no", message_id="\udfff"))
     assert DeliveryEvent.objects.get().reply == "? 5.1.1 no"
 
 
-def test_b4_a_batch_of_a_thousand_reports_takes_a_few_statements(handed_over):
-    rows = handed_over(20)
+def test_b4_a_batch_of_a_thousand_reports_takes_a_few_statements():
+    rows = make.handed_over(20)
     kinds = ["delivered", "bounced", "complained", "opened"]
     reports = [
         report(kinds[number % 4], rows[number % 20], words="5.1.1")
@@ -209,8 +192,8 @@ def test_b4_a_batch_of_a_thousand_reports_takes_a_few_statements(handed_over):
     assert len(seen) <= 4  # with the transaction's own
 
 
-def test_an_unknown_is_resolved_by_evidence_and_nothing_else_is_moved(handed_over):
-    first, second = handed_over(2)
+def test_an_unknown_is_resolved_by_evidence_and_nothing_else_is_moved():
+    first, second = make.handed_over(2)
     ledger.reap(NOW + timedelta(hours=1))
     take(report("delivered", first, recipient=""))
     assert make.states() == {"r0@example.org": "accepted", "r1@example.org": "unknown"}
@@ -219,8 +202,8 @@ def test_an_unknown_is_resolved_by_evidence_and_nothing_else_is_moved(handed_ove
     assert Delivery.objects.get(pk=second.pk).state == "refused"
 
 
-def test_evidence_that_came_before_the_lease_ended_counts_as_well(handed_over):
-    first, second, third = handed_over(3)
+def test_evidence_that_came_before_the_lease_ended_counts_as_well():
+    first, second, third = make.handed_over(3)
     take(report("delivered", first), report("rejected", second, words="on our list"))
     take(report("delivered", third, at=NOW - timedelta(hours=1)))  # of an earlier mail
     assert evidence.weigh(NOW) == 0
@@ -236,10 +219,8 @@ def test_evidence_that_came_before_the_lease_ended_counts_as_well(handed_over):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_p3_a_complaint_that_is_being_taken_holds_for_an_intent_at_the_same_time(
-    handed_over,
-):
-    handed_over()
+def test_p3_a_complaint_that_is_being_taken_holds_for_an_intent_at_the_same_time():
+    make.handed_over()
     Delivery.objects.update(state="pending", lease_token="", intent_at=None)
     rows = ledger.claim(NOW, limit=1)
     intended: list[set[int]] = []
@@ -283,8 +264,8 @@ def until_waiting(backend: list[int], *, seconds: float) -> None:
                     return
 
 
-def test_b5_too_many_complaints_pause_the_edition_and_the_operator_resumes(handed_over):
-    rows = handed_over(60)
+def test_b5_too_many_complaints_pause_the_edition_and_the_operator_resumes():
+    rows = make.handed_over(60)
     claimed = [
         ledger.Claimed(row.pk, row.edition_id, row.subscriber_id, 0, row.lease_token)
         for row in rows

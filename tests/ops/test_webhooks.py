@@ -12,8 +12,6 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from digest.deliveries import ledger
-from digest.deliveries.plan import plan
 from digest.models import Delivery, DeliveryEvent
 from subscribers.models import Suppression
 from tests import make
@@ -26,12 +24,8 @@ KEY = "mailguns-key"
 @pytest.fixture
 def row():
     """A mail that was handed over just now."""
-    make.edition({make.paper(1): {"graphs": 1.0}})
-    make.reader("r0@example.org", "graphs")
-    plan(make.NOON)
-    rows = ledger.claim(make.NOON, limit=1)
-    ledger.intend(rows, {rows[0].delivery_id: "0"}, now=make.NOON)
-    return Delivery.objects.get()
+    (row,) = make.handed_over()
+    return row
 
 
 @pytest.fixture
