@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,14 +13,9 @@ from urllib.parse import urlencode
 import psutil  # type: ignore[import-untyped]
 
 from tests.environment import ROOT, bare
+from tests.ports import free_port
 
 OPEN = "Ctrl-C stops all of it."  # the last line of the greeting
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Stack:

@@ -18,8 +18,9 @@ from urllib.parse import urlencode
 from tests.benchmarks import machine, world
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import cpu_seconds, describe, peak_megabytes, spread, table
-from tests.benchmarks.sinks import CACHE, free_port, wait_for
+from tests.benchmarks.sinks import CACHE
 from tests.environment import ROOT
+from tests.ports import free_port, wait_until_it_answers
 
 GRANIAN = "granian==2.8.7"
 # What `manage.py up` and compose.yaml start, and the other's nearest likeness.
@@ -77,7 +78,7 @@ def serving(name: str) -> Iterator[tuple[int, int]]:
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:  # fmt: skip
         try:
-            wait_for(port)
+            wait_until_it_answers(port)
             yield port, process.pid
         finally:
             process.terminate()

@@ -17,6 +17,7 @@ import time
 import urllib.parse
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.client import HTTPConnection
 from itertools import combinations
 from pathlib import Path
@@ -24,8 +25,8 @@ from pathlib import Path
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import describe
 from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
+from tests.ports import free_port, wait_until_it_answers
 from tests.postgres import server
-from tests.stack import free_port
 from tests.subscribers.flood import spellings
 
 # What compose.yaml starts.
@@ -190,13 +191,7 @@ def run(*, seconds: float = 20, posts: int = 10_000) -> list[Figure]:
 
 
 def wait_for_web(port: int) -> None:
-    until = time.monotonic() + 30
-    while True:
-        try:
-            connection = HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/subscribe/done/")
-            assert connection.getresponse().status == 200
-            return
-        except OSError:
-            assert time.monotonic() < until, "the web server does not answer"
-            time.sleep(0.2)
+    wait_until_it_answers(port)
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", "/subscribe/done/")
+        assert connection.getresponse().status == 200

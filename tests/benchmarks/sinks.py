@@ -7,7 +7,6 @@ any fast sender; fast_sink.c shows the sender's own limit.
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.benchmarks.machine import Cost, cpu_seconds
+from tests.ports import free_port, wait_until_it_answers
 
 SOURCE = Path(__file__).with_name("fast_sink.c")
 CACHE = Path(tempfile.gettempdir()) / f"daily-papers-benchmarks-{os.getuid()}"
@@ -122,7 +122,7 @@ def smtp_sink() -> Iterator[Sink]:
         command, env=environment, stdin=subprocess.DEVNULL, text=True
     ) as process:
         try:
-            wait_for(port)
+            wait_until_it_answers(port, seconds=10)
             yield Sink("smtp-sink", port, process)
         finally:
             process.kill()
@@ -140,21 +140,3 @@ def smtp_source(sink: Sink, *, mails: int, size: int, sessions: int = 4) -> Cost
     cpu = after.children_user + after.children_system
     cpu -= before.children_user + before.children_system
     return Cost(mails, time.perf_counter() - begin, cpu)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(port: int) -> None:
-    until = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)

@@ -15,9 +15,10 @@ from urllib.parse import urlencode
 from tests.benchmarks import world
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import cpu_seconds, describe, middle, table
-from tests.benchmarks.sinks import fast_sink, free_port, wait_for
+from tests.benchmarks.sinks import fast_sink
 from tests.benchmarks.whole_path import wake_until_end
 from tests.environment import ROOT
+from tests.ports import free_port, wait_until_it_answers
 
 RATES = {"POST": 100, "GET": 5}  # requests a second, however slow the answers are
 WANTED = {"POST": 303, "GET": 200}
@@ -108,7 +109,7 @@ def web_server() -> Iterator[tuple[int, int]]:
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            wait_for(port)
+            wait_until_it_answers(port)
             yield port, process.pid
         finally:
             process.terminate()

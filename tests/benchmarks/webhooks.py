@@ -24,8 +24,8 @@ import psutil  # type: ignore[import-untyped]
 from tests.benchmarks.machine import describe
 from tests.benchmarks.sign_up import manage, wait_for_web
 from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
+from tests.ports import free_port
 from tests.postgres import server
-from tests.stack import free_port
 
 LOGIN = b64encode(b"provider:secret").decode()
 SERVER = "-m gunicorn digest.wsgi --preload --worker-class gthread --workers 2 --threads 4"

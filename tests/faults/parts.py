@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from tests import postgres
 from tests.environment import ROOT
-from tests.stack import free_port
+from tests.ports import free_port
 
 CELERY = [sys.executable, "-m", "celery", "-A", "digest"]
 
@@ -107,16 +106,3 @@ def database() -> Iterator[Part]:
     finally:
         part.kill()
         shutil.rmtree(home, ignore_errors=True)
-
-
-def wait_until_it_answers(port: int, *, seconds: float = 60) -> None:
-    import socket
-
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=2).close()
-            return
-        except OSError:
-            assert time.monotonic() < until, "the web server does not answer"
-            time.sleep(0.05)

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 from tests.faults import parts
 from tests.faults.scene import Scene
+from tests.ports import wait_until_it_answers
 
 RATE = 50  # sign-ups a second, by so many threads
 THREADS = 10
@@ -54,7 +55,7 @@ def storm(played: Scene, folder: Path, *, kills: int, seed: int = 1) -> Storm:
     web, port = parts.web(folder, played.env)
     web.start()
     try:
-        parts.wait_until_it_answers(port)
+        wait_until_it_answers(port)
         numbers = count()
         visitors = [
             threading.Thread(target=sign_up, args=(port, numbers, over, found.answers))

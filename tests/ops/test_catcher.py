@@ -12,7 +12,7 @@ import pytest
 
 from digest.ops.catcher import SIZE_LIMIT, Folder
 from tests.environment import ROOT
-from tests.stack import free_port
+from tests.ports import free_port
 
 RAW = b"Subject: caf\xc3\xa9\r\n\r\n.dot\r\n" + b"x" * 900 + b"\r\n"
 

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from django.test import Client
 from subscribers.models import Subscriber
 from tests.environment import DEPLOYMENT, KEYS, POSTGRES, ROOT, bare
 from tests.make import reader
-from tests.stack import free_port
+from tests.ports import free_port, wait_until_it_answers
 from tests.subscribers.conftest import state_of
 
 BODY = b"List-Unsubscribe=One-Click"
@@ -46,23 +45,12 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[int]:
     command += ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
     with subprocess.Popen([*command, "--threads", "2"], cwd=ROOT, env=env) as process:
         try:
-            wait_for(port)
+            wait_until_it_answers(port)
             yield port
         finally:
             process.terminate()
             process.wait(30)
             connections.close_all()
-
-
-def wait_for(port: int) -> None:
-    until = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-            return
-        except OSError:
-            assert time.monotonic() < until, "the web server does not answer"
-            time.sleep(0.05)
 
 
 def spoken(port: int, *parts: bytes) -> bytes:
