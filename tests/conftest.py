@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests import embedded_redis
 from tests.environment import DEPLOYMENT, FOLDER, KEYS, POSTGRES
 from tests.sink import Sink, in_thread
 from tests.stack import Stack
@@ -61,17 +61,9 @@ def sink(tmp_path: Path) -> Iterator[Sink]:
 
 @pytest.fixture
 def redis_server(short_folder: Path) -> Iterator[str]:
-    """A real Redis on a unix socket, found as the stack finds its own. Its URL."""
-    from digest.ops.broker import server_binary, server_command, wait_for_socket
-
-    socket = short_folder / "redis.sock"
-    command = server_command(server_binary(), socket=socket, folder=short_folder)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            assert wait_for_socket(socket, seconds=10)
-            yield f"unix://{socket}"
-        finally:
-            process.kill()
+    """The URL of a real Redis."""
+    with embedded_redis.server(short_folder) as (url, _):
+        yield url
 
 
 @pytest.fixture

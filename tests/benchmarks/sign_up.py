@@ -22,11 +22,11 @@ from http.client import HTTPConnection
 from itertools import combinations
 from pathlib import Path
 
+from tests import embedded_redis, postgres
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import describe
 from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
 from tests.ports import free_port, wait_until_it_answers
-from tests.postgres import server
 from tests.subscribers.flood import spellings
 
 # What compose.yaml starts.
@@ -162,32 +162,28 @@ def measure(port: int, env: dict[str, str], *, seconds: float, posts: int) -> li
 
 def run(*, seconds: float = 20, posts: int = 10_000) -> list[Figure]:
     """Print and return the figures."""
-    from digest.ops.broker import server_binary, server_command, wait_for_socket
-
     print(describe())
-    with tempfile.TemporaryDirectory(prefix="dp-") as name, server() as database:
+    with (
+        tempfile.TemporaryDirectory(prefix="dp-") as name,
+        postgres.server() as database,
+        embedded_redis.server(Path(name)) as (broker, _),
+    ):
         folder, port = Path(name), free_port()
-        redis = server_command(server_binary(), socket=folder / "r.sock", folder=folder)
         env = bare() | DEPLOYMENT | KEYS
-        env |= {"DATABASE_URL": database, "REDIS_URL": f"unix://{folder / 'r.sock'}"}
+        env |= {"DATABASE_URL": database, "REDIS_URL": broker}
         env |= {"STATE_DIR": name, "STATIC_ROOT": str(folder / "static")}
         for step in (["migrate"], ["collectstatic", "--no-input"]):
             command = [sys.executable, "manage.py", *step, "-v0"]
             subprocess.run(command, cwd=ROOT, env=env, check=True)
         env["SITE_URL"] = f"http://127.0.0.1:{port}"
         web = [sys.executable, *SERVER.split(), "--bind", f"127.0.0.1:{port}"]
-        with (
-            subprocess.Popen(redis, stdout=subprocess.DEVNULL) as broker,
-            subprocess.Popen(web, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as process,
-        ):
+        with subprocess.Popen(web, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as process:
             try:
-                assert wait_for_socket(folder / "r.sock", seconds=10)
                 wait_for_web(port)
                 return measure(port, env, seconds=seconds, posts=posts)
             finally:
                 process.terminate()
                 process.wait(30)
-                broker.kill()
 
 
 def wait_for_web(port: int) -> None:

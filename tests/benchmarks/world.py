@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests import embedded_redis
 from tests.benchmarks.machine import cpu_seconds
 from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
 from tests.postgres import server
@@ -57,26 +58,12 @@ def world(
             clean |= DEPLOYMENT | {
                 "DATABASE_URL": stack.enter_context(server(durable=True))
             }
-        clean["REDIS_URL"], redis = stack.enter_context(redis_server(folder))
+        clean["REDIS_URL"], redis = stack.enter_context(embedded_redis.server(folder))
         os.environ.clear()
         os.environ.update(clean, DJANGO_SETTINGS_MODULE="digest.settings")
         edition, size = fill(readers, mail_size)
         stack.callback(close_connections)
         yield World(readers, folder, edition, size, database_process(), redis)
-
-
-@contextmanager
-def redis_server(folder: Path) -> Iterator[tuple[str, int]]:
-    from digest.ops.broker import server_binary, server_command, wait_for_socket
-
-    socket = folder / "redis.sock"
-    command = server_command(server_binary(), socket=socket, folder=folder)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            assert wait_for_socket(socket, seconds=10)
-            yield f"unix://{socket}", process.pid
-        finally:
-            process.kill()
 
 
 def fill(readers: int, mail_size: int) -> tuple["Edition", int]:

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from digest.deliveries import buckets
 from digest.deliveries.buckets import Grant, Limit, pour, take
 from digest.models import Bucket
-from digest.ops.broker import server_binary, server_command, wait_for_socket
-from tests import make
+from tests import embedded_redis, make
 from tests.environment import FOLDER
 from tests.race import at_once
 
@@ -31,14 +30,8 @@ def later(seconds: float):
 @pytest.fixture(scope="module")
 def redis_of_module():
     """One Redis for all examples of a property."""
-    folder = Path(tempfile.mkdtemp(prefix="t-", dir=FOLDER))
-    command = server_command(server_binary(), socket=folder / "redis.sock", folder=folder)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            assert wait_for_socket(folder / "redis.sock", seconds=10)
-            yield f"unix://{folder / 'redis.sock'}"
-        finally:
-            process.kill()
+    with embedded_redis.server(Path(tempfile.mkdtemp(prefix="t-", dir=FOLDER))) as (url, _):
+        yield url
 
 
 @pytest.fixture

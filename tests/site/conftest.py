@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import pytest
+from django.test import Client
 
 from digest.models import Block, Edition, Paper
 from subscribers.models import Topic
@@ -11,6 +12,12 @@ from subscribers.models import Topic
 DAY = date(2026, 4, 17)
 NOW = datetime(2026, 4, 17, 8, 0, tzinfo=UTC)
 MakePaper = Callable[..., Paper]
+
+
+def html_of(client: Client, path: str, status: int = 200) -> str:
+    response = client.get(path)
+    assert response.status_code == status
+    return response.content.decode()
 
 
 @pytest.fixture

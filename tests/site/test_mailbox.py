@@ -8,6 +8,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from tests.site.conftest import html_of
+
 DIGEST = b"""\
 From: Daily Papers <papers@example.org>\r
 To: reader@example.org\r
@@ -78,12 +80,6 @@ def catcher(settings: Settings, tmp_path: Path) -> Catcher:
     settings.MAILBOX_DIR = tmp_path / "mailbox"
     settings.MAILBOX_DIR.mkdir()
     return Catcher(settings.MAILBOX_DIR)
-
-
-def html_of(client: Client, path: str, status: int = 200) -> str:
-    response = client.get(path)
-    assert response.status_code == status
-    return response.content.decode()
 
 
 def test_the_list_shows_who_what_and_when_newest_first(

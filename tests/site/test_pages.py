@@ -12,19 +12,13 @@ from django.test.utils import CaptureQueriesContext
 
 from digest.models import Edition, Paper
 from subscribers.models import Topic
-from tests.site.conftest import DAY, MakePaper, publish
+from tests.site.conftest import DAY, MakePaper, html_of, publish
 
 pytestmark = pytest.mark.django_db
 
 PUBLIC = ["/", "/papers/2026-04-17/", "/papers/2604.00001/", "/topics/", "/topics/graphs/"]
 PUBLIC += ["/search/", "/search/?q=paper", "/privacy/"]
 HOSTILE = """<script>alert(1)</script>'"><img src=x onerror=alert(2)>{{7*7}}{% now "Y" %}"""
-
-
-def html_of(client: Client, path: str, status: int = 200) -> str:
-    response = client.get(path)
-    assert response.status_code == status
-    return response.content.decode()
 
 
 # -- days -------------------------------------------------------------------------
