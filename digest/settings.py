@@ -198,6 +198,9 @@ else:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 10,
+            # What a sender says for each group is parsed and planned once a connection.
+            "server_side_binding": True,
+            "prepare_threshold": 5,
             "options": "-c statement_timeout=60s -c lock_timeout=5s "
             "-c idle_in_transaction_session_timeout=30s",
         }

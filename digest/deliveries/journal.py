@@ -9,7 +9,6 @@ import logging
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -29,9 +28,9 @@ def folder() -> Path:
 def keep(outcomes: Mapping[int, Outcome], rows: Sequence[Claimed]) -> None:
     """Put the outcomes on disk until the database is back. Raises OSError."""
     folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-    owned = {row.delivery_id: asdict(row) for row in rows}
+    owned = {row.delivery_id: row._asdict() for row in rows}
     entries = [
-        {"row": owned[pk], "outcome": asdict(outcome)} for pk, outcome in outcomes.items()
+        {"row": owned[pk], "outcome": outcome._asdict()} for pk, outcome in outcomes.items()
     ]
     path = folder() / f"{secrets.token_hex(8)}.json"
     with open(path.with_suffix(".part"), "w") as file:

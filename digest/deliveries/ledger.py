@@ -7,7 +7,6 @@ rows are written by lease token, so a sender that slept through its lease change
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import NamedTuple
@@ -35,8 +34,7 @@ HANDOVER_LEASE = timedelta(minutes=15)
 MOST_ATTEMPTS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A row that this sender owns until its lease ends."""
 
     delivery_id: int

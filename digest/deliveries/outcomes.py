@@ -8,9 +8,9 @@ sent again by itself (RFC 5321 section 4.5.3.2.6, RFC 1047).
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Verdict(StrEnum):
@@ -29,8 +29,7 @@ class Phase(StrEnum):
     AFTER_DOT = "after dot"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One delivery's hand-over, judged."""
 
     verdict: Verdict

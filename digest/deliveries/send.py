@@ -47,8 +47,8 @@ logger = logging.getLogger(__name__)
 
 # A transport gives an outcome for each mail; should one not, nothing may stay open.
 NO_WORD = Outcome(Verdict.UNKNOWN, "no outcome from the transport")
-SLICE = 500
-SLICE_GROUPS = 5
+SLICE = 1000
+SLICE_GROUPS = 10
 
 Clock = Callable[[], datetime]
 
@@ -133,7 +133,7 @@ def send_due(
             if sent["not tried"]:
                 breaker.trip(clock(), asked=gate.asked)
                 break
-            if sent["accepted"]:
+            if sent["accepted"] and mark.failures:
                 breaker.reset()
     finally:
         run.transport.close()

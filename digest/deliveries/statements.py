@@ -41,7 +41,12 @@ def rows(
     """A FROM-item NAME with these columns (name → type) and rows; its parameters."""
     if postgres():
         arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
-        parameters = [array(column) for column in zip(*values, strict=True)]
+        parameters = [
+            integers(column) if kind == "bigint" else array(column)
+            for kind, column in zip(
+                columns.values(), zip(*values, strict=True), strict=True
+            )
+        ]
         return f"unnest({arrays}) AS {name}({', '.join(columns)})", parameters
     parts = (
         f"CAST(value ->> {place} AS INTEGER) AS {column}"
@@ -52,14 +57,20 @@ def rows(
     return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS {name}", [json.dumps(values)]
 
 
-def array(values: Sequence[object]) -> str:
-    """PostgreSQL's text form of an array (manual, section 8.15.6)."""
-    return "{" + ",".join(map(element, values)) + "}"
+def integers(values: Iterable[object]) -> str:
+    return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
+
+
+def array(values: Iterable[object]) -> str:
+    """PostgreSQL's text form of an array (manual, section 8.15.6).
+
+    What a column says again and again is written out once.
+    """
+    written = {value: element(value) for value in set(values)}
+    return "{" + ",".join([written[value] for value in values]) + "}"
 
 
 def element(value: object) -> str:
-    if isinstance(value, int):
-        return str(value)
     if value is None:
         return "NULL"
     text = str(value)

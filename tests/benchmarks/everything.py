@@ -32,13 +32,13 @@ class Part:
 
 
 PARTS = [
-    Part("whole_path", "--readers 40000 --rounds 5", "--readers 20000 --rounds 3"),
+    Part("whole_path", "--readers 20000 --rounds 5", "--readers 20000 --rounds 3"),
     Part(
         "peers",
         "--readers 20000 --rounds 3 --peer-mails 500",
-        "--readers 10000 --rounds 1 --peer-mails 200",
+        "--readers 20000 --rounds 1 --peer-mails 200",
     ),
-    Part("million", "", "--readers 200000", 9.0),
+    Part("million", "", "--readers 200000", 14.0),
     Part("databases", "--readers 10000 --rounds 5", "--readers 5000 --rounds 3"),
     Part("replies", "--rounds 3", "--rounds 1"),
     Part("provider", "--readers 2000 --rounds 5", "--readers 1000 --rounds 3"),

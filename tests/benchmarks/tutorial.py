@@ -31,7 +31,6 @@ FILLER = "Further words of this paper, so that the mail is as long as a rich one
 
 app = Celery("tutorial", set_as_current=False)
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.update(task_queues=None, task_default_queue="tutorial")
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def wake_until_end(*, most: float = 1800) -> int:
     from digest.celery import app
     from digest.models import Delivery
 
-    rows = Delivery.objects.filter(state__in=["pending", "claimed", "submitting"])
+    rows = Delivery.objects.filter(is_open=True)
     end, next_at = time.perf_counter() + most, 0.0
     while rows.exists():
         if time.perf_counter() > end:
