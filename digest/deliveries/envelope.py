@@ -4,17 +4,27 @@ A bounce comes back to it, so it says of which mail it is without being read (VE
 domain stays that of From, as SPF and DMARC want it.
 """
 
+from collections.abc import Callable
+
 from digest.editions import signatures
 from digest.editions.signatures import Purpose
 
 LONGEST_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
 
 
-def sender(address: str, delivery_id: int) -> str:
-    """papers@… → papers+7cf-3ed3021c…@…; the address itself if that would be too long."""
+def senders(address: str) -> Callable[[int], str]:
+    """Envelope senders by delivery id: papers@… → papers+7cf-3ed3021c…@….
+
+    The address itself where that would be too long.
+    """
     local, _, domain = address.rpartition("@")
-    named = f"{local}+{signatures.name(Purpose.BOUNCE, delivery_id)}"
-    return f"{named}@{domain}" if len(named) <= LONGEST_LOCAL else address
+    name = signatures.namer(Purpose.BOUNCE)
+
+    def sender(delivery_id: int) -> str:
+        named = f"{local}+{name(delivery_id)}"
+        return f"{named}@{domain}" if len(named) <= LONGEST_LOCAL else address
+
+    return sender
 
 
 def delivery_of(address: str) -> int | None:

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 
 from digest.deliveries import breaker, high_water, keys, resolve, submissions
 from digest.deliveries.digests import load
-from digest.deliveries.envelope import sender
+from digest.deliveries.envelope import senders
 from digest.deliveries.mail import Mail
 from digest.deliveries.outcomes import LOST_ANSWER, Verdict
 from digest.deliveries.provider import Provider
@@ -94,7 +94,7 @@ def taken(now: datetime) -> Iterator[tuple[Delivery, Mail]]:
         to = Reader(row.pk, reader.email, reader.unsubscribe_token, was.language)
         compose = partial(encoded.compose, to, was.picks, sent_at=row.intent_at)
         parts = partial(letter, encoded, to, was.picks, sent_at=row.intent_at)
-        yield row, Mail(row.pk, sender(encoded.sender, row.pk), to.address, compose, parts)
+        yield row, Mail(row.pk, senders(encoded.sender)(row.pk), to.address, compose, parts)
 
 
 def submitted(rows: list[Delivery]) -> list[Delivery]:

@@ -31,7 +31,7 @@ from digest.deliveries import (
 from digest.deliveries.canary import composed
 from digest.deliveries.digests import Digest, Ready, digests
 from digest.deliveries.domains import Gate
-from digest.deliveries.envelope import sender
+from digest.deliveries.envelope import senders
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.mail import Mail
 from digest.deliveries.outcomes import Outcome, Verdict
@@ -217,6 +217,7 @@ def groups(
 def prepared(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
     """The batch's rows, picks and mails, composed only when their turn comes."""
     group = Group(rows=[digest.row for digest in batch])
+    sender = senders(encoded.sender)
     for digest in batch:
         pk = digest.row.delivery_id
         group.picks[pk] = written(encoded, digest.reader, digest.picks)
@@ -224,8 +225,7 @@ def prepared(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
             reader, picks = digest.reader, digest.picks
             compose = partial(encoded.compose, reader, picks, sent_at=now)
             parts = partial(letter, encoded, reader, picks, sent_at=now)
-            envelope_from = sender(encoded.sender, pk)
-            group.mails[pk] = Mail(pk, envelope_from, reader.address, compose, parts)
+            group.mails[pk] = Mail(pk, sender(pk), reader.address, compose, parts)
     return group
 
 

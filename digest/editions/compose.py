@@ -97,10 +97,9 @@ class Encoded:
             words.MARKS.ahead: tongue.html.looking_ahead(shown),
             words.MARKS.more: more[0],
         }
-        chosen = [(pick.position, pick.topic) for pick in shown]
-        text = tongue.text.join(chosen, values)
+        text = tongue.text.join(shown, values)
         values[words.MARKS.more] = more[1]
-        return text, tongue.html.join(chosen, values)
+        return text, tongue.html.join(shown, values)
 
     def headers(self, reader: Reader, picks: Sequence[Pick], sent_at: datetime) -> bytes:
         personal = (

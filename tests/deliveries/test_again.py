@@ -123,7 +123,7 @@ def test_m15_the_envelope_sender_tells_of_which_mail_a_bounce_is(sent):
 
 
 def test_m15_a_forged_bounce_address_is_nobodys():
-    real = envelope.sender("papers@example.org", 77)
+    real = envelope.senders("papers@example.org")(77)
     page = signatures.name(Purpose.PAGE, 77)
     forged = [
         real.replace("+4d-", "+4e-"),
@@ -140,7 +140,7 @@ def test_m15_a_forged_bounce_address_is_nobodys():
 
 def test_m15_a_local_part_too_long_stays_as_it_is():
     address = "p" * 60 + "@example.org"
-    assert envelope.sender(address, 7) == address
+    assert envelope.senders(address)(7) == address
 
 
 def test_names_survive_a_change_of_the_secret_key(settings):

@@ -89,7 +89,7 @@ def reasons() -> list[str]:
 
 
 def test_b6_a_bounce_mail_to_the_signed_address_counts_once(row, come):
-    came_to = envelope.sender(OURS, row.pk)
+    came_to = envelope.senders(OURS)(row.pk)
     for address in (came_to, came_to.upper(), came_to):
         assert come(address, bounce(came_to)) == ""  # a pipe that prints is a failure
     event = row.events.get()
@@ -99,7 +99,7 @@ def test_b6_a_bounce_mail_to_the_signed_address_counts_once(row, come):
 
 
 def test_b6_a_forged_one_without_the_name_is_ignored(row, come):
-    genuine = envelope.sender(OURS, row.pk)
+    genuine = envelope.senders(OURS)(row.pk)
     local, _, domain = genuine.partition("@")
     altered = f"{local[:-1]}{'0' if local[-1] != '0' else '1'}@{domain}"
     for came_to in (OURS, altered, f"papers+{row.pk}@{domain}", "", "@"):
@@ -108,7 +108,7 @@ def test_b6_a_forged_one_without_the_name_is_ignored(row, come):
 
 
 def test_b6_a_full_mailbox_is_a_point_and_a_delay_is_none(row, come):
-    came_to = envelope.sender(OURS, row.pk)
+    came_to = envelope.senders(OURS)(row.pk)
     come(came_to, bounce(came_to, status="5.2.2"))
     come(came_to, bounce(came_to, action="delayed", status="4.2.2"))
     come(came_to, bounce(came_to, action="expanded"))
@@ -118,12 +118,12 @@ def test_b6_a_full_mailbox_is_a_point_and_a_delay_is_none(row, come):
 
 def test_b6_a_bounce_mail_is_evidence_of_an_unknown(row, come):
     ledger.reap(make.NOON + timedelta(hours=1))
-    come(envelope.sender(OURS, row.pk), bounce("anybody", status="5.2.2"))
+    come(envelope.senders(OURS)(row.pk), bounce("anybody", status="5.2.2"))
     assert Delivery.objects.get().state == "accepted"
 
 
 def test_m10_a_reply_by_a_person_or_a_machine_does_nothing(row, come):
-    came_to = envelope.sender(OURS, row.pk)
+    came_to = envelope.senders(OURS)(row.pk)
     away = "Subject: Out of office\nAuto-Submitted: auto-replied\n\nunsubscribe 5.1.1\n"
     for text in (away, "", "\n", bounce(came_to).replace("multipart/report", "text/plain")):
         come(came_to, text)
@@ -137,7 +137,7 @@ def test_b6_while_the_database_is_away_the_mail_server_keeps_the_mail(row, come)
         def __call__(self, execute, sql, *rest):
             raise OperationalError("gone")
 
-    came_to = envelope.sender(OURS, row.pk)
+    came_to = envelope.senders(OURS)(row.pk)
     with connection.execute_wrapper(Away()), pytest.raises(CommandError) as failed:
         come(came_to, bounce(came_to))
     assert failed.value.returncode == 75
@@ -148,7 +148,7 @@ def test_b6_a_mail_nested_a_thousand_times_is_no_report(row):
         f"Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n"
         for level in range(3000)
     )
-    came_to = envelope.sender(OURS, row.pk)
+    came_to = envelope.senders(OURS)(row.pk)
     assert bounce_mail.reports(deep.encode(), came_to=came_to, now=make.NOON) == []
 
 
@@ -159,7 +159,7 @@ class Hostile(TestCase):
     @given(st.integers(0, len(BOUNCE)), st.binary(max_size=40), st.integers(0, 40))
     def test_b6_a_broken_bounce_mail_is_no_error(self, place, put, cut):
         raw = BOUNCE.encode()
-        came_to = envelope.sender(OURS, 1)
+        came_to = envelope.senders(OURS)(1)
         broken = raw[:place] + put + raw[place + cut :]
         for report in bounce_mail.reports(broken, came_to=came_to, now=make.NOON):
             assert report.delivery_id == 1
