@@ -19,10 +19,16 @@ ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5  # pytest's status when all that was chosen runs on the other database
 
 
+# Workers of each half, which run side by side: more than there are cores in all, for many
+# tests wait.
+CORES = os.cpu_count() or 1
+ON_SQLITE, ON_POSTGRES = CORES, CORES
+
+
 def suite(database: str, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-    """Start the suite. Each has as many workers as there are cores: many tests wait."""
+    """Start one half of the suite."""
     environment = {
-        "PYTEST_XDIST_AUTO_NUM_WORKERS": str(os.cpu_count() or 1),
+        "PYTEST_XDIST_AUTO_NUM_WORKERS": str(ON_POSTGRES if database else ON_SQLITE),
         **os.environ,
         "DATABASE_URL": database,
     }

@@ -34,6 +34,16 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
         connections["default"].settings_dict["TEST"]["NAME"] = str(path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Half a second of hashing for each operator who logs in would prove nothing."""
+    from django.test import override_settings
+
+    hasher = "django.contrib.auth.hashers.MD5PasswordHasher"
+    with override_settings(PASSWORD_HASHERS=[hasher]):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_loaded() -> None:
     """A process keeps loaded editions by id, and each test's ids begin anew."""

@@ -90,7 +90,7 @@ DATABASE = {"db", "transactional_db", "stack", "stacks", "empty_database", "live
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On PostgreSQL only what depends on it runs again: not what needs no database, brings
-    its own SQLite along, or looks at pages in a browser."""
+    its own SQLite along, is about a provider's faults, or looks at pages in a browser."""
     again = [item for item in items if POSTGRES and not depends_on_database(item)]
     if again:
         config.hook.pytest_deselected(items=again)

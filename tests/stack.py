@@ -1,12 +1,13 @@
 """A real `manage.py up` in a folder of its own, as a test sees it."""
 
 import http.client
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ import psutil  # type: ignore[import-untyped]
 
 from tests.environment import ROOT, bare
 from tests.ports import free_port
+from tests.shell import Shell, opened
 
 OPEN = "Ctrl-C stops all of it."  # the last line of the greeting
 
@@ -32,6 +34,8 @@ class Stack:
             self.env["SITE_URL"] = self.url
         self.printed = folder.with_name(f"{folder.name}.printed")
         self.process: subprocess.Popen[bytes] | None = None
+        self.shells: dict[str, Shell] = {}
+        self.open = ExitStack()
 
     def up(self, *arguments: str, seconds: float = 90) -> "Stack":
         """Start, and wait until it says that it is open."""
@@ -70,6 +74,7 @@ class Stack:
         return self.process.wait(seconds)
 
     def clean_up(self) -> None:
+        self.open.close()
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
@@ -79,15 +84,12 @@ class Stack:
                 self.process.wait()
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command in a second shell on the same folder."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        """A command in a second shell on the same folder; another for another `env`."""
+        name = json.dumps(self.env, sort_keys=True)
+        if name not in self.shells:
+            log = self.folder.with_name(f"{self.folder.name}.shell-{len(self.shells)}")
+            self.shells[name] = self.open.enter_context(opened(ROOT, self.env, log))
+        return self.shells[name].python("manage.py", *arguments)
 
     def ask(
         self,

@@ -37,7 +37,7 @@ def large(number: int):
 @pytest.mark.embedded
 def test_m11_a_mail_with_large_papers_keeps_its_size_and_its_foot(language):
     reader = Reader(9, "ann@example.org", "A" * 22, language)
-    raw = composed([large(number) for number in range(200)], 20, reader)
+    raw = composed([large(number) for number in range(40)], 20, reader)
     html = raw.rpartition(b"quoted-printable\r\n\r\n")[2]
     assert MOST_HTML * 0.7 < len(html) <= MOST_HTML
     assert len(raw) <= MOST_BYTES

@@ -14,7 +14,8 @@ from itertools import count
 
 from tests.faults.invariants import broken, repeated
 from tests.faults.outside import Outside
-from tests.faults.scene import Injection, Scene, Sender
+from tests.faults.scene import Injection, Scene
+from tests.shell import Shell
 
 # What goes out (to server, provider, database, disk), and what is waited for.
 SYSCALLS = (
@@ -68,7 +69,7 @@ def sweep(
 
 def one(
     scene: Scene,
-    sender: Sender,
+    sender: Shell,
     outside: Outside,
     *,
     fault: Injection,
@@ -99,7 +100,7 @@ def one(
     return struck
 
 
-def struck_run(scene: Scene, sender: Sender, fault: Injection) -> bool:
+def struck_run(scene: Scene, sender: Shell, fault: Injection) -> bool:
     """A run in which that happens; False if it did not come so far."""
     trace = scene.folder / "trace"
     pid = sender.start("deliver", "--day", scene.day, traced=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.environment import ROOT
 from tests.faults import outside
 from tests.faults.invariants import broken, repeated
-from tests.faults.scene import Scene, Sender, scene
+from tests.faults.scene import Scene, scene
+from tests.shell import Shell
 
 Scenario = Callable[[Path, Path], list[str]]
 NOT_COPIED = (".git", ".venv", ".state", ".mypy_cache", ".ruff_cache", "__pycache__")
@@ -112,7 +113,7 @@ def scanned(tree: Path, folder: Path) -> list[str]:
     return [] if state == "pending" else [f"I7 a GET made the reader {state}"]
 
 
-def begin(played: Scene, there: outside.Outside, sender: Sender) -> int:
+def begin(played: Scene, there: outside.Outside, sender: Shell) -> int:
     pid = sender.start("deliver", "--day", played.day)
     (there.folder / "victim").write_text(str(pid))
     return pid

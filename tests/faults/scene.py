@@ -1,8 +1,6 @@
 """One scratch deployment: a database with an edition and readers, a server to mail to."""
 
 import json
-import os
-import select
 import shutil
 import subprocess
 import sys
@@ -13,39 +11,7 @@ from pathlib import Path
 
 from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
 from tests.faults.ledger import Ledger
-
-FOREVER = 60.0
-
-
-@dataclass
-class Sender:
-    """A process that runs commands in forked children, also side by side (see sender.py)."""
-
-    process: subprocess.Popen[bytes]
-
-    def start(self, *command: str, traced: bool = False, minutes: int = 0) -> int:
-        """Begin a run, by a clock that is wrong by `minutes`. Its process id."""
-        return self.order({"command": command, "traced": traced, "minutes": minutes})
-
-    def wait(self, pid: int) -> int:
-        """The end of a run: its exit status, or minus the signal that killed it."""
-        return os.waitstatus_to_exitcode(self.order({"wait": pid}))
-
-    def run(self, *command: str, minutes: int = 0) -> int:
-        return self.wait(self.start(*command, minutes=minutes))
-
-    def order(self, words: Mapping[str, object]) -> int:
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps(words).encode() + b"\n")
-        return int(self.line())
-
-    def line(self) -> bytes:
-        assert self.process.stdout
-        ready, _, _ = select.select([self.process.stdout], [], [], FOREVER)
-        assert ready, "a command does not end"
-        line = self.process.stdout.readline()
-        assert line, "the sender process is gone"
-        return line
+from tests.shell import Shell, opened
 
 
 @dataclass
@@ -58,6 +24,7 @@ class Scene:
     tree: Path = ROOT
     readers: list[str] = field(default_factory=list)
     day: str = ""
+    shell: Shell | None = None  # runs the commands, where there is one
 
     @property
     def log(self) -> Path:
@@ -68,14 +35,17 @@ class Scene:
 
     def python(self, *arguments: str, text: str = "") -> str:
         """Run Python in the tree and return what it prints. Raises with its errors."""
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.tree,
-            env=self.env,
-            input=text,
-            capture_output=True,
-            text=True,
-        )
+        if self.shell:
+            done = self.shell.python(*arguments, text=text)
+        else:
+            done = subprocess.run(
+                [sys.executable, *arguments],
+                cwd=self.tree,
+                env=self.env,
+                input=text,
+                capture_output=True,
+                text=True,
+            )
         if done.returncode:
             raise AssertionError(f"{arguments}: {done.stderr.strip()[-2000:]}")
         return done.stdout
@@ -103,24 +73,15 @@ class Scene:
             self.ledger.ask("UPDATE subscribers_subscriber SET state = 'active'")
 
     @contextmanager
-    def sender(self) -> Iterator[Sender]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.sender", str(self.log)],
-            cwd=self.tree,
-            env=self.env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-        )
-        sender = Sender(process)
-        try:
-            assert sender.line() == b"ready\n"
-            yield sender
-        finally:
-            process.kill()
-            process.communicate()
+    def sender(self) -> Iterator[Shell]:
+        """A shell for senders: the one that is open, or one of its own."""
+        if self.shell:
+            yield self.shell
+            return
+        with opened(self.tree, self.env, self.log) as shell:
+            yield shell
 
-    def drain(self, sender: Sender, *, runs: int = 6) -> None:
+    def drain(self, sender: Shell, *, runs: int = 6) -> None:
         """Time passes and the command runs again, until no row is open any more."""
         for _ in range(runs):
             self.ledger.pass_time()

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.environment import POSTGRES
 from tests.faults import outside
 from tests.faults.invariants import broken, repeated
 from tests.faults.outside import Outside, lines
-from tests.faults.scene import Scene, Sender, scene
+from tests.faults.scene import Scene
+from tests.shell import Shell
 
 FAULTS = {
     "a": "accepted",
@@ -31,7 +31,7 @@ class Played:
 
     scene: Scene
     there: Outside
-    sender: Sender
+    sender: Shell
 
     def deliver(self) -> int:
         pid = self.sender.start("deliver", "--day", self.scene.day)
@@ -59,23 +59,23 @@ class Played:
 
 
 @pytest.fixture
-def play(tmp_path, request):
-    """play(provider, local parts, variables): a scene with these readers, ready to send."""
+def provide(play, tmp_path):
+    """provide(provider, local parts, variables): these readers, ready to be sent to."""
     with ExitStack() as stack:
 
         def begin(name: str, readers: list[str], **variables: str) -> Played:
-            database = request.getfixturevalue("empty_database") if POSTGRES else ""
             there = stack.enter_context(outside.provider(tmp_path / "outside", name))
             (there.folder / "bodies.jsonl").touch()
-            played = scene(tmp_path, there.env | variables, database=database)
-            played.seed([f"{reader}@example.org" for reader in readers])
+            addresses = [f"{reader}@example.org" for reader in readers]
+            played = play(addresses, **there.env, **variables)
             return Played(played, there, stack.enter_context(played.sender()))
 
         yield begin
 
 
-def test_a2_a6_a9_a10_each_fault_is_judged_by_its_cause_and_spoils_no_other(play):
-    played = play("postmark", list(FAULTS))
+@pytest.mark.embedded
+def test_a2_a6_a9_a10_each_fault_is_judged_by_its_cause_and_spoils_no_other(provide):
+    played = provide("postmark", list(FAULTS))
     assert played.deliver() == 0
     assert played.states() == FAULTS
     assert played.wrong() + repeated(played.there.requests()) == []
@@ -83,8 +83,9 @@ def test_a2_a6_a9_a10_each_fault_is_judged_by_its_cause_and_spoils_no_other(play
     assert set(asked.values()) == {1}
 
 
-def test_a1_ses_own_client_asks_once_whatever_happens(play):
-    played = play("amazon_ses", ["a", "b+http-keep-drop", "c+http-500", "d+http-429"])
+@pytest.mark.embedded
+def test_a1_ses_own_client_asks_once_whatever_happens(provide):
+    played = provide("amazon_ses", ["a", "b+http-keep-drop", "c+http-500", "d+http-429"])
     assert played.deliver() == 0
     assert played.states() == {
         "a": "accepted",
@@ -95,8 +96,11 @@ def test_a1_ses_own_client_asks_once_whatever_happens(play):
     assert set(Counter(one["rcpt"][0] for one in played.there.requests()).values()) == {1}
 
 
-def test_a3_a_lost_answer_is_asked_for_again_by_the_same_key_and_the_mail_taken_once(play):
-    played = play("resend", ["a", "b+http-keep-drop", "c+http-429", "d+http-502"])
+@pytest.mark.embedded
+def test_a3_a_lost_answer_is_asked_for_again_by_the_same_key_and_the_mail_taken_once(
+    provide,
+):
+    played = provide("resend", ["a", "b+http-keep-drop", "c+http-429", "d+http-502"])
     assert played.deliver() == 0
     assert played.states() == {
         "a": "accepted",
@@ -111,8 +115,8 @@ def test_a3_a_lost_answer_is_asked_for_again_by_the_same_key_and_the_mail_taken_
 
 
 @pytest.mark.parametrize("name", ["resend", "brevo"])
-def test_a3_a4_after_a_crash_a_restarted_sender_asks_by_the_same_key(play, name):
-    played = play(name, ["a", "b+http-keep-killx1", "c"], SEND_CONNECTIONS="1")
+def test_a3_a4_after_a_crash_a_restarted_sender_asks_by_the_same_key(provide, name):
+    played = provide(name, ["a", "b+http-keep-killx1", "c"], SEND_CONNECTIONS="1")
     assert played.deliver() < 0, "the sender was not killed"
     assert len(played.there.arrived()) == 2
     played.scene.drain(played.sender)
@@ -134,9 +138,10 @@ BATCH = {
 }
 
 
-def test_a7_a_batch_gives_every_reader_their_own_result(play):
+@pytest.mark.embedded
+def test_a7_a_batch_gives_every_reader_their_own_result(provide):
     all_at_once = {"PROVIDER_BATCH": "true", "SEND_CONNECTIONS": str(len(BATCH))}
-    played = play("postmark", list(BATCH), **all_at_once)
+    played = provide("postmark", list(BATCH), **all_at_once)
     assert played.deliver() == 0
     assert played.states() == BATCH
     assert played.wrong() == []

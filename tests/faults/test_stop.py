@@ -9,9 +9,8 @@ from collections import Counter
 
 import pytest
 
-from tests.environment import POSTGRES, ROOT
+from tests.environment import ROOT
 from tests.faults import outside
-from tests.faults.scene import scene
 
 DELIVER = [sys.executable, "manage.py", "deliver"]
 WORKER = [
@@ -31,14 +30,13 @@ WAKE = "from digest.tasks import send; send.delay()"
 
 @pytest.mark.parametrize("kind", ["command", "worker"])
 def test_r12_sigterm_finishes_what_is_in_flight_and_claims_nothing_new(
-    kind, tmp_path, request, redis_server
+    kind, tmp_path, play, redis_server
 ):
-    database = request.getfixturevalue("empty_database") if POSTGRES else ""
     with outside.smtp(tmp_path / "outside") as there:
         env = there.env | {"SEND_CONNECTIONS": "1", "SUBMIT_GROUP": "1"}
         env["REDIS_URL"] = redis_server
-        played = scene(tmp_path, env, database=database)
-        played.seed([f"r{number}+dot-slow@example.org" for number in range(12)], "--plan")
+        readers = [f"r{number}+dot-slow@example.org" for number in range(12)]
+        played = play(readers, "--plan", **env)
         command = DELIVER if kind == "command" else [sys.executable, *WORKER]
         with subprocess.Popen(command, cwd=ROOT, env=played.env) as process:
             if kind == "worker":

@@ -77,6 +77,7 @@ def test_a_source_in_trouble_is_one_line_and_stores_nothing(source, fault):
     assert not Paper.objects.exists()
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("args", "line"),
     [

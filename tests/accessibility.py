@@ -1,0 +1,18 @@
+"""What axe finds on a page, by all its rules or by those about colours alone."""
+
+from typing import TYPE_CHECKING
+
+from axe_playwright_python.sync_playwright import Axe
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+# Only what is wrong: the elements that are right make up most of a report.
+ALL: dict[str, object] = {"resultTypes": ["violations"]}
+COLOURS = ALL | {"runOnly": {"type": "tag", "values": ["cat.color"]}}
+
+
+def findings(page: "Page", options: dict[str, object] = ALL) -> str:
+    """Axe's report; empty when it finds nothing."""
+    report = Axe().run(page, options=options)
+    return str(report.generate_report()) if report.violations_count else ""
