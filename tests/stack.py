@@ -84,7 +84,10 @@ class Stack:
                 self.process.wait()
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command in a second shell on the same folder; another for another `env`."""
+        """A command in a second shell on the same folder; another for another `env`.
+
+        A shell reads the settings, and with them what `up` says of itself, when it opens.
+        """
         name = json.dumps(self.env, sort_keys=True)
         if name not in self.shells:
             log = self.folder.with_name(f"{self.folder.name}.shell-{len(self.shells)}")
