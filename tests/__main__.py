@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5  # pytest's status when all that was chosen runs on the other database
 
 
-# Workers of each half. They run side by side, and are more than the cores: many tests wait.
-# SQLite's half has twice the tests, and those in a browser.
+# Workers of each half, which run side by side: more than there are cores in all, for many
+# tests wait.
 CORES = os.cpu_count() or 1
-ON_SQLITE, ON_POSTGRES = CORES + (CORES + 1) // 2, CORES
+ON_SQLITE, ON_POSTGRES = CORES, CORES
 
 
 def suite(database: str, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
