@@ -66,15 +66,17 @@ def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) ->
 def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
     """Make a pending reader active; None if they were confirmed already.
 
-    Raises links.BadLink; links.Expired also if the reader has unsubscribed since.
+    Raises links.BadLink; links.Expired also if the reader has unsubscribed or complained.
     """
     link = links.read(token, Link.Purpose.CONFIRM, now=now)
     subscriber = locked(link.subscriber_id)
     if subscriber is None:
         raise links.Unknown
+    if is_barred(subscriber.email_hash):
+        raise links.Expired(link)
     if subscriber.state in CONFIRMED:
         return None
-    if subscriber.state != State.PENDING or is_barred(subscriber.email_hash):
+    if subscriber.state != State.PENDING:
         raise links.Expired(link)
     Link.objects.filter(pk=link.pk).update(used_at=now)
     lift(subscriber.email_hash)

@@ -7,8 +7,16 @@ import pytest
 
 from subscribers import links, outbox, subscriptions
 from subscribers.addresses import BadAddress, address_hash
-from subscribers.models import ConsentEvent, Link, Notice, Schedule, Subscriber, Topic
-from subscribers.suppression import is_suppressed
+from subscribers.models import (
+    ConsentEvent,
+    Link,
+    Notice,
+    Schedule,
+    Subscriber,
+    Suppression,
+    Topic,
+)
+from subscribers.suppression import is_suppressed, suppress
 from subscribers.wishes import Wishes
 from tests.race import at_once
 from tests.subscribers.conftest import NOW, ORIGIN, ask, notices, state_of
@@ -97,6 +105,15 @@ def test_a_stranger_changes_nothing_of_an_active_reader() -> None:
     assert (after.interests, after.schedule, after.state) == ("", before.schedule, "active")
     assert after.changed_at == before.changed_at
     assert notices() == [("confirm", "pending"), ("already", "pending")]
+    assert events() == ["requested", "confirmed"]
+
+
+def test_an_old_link_does_not_tell_who_is_barred_that_they_read() -> None:
+    reader = activated()
+    token = links.make(reader, Link.Purpose.CONFIRM, now=NOW)
+    suppress(reader.email_hash, Suppression.Reason.COMPLAINED, now=NOW)
+    with pytest.raises(links.Expired):
+        subscriptions.confirm(token, origin=ORIGIN, now=LATER)
     assert events() == ["requested", "confirmed"]
 
 
