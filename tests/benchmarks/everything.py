@@ -36,7 +36,7 @@ PARTS = [
     Part(
         "peers",
         "--readers 20000 --rounds 3 --peer-mails 500",
-        "--readers 20000 --rounds 1 --peer-mails 200",
+        "--readers 20000 --rounds 1 --peer-mails 500",
     ),
     Part("million", "", "--readers 200000", 14.0),
     Part("databases", "--readers 10000 --rounds 5", "--readers 5000 --rounds 3"),
