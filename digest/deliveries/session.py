@@ -107,8 +107,6 @@ class Session:
     def reply(self, phase: Phase, first: bytes | None = None) -> tuple[int, str]:
         """Read one reply, all its lines (RFC 5321 4.2.1). Raises Silence."""
         line, texts = first or self.line(phase), []
-        if line[3:4] == b" " and line[:3].isdigit():  # as nearly all are
-            return int(line[:3]), readable(line[4:]).strip()[:500]
         while True:
             if not (line[:3].isdigit() and line[3:4] in (b" ", b"-", b"")):
                 raise Silence(phase, f"not a reply: {readable(line[:80])}")

@@ -57,10 +57,6 @@ def rows(
     return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS {name}", [json.dumps(values)]
 
 
-def integers(values: Iterable[object]) -> str:
-    return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
-
-
 def array(values: Iterable[object]) -> str:
     """PostgreSQL's text form of an array (manual, section 8.15.6).
 
@@ -68,6 +64,11 @@ def array(values: Iterable[object]) -> str:
     """
     written = {value: element(value) for value in set(values)}
     return "{" + ",".join([written[value] for value in values]) + "}"
+
+
+def integers(values: Iterable[object]) -> str:
+    """The same of numbers, which differ from row to row."""
+    return "{" + ",".join(["NULL" if one is None else str(one) for one in values]) + "}"
 
 
 def element(value: object) -> str:
