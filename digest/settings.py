@@ -339,7 +339,7 @@ MAILERS = {"default": mailer(MAILER_URL)}
 
 # Per sender process: connections to server or provider side by side, and hand-overs whose
 # intents are committed together. A crash leaves at most one submit group unknown.
-SEND_CONNECTIONS = env.int("SEND_CONNECTIONS", default=2, validate=Range(1, 256))
+SEND_CONNECTIONS = env.int("SEND_CONNECTIONS", default=4, validate=Range(1, 256))
 SUBMIT_GROUP = env.int("SUBMIT_GROUP", default=100, validate=Range(1, 1000))
 # Postmark's batch API: one request for a submit group, and for all of it one answer to lose.
 PROVIDER_BATCH = env.bool("PROVIDER_BATCH", default=False)

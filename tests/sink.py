@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -43,10 +44,11 @@ class Sink:
 
     folder: Path
     port: int
+    scheme: str = "smtp"
 
     @property
     def url(self) -> str:
-        return f"smtp://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def mails(self) -> list[Mail]:
         """What was accepted, in order. A line cut off by a kill was never accepted."""
@@ -72,15 +74,26 @@ class Sink:
 
 
 @contextlib.contextmanager
-def in_thread(folder: Path, *, extensions: tuple[str, ...] = ()) -> Iterator[Sink]:
+def in_thread(
+    folder: Path,
+    *,
+    extensions: tuple[str, ...] = (),
+    tls: ssl.SSLContext | None = None,
+    secure: bool = False,
+    most_connections: int = 1000,
+) -> Iterator[Sink]:
     """The server on a free port, in a thread of this process."""
-    server = Server(folder, extensions=extensions)
+    server = Server(
+        folder, extensions=extensions, tls=tls, most_connections=most_connections
+    )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    listener = asyncio.run_coroutine_threadsafe(listen(server, 0), loop).result(10)
+    listening = listen(server, 0, secure=secure)
+    listener = asyncio.run_coroutine_threadsafe(listening, loop).result(10)
+    port = listener.sockets[0].getsockname()[1]
     try:
-        yield Sink(folder, listener.sockets[0].getsockname()[1])
+        yield Sink(folder, port, "smtps" if secure else "smtp")
     finally:
         asyncio.run_coroutine_threadsafe(close(listener), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)

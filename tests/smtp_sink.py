@@ -3,6 +3,7 @@
 Each accepted mail is on disk, and its line in journal.jsonl too, both fsynced, before
 250 is answered: what the journal lacks was never accepted. It shares no code with the
 project. `python -m tests.smtp_sink --folder DIR` runs it as a process and prints its port.
+With a TLS context it offers STARTTLS and AUTH, where the password is `secret`.
 
 A recipient chooses the fault by the end of the local part: `ann+rcpt-550@example.org`.
 STAGE-ACTION, where STAGE is mail (the next MAIL on this connection, or this one when
@@ -21,11 +22,13 @@ With `x2` at the end (`+rcpt-450x2`) only the first two times for this address.
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import json
 import os
 import re
 import signal
+import ssl
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -58,8 +61,18 @@ def fault_of(address: str) -> Fault | None:
 class Server:
     """The state that all connections share: the folder, the journal, the faults seen."""
 
-    def __init__(self, folder: Path, *, extensions: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        extensions: tuple[str, ...] = (),
+        tls: ssl.SSLContext | None = None,
+        most_connections: int = 1000,
+    ) -> None:
         self.folder = folder
+        self.tls = tls
+        self.most_connections = most_connections
+        self.connections = 0
         self.extensions = ("PIPELINING", "8BITMIME", f"SIZE {SIZE}", *extensions)
         self.seen: Counter[str] = Counter()
         self.count = 0
@@ -69,6 +82,7 @@ class Server:
     async def accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        self.connections += 1
         try:
             await Connection(self, reader, writer).serve()
         except (
@@ -79,6 +93,7 @@ class Server:
         ):
             pass
         finally:
+            self.connections -= 1
             # abort, not close: an answer that was to be lost must not be flushed.
             writer.transport.abort()
 
@@ -159,6 +174,9 @@ class Connection:
                 return True
 
     async def serve(self) -> None:
+        if self.server.connections > self.server.most_connections:
+            await self.reply("421 4.7.0 too many connections")
+            return
         await self.reply("220 sink.example ESMTP")
         while True:
             line = (await self.reader.readuntil(b"\r\n")).decode("utf-8", "replace")
@@ -171,12 +189,25 @@ class Connection:
 
     async def do_ehlo(self, rest: str) -> None:
         self.reset()
-        *first, last = ["sink.example", *self.server.extensions]
+        secure = self.writer.get_extra_info("sslcontext") is not None
+        security = "AUTH PLAIN" if secure else "STARTTLS"
+        more = [security] if self.server.tls else []
+        *first, last = ["sink.example", *self.server.extensions, *more]
         await self.reply("\r\n".join([*(f"250-{one}" for one in first), f"250 {last}"]))
 
     async def do_helo(self, rest: str) -> None:
         self.reset()
         await self.reply("250 sink.example")
+
+    async def do_starttls(self, rest: str) -> None:
+        assert self.server.tls
+        await self.reply("220 2.0.0 go ahead")
+        await self.writer.start_tls(self.server.tls)
+
+    async def do_auth(self, rest: str) -> None:
+        given = base64.b64decode(rest.removeprefix("PLAIN "))
+        known = given.rpartition(b"\0")[2] == b"secret"
+        await self.reply("235 2.7.0 welcome" if known else "535 5.7.8 not you")
 
     async def do_noop(self, rest: str) -> None:
         await self.reply("250 2.0.0 OK")
@@ -266,8 +297,11 @@ class Connection:
         )
 
 
-async def listen(server: Server, port: int) -> asyncio.Server:
-    return await asyncio.start_server(server.accept, "127.0.0.1", port, limit=SIZE)
+async def listen(server: Server, port: int, *, secure: bool = False) -> asyncio.Server:
+    """`secure`: TLS from the first byte on, by the server's context."""
+    return await asyncio.start_server(
+        server.accept, "127.0.0.1", port, limit=SIZE, ssl=server.tls if secure else None
+    )
 
 
 def main() -> None:

@@ -1,16 +1,18 @@
 """One open SMTP session: bytes out, replies in, and how far we were when it broke.
 
 smtplib opens it (greeting, EHLO, TLS, AUTH); the rest is ours, as smtplib's exceptions
-don't tell "surely not accepted" from "perhaps accepted".
+don't tell "surely not accepted" from "perhaps accepted", and as it must not block: what
+waits for the server is a generator, which yields until the socket is ready.
 """
 
 import contextlib
+import select
 import smtplib
 import socket
 import ssl
-import struct
 import time
 from collections import deque
+from collections.abc import Buffer, Generator, Sequence
 from functools import cache
 from urllib.parse import SplitResult, unquote
 
@@ -22,6 +24,10 @@ OPEN_TIMEOUT = 30.0
 REPLY_TIMEOUT = 120.0
 MOST_REPLY_BYTES = 8192
 DOT = b".\r\n"
+NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+# Yields whenever it waits for the server; its result comes with the end.
+type Steps[T] = Generator[None, None, T]
 
 
 class Silence(Exception):
@@ -39,7 +45,7 @@ def trust() -> ssl.SSLContext:
 
 
 def open_session(url: SplitResult) -> "Session":
-    """Greeting, EHLO, TLS, AUTH. Raises OSError or smtplib.SMTPException."""
+    """Greeting, EHLO, TLS, AUTH; blocks. Raises OSError or smtplib.SMTPException."""
     secure = url.scheme == "smtps"
     host, port = url.hostname or "", url.port or (465 if secure else 25)
     session = (
@@ -70,29 +76,42 @@ class Session:
         self.pipelining = opened.has_extn("pipelining")
         self.unread = b""
         self.lines: deque[bytes] = deque()
-        kernel_timeouts(sock, REPLY_TIMEOUT)
+        self.waits_for = select.POLLIN
+        sock.setblocking(False)
 
-    def write(self, data: bytes) -> None:
-        try:
-            self.sock.sendall(data)
-        except OSError as error:
-            raise Silence(Phase.ENVELOPE, f"{type(error).__name__}: {error}") from error
+    def write(self, *data: bytes, ahead: Sequence[bytes] = (), phase: Phase) -> Steps[None]:
+        """Write `data` and what may go ahead of its reply.
 
-    def write_content(self, content: bytes, ahead: bytes) -> None:
-        """Content, dot and what follows. Raises Silence(CONTENT) if the kernel did not
-        take the dot's last byte: without an end of data the server keeps no mail."""
-        tail = DOT + ahead if content.endswith(b"\r\n") else b"\r\n" + DOT + ahead
-        total, sent = len(content) + len(tail), 0
-        try:
-            if not isinstance(self.sock, ssl.SSLSocket):
-                sent = self.sock.sendmsg([content, tail])
-            rest = memoryview(content + tail)[sent:] if sent < total else b""
-            while rest:
-                count = self.sock.send(rest)
-                sent, rest = sent + count, rest[count:]
-        except OSError as error:
-            if sent < total - len(ahead):
-                raise Silence(Phase.CONTENT, f"{type(error).__name__}: {error}") from error
+        Raises Silence(phase) if the kernel did not take all of `data`.
+        """
+        rest: Sequence[Buffer] = [*data, *ahead]
+        missing, early = sum(map(len, data)), sum(map(len, ahead))
+        deadline = time.monotonic() + REPLY_TIMEOUT
+        while missing + early:
+            try:
+                taken = self.send(rest)
+            except NOT_YET as wait:
+                if time.monotonic() > deadline:
+                    raise Silence(phase, "timed out") from None
+                reads = isinstance(wait, ssl.SSLWantReadError)
+                self.waits_for = select.POLLIN if reads else select.POLLOUT
+                yield
+                self.waits_for = select.POLLIN
+                continue
+            except OSError as error:
+                if missing > 0:
+                    raise Silence(phase, f"{type(error).__name__}: {error}") from error
+                return  # what became of it the reply says, or its absence
+            missing -= taken
+            if missing + early:
+                rest = [memoryview(b"".join(rest))[taken:]]
+                deadline = time.monotonic() + REPLY_TIMEOUT
+
+    def send(self, parts: Sequence[Buffer]) -> int:
+        """How many bytes the kernel took at once."""
+        if isinstance(self.sock, ssl.SSLSocket):
+            return self.sock.send(b"".join(parts))
+        return self.sock.sendmsg(parts)
 
     def goes_on(self) -> bool:
         """Take the usual answers to MAIL, RCPT and DATA, if they are here already."""
@@ -104,26 +123,29 @@ class Session:
             return True
         return False
 
-    def reply(self, phase: Phase, first: bytes | None = None) -> tuple[int, str]:
+    def reply(self, phase: Phase, first: bytes | None = None) -> Steps[tuple[int, str]]:
         """Read one reply, all its lines (RFC 5321 4.2.1). Raises Silence."""
-        line, texts = first or self.line(phase), []
+        line, texts = first or (yield from self.line(phase)), []
         while True:
             if not (line[:3].isdigit() and line[3:4] in (b" ", b"-", b"")):
                 raise Silence(phase, f"not a reply: {readable(line[:80])}")
             texts.append(readable(line[4:]).strip())
             if line[3:4] != b"-":
                 return int(line[:3]), " ".join(texts)[:500]
-            line = self.line(phase)
+            line = yield from self.line(phase)
 
-    def line(self, phase: Phase) -> bytes:
+    def line(self, phase: Phase) -> Steps[bytes]:
         """The next line from the server, without its end. Raises Silence."""
-        deadline = None
+        deadline = 0.0
         while not self.lines:
             deadline = deadline or time.monotonic() + REPLY_TIMEOUT
             if len(self.unread) > MOST_REPLY_BYTES or time.monotonic() > deadline:
                 raise Silence(phase, "a reply without an end")
             try:
                 data = self.sock.recv(8192)
+            except NOT_YET:
+                yield
+                continue
             except OSError as error:
                 raise Silence(phase, f"{type(error).__name__}: {error}") from error
             if not data:
@@ -132,27 +154,18 @@ class Session:
             self.lines.extend(lines)
         return self.lines.popleft().rstrip(b"\r")
 
-    def exchange(self, command: bytes) -> None:
-        self.write(command)
-        self.reply(Phase.ENVELOPE)
+    def exchange(self, command: bytes) -> Steps[None]:
+        yield from self.write(command, phase=Phase.ENVELOPE)
+        yield from self.reply(Phase.ENVELOPE)
 
     def quit(self) -> None:
         """QUIT, without caring for the answer: every outcome is known already."""
         with contextlib.suppress(OSError):
-            self.sock.sendall(b"QUIT\r\n")
+            self.sock.send(b"QUIT\r\n")
         self.close()
 
     def close(self) -> None:
         self.opened.close()
-
-
-def kernel_timeouts(sock: socket.socket, seconds: float) -> None:
-    """Timeouts by the kernel: with Python's each call on the socket costs a poll more."""
-    sock.settimeout(None)
-    whole, rest = divmod(seconds, 1)
-    value = struct.pack("ll", int(whole), int(rest * 1e6))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 
 
 def readable(data: bytes | str) -> str:

@@ -26,7 +26,7 @@ class Transport(Protocol):
 
 
 class Fan:
-    """Several connections side by side: reply times overlap, outcomes come as known."""
+    """Several of a provider's clients side by side: what each waits for overlaps."""
 
     def __init__(self, connections: Sequence[Transport]) -> None:
         self.connections = connections
@@ -66,9 +66,6 @@ def open_transport() -> Transport:
     if settings.PROVIDER_BATCH:
         return PostmarkBatch()
     if parts.scheme == "anymail":
-        connections: list[Transport] = [
-            Provider() for _ in range(settings.SEND_CONNECTIONS)
-        ]
-    else:
-        connections = [Smtp(parts) for _ in range(settings.SEND_CONNECTIONS)]
-    return connections[0] if len(connections) == 1 else Fan(connections)
+        providers = [Provider() for _ in range(settings.SEND_CONNECTIONS)]
+        return providers[0] if len(providers) == 1 else Fan(providers)
+    return Smtp(parts, connections=settings.SEND_CONNECTIONS)

@@ -35,7 +35,7 @@ def run(*, readers: int = 20_000) -> list[Figure]:
         from digest.deliveries.plan import plan_edition
         from digest.deliveries.send import send_due
 
-        settings.MAILER_URL, settings.SEND_CONNECTIONS = sink.url, 1
+        settings.MAILER_URL = sink.url
         plan_edition(here.edition, timezone.now())
         load.cache_clear()
         with sampled(inner, innermost):

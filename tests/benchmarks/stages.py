@@ -84,7 +84,7 @@ def run(*, readers: int = 20_000) -> list[Figure]:
     with world.world(readers) as here, fast_sink() as sink:
         from django.conf import settings
 
-        settings.MAILER_URL, settings.SEND_CONNECTIONS = sink.url, 1
+        settings.MAILER_URL = sink.url
         world.forget_deliveries()
         stages = Stages(here)
         with connections["default"].execute_wrapper(stages.count), watched(stages):

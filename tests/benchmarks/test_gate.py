@@ -61,7 +61,6 @@ def test_a_digest_costs_a_small_part_of_what_the_tutorials_task_costs(settings):
                 "OPTIONS": {"host": "127.0.0.1", "port": sink.port},
             }
         }
-        settings.SEND_CONNECTIONS = 1  # all in this thread, whose clock is taken
         tutorial.send(first, edition.pk, filler)
         theirs = cpu_of(lambda: taught(others[:TAUGHT], edition.pk, filler)) / TAUGHT
         left = Subscriber.objects.filter(pk__in=others[TAUGHT:])

@@ -170,8 +170,7 @@ def celery_workers(
         with subprocess.Popen(
             [sys.executable, *command.split(), *quiet.split()],
             cwd=ROOT,
-            # A sink beside us answers at once: more connections would only take turns.
-            env=os.environ | {"MAILER_URL": mailer_url, "SEND_CONNECTIONS": "1"},
+            env=os.environ | {"MAILER_URL": mailer_url},
             stdout=log,
             stderr=subprocess.STDOUT,
         ) as process:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import ledger
 from digest.deliveries.outcomes import Outcome, Verdict
@@ -256,3 +257,23 @@ def test_an_unsubscribe_under_way_is_waited_for_and_seen(due):
         thread.join(30)
     assert allowed == [set()]
     assert the_states() == ["skipped"]
+
+
+def test_a_claim_reads_its_slice_and_not_all_that_is_due(due):
+    """Statistics are of yesterday when an edition is planned: no rows are open in them."""
+    if connection.vendor == "postgresql":  # nobody makes any on SQLite
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+    due(3)
+    with CaptureQueriesContext(connection) as captured:
+        claim()
+    (sql,) = [one["sql"] for one in captured.captured_queries if "RETURNING" in one["sql"]]
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(ledger.IN_ORDER)
+        explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+        cursor.execute(f"{explain} {sql}")
+        plan_rows = "\n".join(str(row) for row in cursor.fetchall())
+    assert "delivery_open" in plan_rows
+    assert "Sort" not in plan_rows
+    assert "TEMP B-TREE" not in plan_rows

@@ -159,8 +159,9 @@ def test_r10_one_poisoned_row_is_refused_and_the_rest_goes_out(sink, edition):
 
 
 def test_an_interrupted_slice_gives_back_what_was_not_handed_over(
-    sink, edition, monkeypatch
+    sink, edition, settings, monkeypatch
 ):
+    settings.SEND_CONNECTIONS = 2
     for number in range(45):
         make.reader(f"r{number:02}@example.org", "graphs")
     real, calls = ledger.intend, []
@@ -181,7 +182,7 @@ def test_an_interrupted_slice_gives_back_what_was_not_handed_over(
 
 
 def test_r4_groups_follow_the_speed_of_the_line(settings):
-    settings.SUBMIT_GROUP = 100
+    settings.SUBMIT_GROUP, settings.SEND_CONNECTIONS = 100, 2
     tempo, sizes = Tempo(), []
     for seconds in (0.01, 0.02, 0.05, 0.2, 20, 20, 0.05):
         tempo.learn(tempo.group, seconds)

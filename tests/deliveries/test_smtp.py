@@ -1,8 +1,11 @@
 """The SMTP client against a server that misbehaves when told to."""
 
+import ssl
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 
 from digest.deliveries import session
 from digest.deliveries.mail import Mail
@@ -102,3 +105,143 @@ def test_an_address_the_envelope_cannot_carry_is_refused(server):
     sink, client = server
     assert verdicts(client, "用户@example.org", "b@example.org") == ["refused", "accepted"]
     assert len(sink.mails()) == 1
+
+
+def carry(client: Smtp, recipients: list[str], content: bytes = CONTENT) -> dict[str, str]:
+    """The verdicts by recipient, in the order in which they became known."""
+    mails = [
+        Mail(number, "papers@daily-papers.example", recipient, lambda: content)
+        for number, recipient in enumerate(recipients)
+    ]
+    return {
+        recipients[number]: str(outcome.verdict)
+        for number, outcome in client.hand_over(mails)
+    }
+
+
+def several(url: str, connections: int = 3) -> Smtp:
+    return Smtp(urlsplit(url), connections=connections)
+
+
+FAULTS = {
+    "rcpt-450": "retry",
+    "rcpt-550": "refused",
+    "rcpt-drop": "retry",
+    "data-554": "refused",
+    "dot-451": "retry",
+    "dot-drop": "unknown",
+    "dot-keep-drop": "unknown",
+    "dot-garbage": "unknown",
+    "dot-keep-hang": "unknown",
+}
+
+
+def test_faults_on_several_connections_spoil_no_other_mail(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "REPLY_TIMEOUT", 1.0)
+    fine = [f"r{number}@example.org" for number in range(40)]
+    faulty = {f"x+{fault}@example.org": verdict for fault, verdict in FAULTS.items()}
+    line = fine.copy()
+    for place, address in enumerate(faulty):
+        line.insert(4 * place + 2, address)
+    with in_thread(tmp_path / "sink") as sink:
+        client = several(sink.url)
+        found = carry(client, line)
+        client.close()
+        arrived = [mail.rcpt[0] for mail in sink.mails()]
+    assert {address: found[address] for address in faulty} == faulty
+    assert {found[address] for address in fine} == {"accepted"}
+    kept = [address for address in faulty if "keep" in address]
+    assert sorted(arrived) == sorted([*fine, *kept])
+
+
+def test_a_connection_that_hangs_holds_up_a_mail_and_the_one_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "REPLY_TIMEOUT", 1.0)
+    fine = [f"r{number}@example.org" for number in range(20)]
+    with in_thread(tmp_path / "sink") as sink:
+        client = several(sink.url)
+        found = carry(client, ["x+dot-hang@example.org", *fine])
+        client.close()
+    assert list(found.values()) == ["accepted"] * 19 + ["unknown", "accepted"]
+
+
+def test_a_server_that_takes_fewer_connections_gets_all_mails_on_those(tmp_path):
+    line = [f"r{number}@example.org" for number in range(12)]
+    with in_thread(tmp_path / "sink", most_connections=2) as sink:
+        client = several(sink.url, 5)
+        found = carry(client, line[:6]) | carry(client, line[6:])
+        assert len(client.connections) == 2
+        client.close()
+        assert len(sink.mails()) == 12
+    assert [*found.values()] == ["accepted"] * 12
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusted(authority, tmp_path, monkeypatch) -> Iterator[ssl.SSLContext]:
+    """A server's context that a client on this machine trusts."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    session.trust.cache_clear()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    yield context
+    session.trust.cache_clear()
+
+
+KINDS = ["smtp", "smtps", "starttls", "one by one"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mails_longer_than_a_socket_takes_at_once_arrive_byte_for_byte(
+    kind, trusted, tmp_path
+):
+    content = b"Subject: x\r\n\r\n" + b"words and words and words\r\n" * 150_000
+    line = [f"r{number}@example.org" for number in range(5)]
+    tls = None if kind in {"smtp", "one by one"} else trusted
+    with in_thread(tmp_path / "sink", tls=tls, secure=kind == "smtps") as sink:
+        login = f"ann:secret@127.0.0.1:{sink.port}"
+        url = {"smtps": f"smtps://{login}", "starttls": f"smtp://{login}?tls=starttls"}
+        parts = urlsplit(url.get(kind, sink.url))
+        client = Smtp(parts, connections=2, may_pipeline=kind != "one by one")
+        found = carry(client, line, content)
+        client.close()
+        assert [mail.raw == content for mail in sink.mails()] == [True] * 5
+    assert set(found.values()) == {"accepted"}
+
+
+@pytest.mark.parametrize("fault", ["dot-hang", "rcpt-drop", "dot-keep-drop", "dot-554"])
+def test_over_tls_a_fault_is_judged_as_without(fault, trusted, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "REPLY_TIMEOUT", 1.0)
+    verdict = {"dot-hang": "unknown", "dot-554": "refused"} | FAULTS
+    with in_thread(tmp_path / "sink", tls=trusted, secure=True) as sink:
+        client = several(sink.url, 2)
+        found = carry(client, ["a@example.org", f"x+{fault}@example.org", "b@example.org"])
+        client.close()
+    assert found == {
+        "a@example.org": "accepted",
+        f"x+{fault}@example.org": verdict[fault],
+        "b@example.org": "accepted",
+    }
+
+
+@pytest.mark.parametrize("reason", ["another name", "another authority", "wrong password"])
+def test_a_server_that_cannot_be_trusted_gets_no_mail(reason, trusted, authority, tmp_path):
+    tls, password = trusted, "secret"
+    if reason == "wrong password":
+        password = "guess"
+    else:
+        issuer = trustme.CA() if reason == "another authority" else authority
+        name = "127.0.0.1" if reason == "another authority" else "mail.example"
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        issuer.issue_cert(name).configure_cert(tls)
+    with in_thread(tmp_path / "sink", tls=tls) as sink:
+        url = f"smtp://ann:{password}@127.0.0.1:{sink.port}?tls=starttls"
+        client = several(url, 2)
+        outcomes = hand_over(client, "a@example.org", "b@example.org")
+        assert sink.mails() == []
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.RETRY}
+    assert not any(outcome.charged for outcome in outcomes)

@@ -75,7 +75,7 @@ def provide(play, tmp_path):
 
 @pytest.mark.embedded
 def test_a2_a6_a9_a10_each_fault_is_judged_by_its_cause_and_spoils_no_other(provide):
-    played = provide("postmark", list(FAULTS))
+    played = provide("postmark", list(FAULTS), SEND_CONNECTIONS="2")
     assert played.deliver() == 0
     assert played.states() == FAULTS
     assert played.wrong() + repeated(played.there.requests()) == []

@@ -27,15 +27,22 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 @pytest.fixture
 def sleeper() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     made: list[subprocess.Popen[bytes]] = []
+    *python, code = SLEEP
+    command = [*python, f"print('up', flush=True); {code}"]
 
     def start(*, leads: bool) -> subprocess.Popen[bytes]:
-        made.append(subprocess.Popen(SLEEP, start_new_session=leads))
+        made.append(
+            subprocess.Popen(command, start_new_session=leads, stdout=subprocess.PIPE)
+        )
+        # Popen returns from the exec a little before `ps` can see the command line.
+        assert made[-1].stdout
+        assert made[-1].stdout.readline() == b"up\n"
         return made[-1]
 
     yield start
     for process in made:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_a_service_that_keeps_dying_is_given_up_with_the_place_of_its_log(
