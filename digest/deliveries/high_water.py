@@ -11,9 +11,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F
 
-from digest.models import DomainRest, HighWater
+from digest.models import HighWater
 
 
 class Refused(Exception):
@@ -44,22 +43,27 @@ def site_url() -> str:
     return "" if settings.EMBEDDED else str(settings.SITE_URL)
 
 
+RISE = """
+UPDATE digest_highwater SET count = count + 1 WHERE id = 1
+RETURNING *, EXISTS (SELECT 1 FROM digest_domainrest) AS has_rests
+"""
+
+
 def rise() -> HighWater:
-    """Before each slice: check, then raise both marks. Raises Refused."""
+    """Before each slice: raise both marks, if they fit. Raises Refused."""
     with transaction.atomic():
-        marks = HighWater.objects.annotate(has_rests=Exists(DomainRest.objects.all()))
-        mark, _ = marks.select_for_update().get_or_create(
-            pk=1, defaults={"site_url": site_url()}
-        )
-        if mark.count < remembered(mark.identity):
+        mark = next(iter(HighWater.objects.raw(RISE)), None)
+        if mark is None:
+            HighWater.objects.get_or_create(pk=1, defaults={"site_url": site_url()})
+            return rise()
+        if mark.count <= remembered(mark.identity):
             raise Refused(f"This database is older than this machine remembers. {ADVICE}.")
         if mark.site_url and site_url() and mark.site_url != site_url():
             raise Refused(
                 f"This database was made for {mark.site_url}, and SITE_URL is "
                 f"{site_url()}: it may be a copy. {ADVICE} or of the move."
             )
-        HighWater.objects.filter(pk=1).update(count=F("count") + 1)
-    write(mark.identity, mark.count + 1)
+    write(mark.identity, mark.count)
     return mark
 
 

@@ -12,8 +12,9 @@ def held(subscriber_id: int) -> dict[str, list[dict[str, object]]]:
     """Table name → rows, for the reader's own copy of their data."""
     fields = ["edition__kind", "edition__day", "state", "due_at", "picks", "reason"]
     fields += ["reply", "intent_at", "outcome_at"]
-    rows = Delivery.objects.filter(subscriber=subscriber_id).order_by("pk")
-    reports = DeliveryEvent.objects.filter(delivery__subscriber=subscriber_id)
+    rows = Delivery.objects.of_readers(subscriber_id).order_by("pk")
+    ids = list(rows.values_list("pk", flat=True))
+    reports = DeliveryEvent.objects.filter(delivery__in=ids)
     votes = Vote.objects.filter(subscriber=subscriber_id).order_by("pk")
     told = ["delivery__edition__day", "at", "source", "kind", "reason", "reply"]
     return {
@@ -24,7 +25,9 @@ def held(subscriber_id: int) -> dict[str, list[dict[str, object]]]:
 
 
 def forget(sender: type[Subscriber], instance: Subscriber, **kwargs: Any) -> None:
-    """Before a reader's row goes: a server's reply often repeats the address."""
-    Delivery.objects.filter(subscriber=instance.pk).exclude(reply="").update(reply="")
-    theirs = Q(email_hash=instance.email_hash) | Q(delivery__subscriber=instance.pk)
+    """Before a reader's row goes: its deliveries are nobody's, and without the server's
+    replies, which often repeat the address."""
+    ids = list(Delivery.objects.of_readers(instance.pk).values_list("pk", flat=True))
+    theirs = Q(email_hash=instance.email_hash) | Q(delivery__in=ids)
     DeliveryEvent.objects.filter(theirs).update(reply="", email_hash="")
+    Delivery.objects.filter(pk__in=ids).update(reply="", subscriber=None)

@@ -121,9 +121,10 @@ def winning_topics(chosen: Floats, papers: Floats, picks: Ints) -> Ints:
     if not picks.size:
         return picks.copy()
     weights = chosen[:, None, :] * papers[picks]
-    topics = weights.argmax(axis=2).astype(np.int32)
-    topics[(weights.max(axis=2) <= 0) | (picks < 0)] = -1
-    return topics
+    topics = weights.argmax(axis=2)
+    greatest = np.take_along_axis(weights, topics[:, :, None], axis=2)[:, :, 0]
+    topics[(greatest <= 0) | (picks < 0)] = -1
+    return topics.astype(np.int32)
 
 
 def beside(

@@ -148,6 +148,11 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def of_day(self, day: date) -> Self:
         return self.filter(edition__day=day)
 
+    def of_readers(self, *readers: int) -> Self:
+        """By the unique pair's index, a look for each edition and reader."""
+        editions = list(Edition.objects.values_list("pk", flat=True))
+        return self.filter(edition__in=editions, subscriber__in=readers)
+
 
 class Delivery(models.Model):
     """The ledger row: this edition to this subscriber.
@@ -169,14 +174,19 @@ class Delivery(models.Model):
         EXPIRED = "expired"
         ABANDONED = "abandoned"
 
-    # The unique pair below serves look-ups by edition. No database constraint on either:
-    # it would read and lock both for each of a million rows that a plan makes, and an
-    # intent looks at the reader again anyhow.
+    # The unique pair below serves look-ups by edition, and by reader (`of_readers`): an
+    # index by reader would be touched all over by each plan. No database constraint on
+    # either: it would read and lock both for each of a million rows that a plan makes,
+    # and an intent looks at the reader again anyhow. personal.forget sets NULL.
     edition = models.ForeignKey(
         Edition, on_delete=models.PROTECT, db_index=False, db_constraint=False
     )
     subscriber = models.ForeignKey(
-        Subscriber, null=True, on_delete=models.SET_NULL, db_constraint=False
+        Subscriber,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_index=False,
+        db_constraint=False,
     )
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     due_at = models.DateTimeField(help_text="The reader's hour, UTC.")

@@ -277,3 +277,25 @@ def test_a_claim_reads_its_slice_and_not_all_that_is_due(due):
     assert "delivery_open" in plan_rows
     assert "Sort" not in plan_rows
     assert "TEMP B-TREE" not in plan_rows
+
+
+def test_who_is_erased_leaves_deliveries_that_are_nobodys_and_other_readers_alone(due):
+    erased, other = due(2)
+    rows = claim()
+    assert len(intend(rows)) == 2
+    ledger.record({row.delivery_id: ACCEPTED for row in rows}, rows, now=NOW)
+    gone = erased.pk
+    erased.delete()
+    assert not Delivery.objects.of_readers(gone).exists()
+    assert Delivery.objects.get(subscriber=None).reply == ""
+    assert Delivery.objects.of_readers(other.pk).get().reply == "250 ok"
+
+
+def test_a_readers_deliveries_are_found_without_reading_everybodys(due):
+    (reader,) = due(1)
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":  # so short a table is read as a whole
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        steps = Delivery.objects.of_readers(reader.pk).explain()
+    keys = {"postgresql": "delivery_unique", "sqlite": "(edition_id=? AND subscriber_id=?)"}
+    assert keys[connection.vendor] in steps

@@ -12,6 +12,7 @@ from digest.deliveries import history
 from digest.management.base import OperatorCommand
 from digest.models import Delivery
 from subscribers.addresses import BadAddress, address_hash, canonical
+from subscribers.models import Subscriber
 
 
 class Command(OperatorCommand):
@@ -49,4 +50,5 @@ def found(which: str) -> QuerySet[Delivery]:
         known = address_hash(canonical(which))
     except BadAddress as bad:
         raise CommandError(f"neither an id nor an address: {bad}") from None
-    return Delivery.objects.filter(subscriber__email_hash=known).order_by("due_at", "pk")
+    readers = Subscriber.objects.filter(email_hash=known).values_list("pk", flat=True)
+    return Delivery.objects.of_readers(*readers).order_by("due_at", "pk")
