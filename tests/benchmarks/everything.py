@@ -35,8 +35,8 @@ PARTS = [
     Part("whole_path", "--readers 20000 --rounds 5", "--readers 20000 --rounds 3"),
     Part(
         "peers",
-        "--readers 20000 --rounds 3 --peer-mails 500",
-        "--readers 20000 --rounds 1 --peer-mails 500",
+        "--readers 100000 --rounds 3 --peer-mails 500",
+        "--readers 100000 --rounds 1 --peer-mails 500",
     ),
     Part("million", "", "--readers 200000", 14.0),
     Part("databases", "--readers 10000 --rounds 5", "--readers 5000 --rounds 3"),

@@ -23,7 +23,7 @@ DECENT, NEWSLETTER = "decent Django loop", "django-newsletter"
 COLUMNS = ["way", "mails/s", "CPU s/10k", "CPU to ours"]
 
 
-def run(*, readers: int = 20_000, rounds: int = 3, peer_mails: int = 400) -> list[Figure]:
+def run(*, readers: int = 100_000, rounds: int = 3, peer_mails: int = 500) -> list[Figure]:
     """Print ours beside the tutorial's loop, a decent one and django-newsletter."""
     print(describe())
     with world.world(readers) as here, newsletter.installed() as project:
