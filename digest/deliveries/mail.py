@@ -10,7 +10,7 @@ class Mail(NamedTuple):
     """An envelope, and how to compose what is in it.
 
     `compose` gives the mail: CRLF line ends, no body line that starts with a dot. It is
-    called once, just before the bytes leave, so that one mail at a time is in memory.
+    called once, just before the bytes leave, so that a connection has one in memory.
     `letter` gives the same mail in parts, for providers' APIs; SMTP needs none.
     """
 

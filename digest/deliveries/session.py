@@ -23,6 +23,7 @@ OPEN_TIMEOUT = 30.0
 # one's own, and the hand-over lease outlives them.
 REPLY_TIMEOUT = 120.0
 MOST_REPLY_BYTES = 8192
+RECORD = 16384  # RFC 8446 section 5.1
 DOT = b".\r\n"
 NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -76,42 +77,51 @@ class Session:
         self.pipelining = opened.has_extn("pipelining")
         self.unread = b""
         self.lines: deque[bytes] = deque()
+        # What it waits for, as poll says it, and until when, by the monotonic clock.
         self.waits_for = select.POLLIN
+        self.be_patient()
         sock.setblocking(False)
 
     def write(self, *data: bytes, ahead: Sequence[bytes] = (), phase: Phase) -> Steps[None]:
         """Write `data` and what may go ahead of its reply.
 
-        Raises Silence(phase) if the kernel did not take all of `data`.
+        Raises Silence(phase) if the kernel did not take all of `data`. If it did, what
+        became of it the reply says, or its absence.
         """
         rest: Sequence[Buffer] = [*data, *ahead]
         missing, early = sum(map(len, data)), sum(map(len, ahead))
-        deadline = time.monotonic() + REPLY_TIMEOUT
+        self.be_patient()
         while missing + early:
             try:
                 taken = self.send(rest)
             except NOT_YET as wait:
-                if time.monotonic() > deadline:
-                    raise Silence(phase, "timed out") from None
-                reads = isinstance(wait, ssl.SSLWantReadError)
-                self.waits_for = select.POLLIN if reads else select.POLLOUT
-                yield
-                self.waits_for = select.POLLIN
+                if time.monotonic() < self.deadline:
+                    reads = isinstance(wait, ssl.SSLWantReadError)
+                    self.waits_for = select.POLLIN if reads else select.POLLOUT
+                    yield
+                    self.waits_for = select.POLLIN
+                    continue
+                error: Exception = TimeoutError("it takes nothing more")
+            except OSError as broken:
+                error = broken
+            else:
+                missing -= taken
+                rest = [memoryview(joined(rest))[taken:]] if missing + early else ()
+                self.be_patient()
                 continue
-            except OSError as error:
-                if missing > 0:
-                    raise Silence(phase, f"{type(error).__name__}: {error}") from error
-                return  # what became of it the reply says, or its absence
-            missing -= taken
-            if missing + early:
-                rest = [memoryview(b"".join(rest))[taken:]]
-                deadline = time.monotonic() + REPLY_TIMEOUT
+            if missing > 0:
+                raise Silence(phase, f"{type(error).__name__}: {error}") from error
+            return
 
     def send(self, parts: Sequence[Buffer]) -> int:
         """How many bytes the kernel took at once."""
         if isinstance(self.sock, ssl.SSLSocket):
-            return self.sock.send(b"".join(parts))
+            # One record: OpenSSL says "not yet" of several, though the first have left.
+            return self.sock.send(memoryview(joined(parts))[:RECORD])
         return self.sock.sendmsg(parts)
+
+    def be_patient(self) -> None:
+        self.deadline = time.monotonic() + REPLY_TIMEOUT
 
     def goes_on(self) -> bool:
         """Take the usual answers to MAIL, RCPT and DATA, if they are here already."""
@@ -136,14 +146,12 @@ class Session:
 
     def line(self, phase: Phase) -> Steps[bytes]:
         """The next line from the server, without its end. Raises Silence."""
-        deadline = 0.0
         while not self.lines:
-            deadline = deadline or time.monotonic() + REPLY_TIMEOUT
-            if len(self.unread) > MOST_REPLY_BYTES or time.monotonic() > deadline:
-                raise Silence(phase, "a reply without an end")
             try:
-                data = self.sock.recv(8192)
+                data = self.sock.recv(RECORD)
             except NOT_YET:
+                if time.monotonic() > self.deadline:
+                    raise Silence(phase, "no reply in time") from None
                 yield
                 continue
             except OSError as error:
@@ -152,6 +160,10 @@ class Session:
                 raise Silence(phase, "connection closed by the server")
             *lines, self.unread = (self.unread + data).split(b"\n")
             self.lines.extend(lines)
+            if lines:
+                self.be_patient()
+            elif len(self.unread) > MOST_REPLY_BYTES:
+                raise Silence(phase, "a reply without an end")
         return self.lines.popleft().rstrip(b"\r")
 
     def exchange(self, command: bytes) -> Steps[None]:
@@ -166,6 +178,10 @@ class Session:
 
     def close(self) -> None:
         self.opened.close()
+
+
+def joined(parts: Sequence[Buffer]) -> Buffer:
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def readable(data: bytes | str) -> str:

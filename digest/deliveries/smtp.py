@@ -9,10 +9,10 @@ another mail's outcome.
 import logging
 import select
 import smtplib
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from urllib.parse import SplitResult
 
 from digest.deliveries.mail import Mail
@@ -37,16 +37,11 @@ from digest.deliveries.session import (
 logger = logging.getLogger(__name__)
 
 NOT_ASCII = Outcome(Verdict.REFUSED, "address is not ASCII")
-# Who waits looks at the clock at least so often.
+# So late at most is seen that a server has been silent for too long.
 POLL_MS = 1000
 
-
-@dataclass(slots=True)
-class Round:
-    """One hand-over: the mails that nobody has begun, and why no more is opened in it."""
-
-    mails: deque[Mail]
-    unreachable: Outcome | None = None
+# An outcome as it becomes known; None whenever it waits for the server.
+type Work = Generator[tuple[int, Outcome] | None]
 
 
 class Smtp:
@@ -58,38 +53,33 @@ class Smtp:
         self.connections = [
             Connection(url, may_pipeline=may_pipeline) for _ in range(connections)
         ]
+        self.unreachable: Outcome | None = None
 
     def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
-        """One transaction a mail; a lost connection is opened anew.
+        """One transaction a mail; lost connections are opened anew for what is left.
 
         When none can be opened, the rest is not tried.
         """
-        this = Round(deque(mails))
-        ready = self.opened(this)
-        working = {connection: connection.work(this) for connection in ready}
-        while working:
-            for connection in ready:
-                for said in working[connection]:
-                    if said is None:
-                        break
-                    yield said
-                else:
-                    del working[connection]
-            ready = answered(working)
-        for mail in this.mails:
-            yield mail.delivery_id, this.unreachable or NOT_TRIED
-            this.unreachable = None
+        line = deque(mails)
+        while line and (connections := self.opened(len(line))):
+            yield from side_by_side({one: one.work(line) for one in connections})
+        for mail in line:
+            yield mail.delivery_id, self.unreachable or NOT_TRIED
+            self.unreachable = None
 
-    def opened(self, this: Round) -> list["Connection"]:
-        """As many connections as there are mails, opened side by side: greeting, TLS and
-        AUTH take some round trips each. A server that takes fewer is asked for no more."""
-        wanted = self.connections[: len(this.mails)]
+    def opened(self, most: int) -> list["Connection"]:
+        """Connections with a session, opened in threads: greeting, TLS and AUTH take some
+        round trips each. A server that takes fewer is asked for no more by this sender."""
+        self.connections.sort(key=lambda one: one.session is None)
+        wanted = self.connections[:most]
         if closed := [one for one in wanted if one.session is None]:
             with ThreadPoolExecutor(len(closed)) as threads:
-                list(threads.map(lambda one: one.open(this), closed))
-        found = [one for one in wanted if one.session]
-        if found and len(found) < len(wanted):
-            self.connections, this.unreachable = found, None
+                said = list(threads.map(Connection.open, closed))
+            self.unreachable = next(filter(None, said), None)
+        if found := [one for one in wanted if one.session]:
+            self.connections = [
+                one for one in self.connections if one not in closed or one.session
+            ]
         return found
 
     def close(self) -> None:
@@ -97,16 +87,35 @@ class Smtp:
             connection.close()
 
 
+def side_by_side(work: "dict[Connection, Work]") -> Iterator[tuple[int, Outcome]]:
+    """Let each go on whenever its server has said something, to the end of all."""
+    ready = list(work)
+    while work:
+        for connection in ready:
+            for said in work[connection]:
+                if said is None:
+                    break
+                yield said
+            else:
+                del work[connection]
+        ready = answered(work)
+
+
 def answered(waiting: Iterable["Connection"]) -> list["Connection"]:
-    """Wait; those whose server has said something, or after a second all."""
-    poll, by_socket = select.poll(), {}
+    """Wait; those whose server has said something, or nothing for too long."""
+    poll, by_socket, late = select.poll(), {}, []
+    now = time.monotonic()
     for connection in waiting:
-        assert connection.session  # noqa: S101
-        by_socket[connection.session.sock.fileno()] = connection
-        poll.register(connection.session.sock, connection.session.waits_for)
-    if not by_socket:
-        return []
-    return [by_socket[number] for number, _ in poll.poll(POLL_MS)] or [*by_socket.values()]
+        session = connection.session
+        assert session  # noqa: S101
+        if session.deadline < now:
+            late.append(connection)
+        number = session.sock.fileno()
+        by_socket[number] = connection
+        poll.register(number, session.waits_for)
+    if late or not by_socket:
+        return late
+    return [by_socket[number] for number, _ in poll.poll(POLL_MS)]
 
 
 class Connection:
@@ -117,36 +126,31 @@ class Connection:
         self.may_pipeline = may_pipeline
         self.session: Session | None = None
 
-    def open(self, this: Round) -> None:
+    def open(self) -> Outcome | None:
+        """Blocks; why there is no session now, if there is none."""
         try:
             session = open_session(self.url)
         except smtplib.SMTPResponseException as error:
             text = readable(error.smtp_error)
-            this.unreachable = of_reply(Phase.CONNECT, error.smtp_code, text)
-        except (OSError, smtplib.SMTPException) as error:
-            words = f"{type(error).__name__}: {error}"
-            this.unreachable = of_silence(Phase.CONNECT, words)
-        else:
-            session.pipelining &= self.may_pipeline
-            self.session = session
+            return of_reply(Phase.CONNECT, error.smtp_code, text)
+        # ValueError: a password or a challenge that AUTH cannot carry.
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            return of_silence(Phase.CONNECT, f"{type(error).__name__}: {error}")
+        session.pipelining &= self.may_pipeline
+        self.session = session
+        return None
 
-    def work(self, this: Round) -> Iterator[tuple[int, Outcome] | None]:
-        """Hand over mails of this round; None whenever it waits for the server."""
+    def work(self, line: deque[Mail]) -> Work:
+        """Hand over mails, the next in line each time, until none or no session is left."""
         opened: Mail | None = None  # the server has said 354 to this one
-        while opened or this.mails:
-            if self.session is None:
-                if this.unreachable is None:
-                    self.open(this)
-                if self.session is None:
-                    return
-            session = self.session
+        while (session := self.session) and (opened or line):
             if opened is None:
-                opened = this.mails.popleft()
+                opened = line.popleft()
                 if refused := (yield from self.begin(session, opened)):
                     yield opened.delivery_id, refused
                     opened = None
                     continue
-            outcome, following, ahead = yield from self.finish(session, opened, this)
+            outcome, following, ahead = yield from self.finish(session, opened, line)
             yield opened.delivery_id, outcome
             opened = None
             if ahead and following:
@@ -169,7 +173,7 @@ class Connection:
             return of_silence(silence.phase, str(silence))
 
     def finish(
-        self, session: Session, mail: Mail, this: Round
+        self, session: Session, mail: Mail, line: deque[Mail]
     ) -> Steps[tuple[Outcome, Mail | None, Outcome | None]]:
         """Write content and dot and, pipelining, the envelope of the next mail in line.
 
@@ -184,8 +188,8 @@ class Connection:
             self.drop()
             return POISON, None, None
         end = DOT if content.endswith(b"\r\n") else b"\r\n" + DOT
-        commands = envelope(this.mails[0]) if session.pipelining and this.mails else ()
-        following = this.mails.popleft() if commands else None
+        commands = envelope(line[0]) if session.pipelining and line else ()
+        following = line.popleft() if commands else None
         outcome = None
         try:
             yield from session.write(content, end, ahead=commands, phase=Phase.CONTENT)
@@ -198,7 +202,7 @@ class Connection:
         except Silence as silence:
             self.drop()
             if following:
-                this.mails.appendleft(following)
+                line.appendleft(following)
             return outcome or of_silence(silence.phase, str(silence)), None, None
         return outcome, following, refused
 
@@ -229,7 +233,10 @@ class Connection:
                 if commands:
                     break
         if refused:
-            yield from session.exchange(b"RSET\r\n")
+            try:
+                yield from session.exchange(b"RSET\r\n")
+            except Silence:  # what it has said of the mail still holds
+                self.drop()
         return refused
 
     def drop(self) -> None:

@@ -1,7 +1,12 @@
 """The SMTP client against a server that misbehaves when told to."""
 
+import contextlib
+import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,7 +14,8 @@ import trustme
 
 from digest.deliveries import session
 from digest.deliveries.mail import Mail
-from digest.deliveries.outcomes import Outcome, Verdict
+from digest.deliveries.outcomes import Outcome, Phase, Verdict
+from digest.deliveries.session import Session, Silence
 from digest.deliveries.smtp import Smtp
 from tests.sink import in_thread
 
@@ -117,6 +123,81 @@ def carry(client: Smtp, recipients: list[str], content: bytes = CONTENT) -> dict
         recipients[number]: str(outcome.verdict)
         for number, outcome in client.hand_over(mails)
     }
+
+
+class Mouth:
+    """A socket that takes so many bytes and then says this."""
+
+    def __init__(self, room: int, error: OSError) -> None:
+        self.room = room
+        self.error = error
+
+    def setblocking(self, flag: bool) -> None:
+        assert not flag
+
+    def sendmsg(self, parts) -> int:
+        taken = min(sum(map(len, parts)), self.room)
+        if not taken:
+            raise self.error
+        self.room -= taken
+        return taken
+
+
+def says_not_accepted(opened: Session, data: bytes, ahead: bytes) -> bool:
+    try:
+        for _ in opened.write(data, ahead=[ahead], phase=Phase.CONTENT):
+            pass
+    except Silence as silence:
+        return silence.phase is Phase.CONTENT
+    return False
+
+
+@pytest.mark.parametrize("error", [BlockingIOError(), ConnectionResetError()])
+def test_a_mail_is_surely_not_accepted_only_if_its_end_has_not_left(error, monkeypatch):
+    monkeypatch.setattr(session, "REPLY_TIMEOUT", -1.0)
+    data, ahead = b"words\r\n.\r\n", b"MAIL FROM:<a@b.example>\r\n"
+    for room in range(len(data + ahead)):
+        opened = Session(smtplib.SMTP(), Mouth(room, error))  # type: ignore[arg-type]
+        assert says_not_accepted(opened, data, ahead) is (room < len(data)), room
+
+
+def test_over_tls_too_what_has_left_is_known_to_a_byte(trusted, monkeypatch):
+    monkeypatch.setattr(session, "REPLY_TIMEOUT", 0.2)
+    data, ahead, arrived = b"x" * 4 * session.RECORD, b"y" * 4_000_000, bytearray()
+    near, far = socket.socketpair()
+    written = threading.Event()
+
+    def serve() -> None:
+        with trusted.wrap_socket(far, server_side=True) as server:
+            written.wait(10)
+            server.settimeout(0.2)
+            with contextlib.suppress(OSError):
+                while data := server.recv(65536):
+                    arrived.extend(data)
+
+    with ThreadPoolExecutor() as threads:
+        serving = threads.submit(serve)
+        client = session.trust().wrap_socket(near, server_hostname="127.0.0.1")
+        judged = says_not_accepted(Session(smtplib.SMTP(), client), data, ahead)
+        written.set()
+        serving.result(10)
+        client.close()
+    assert len(data) <= len(arrived) < len(data + ahead)
+    assert not judged
+
+
+def test_one_connection_that_cannot_be_opened_anew_costs_no_other(tmp_path):
+    with in_thread(tmp_path / "sink") as sink:
+        client = several(sink.url, 4)
+        assert len(carry(client, [f"r{number}@example.org" for number in range(8)])) == 8
+        lost = client.connections[0]
+        lost.drop()
+        lost.url = urlsplit("smtp://127.0.0.1:9")
+        assert carry(client, ["a@example.org"]) == {"a@example.org": "accepted"}
+        line = [f"s{number}@example.org" for number in range(8)]
+        assert set(carry(client, line).values()) == {"accepted"}
+        assert len(client.connections) == 3
+        client.close()
 
 
 def several(url: str, connections: int = 3) -> Smtp:
