@@ -1,7 +1,7 @@
 """Where a sender's CPU time goes: samples of its stack, by our functions and by modules.
 
 A timer of the process' CPU time looks at the stack some hundred times a second, which
-costs nothing that matters; on one connection all happens in one thread.
+costs nothing that matters; all that a sender does happens in one thread.
 """
 
 import signal
