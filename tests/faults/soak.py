@@ -111,7 +111,7 @@ def torment(
         if all_at and time.time() > all_at:
             all_at = 0.0
             strike(running, "all", found, down=0)
-            wait_for_mail(there)  # how long that takes is a figure of its own
+            wait_for_mail(there, running)  # how long that takes is a figure of its own
         else:
             victim = chance.choice(running)
             down = min(down, max(until - time.time(), 0))
@@ -129,10 +129,13 @@ def strike(victims: Sequence[Part], name: str, found: Soak, *, down: float) -> N
         victim.start()
 
 
-def wait_for_mail(there: outside.Outside) -> None:
+def wait_for_mail(there: outside.Outside, running: Sequence[Part]) -> None:
+    """What cannot start at the first try, beside all the others, is tried again."""
     before, until = len(there.arrived()), time.monotonic() + 2 * LONGEST_RECOVERY
     while len(there.arrived()) == before and time.monotonic() < until:
         time.sleep(1)
+        for part in running:
+            part.keep()
 
 
 def settle(running: Sequence[Part], played: Scene) -> None:
