@@ -10,13 +10,14 @@ from django.db import models
 from django.db.models import Q
 
 from digest.models.heartbeat import Heartbeat as Heartbeat
+from digest.models.high_water import HighWater as HighWater
 from digest.models.lease import Lease as Lease
 from digest.models.pace import Bucket as Bucket
 from digest.models.pace import DomainRest as DomainRest
 from digest.models.pace import WarmUpDay as WarmUpDay
 from digest.models.submission import Submission as Submission
 from digest.models.votes import Vote as Vote
-from subscribers.models import Subscriber, new_capability
+from subscribers.models import Subscriber
 
 
 class Paper(models.Model):
@@ -278,32 +279,3 @@ class DeliveryEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of delivery {self.delivery_id}"
-
-
-class HighWater(models.Model):
-    """One row that only grows: a sender that remembers more than it has an old copy.
-
-    See deliveries/high_water.py.
-    """
-
-    identity = models.CharField(
-        max_length=22,
-        default=new_capability,
-        help_text="Tells a copy from another database.",
-    )
-    count = models.PositiveBigIntegerField(default=0)
-    site_url = models.CharField(max_length=200, blank=True, default="")
-    resting_until = models.DateTimeField(
-        null=True, blank=True, help_text="The provider asked us, or failed us, until then."
-    )
-    failures = models.PositiveSmallIntegerField(
-        default=0, help_text="How often in a row the provider could not be used."
-    )
-
-    def __str__(self) -> str:
-        return f"high water {self.count}"
-
-    @property
-    def troubled(self) -> bool:
-        """Whether a receiving domain is known to make trouble, as high_water.rise() saw."""
-        return bool(getattr(self, "has_rests", False))
