@@ -52,10 +52,7 @@ RETURNING *, EXISTS (SELECT 1 FROM digest_domainrest) AS has_rests
 def rise() -> HighWater:
     """Before each slice: raise both marks, if they fit. Raises Refused."""
     with transaction.atomic():
-        mark = next(iter(HighWater.objects.raw(RISE)), None)
-        if mark is None:
-            HighWater.objects.get_or_create(pk=1, defaults={"site_url": site_url()})
-            return rise()
+        mark = raised()
         if mark.count <= remembered(mark.identity):
             raise Refused(f"This database is older than this machine remembers. {ADVICE}.")
         if mark.site_url and site_url() and mark.site_url != site_url():
@@ -65,6 +62,14 @@ def rise() -> HighWater:
             )
     write(mark.identity, mark.count)
     return mark
+
+
+def raised() -> HighWater:
+    """The one row, with its number raised; made when there is none yet."""
+    for mark in HighWater.objects.raw(RISE):
+        return mark
+    HighWater.objects.get_or_create(pk=1, defaults={"site_url": site_url()})
+    return raised()
 
 
 def accept() -> None:

@@ -87,7 +87,7 @@ def claim(now: datetime, *, limit: int, edition_id: int | None = None) -> list[C
     sql = CLAIM.format(chosen=CHOSEN[vendor].format(ready=ready))
     one = [] if edition_id is None else [edition_id]
     with transaction.atomic(), connection.cursor() as cursor:
-        if vendor == "postgresql":
+        if postgres():
             cursor.execute(IN_ORDER)
         cursor.execute(sql, [token, instant(now), *one, limit])
         found = sorted(cursor.fetchall(), key=itemgetter(4, 0))

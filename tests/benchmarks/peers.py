@@ -80,10 +80,12 @@ def tutorial(here: world.World, sink: Sink, mails: int, filler: int) -> Cost:
 
     The first mails, for which each worker compiles the templates, are not.
     """
+    from digest.celery import app as digest
     from subscribers.models import Subscriber
     from tests.benchmarks.tutorial import send
 
     world.forget_deliveries()
+    digest.control.purge()  # wake-ups of ours, which the tutorial's workers don't know
     everybody = Subscriber.objects.order_by("pk").values_list("pk", flat=True)
     ids = list(everybody[: mails + WARM])
     with world.celery_workers(sink.url, app="tests.benchmarks.tutorial") as worker:

@@ -165,6 +165,7 @@ def test_over_tls_too_what_has_left_is_known_to_a_byte(trusted, monkeypatch):
     monkeypatch.setattr(session, "REPLY_TIMEOUT", 0.2)
     data, ahead, arrived = b"x" * 4 * session.RECORD, b"y" * 4_000_000, bytearray()
     near, far = socket.socketpair()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(data))
     written = threading.Event()
 
     def serve() -> None:
@@ -236,7 +237,7 @@ def test_faults_on_several_connections_spoil_no_other_mail(tmp_path, monkeypatch
 
 
 def test_a_connection_that_hangs_holds_up_a_mail_and_the_one_ahead(tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "REPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(session, "REPLY_TIMEOUT", 3.0)  # the others need less
     fine = [f"r{number}@example.org" for number in range(20)]
     with in_thread(tmp_path / "sink") as sink:
         client = several(sink.url)
