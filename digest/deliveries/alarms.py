@@ -13,6 +13,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from digest.deliveries import bounces, control
 from digest.models import Delivery, DeliveryEvent, Edition
+from digest.scrub import scrub
 from subscribers.models import Subscriber
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ def pause(ids: Collection[int], reason: str) -> list[Edition]:
 def page(words: str) -> None:
     """Log it as an error, and mail it to the ADMINS; that may fail as all mail may."""
     logger.error(words)
+    words = scrub(words)
     try:
         mail_admins(words[:100], words)
     except Exception as error:  # of whatever transport
