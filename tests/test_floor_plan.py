@@ -10,7 +10,9 @@ import pytest
 
 from tests.environment import ROOT, variables
 
-MOST_LINES = 400  # a question, not a goal: a file is an idea, and none is cut for its length
+MOST_LINES = (
+    400  # a question, not a goal: a file is an idea, and none is cut for its length
+)
 DRAWERS = {"utils", "helpers", "common", "misc", "core"}
 
 
