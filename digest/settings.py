@@ -7,6 +7,7 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import secrets
@@ -367,6 +368,24 @@ ANYMAIL: dict[str, Any] = {
 ANYMAIL["WEBHOOK_SECRET"] = env.list("ANYMAIL_WEBHOOK_SECRET", default=[])
 if not all(":" in secret.strip(":") for secret in ANYMAIL["WEBHOOK_SECRET"]):
     raise ImproperlyConfigured("ANYMAIL_WEBHOOK_SECRET must be user:password.")
+
+# What single providers need beside Anymail: the module, and the extra that brings it.
+PROVIDER_PACKAGES = {
+    "amazon_ses": ("boto3", "ses"),
+    "postal": ("cryptography", "postal"),
+    "resend": ("svix", "resend"),
+    "sendgrid": ("cryptography", "sendgrid"),
+}
+for provider, (module, extra) in PROVIDER_PACKAGES.items():
+    # A provider that has a variable of its own reports to us, even if another sends.
+    named = [f"ANYMAIL_{name}" for name in ANYMAIL if name.startswith(provider.upper())]
+    named = [name for name in named if name in os.environ]
+    named += ["MAILER_URL"] if f"anymail://{provider}" == MAILER_URL else []
+    if named and not importlib.util.find_spec(module):
+        raise ImproperlyConfigured(
+            f"{named[-1]} names {provider}, which needs the package {module}: "
+            f"install it with `uv sync --no-dev --extra {extra}`."
+        )
 
 # -- readers ----------------------------------------------------------------------
 
