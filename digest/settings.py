@@ -446,6 +446,8 @@ if env.bool("BEHIND_PROXY", default=False):
 
 # -- logs -------------------------------------------------------------------------
 
+LOGGING_CONFIG = "digest.ops.logs.configure"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "digest.ops.logs.ScrubbedPage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -459,6 +461,9 @@ LOGGING = {
         "digest": {"level": "INFO"},
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
+        # Django's own handlers go: one mails settings, forms and paths to the ADMINS.
+        "django": {"level": "WARNING", "handlers": []},
+        "django.server": {"level": "INFO", "handlers": [], "propagate": True},
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }
