@@ -17,9 +17,9 @@ from django.utils import translation
 from django.utils.formats import date_format
 from django.utils.translation import pgettext
 
-from digest.editions import scripts
+from digest.editions import text_layout
 from digest.editions.blocks import inliner
-from digest.editions.words import MARKS, languages
+from digest.editions.phrases import MARKS, languages
 from digest.models import Edition, Frame
 
 
@@ -32,7 +32,7 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class FrameContent:
     """All of an edition's mails that is neither in a block nor a reader's own."""
 
     sender: str  # as settings.FROM_EMAIL
@@ -48,9 +48,9 @@ class Surroundings:
         return json.dumps(asdict(self), sort_keys=True)
 
 
-def surroundings(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> Surroundings:
+def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> FrameContent:
     """As the templates and settings are now."""
-    return Surroundings(
+    return FrameContent(
         sender=settings.FROM_EMAIL,
         site=settings.SITE_URL,
         topics=[(slug, label) for slug, label in topics],
@@ -58,18 +58,18 @@ def surroundings(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> Surr
     )
 
 
-def keep(edition: Edition, used: Surroundings) -> None:
+def keep(edition: Edition, used: FrameContent) -> None:
     """Store it, if that was not done yet. Safe to run twice and at once."""
     row = Frame(edition=edition, fingerprint=used.fingerprint, data=used.as_json())
     Frame.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def kept(edition: Edition, fingerprint: str) -> Surroundings:
+def kept(edition: Edition, fingerprint: str) -> FrameContent:
     """Raises Frame.DoesNotExist."""
     data = json.loads(Frame.objects.get(edition=edition, fingerprint=fingerprint).data)
     spoken = {code: Spoken(**texts) for code, texts in data["spoken"].items()}
     topics = [(slug, label) for slug, label in data["topics"]]
-    return Surroundings(data["sender"], data["site"], topics, spoken)
+    return FrameContent(data["sender"], data["site"], topics, spoken)
 
 
 def rendered(edition: Edition, language: str) -> Spoken:
@@ -81,7 +81,7 @@ def rendered(edition: Edition, language: str) -> Spoken:
 
 def fits(line: str) -> str:
     """A long line as several. The line of a signature ends with a space: it is let be."""
-    return scripts.fill(line) if scripts.width(line) > scripts.LINE else line
+    return text_layout.fill(line) if text_layout.width(line) > text_layout.LINE else line
 
 
 def page_frame(edition: Edition, language: str, *, web: bool) -> str:

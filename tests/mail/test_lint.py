@@ -3,7 +3,7 @@
 import pytest
 from django.conf import settings
 
-from digest.ops.mail_lint import lint
+from digest.ops.gallery.mail_lint import lint
 
 pytestmark = pytest.mark.embedded
 FAULTS = {

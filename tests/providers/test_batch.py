@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from digest.deliveries import postmark
-from digest.deliveries.transport import open_transport
+from digest.transport import postmark_batch
+from digest.transport.open import open_transport
 
 pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 
@@ -63,10 +63,10 @@ def test_a7_what_befalls_one_is_mapped_to_that_one(
 
 
 def test_a7_a_batch_keeps_to_the_providers_limits(hand_over, journal, monkeypatch):
-    monkeypatch.setattr(postmark, "MOST_MESSAGES", 2)
+    monkeypatch.setattr(postmark_batch, "MOST_MESSAGES", 2)
     assert set(hand_over(*"abcde").values()) == {"accepted"}
     assert [len(entry["rcpt"]) for entry in journal()] == [2, 2, 1]
-    monkeypatch.setattr(postmark, "MOST_BYTES", 1)
+    monkeypatch.setattr(postmark_batch, "MOST_BYTES", 1)
     assert set(hand_over(*"fg").values()) == {"accepted"}
     assert [len(entry["rcpt"]) for entry in journal()[3:]] == [1, 1]
 
