@@ -8,9 +8,7 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 
 import hashlib
 import importlib.util
-import json
 import os
-import secrets
 import tempfile
 from email.utils import parseaddr
 from pathlib import Path
@@ -22,6 +20,8 @@ from django.utils.csp import CSP
 from environs import Env, EnvError
 from kombu import Queue
 from marshmallow.validate import Range
+
+from digest import state_files
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -53,30 +53,17 @@ def state_folder() -> Path:
     return STATE_DIR
 
 
-def running_stack() -> dict[str, str]:
-    """What `manage.py up` says of itself, so that commands in a second shell agree."""
-    try:
-        return dict(json.loads((STATE_DIR / "up.json").read_text()))
-    except (OSError, ValueError):
-        return {}
-
-
 def key(name: str) -> str:
     """A key from the environment; embedded, one made once and kept in STATE_DIR."""
     if value := os.environ.get(name):
         return value
     if not EMBEDDED:
         raise ImproperlyConfigured(f"{name} must be set (a long random string).")
-    path = state_folder() / f"{name.lower()}.txt"
-    try:
-        with open(path, "x", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
-            file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass
-    return path.read_text()
+    return state_files.read_or_make_key(state_folder() / f"{name.lower()}.txt")
 
 
-RUNNING = running_stack() if EMBEDDED else {}
+# What `manage.py up` says of itself, so that commands in a second shell agree.
+RUNNING = state_files.read_strings(STATE_DIR / "up.json") if EMBEDDED else {}
 
 # -- keys and hosts ---------------------------------------------------------------
 
