@@ -8,9 +8,7 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 
 import hashlib
 import importlib.util
-import json
 import os
-import secrets
 import tempfile
 from email.utils import parseaddr
 from pathlib import Path
@@ -23,6 +21,8 @@ from django.utils.csp import CSP
 from kombu import Queue
 
 from digest.variables import Variables, load_file
+
+from digest import state_files
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -59,30 +59,17 @@ def state_folder() -> Path:
     return STATE_DIR
 
 
-def running_stack() -> dict[str, str]:
-    """What `manage.py up` says of itself, so that commands in a second shell agree."""
-    try:
-        return dict(json.loads((STATE_DIR / "up.json").read_text()))
-    except (OSError, ValueError):
-        return {}
-
-
 def key(name: str) -> str:
     """A key from the environment; embedded, one made once and kept in STATE_DIR."""
     if value := variables.text(name):
         return value
     if not EMBEDDED:
         raise ImproperlyConfigured(f"{name} must be set (a long random string).")
-    path = state_folder() / f"{name.lower()}.txt"
-    try:
-        with open(path, "x", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
-            file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass
-    return path.read_text()
+    return state_files.read_or_make_key(state_folder() / f"{name.lower()}.txt")
 
 
-RUNNING = running_stack() if EMBEDDED else {}
+# What `manage.py up` says of itself, so that commands in a second shell agree.
+RUNNING = state_files.read_strings(STATE_DIR / "up.json") if EMBEDDED else {}
 
 # -- keys and hosts ---------------------------------------------------------------
 
@@ -442,6 +429,8 @@ if variables.flag("BEHIND_PROXY", False):
 
 # -- logs -------------------------------------------------------------------------
 
+LOGGING_CONFIG = "digest.ops.logs.configure"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "digest.ops.logs.ScrubbedPage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -455,6 +444,9 @@ LOGGING = {
         "digest": {"level": "INFO"},
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
+        # Django's own handlers go: one mails settings, forms and paths to the ADMINS.
+        "django": {"level": "WARNING", "handlers": []},
+        "django.server": {"level": "INFO", "handlers": [], "propagate": True},
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }
