@@ -170,7 +170,6 @@ def resume(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     record(subscriber, Kind.RESUMED, origin=origin, now=now)
 
 
-@transaction.atomic
 def local_date(subscriber: Subscriber, now: datetime) -> date:
     """Today, where the reader is. Needs the schedule."""
     return now.astimezone(ZoneInfo(subscriber.schedule.timezone)).date()
@@ -201,6 +200,7 @@ def resume_due(now: datetime) -> int:
     return len(due)
 
 
+@transaction.atomic
 def unsubscribe(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     """No mail any more, from the moment this returns."""
     subscriber = locked(subscriber_id)

@@ -10,13 +10,17 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
+from typing import get_type_hints
 
 from django.conf import settings
+from django.db import DataError, transaction
 
+from digest import state_files
 from digest.deliveries import ledger
 from digest.deliveries.ledger import Claimed
-from digest.transport.outcomes import Outcome, Verdict
+from digest.transport.outcomes import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -43,30 +47,63 @@ def keep(outcomes: Mapping[int, Outcome], rows: Sequence[Claimed]) -> None:
 
 
 def replay(now: datetime) -> int:
-    """Record what was kept; how many rows took their outcome."""
+    """Record what was kept and return how many rows took their outcome.
+
+    A file that cannot be read or recorded is set aside: its rows end as unknown with
+    their lease. Raises the database's errors, but for those of what is in a file.
+    """
     taken = 0
     for path in sorted(folder().glob("*.json")):
         try:
-            entries = json.loads(path.read_text())
+            rows, outcomes = read(path.read_bytes())
+            with transaction.atomic():
+                taken += ledger.record(outcomes, rows, now=now)
         except FileNotFoundError:
             continue  # another sender has just replayed it
-        rows = [Claimed(**entry["row"]) for entry in entries]
-        outcomes = {
-            entry["row"]["delivery_id"]: revived(entry["outcome"]) for entry in entries
-        }
-        taken += ledger.record(outcomes, rows, now=now)
-        path.unlink(missing_ok=True)
+        except (OSError, DataError, *MALFORMED) as error:
+            state_files.set_aside(path, f"{type(error).__name__}: {error}"[:200])
+        else:
+            path.unlink(missing_ok=True)
     return taken
 
 
-def revived(entry: dict[str, object]) -> Outcome:
-    return Outcome(
-        Verdict(str(entry["verdict"])),
-        str(entry["reason"]),
-        str(entry["reply"]),
-        bool(entry["charged"]),
-        bool(entry["bad_address"]),
-    )
+# What reading a file of another version, or none of ours, raises.
+MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+
+
+def read(content: bytes) -> tuple[list[Claimed], dict[int, Outcome]]:
+    """Return the rows and their outcomes by delivery id. Raises one of MALFORMED."""
+    entries = json.loads(content)
+    if not (isinstance(entries, list) and entries):
+        raise ValueError("not a list of outcomes")
+    rows = [rebuilt(Claimed, entry["row"]) for entry in entries]
+    if len({row.lease_token for row in rows}) > 1:
+        raise ValueError("not outcomes of one lease")
+    outcomes = {
+        row.delivery_id: rebuilt(Outcome, entry["outcome"])
+        for row, entry in zip(rows, entries, strict=True)
+    }
+    return rows, outcomes
+
+
+def rebuilt[T: (Claimed, Outcome)](kind: type[T], fields: Mapping[str, object]) -> T:
+    """Return the tuple of these fields, each of its own type, as JSON knows no enum.
+
+    A field that is missing has its default: an older version did not write it. Raises
+    one of MALFORMED, as for a field that only a newer version knows.
+    """
+    types = get_type_hints(kind)
+    return kind(**{name: typed(types[name], value) for name, value in fields.items()})
+
+
+def typed(kind: object, value: object) -> object:
+    """Return the value as a field of that type holds it. Raises ValueError or TypeError."""
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind(value)
+    number = kind is float and type(value) is int
+    if not (number or isinstance(value, kind)):  # type: ignore[arg-type]
+        raise TypeError(f"{value!r} is no {kind}")
+    return value
 
 
 def sync_folder() -> None:
