@@ -103,7 +103,8 @@ class Projection:
 
     def nearest(self, point: Floats, most: int = NEAREST) -> list[int]:
         """Return the places of the background's papers nearest to a point, nearest first."""
-        return np.argsort(-(self.background @ point), kind="stable")[:most].tolist()
+        order = np.argsort(-(self.background @ point), kind="stable")
+        return [int(place) for place in order[:most]]
 
     def interest(self, text: str) -> Direction | None:
         """Return the direction of a written interest; None if no word of it is known."""
