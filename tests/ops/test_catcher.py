@@ -128,5 +128,5 @@ def test_keeps_the_newest_mails_only_also_those_of_an_earlier_run(tmp_path: Path
 
 
 def test_loads_no_django() -> None:
-    code = "import digest.ops.catcher, sys; sys.exit('django' in sys.modules)"
+    code = "import digest.ops.mailbox.catcher, sys; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

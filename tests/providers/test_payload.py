@@ -60,7 +60,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "digest.settings"
 import django
 django.setup()
 from django.core.mail import mailers
-from digest.deliveries.transport import open_transport
+from digest.transport.open import open_transport
 open_transport().close()
 print(type(mailers["default"]).__module__.rpartition(".")[2])
 """

@@ -167,8 +167,8 @@ def test_redis_and_python_say_the_same(redis_of_module, moves, rate):
 RACER = """
 import sys, django
 django.setup()
-from digest.deliveries import buckets
-run, given = buckets.script(sys.argv[1]), 0
+from digest.throttling import token_bucket
+run, given = token_bucket.script(sys.argv[1]), 0
 for at in range(3000):
     given += run(keys=["pace:race"], args=[1e9 + at * 500, 1000.0, 1e6, 7])[0]
 print(given)

@@ -1,6 +1,6 @@
 """The mail catcher: a real SMTP server that keeps every mail in a folder.
 
-`python -m digest.ops.catcher --port 2525 --dir DIR` listens on 127.0.0.1 and loads no
+`python -m digest.ops.mailbox.catcher --port 2525 --dir DIR` listens on 127.0.0.1 and loads no
 Django. Each mail becomes DIR/NANOSECONDS-RANDOM.eml, the octets as received, beside a
 .json file of the same name with the envelope. 250 is answered once both are on disk.
 """
@@ -107,7 +107,7 @@ async def serve(folder: Folder, port: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m digest.ops.catcher")
+    parser = argparse.ArgumentParser(prog="python -m digest.ops.mailbox.catcher")
     parser.add_argument("--port", type=int, default=2525)
     parser.add_argument("--dir", type=Path, required=True)
     options = parser.parse_args()
