@@ -60,9 +60,9 @@ class Closeness:
 
     def points(self) -> Floats:
         """Return what closeness adds to a score (N × P); never less than nothing."""
-        weight = MOST_LIKE_WEIGHT * self.likes / (self.likes + HALF_LIKE_WEIGHT)
-        both = np.maximum(self.written, 0)
-        both += np.maximum(self.liked, 0) * weight[:, None].astype(np.float32)
+        likes = self.likes[:, None].astype(np.float32)
+        weight = MOST_LIKE_WEIGHT * likes / (likes + HALF_LIKE_WEIGHT)
+        both: Floats = np.maximum(self.written, 0) + weight * np.maximum(self.liked, 0)
         return both / LIKE_A_TOPIC
 
 
