@@ -20,9 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from kombu import Queue
 
+from digest import front_end, state_files
 from digest.variables import Variables, load_file
-
-from digest import state_files
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -89,6 +88,9 @@ if urlsplit(SITE_URL).scheme not in {"http", "https"} or not SITE_HOST:
     )
 ALLOWED_HOSTS = [SITE_HOST, *(["127.0.0.1", "localhost", "[::1]"] if EMBEDDED else [])]
 HTTPS = SITE_URL.startswith("https://")
+SITE_ORIGIN = front_end.origin(SITE_URL)
+# A browser's own word for the site, whatever Host a proxy passes on.
+CSRF_TRUSTED_ORIGINS = [SITE_ORIGIN]
 
 # -- the project ------------------------------------------------------------------
 
@@ -104,6 +106,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "digest.front_end.FrontEnd",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -416,7 +419,9 @@ SECURE_CSP = {
 # W002: frame-ancestors above says more than X-Frame-Options. W005, W021: whether all
 # subdomains are HTTPS only is for the owner of the domain to say, not for us.
 SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W005", "security.W021"]
-SECURE_REFERRER_POLICY = "no-referrer"
+# With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
+# Pages with a token in their path say no-referrer themselves.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
@@ -424,7 +429,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
-if variables.flag("BEHIND_PROXY", False):
+BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # -- logs -------------------------------------------------------------------------

@@ -34,7 +34,9 @@ def token_page[**P](view: View[P]) -> View[P]:
         request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         response = answer(request, *args, **kwargs)
         response["X-Robots-Tag"] = "noindex"
-        response["Referrer-Policy"] = "no-referrer"
+        match = request.resolver_match
+        if match is None or match.captured_kwargs:  # the path holds a token
+            response["Referrer-Policy"] = "no-referrer"
         return response
 
     @require_http_methods(["GET", "HEAD", "POST"])
