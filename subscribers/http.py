@@ -34,8 +34,7 @@ def token_page[**P](view: View[P]) -> View[P]:
         request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         response = answer(request, *args, **kwargs)
         response["X-Robots-Tag"] = "noindex"
-        match = request.resolver_match
-        if match is None or match.captured_kwargs:  # the path holds a token
+        if any(isinstance(value, str) for value in kwargs.values()):  # a token in the path
             response["Referrer-Policy"] = "no-referrer"
         return response
 
