@@ -36,6 +36,14 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}"
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host can only be reached from this machine (RFC 6761, RFC 4291)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def is_for_site(request: HttpRequest) -> bool:
     """Return whether a proxy's request is for our site: it names it, or only this process.
 

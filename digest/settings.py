@@ -288,7 +288,9 @@ MAILER_URL = variables.text(
     "MAILER_URL", RUNNING.get("mailer_url", CATCHER_URL) if EMBEDDED else ""
 )
 MAILBOX_DIR = STATE_DIR / "mailbox"
-MAILBOX = EMBEDDED and not variables.text("MAILER_URL")
+CATCHER = EMBEDDED and not variables.text("MAILER_URL")
+# The page of it shows mails with everybody's links: never at an address that others reach.
+MAILBOX = CATCHER and front_end.is_loopback(SITE_HOST)
 
 
 mail = endpoints.mailer(MAILER_URL)

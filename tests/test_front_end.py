@@ -1,10 +1,18 @@
 """What proxies and balancers say of a request, read once."""
 
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
 from digest import front_end
+from digest.checks import mail_leaves_the_machine
+from tests.configured import settings as settings_of
+from tests.environment import ROOT, bare
 
 pytestmark = pytest.mark.embedded
 
@@ -24,6 +32,53 @@ pytestmark = pytest.mark.embedded
 )
 def test_an_origin_is_what_browsers_send(url: str, origin: str) -> None:
     assert front_end.origin(url) == origin
+
+
+# Where SITE_URL leads, and whether only this machine can follow it.
+SITES = [
+    ("http://127.0.0.1:8000", True),
+    ("http://127.8.9.10", True),
+    ("http://localhost:8000", True),
+    ("http://papers.localhost", True),
+    ("http://[::1]:8000", True),
+    ("https://papers.example.org", False),
+    ("http://papers.example.org:8000", False),
+    ("http://localhost.example.org", False),
+    ("http://10.2.3.4:8000", False),
+    ("http://192.168.1.7", False),
+    ("http://0.0.0.0:8000", False),
+    ("http://[2001:db8::1]", False),
+    ("http://papers", False),
+]
+
+
+@pytest.mark.parametrize(("site", "local"), SITES)
+def test_the_mailbox_is_open_at_an_address_of_this_machine_only(
+    site: str, local: bool, tmp_path: Path
+) -> None:
+    read = settings_of({"SITE_URL": site}, state=tmp_path)
+    assert (read["CATCHER"], read["MAILBOX"]) == (True, local)
+
+
+@pytest.mark.parametrize(("site", "local"), SITES)
+def test_check_deploy_names_a_public_site_whose_mail_stays_here(
+    site: str, local: bool, settings: Settings
+) -> None:
+    settings.CATCHER, settings.SITE_HOST = True, urlsplit(site).hostname
+    found = [message.id for message in mail_leaves_the_machine(None)]
+    assert found == ([] if local else ["digest.E001"])
+    settings.CATCHER = False
+    assert mail_leaves_the_machine(None) == []
+
+
+def test_check_deploy_ends_with_an_error_at_a_public_site_without_mail(
+    tmp_path: Path,
+) -> None:
+    env = bare() | {"STATE_DIR": str(tmp_path), "SITE_URL": "https://papers.example.org"}
+    command = [sys.executable, "manage.py", "check", "--deploy"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "MAILER_URL is not set" in done.stderr
 
 
 @pytest.fixture
