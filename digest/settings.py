@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from kombu import Queue
 
-from digest import endpoints, state_files
+from digest import endpoints, front_end, state_files
 from digest.variables import Variables, load_file
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
@@ -83,6 +83,9 @@ SITE_URL = endpoints.site(
 SITE_HOST = urlsplit(SITE_URL).hostname or ""
 ALLOWED_HOSTS = [SITE_HOST, *(["127.0.0.1", "localhost", "[::1]"] if EMBEDDED else [])]
 HTTPS = SITE_URL.startswith("https://")
+SITE_ORIGIN = front_end.origin(SITE_URL)
+# A browser's own word for the site, whatever Host a proxy passes on.
+CSRF_TRUSTED_ORIGINS = [SITE_ORIGIN]
 
 # -- the project ------------------------------------------------------------------
 
@@ -98,6 +101,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "digest.front_end.FrontEnd",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -284,7 +288,9 @@ MAILER_URL = variables.text(
     "MAILER_URL", RUNNING.get("mailer_url", CATCHER_URL) if EMBEDDED else ""
 )
 MAILBOX_DIR = STATE_DIR / "mailbox"
-MAILBOX = EMBEDDED and not variables.text("MAILER_URL")
+CATCHER = EMBEDDED and not variables.text("MAILER_URL")
+# The page of it shows mails with everybody's links: never at an address that others reach.
+MAILBOX = CATCHER and front_end.is_loopback(SITE_HOST)
 
 
 mail = endpoints.mailer(MAILER_URL)
@@ -377,7 +383,9 @@ SECURE_CSP = {
 # W002: frame-ancestors above says more than X-Frame-Options. W005, W021: whether all
 # subdomains are HTTPS only is for the owner of the domain to say, not for us.
 SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W005", "security.W021"]
-SECURE_REFERRER_POLICY = "no-referrer"
+# With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
+# Pages with a token in their path say no-referrer themselves.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
@@ -385,7 +393,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
-if variables.flag("BEHIND_PROXY", False):
+BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # -- logs -------------------------------------------------------------------------
