@@ -20,9 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from kombu import Queue
 
-from digest.variables import Variables, load_file
-
 from digest import state_files
+from digest.variables import Variables, load_file
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
