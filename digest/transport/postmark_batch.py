@@ -9,7 +9,7 @@ are joined from pieces that were escaped once.
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from urllib.parse import urljoin
 
@@ -40,7 +40,7 @@ class PostmarkBatch:
         self.backend: EmailBackend = mailers["default"]
         self.skeletons: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
 
-    def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
+    def hand_over(self, mails: Iterable[Mail]) -> Iterator[tuple[int, Outcome]]:
         batch: list[Written] = []
         size = 0
         for mail in mails:

@@ -7,11 +7,11 @@ garbled QUIT never spoils another mail's outcome.
 
 import logging
 import smtplib
-from collections import deque
 from collections.abc import Generator, Sequence
 
 from digest.endpoints import SmtpServer
 from digest.transport.base import Mail
+from digest.transport.line import Line
 from digest.transport.outcomes import POISON, Outcome, Phase, Verdict, of_reply, of_silence
 from digest.transport.smtp_session import (
     DOT,
@@ -52,12 +52,14 @@ class Connection:
         self.session = session
         return None
 
-    def work(self, line: deque[Mail]) -> Work:
+    def work(self, line: Line) -> Work:
         """Hand over mails, the next in line each time, until none or no session is left."""
         opened: Mail | None = None  # the server has said 354 to this one
-        while (session := self.session) and (opened or line):
+        while session := self.session:
             if opened is None:
-                opened = line.popleft()
+                opened = line.take()
+                if opened is None:
+                    return
                 if refused := (yield from self.begin(session, opened)):
                     yield opened.delivery_id, refused
                     opened = None
@@ -85,7 +87,7 @@ class Connection:
             return of_silence(lost.phase, str(lost))
 
     def finish(
-        self, session: Session, mail: Mail, line: deque[Mail]
+        self, session: Session, mail: Mail, line: Line
     ) -> Steps[tuple[Outcome, Mail | None, Outcome | None]]:
         """Write content and dot and, pipelining, the envelope of the next mail in line.
 
@@ -100,8 +102,11 @@ class Connection:
             self.drop()
             return POISON, None, None
         end = DOT if content.endswith(b"\r\n") else b"\r\n" + DOT
-        commands = envelope(line[0]) if session.pipelining and line else ()
-        following = line.popleft() if commands else None
+        following = line.take() if session.pipelining else None
+        commands = envelope(following) if following else ()
+        if following and not commands:
+            line.put_back(following)
+            following = None
         outcome = None
         try:
             yield from session.write(content, end, ahead=commands, phase=Phase.CONTENT)
@@ -114,7 +119,7 @@ class Connection:
         except ConnectionLost as lost:
             self.drop()
             if following:
-                line.appendleft(following)
+                line.put_back(following)
             return outcome or of_silence(lost.phase, str(lost)), None, None
         return outcome, following, refused
 
