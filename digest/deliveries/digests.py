@@ -158,8 +158,7 @@ def load(edition_id: int) -> Ready:
         for column in range(width)
     ]
     labels += BESIDE_TOPICS
-    around = surroundings(edition, topics=labels)
-    keep(edition, around)
+    around = keep(edition, surroundings(edition, topics=labels))
     papers = np.zeros((len(blocks), width), dtype=np.float32)
     for place, block in enumerate(blocks):
         for column, topic in topics.items():

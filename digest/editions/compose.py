@@ -16,7 +16,7 @@ from typing import NamedTuple
 from django.utils import translation
 
 from digest.editions import wire, words
-from digest.editions.parts import Part
+from digest.editions.parts import Encoder, Part
 
 MOST_PICKS = 10
 # Gmail shows 102 KB of HTML and cuts the rest off, the way out with it. Measured as
@@ -70,9 +70,13 @@ class Encoded:
     tongues: Mapping[str, Tongue]
     titles: Sequence[str]
     page_name: Callable[[int], str]  # of a delivery
+    encode: Encoder
 
     def compose(self, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime) -> bytes:
-        """The mail, CRLF line ends, 7-bit, no line starting with a dot in the body."""
+        """The mail, CRLF line ends, 7-bit, no body line that starts with a dot.
+
+        No line of a body starts with two dashes either: those are the boundary's.
+        """
         text, html = self.bodies(reader, picks)
         headers = self.headers(reader, picks, sent_at)
         return b"".join([headers, self.top, *text, self.middle, *html, self.end])
@@ -90,9 +94,12 @@ class Encoded:
         if len(picks) > tongue.fits:
             shown = fitting(tongue, picks)
             more = self.left_out(tongue, len(picks) - len(shown), name)
+        token = reader.token.encode() + wire.SOFT_BREAK
+        if token.startswith(b"--"):
+            token = self.encode(reader.token)
         values = {
             words.MARKS.count: tongue.counts[len(picks)],
-            words.MARKS.token: reader.token.encode() + wire.SOFT_BREAK,
+            words.MARKS.token: token,
             words.MARKS.web: name + wire.SOFT_BREAK,
             words.MARKS.ahead: tongue.html.looking_ahead(shown),
             words.MARKS.more: more[0],
@@ -122,8 +129,8 @@ class Encoded:
             return b"", b""
         text, html = tongue.left_out[count]
         url = f"{self.site}/digest/{name.decode()}"
-        link = wire.quoted_printable(f'<a href="{url}">{escape(url)}</a></p>\n')
-        return text + wire.quoted_printable(f"{url}\n\n"), html + link
+        link = self.encode(f'<a href="{url}">{escape(url)}</a></p>\n')
+        return text + self.encode(f"{url}\n\n"), html + link
 
 
 def sure_to_fit(text: Part, html: Part) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
+from functools import partial
 from html import escape
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from digest.editions import scripts, wire, words
 from digest.editions.blocks import no_merge, shortened
 from digest.editions.compose import Encoded, Tongue, sure_to_fit
 from digest.editions.frames import Spoken, Surroundings
-from digest.editions.parts import part
+from digest.editions.parts import Encoder, part
 from digest.editions.signatures import Purpose, namer
 from digest.editions.words import MARKS
 from digest.models import Block, Edition
@@ -50,7 +51,10 @@ def encode(
 
     Without `votes` no paper has the link to vote: it needs a mail that was planned.
     """
-    boundary = f"daily-papers-{edition.kind}-{edition.day:%Y%m%d}"
+    boundary, encoder = around.boundary, wire.quoted_printable
+    if not boundary:  # a frame of a time when all editions of a day had the same
+        boundary = f"daily-papers-{edition.kind}-{edition.day:%Y%m%d}"
+        encoder = partial(wire.quoted_printable, guarded=wire.DOTS_ONLY)
     sender = parseaddr(around.sender)[1]
     labels = [label for _, label in around.topics]
     papers = [paper(block, votes=votes) for block in blocks]
@@ -64,11 +68,12 @@ def encode(
         middle=wire.CRLF + part_opening(boundary, "html"),
         end=wire.CRLF + f"--{boundary}--\r\n".encode(),
         tongues={
-            language: tongue(spoken, papers, labels=labels, language=language)
+            language: tongue(spoken, papers, encoder, labels=labels, language=language)
             for language, spoken in around.spoken.items()
         },
         titles=[block.title for block in blocks],
         page_name=namer(Purpose.PAGE),
+        encode=encoder,
     )
 
 
@@ -81,13 +86,19 @@ def paper(block: Block, *, votes: bool) -> Paper:
 
 
 def tongue(
-    spoken: Spoken, papers: Sequence[Paper], *, labels: Sequence[str], language: str
+    spoken: Spoken,
+    papers: Sequence[Paper],
+    encoder: Encoder,
+    *,
+    labels: Sequence[str],
+    language: str,
 ) -> Tongue:
     """The edition in one language."""
     with translation.override(language):
         why = [words.why(label) for label in [*labels, ""]]
         said = [paper.said() for paper in papers]
-        text = part(spoken.text, [(one, "") for one, _ in said], why)
+        blocks = [(one, "") for one, _ in said]
+        text = part(spoken.text, blocks, why, encode=encoder)
         html = part(
             spoken.html,
             [
@@ -95,6 +106,7 @@ def tongue(
                 for paper, (_, one) in zip(papers, said, strict=True)
             ],
             [in_html(label) for label in why],
+            encode=encoder,
             ahead=words.ahead(),
             nothing_ahead=words.nothing_ahead(),
         )
@@ -102,12 +114,9 @@ def tongue(
         return Tongue(
             text=text,
             html=html,
-            counts=encoded([words.counted(count) for count in range(MOST_COUNTED + 1)]),
+            counts=[encoder(words.counted(count)) for count in range(MOST_COUNTED + 1)],
             left_out=[
-                (
-                    wire.quoted_printable(f"{sentence}\n"),
-                    wire.quoted_printable(f'<p class="text">{escape(sentence)}\n'),
-                )
+                (encoder(f"{sentence}\n"), encoder(f'<p class="text">{escape(sentence)}\n'))
                 for sentence in left_out
             ],
             fits=sure_to_fit(text, html),
@@ -122,10 +131,6 @@ def isolated(html: str) -> str:
 
 def in_html(text: str) -> str:
     return no_merge(escape(text))
-
-
-def encoded(texts: Sequence[str]) -> list[bytes]:
-    return [wire.quoted_printable(text) for text in texts]
 
 
 def shared_headers(around: Surroundings, edition: Edition, boundary: str) -> bytes:

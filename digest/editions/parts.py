@@ -1,10 +1,9 @@
 """One part of a mail, text or HTML, cut into encoded pieces around what stays open."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from digest.editions import wire
 from digest.editions.words import MARKS
 
 OPEN = re.compile(f"([{MARKS.token}{MARKS.count}{MARKS.ahead}{MARKS.web}{MARKS.more}])")
@@ -27,6 +26,7 @@ class Pieces:
         return pieces
 
 
+type Encoder = Callable[[str], bytes]  # to quoted-printable
 type Place = tuple[int, int | None]  # of a pick: the block's position, the topic
 # A block around its reason's label and, where its reader can vote, the name of the mail;
 # the last piece is empty where there is no vote.
@@ -73,21 +73,20 @@ class Part:
         return len(self.sizes)
 
 
-def pieces(text: str) -> Pieces:
+def pieces(text: str, encode: Encoder) -> Pieces:
     """Text with marks, encoded."""
     found = OPEN.split(text)
-    fixed = [wire.quoted_printable(piece) for piece in found[0::2]]
+    fixed = [encode(piece) for piece in found[0::2]]
     places = [b""] * len(found)
     places[0::2] = fixed
     marks = [(2 * number + 1, mark) for number, mark in enumerate(found[1::2])]
     return Pieces(places, marks)
 
 
-def encoded_block(block: str) -> EncodedBlock:
+def encoded_block(block: str, encode: Encoder) -> EncodedBlock:
     opening, rest = block.split(MARKS.reason)
     middle, _, closing = rest.partition(MARKS.web)
-    first, second, third = map(wire.quoted_printable, (opening, middle, closing))
-    return first, second, third
+    return encode(opening), encode(middle), encode(closing)
 
 
 def part(
@@ -95,15 +94,14 @@ def part(
     blocks: Iterable[tuple[str, str]],
     labels: Sequence[str],
     *,
+    encode: Encoder,
     ahead: str = "",
     nothing_ahead: str = "",
 ) -> Part:
     """`blocks` each with its title as one of the next picks; the last label: trending."""
-    before, after = map(pieces, frame.split(MARKS.papers))
-    known = [
-        (encoded_block(block), wire.quoted_printable(title)) for block, title in blocks
-    ]
-    *topics, trending = map(wire.quoted_printable, labels)
+    before, after = (pieces(text, encode) for text in frame.split(MARKS.papers))
+    known = [(encoded_block(block, encode), encode(title)) for block, title in blocks]
+    *topics, trending = map(encode, labels)
     fixed = sum(map(len, [*before.fixed, *after.fixed]))
     following = sorted((len(title) for _, title in known), reverse=True)[:AHEAD]
     personal = max(map(len, [*topics, trending])) + NAME_ROOM
@@ -114,8 +112,8 @@ def part(
         has_votes=any(closing for (_, _, closing), _ in known),
         labels={**dict(enumerate(topics)), None: trending},
         titles=[title for _, title in known],
-        ahead=wire.quoted_printable(ahead),
-        nothing_ahead=wire.quoted_printable(nothing_ahead),
+        ahead=encode(ahead),
+        nothing_ahead=encode(nothing_ahead),
         size=fixed + sum(following),
         sizes=[sum(map(len, block)) + personal for block, _ in known],
     )

@@ -1,5 +1,6 @@
 """The canary: an edition that nobody should get is held before anything is claimed."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -105,9 +106,9 @@ def test_r10_hostile_papers_do_not_stop_an_edition(reader):
     assert "MAIL FROM" in Block.objects.get().title
 
 
-def sound() -> bytes:
-    ready = digests.load(make.edition({make.paper(1): {"graphs": 1.0}}).pk)
-    return next(canary.mails(ready))[1]
+def sound(**fields: object) -> canary.Trial:
+    ready = digests.load(make.edition({make.paper(1, **fields): {"graphs": 1.0}}).pk)
+    return next(canary.mails(ready))
 
 
 @pytest.mark.parametrize(
@@ -115,15 +116,57 @@ def sound() -> bytes:
     [
         (b"", b"x" * 1000 + b"\r\n", "a line is too long"),
         (b"\r\n", b"\n", "ends without CRLF"),
-        (b"To: canary@", b"To: somebody@", "headers"),
-        (b"text/html", b"text/other", "html part"),
-        (b"text/plain", b"text/other", "plain part"),
-        (b"/u/", b"/nowhere/", "headers|no way out"),
+        (b"To: canary-", b"To: somebody-", "headers"),
+        (b"Precedence: bulk\r\n", b"", "headers"),
+        (b"Precedence: bulk\r\n", b"Precedence: bulk\r\nBcc: x@example.org\r\n", "headers"),
+        (b"text/html", b"text/other", "a text part and an html part"),
+        (b"text/plain", b"text/other", "a text part and an html part"),
+        (b"multipart/alternative", b"text/plain", "a text part and an html part"),
+        (b"/u/", b"/nowhere/", "headers|not what was meant"),
+        (b"\r\nPaper 1\r\n", b"\r\nPaper 2\r\n", "plain part is not what was meant"),
+        (b"<h1", b"<p", "html part is not what was meant"),
+        (b"\r\nPaper 1\r\n", b"\r\n--Paper 1\r\n", "border of a part"),
         (b"</body>", b"x=\r\n" * 60_000 + b"</body>", "bytes"),
     ],
 )
 def test_r10_a_mail_that_must_not_go_out_is_told_from_one_that_may(old, new, words):
-    mail = sound()
-    canary.read(mail)
+    trial = sound()
+    canary.read(trial)
+    mail = (
+        trial.mail.replace(old, new, 1) if old != b"/u/" else trial.mail.replace(old, new)
+    )
+    assert mail != trial.mail
     with pytest.raises(canary.Unsound, match=words):
-        canary.read(mail.replace(old, new, 1) if old != b"/u/" else mail.replace(old, new))
+        canary.read(trial._replace(mail=mail))
+
+
+def boundary_of(mail: bytes) -> bytes:
+    return re.search(rb'boundary="([^"]+)"', mail)[1]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(b"--B--\r\n", id="ends all"),
+        pytest.param(b"--B\r\n", id="begins a part"),
+        pytest.param(b"--B\r\nContent-Type: text/html\r\n\r\nx\r\n", id="its own html"),
+        pytest.param(
+            b"--B\r\nContent-Type: text/html\r\n\r\nx\r\n--B--\r\n", id="its own, and ends"
+        ),
+        pytest.param(b"--other\r\n", id="a border for a lenient parser"),
+    ],
+)
+def test_m30_a_border_of_parts_within_a_text_is_seen(lines):
+    trial = sound()
+    lines = lines.replace(b"B", boundary_of(trial.mail))
+    mail = trial.mail.replace(b"DAILY PAPERS\r\n", b"DAILY PAPERS\r\n" + lines, 1)
+    assert mail != trial.mail
+    with pytest.raises(canary.Unsound):
+        canary.read(trial._replace(mail=mail))
+
+
+def test_m30_no_two_trials_have_the_same_address_or_token():
+    ready = digests.load(make.edition({make.paper(1): {"graphs": 1.0}}).pk)
+    trials = [next(canary.mails(ready)) for _ in range(3)]
+    assert len({trial.reader.address for trial in trials}) == 3
+    assert len({trial.reader.token for trial in trials}) == 3
