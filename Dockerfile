@@ -4,7 +4,8 @@ RUN pip install --no-cache-dir uv
 WORKDIR /app
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-dev --python /usr/local/bin/python3
+# With the packages of every provider (SES, Resend, …), so that one image fits all.
+RUN uv sync --locked --no-dev --all-extras --python /usr/local/bin/python3
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /app papers

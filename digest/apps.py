@@ -8,9 +8,11 @@ class DigestConfig(AppConfig):
 
     def ready(self) -> None:
         # Here and not in digest/__init__.py, so that pure modules load no Celery.
-        from digest import celery  # noqa: F401
-        from digest.deliveries import personal
+        from digest import (
+            celery,  # noqa: F401
+            privacy,
+        )
         from digest.papers.topics import sync_after_migrate
 
         post_migrate.connect(sync_after_migrate, sender=self)
-        pre_delete.connect(personal.forget, sender="subscribers.Subscriber")
+        pre_delete.connect(privacy.forget, sender="subscribers.Subscriber")

@@ -9,7 +9,7 @@ import os
 from celery import Celery
 from celery.signals import worker_shutting_down
 
-from digest.deliveries import stopping
+from digest.deliveries import shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
 
@@ -21,4 +21,4 @@ app.autodiscover_tasks()
 @worker_shutting_down.connect
 def finish(**_: object) -> None:
     """Told to the parent only: its children see the mark after their submit group."""
-    stopping.ask()
+    shutdown.ask()

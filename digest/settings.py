@@ -7,9 +7,8 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 """
 
 import hashlib
-import json
+import importlib.util
 import os
-import secrets
 import tempfile
 from email.utils import parseaddr
 from pathlib import Path
@@ -21,6 +20,8 @@ from django.utils.csp import CSP
 from environs import Env, EnvError
 from kombu import Queue
 from marshmallow.validate import Range
+
+from digest import state_files
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -52,30 +53,17 @@ def state_folder() -> Path:
     return STATE_DIR
 
 
-def running_stack() -> dict[str, str]:
-    """What `manage.py up` says of itself, so that commands in a second shell agree."""
-    try:
-        return dict(json.loads((STATE_DIR / "up.json").read_text()))
-    except (OSError, ValueError):
-        return {}
-
-
 def key(name: str) -> str:
     """A key from the environment; embedded, one made once and kept in STATE_DIR."""
     if value := os.environ.get(name):
         return value
     if not EMBEDDED:
         raise ImproperlyConfigured(f"{name} must be set (a long random string).")
-    path = state_folder() / f"{name.lower()}.txt"
-    try:
-        with open(path, "x", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
-            file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass
-    return path.read_text()
+    return state_files.read_or_make_key(state_folder() / f"{name.lower()}.txt")
 
 
-RUNNING = running_stack() if EMBEDDED else {}
+# What `manage.py up` says of itself, so that commands in a second shell agree.
+RUNNING = state_files.read_strings(STATE_DIR / "up.json") if EMBEDDED else {}
 
 # -- keys and hosts ---------------------------------------------------------------
 
@@ -144,7 +132,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "subscribers.pages.sign_up_open",
+                "subscribers.http.sign_up_open",
             ],
         },
     },
@@ -368,6 +356,24 @@ ANYMAIL["WEBHOOK_SECRET"] = env.list("ANYMAIL_WEBHOOK_SECRET", default=[])
 if not all(":" in secret.strip(":") for secret in ANYMAIL["WEBHOOK_SECRET"]):
     raise ImproperlyConfigured("ANYMAIL_WEBHOOK_SECRET must be user:password.")
 
+# What single providers need beside Anymail: the module, and the extra that brings it.
+PROVIDER_PACKAGES = {
+    "amazon_ses": ("boto3", "ses"),
+    "postal": ("cryptography", "postal"),
+    "resend": ("svix", "resend"),
+    "sendgrid": ("cryptography", "sendgrid"),
+}
+for provider, (module, extra) in PROVIDER_PACKAGES.items():
+    # A provider that has a variable of its own reports to us, even if another sends.
+    named = [f"ANYMAIL_{name}" for name in ANYMAIL if name.startswith(provider.upper())]
+    named = [name for name in named if name in os.environ]
+    named += ["MAILER_URL"] if f"anymail://{provider}" == MAILER_URL else []
+    if named and not importlib.util.find_spec(module):
+        raise ImproperlyConfigured(
+            f"{named[-1]} names {provider}, which needs the package {module}: "
+            f"install it with `uv sync --no-dev --extra {extra}`."
+        )
+
 # -- readers ----------------------------------------------------------------------
 
 # Without it nobody new gets in, whichever the way; who reads already is not affected.
@@ -427,6 +433,8 @@ if env.bool("BEHIND_PROXY", default=False):
 
 # -- logs -------------------------------------------------------------------------
 
+LOGGING_CONFIG = "digest.ops.logs.configure"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "digest.ops.logs.ScrubbedPage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -440,6 +448,9 @@ LOGGING = {
         "digest": {"level": "INFO"},
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
+        # Django's own handlers go: one mails settings, forms and paths to the ADMINS.
+        "django": {"level": "WARNING", "handlers": []},
+        "django.server": {"level": "INFO", "handlers": [], "propagate": True},
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }

@@ -1,26 +1,26 @@
 """What Celery runs: wake-ups. Each finds its work in the database and may run twice."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from celery import shared_task
 from django.utils import timezone
 
 from digest.deliveries import (
-    alarms,
+    fencing,
     heartbeats,
-    high_water,
+    idempotent_retry,
     ledger,
-    lost_answers,
     retention,
-    stopping,
+    shutdown,
 )
 from digest.deliveries.clock import DatabaseClock
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
-from digest.deliveries.sweep import sweep
+from digest.deliveries.sweep import end_leases, end_overdue
 from digest.editions.publish import NothingToPublish, publish
+from digest.feedback import alarms, reconcile
 from digest.models import Delivery, Edition
 from digest.papers import ingest, sources
 
@@ -36,17 +36,28 @@ def wake_sender() -> None:
     send.apply_async(expires=10)
 
 
+def catch_up(now: datetime) -> None:
+    """End what no sender will end: leases, unknown rows with a report, rows that are late.
+
+    The order matters: a report resolves an unknown row before it would be abandoned.
+    """
+    end_leases(now)
+    reconcile.resolve_reported(now)
+    alarms.pause_alarming(now)
+    end_overdue(now)
+
+
 @shared_task
 def tick() -> None:
     """Catch up: end old leases, plan what has come due, wake senders if rows are ready."""
     now = ledger.database_now()
-    sweep(now)
+    catch_up(now)
     planned = plan(now)
     if Delivery.objects.ready(now).exists():
         logger.info("planned %d deliveries, waking senders", planned)
         for _ in range(SENDERS):
             wake_sender()
-    if lost_answers.waiting(now).exists():
+    if idempotent_retry.waiting(now).exists():
         ask_again.apply_async(expires=10)
     heartbeats.beat(heartbeats.Loop.TICK, now)
 
@@ -58,12 +69,12 @@ def send() -> None:
     try:
         if tally := send_due(DatabaseClock(), until=end):
             logger.info("sent: %s", dict(tally))
-    except high_water.Refused as refused:
+    except fencing.SendingRefused as refused:
         logger.error("nothing is sent: %s", refused)
         return
     now = ledger.database_now()
     heartbeats.beat(heartbeats.Loop.SEND, now)
-    if now >= end and not stopping.asked():
+    if now >= end and not shutdown.asked():
         wake_sender()
 
 
@@ -71,8 +82,8 @@ def send() -> None:
 def ask_again() -> None:
     """Ask the provider by its keys about mails whose answer was lost."""
     try:
-        lost_answers.ask_again(ledger.database_now())
-    except high_water.Refused as refused:
+        idempotent_retry.ask_again(ledger.database_now())
+    except fencing.SendingRefused as refused:
         logger.error("nothing is asked again: %s", refused)
 
 

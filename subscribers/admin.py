@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from subscribers.addresses import address_hash
-from subscribers.fields import AddressField
+from subscribers.forms import AddressField
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, Topic
 
 if TYPE_CHECKING:

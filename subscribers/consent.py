@@ -22,7 +22,7 @@ events = ConsentEvent._base_manager  # the open door past "appended, never chang
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a wish came from: the form's path, the truncated network, the text shown."""
+    """Where a request came from: the form's path, the truncated network, the text shown."""
 
     source: str
     network: str = ""
@@ -30,7 +30,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Report:
+class ChainReport:
     """What `verify` found: how many receipts, the newest seal, and what is wrong."""
 
     sealed: int
@@ -90,7 +90,7 @@ def seal() -> int:
     return len(fresh)
 
 
-def verify() -> Report:
+def verify() -> ChainReport:
     """Walk the whole chain."""
     wrong, before, expected, blanked = [], "", 0, 0
     for event in events.filter(number__isnull=False).order_by("number").iterator():
@@ -105,7 +105,7 @@ def verify() -> Report:
         elif event.content_hash != content_hash(event):
             wrong.append(f"receipt {event.number}: its content was changed")
         before = event.seal
-    return Report(expected, blanked, before, wrong)
+    return ChainReport(expected, blanked, before, wrong)
 
 
 def blank(email_hash: str) -> None:

@@ -10,23 +10,37 @@ from datetime import date
 from django import forms
 from django.utils import timezone
 
-from subscribers import proof
-from subscribers.fields import AddressField
-from subscribers.guard import Filled
-from subscribers.wishes import SubscriptionRequest
-from subscribers.wishes_form import WishesForm
+from subscribers import proof_of_work
+from subscribers.addresses import BadAddress, canonical
+from subscribers.preferences import SubscriptionRequest
+from subscribers.preferences_form import PreferencesForm
+from subscribers.rate_limits import Filled
+
+
+class AddressField(forms.CharField):
+    """Cleans to the canonical form."""
+
+    def __init__(self) -> None:
+        missing = "Enter your email address."
+        super().__init__(max_length=320, error_messages={"required": missing})
+
+    def clean(self, value: object) -> str:
+        try:
+            return canonical(super().clean(value))
+        except BadAddress as error:
+            raise forms.ValidationError(str(error)) from None
 
 
 class GuardedForm(forms.Form):
-    """What shows whether a person filled it in; never an error, see guard.py."""
+    """What shows whether a person filled it in; never an error, see rate_limits.py."""
 
     website = forms.CharField(required=False)  # the trap: people can't see it
     opened = forms.CharField(required=False)
-    proof = forms.CharField(required=False)
+    proof_of_work = forms.CharField(required=False)
 
     @property
     def stamp(self) -> str:
-        return proof.stamp(timezone.now())
+        return proof_of_work.stamp(timezone.now())
 
     def filled(self) -> Filled:
         """Of a form that was posted."""
@@ -36,7 +50,7 @@ class GuardedForm(forms.Form):
         )
 
 
-class SignUpForm(WishesForm, GuardedForm):
+class SignUpForm(PreferencesForm, GuardedForm):
     email = AddressField()
 
     def request(self) -> SubscriptionRequest:

@@ -8,26 +8,27 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from subscribers import guard, inbox, links, outbox, pauses, privacy, subscriptions
+from subscribers import links, privacy, rate_limits, requests, subscriptions
 from subscribers.forms import AddressForm, LinkForm, PauseForm
+from subscribers.http import action, origin, see_other, token_page
 from subscribers.models import Link, Request, Subscriber, Topic
-from subscribers.pages import action, origin, see_other, unlinked
+from subscribers.notices import outbox
+from subscribers.preferences_form import PreferencesForm, preferences_of, topic_groups
 from subscribers.tasks import wake
 from subscribers.views import Counts, offer_again
-from subscribers.wishes_form import WishesForm, preferences_of, topic_groups
 
 Purpose = Link.Purpose
 type More = Callable[[int], privacy.Tables]
 type Beside = Callable[[int, str], SafeString]
 
 
-@unlinked
+@token_page
 def preferences_link(request: HttpRequest) -> HttpResponse:
     """Ask for the link to the preferences, or to one's data."""
     form = LinkForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         kinds = {"data": Request.Kind.DATA}
-        inbox.ask_for(
+        requests.ask_for(
             kinds.get(action(request), Request.Kind.LINK),
             form.cleaned_data["email"],
             origin=origin(request, "/preferences/"),
@@ -41,12 +42,12 @@ def preferences_link(request: HttpRequest) -> HttpResponse:
     return render(request, "subscribers/preferences_link.html", context, status=status)
 
 
-@unlinked
+@token_page
 def preferences_sent(request: HttpRequest) -> HttpResponse:
     return render(request, "subscribers/link_sent.html")
 
 
-@unlinked
+@token_page
 def preferences(
     request: HttpRequest, token: str, *, counts: Counts, more: Beside
 ) -> HttpResponse:
@@ -61,7 +62,7 @@ def preferences(
         return offer_again(request, expired.link, asked)
     page = PreferencesPage(link.subscriber, timezone.now())
     if request.method == "POST":
-        guard.forget(link.subscriber)
+        rate_limits.forget(link.subscriber)
         if page.change(request, asked):
             wake()
             response = see_other("preferences", token)
@@ -83,14 +84,14 @@ class PreferencesPage:
     def __init__(self, subscriber: Subscriber, now: datetime) -> None:
         self.subscriber = subscriber
         self.now = now
-        self.today = pauses.local_date(subscriber, now)
-        self.wishes = WishesForm(initial=preferences_of(subscriber))
+        self.today = subscriptions.local_date(subscriber, now)
+        self.preferences = PreferencesForm(initial=preferences_of(subscriber))
         self.pause = PauseForm(None, today=self.today)
         self.address = AddressForm()
 
     @property
     def invalid(self) -> bool:
-        forms = (self.wishes, self.pause, self.address)
+        forms = (self.preferences, self.pause, self.address)
         return any(form.is_bound and not form.is_valid() for form in forms)
 
     def change(self, request: HttpRequest, asked: str) -> bool:
@@ -113,12 +114,12 @@ class PreferencesPage:
                 self.address = AddressForm(request.POST)
                 if self.address.is_valid():
                     email = self.address.cleaned_data["email"]
-                    inbox.ask_to_move(pk, email, origin=came_from, now=now)
+                    requests.ask_to_move(pk, email, origin=came_from, now=now)
             case _:
-                self.wishes = WishesForm(request.POST)
-                if self.wishes.is_valid():
+                self.preferences = PreferencesForm(request.POST)
+                if self.preferences.is_valid():
                     subscriptions.change_preferences(
-                        pk, self.wishes.wishes(), origin=came_from, now=now
+                        pk, self.preferences.preferences(), origin=came_from, now=now
                     )
         return not self.invalid
 
@@ -127,14 +128,14 @@ class PreferencesPage:
             "subscriber": self.subscriber,
             "reading": self.subscriber.state in subscriptions.CONFIRMED,
             "paused": self.subscriber.state == Subscriber.State.PAUSED,
-            "form": self.wishes,
+            "form": self.preferences,
             "pause_form": self.pause,
             "address_form": self.address,
             "today": self.today,
         }
 
 
-@unlinked
+@token_page
 def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
     """Download or erase everything; either uses the link up.
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from django.db import transaction
 from django.db.models import Model
 
-from subscribers import consent, profiles
+from subscribers import consent, preferences
 from subscribers.models import (
     ConsentEvent,
     Link,
@@ -35,7 +35,7 @@ def held(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, object]]]:
         "subscriber": [row_of(subscriber)],
         "schedule": [row_of(subscriber.schedule)],
         "topics": [{"topic": topic.slug} for topic in subscriber.topics.all()],
-        "profile": profiles.weights(subscriber),
+        "profile": preferences.weights(subscriber),
         "consent": rows_of(ConsentEvent.objects.filter(**by_hash).order_by("pk")),
         "links": rows_of(Link.objects.filter(**mine).order_by("pk")),
         "single_mails": rows_of(Notice.objects.filter(**mine).order_by("pk")),

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from subscribers import consent, outbox, privacy
+from subscribers import consent, privacy
 from subscribers.models import ConsentEvent, Link, Notice, Request, Subscriber
+from subscribers.notices import outbox
 from subscribers.subscriptions import State, locked
 
 REMIND_AFTER = timedelta(hours=24)
@@ -51,7 +52,7 @@ def remind_one(subscriber_id: int, *, now: datetime) -> bool:
         return False
     if Notice.objects.filter(subscriber=subscriber, kind=kind).exists():
         return False
-    outbox.owe(subscriber, kind, now=now)
+    outbox.enqueue(subscriber, kind, now=now)
     return True
 
 

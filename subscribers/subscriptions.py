@@ -5,11 +5,12 @@ hand-over, so what is answered here holds for every mail from then on. Asking tw
 the same changes nothing and appends no second event.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
-from subscribers import guard, links, outbox
+from subscribers import links, rate_limits
 from subscribers.addresses import address_hash, canonical, counting_key
 from subscribers.consent import Origin, record
 from subscribers.models import (
@@ -20,11 +21,21 @@ from subscribers.models import (
     Subscriber,
     Suppression,
 )
-from subscribers.schedules import schedule
+from subscribers.notices import outbox
+from subscribers.preferences import (
+    Preferences,
+    SubscriptionRequest,
+    described,
+    first_hour,
+    schedule,
+    set_preferences,
+)
 from subscribers.suppression import is_barred, lift, suppress
-from subscribers.wishes import SubscriptionRequest, Wishes, described, set_wishes
 
 State = Subscriber.State
+MONTH = timedelta(days=30)
+AHEAD = timedelta(hours=15)  # no zone is further ahead of UTC
+PAUSE_ENDED = Origin("end of the pause")
 CONFIRMED = (State.ACTIVE, State.PAUSED)
 Kind = ConsentEvent.Kind
 
@@ -33,17 +44,17 @@ Kind = ConsentEvent.Kind
 def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) -> None:
     """Ask the address's holder to confirm. Raises BadAddress.
 
-    A confirmed reader's wishes stay as they are, since anyone can type an address: they
+    A confirmed reader's preferences stay as they are, since anyone can type an address: they
     get a mail with a link instead. A barred address leaves no trace at all.
     """
     email = canonical(request.email)
-    guard.one_at_a_time(counting_key(email))
+    rate_limits.one_at_a_time(counting_key(email))
     if is_barred(address_hash(email)):
         return
     known = Subscriber.objects.select_for_update().filter(email_hash=address_hash(email))
     subscriber = known.first()
     if subscriber is not None and subscriber.state in CONFIRMED:
-        outbox.owe(subscriber, Notice.Kind.ALREADY, now=now)
+        outbox.enqueue(subscriber, Notice.Kind.ALREADY, now=now)
         return
     if subscriber is None:
         subscriber = Subscriber(email=email, email_hash=address_hash(email), created_at=now)
@@ -51,7 +62,7 @@ def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) ->
     subscriber.confirmed_at = None
     subscriber.unsubscribed_at = None
     subscriber.paused_until = None
-    set_wishes(subscriber, request, now=now)
+    set_preferences(subscriber, request, now=now)
     record(
         subscriber,
         Kind.REQUESTED,
@@ -59,7 +70,7 @@ def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) ->
         now=now,
         detail=described(request),
     )
-    outbox.owe(subscriber, Notice.Kind.CONFIRM, now=now)
+    outbox.enqueue(subscriber, Notice.Kind.CONFIRM, now=now)
 
 
 @transaction.atomic
@@ -80,7 +91,7 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
         raise links.Expired(link)
     Link.objects.filter(pk=link.pk).update(used_at=now)
     lift(subscriber.email_hash)
-    guard.forget(subscriber)
+    rate_limits.forget(subscriber)
     subscriber.confirmed_at = now
     move(subscriber, State.ACTIVE, now=now)
     detail: dict[str, object] = {"link": link.pk}
@@ -90,19 +101,19 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
 
 @transaction.atomic
 def change_preferences(
-    subscriber_id: int, wishes: Wishes, *, origin: Origin, now: datetime
+    subscriber_id: int, preferences: Preferences, *, origin: Origin, now: datetime
 ) -> None:
-    """Put the new wishes in place of the old; a reader who has left stays as they are."""
+    """Put the new preferences in place of the old; a reader who has left stays as they are."""
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state not in CONFIRMED:
         return
-    set_wishes(subscriber, wishes, now=now)
+    set_preferences(subscriber, preferences, now=now)
     record(
         subscriber,
         Kind.CHANGED,
         origin=origin,
         now=now,
-        detail=described(wishes),
+        detail=described(preferences),
     )
 
 
@@ -150,6 +161,36 @@ def resume(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     record(subscriber, Kind.RESUMED, origin=origin, now=now)
 
 
+def local_date(subscriber: Subscriber, now: datetime) -> date:
+    """Today, where the reader is. Needs the schedule."""
+    return now.astimezone(ZoneInfo(subscriber.schedule.timezone)).date()
+
+
+def in_a_month(subscriber_id: int, *, now: datetime) -> date | None:
+    """The local date 30 days on; None for a reader who is gone."""
+    rows = Subscriber.objects.select_related("schedule").filter(pk=subscriber_id)
+    found = rows.first()
+    return local_date(found, now) + MONTH if found else None
+
+
+def resume_due(now: datetime) -> int:
+    """Resume readers at the first wished hour on or after their date; how many.
+
+    Not at midnight: the edition of the evening before would still be in time then.
+    """
+    waiting = Subscriber.objects.filter(
+        state=Subscriber.State.PAUSED, paused_until__lte=(now + AHEAD).date()
+    ).select_related("schedule")
+    due = [
+        reader.pk
+        for reader in waiting
+        if reader.paused_until and first_hour(reader.schedule, reader.paused_until) <= now
+    ]
+    for subscriber_id in due:
+        resume(subscriber_id, origin=PAUSE_ENDED, now=now)
+    return len(due)
+
+
 @transaction.atomic
 def unsubscribe(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     """No mail any more, from the moment this returns."""
@@ -162,7 +203,7 @@ def unsubscribe(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
 
 @transaction.atomic
 def ask_back(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
-    """Undo an unsubscribe: all wishes are kept, and one mail asks to confirm them.
+    """Undo an unsubscribe: all preferences are kept, and one mail asks to confirm them.
 
     By mail, since whoever was forwarded a digest holds the link to leave as well.
     """
@@ -174,7 +215,7 @@ def ask_back(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     subscriber.unsubscribed_at = subscriber.confirmed_at = None
     move(subscriber, State.PENDING, now=now)
     record(subscriber, Kind.REQUESTED, origin=origin, now=now)
-    outbox.owe(subscriber, Notice.Kind.CONFIRM, now=now)
+    outbox.enqueue(subscriber, Notice.Kind.CONFIRM, now=now)
 
 
 @transaction.atomic

@@ -10,7 +10,8 @@ from django.utils import timezone
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from subscribers import consent, inbox, mail, pauses, retention
+from subscribers import consent, requests, retention, subscriptions
+from subscribers.notices import send
 
 logger = logging.getLogger(__name__)
 
@@ -32,16 +33,16 @@ AT_ONCE = {
 def send_notices() -> None:
     """Look at what was asked for at the forms, and send the single mails that are due."""
     now = timezone.now()
-    inbox.handle_open(now=now)
-    mail.sweep(now=now)
-    mail.send_open_notices(now=now)
+    requests.handle_open(now=now)
+    send.sweep(now=now)
+    send.send_open_notices(now=now)
 
 
 @shared_task
 def keep_house() -> None:
     """End pauses, remind, seal receipts, let go of what is past its time."""
     now = timezone.now()
-    pauses.resume_due(now)
+    subscriptions.resume_due(now)
     retention.remind(now)
     consent.seal()
     retention.purge(now)

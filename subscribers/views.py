@@ -10,25 +10,32 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from subscribers import inbox, links, new_address, outbox, pauses, proof, subscriptions
+from subscribers import (
+    address_change,
+    links,
+    proof_of_work,
+    requests,
+    subscriptions,
+)
 from subscribers.addresses import masked
 from subscribers.forms import SignUpForm
+from subscribers.http import action, origin, see_other, token_page, while_open
 from subscribers.models import Link, Subscriber, Topic
-from subscribers.pages import action, origin, see_other, unlinked, while_open
+from subscribers.notices import outbox
+from subscribers.preferences_form import topic_groups
 from subscribers.tasks import wake
-from subscribers.wishes_form import topic_groups
 
 Purpose = Link.Purpose
 type Counts = Callable[[], Mapping[str, int]]
 
 
-@unlinked
+@token_page
 @while_open
 def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     """`counts` gives the recent papers of each topic, by slug, for the form."""
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        inbox.sign_up(
+        requests.sign_up(
             form.request(),
             origin=origin(request, "/subscribe/"),
             filled=form.filled(),
@@ -42,19 +49,19 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     return render(request, "subscribers/subscribe.html", context, status=status)
 
 
-@unlinked
+@token_page
 @while_open
 def subscribe_done(request: HttpRequest) -> HttpResponse:
     return render(request, "subscribers/subscribe_done.html")
 
 
-@unlinked
+@token_page
 def challenge(request: HttpRequest) -> HttpResponse:
     """What proof.js works on while the form is filled in."""
-    return JsonResponse(proof.challenge(timezone.now()))
+    return JsonResponse(proof_of_work.challenge(timezone.now()))
 
 
-@unlinked
+@token_page
 def confirm(request: HttpRequest, token: str) -> HttpResponse:
     now = timezone.now()
     asked = action(request)
@@ -106,7 +113,7 @@ def offer_again(request: HttpRequest, link: Link, asked: str) -> HttpResponse:
     return render(request, "subscribers/expired.html", {"link": link}, status=410)
 
 
-@unlinked
+@token_page
 def block(request: HttpRequest, token: str) -> HttpResponse:
     now = timezone.now()
     link = links.read_to_block(token, now=now)
@@ -117,14 +124,14 @@ def block(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "subscribers/block.html", context)
 
 
-@unlinked
+@token_page
 def address(request: HttpRequest, token: str) -> HttpResponse:
     """Confirm a new address, by the link that was mailed to it."""
     now = timezone.now()
     try:
         link = links.read(token, Purpose.ADDRESS, now=now)
         if request.method == "POST":
-            new_address.confirm(token, origin=origin(request, "/address/"), now=now)
+            address_change.confirm(token, origin=origin(request, "/address/"), now=now)
             wake()
             return render(request, "subscribers/address_done.html")
     except links.Expired as expired:
@@ -134,7 +141,7 @@ def address(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "subscribers/address.html", {"link": link, "token": token})
 
 
-@unlinked
+@token_page
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """RFC 8058: any POST unsubscribes at once, with 200 and no redirect.
 
@@ -160,7 +167,7 @@ def lessen(request: HttpRequest, subscriber_id: int, asked: str) -> None:
         case "weekly":
             subscriptions.slow_down(subscriber_id, origin=came_from, now=now)
         case "pause":
-            until = pauses.in_a_month(subscriber_id, now=now)
+            until = subscriptions.in_a_month(subscriber_id, now=now)
             subscriptions.pause(subscriber_id, until, origin=came_from, now=now)
         case "link":
             outbox.ask_again(subscriber_id, now=now)

@@ -47,8 +47,8 @@ def quick_passwords() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nothing_loaded() -> None:
     """A process keeps loaded editions by id, and each test's ids begin anew."""
-    from digest.deliveries.canary import composed
-    from digest.deliveries.digests import load
+    from digest.deliveries.preflight import composed
+    from digest.ranking.loaded import load
 
     load.cache_clear()
     composed.cache_clear()

@@ -9,7 +9,7 @@ from pathlib import Path
 @contextmanager
 def server(folder: Path) -> Iterator[tuple[str, int]]:
     """Its REDIS_URL and process id. A socket's path may have 107 bytes at most."""
-    from digest.ops.broker import server_binary, server_command, wait_for_socket
+    from digest.ops.stack.broker import server_binary, server_command, wait_for_socket
 
     socket = folder / "redis.sock"
     command = server_command(server_binary(), socket=socket, folder=folder)

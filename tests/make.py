@@ -8,7 +8,7 @@ from digest.deliveries.schedule import release_at
 from digest.models import Block, Delivery, Edition, Paper
 from subscribers.addresses import address_hash
 from subscribers.models import Schedule, Subscriber, Subscription, Topic
-from subscribers.profiles import profile
+from subscribers.preferences import profile
 
 DAY = date(2026, 4, 17)
 RELEASE = release_at(DAY)

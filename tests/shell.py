@@ -70,10 +70,12 @@ class Shell:
 
 
 @contextmanager
-def opened(tree: Path, env: Mapping[str, str], log: Path) -> Iterator[Shell]:
+def opened(
+    tree: Path, env: Mapping[str, str], log: Path, *, python: str = sys.executable
+) -> Iterator[Shell]:
     """A shell in this tree and environment; what its commands say goes to `log`."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.shell", str(log)],
+        [python, "-m", "tests.shell", str(log)],
         cwd=tree,
         env=env,
         stdin=subprocess.PIPE,

@@ -130,7 +130,7 @@ def in_process(folder: Path, *, port: int = 0) -> Iterator[Sink]:
 
 def findings(sink: Sink) -> list[str]:
     """What the lint says of the mails of ours."""
-    from digest.ops.mail_lint import lint
+    from digest.ops.gallery.mail_lint import lint
 
     return [
         finding

@@ -30,6 +30,7 @@ class Stack:
         # TMPDIR: there lies the socket of a Redis whose STATE_DIR has a long path.
         folders = {"STATE_DIR": str(folder), "TMPDIR": str(folder.parent)}
         self.env = bare() | (env or {}) | folders
+        self.python = sys.executable
         if "DATABASE_URL" in self.env:  # a deployment is told its address
             self.env["SITE_URL"] = self.url
         self.printed = folder.with_name(f"{folder.name}.printed")
@@ -47,7 +48,7 @@ class Stack:
         ports = ["--port", str(self.port), "--mail-port", str(self.mail_port)]
         with open(self.printed, "wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", *ports, *arguments],
+                [self.python, "manage.py", "up", *ports, *arguments],
                 cwd=ROOT,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
@@ -91,7 +92,8 @@ class Stack:
         name = json.dumps(self.env, sort_keys=True)
         if name not in self.shells:
             log = self.folder.with_name(f"{self.folder.name}.shell-{len(self.shells)}")
-            self.shells[name] = self.open.enter_context(opened(ROOT, self.env, log))
+            shell = opened(ROOT, self.env, log, python=self.python)
+            self.shells[name] = self.open.enter_context(shell)
         return self.shells[name].python("manage.py", *arguments)
 
     def ask(

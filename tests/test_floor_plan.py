@@ -1,4 +1,4 @@
-"""The floor plan: who may import whom, and how large a room may become."""
+"""The floor plan: who may import whom, and that no room becomes a drawer."""
 
 import re
 import shutil
@@ -10,7 +10,9 @@ import pytest
 
 from tests.environment import ROOT, variables
 
-MOST_LINES = 300
+MOST_LINES = (
+    400  # a question, not a goal: a file is an idea, and none is cut for its length
+)
 DRAWERS = {"utils", "helpers", "common", "misc", "core"}
 
 

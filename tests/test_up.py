@@ -13,7 +13,13 @@ from tests.sink import Sink
 from tests.stack import Stack, kill
 
 MakeStack = Callable[..., Stack]
-SERVICES = ["redis", "catcher", "gunicorn", "worker", "beat"]
+SERVICES = [
+    "-server",
+    "catcher",
+    "gunicorn",
+    "worker",
+    "beat",
+]  # redis-server or valkey-server
 
 pytestmark = pytest.mark.embedded
 

@@ -4,19 +4,16 @@ A hold is looked at in every commit of intents, so it holds for each hand-over a
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Count
 
-from digest.deliveries import bounces
-from digest.models import Delivery, DeliveryEvent, Edition
+from digest.models import Delivery, Edition
 
 State = Delivery.State
 CANCELLED = "edition cancelled"
 RESUMED = "resumed by the operator"
-ALARMING = ("bounced", "complained")
-LATELY = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -65,35 +62,3 @@ def skip_cancelled(now: datetime) -> int:
     cancelled = Edition.objects.filter(hold=Edition.Hold.CANCELLED).values("pk")
     rows = Delivery.objects.filter(is_open=True, state=State.PENDING, edition__in=cancelled)
     return rows.update(state=State.SKIPPED, reason=CANCELLED, outcome_at=now)
-
-
-def pause_alarming(now: datetime) -> list[Edition]:
-    """Pause editions of which too many mails bounce or are reported as spam."""
-    paused = []
-    for edition in lately_reported(now):
-        reason = bounces.alarm(toll(edition))
-        # Once is enough: who has looked at it and resumed it knows better.
-        if reason and edition.hold_reason != RESUMED and pause(edition, reason):
-            paused.append(edition)
-    return paused
-
-
-def lately_reported(now: datetime) -> list[Edition]:
-    """Editions that are not held, and of which mails bounced or were reported just now."""
-    lately = DeliveryEvent.objects.filter(
-        kind__in=ALARMING, at__gte=now - LATELY, delivery__isnull=False
-    )
-    ids = set(lately.values_list("delivery__edition", flat=True))
-    return list(Edition.objects.filter(pk__in=ids, hold=Edition.Hold.NONE))
-
-
-def toll(edition: Edition) -> bounces.Toll:
-    """Each mail counts once; `accepted` is counted as far as it can matter."""
-    events = DeliveryEvent.objects.filter(
-        delivery__edition=edition, kind__in=ALARMING, at__gte=edition.published_at
-    )
-    count = dict(events.values_list("kind").annotate(Count("delivery", distinct=True)))
-    bounced, complained = count.get("bounced", 0), count.get("complained", 0)
-    accepted = Delivery.objects.filter(edition=edition, state=State.ACCEPTED)
-    matters = bounces.most_that_matter(bounced, complained)
-    return bounces.Toll(accepted[:matters].count(), bounced, complained)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from digest.deliveries.outcomes import Outcome, Verdict
 from digest.models import Delivery, DeliveryEvent
+from digest.transport.outcomes import Outcome, Verdict
 
 Source = DeliveryEvent.Source
 # Looked at and ended where the intent would have been written.

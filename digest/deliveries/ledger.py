@@ -14,16 +14,10 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import F
 
-from digest.deliveries.outcomes import Outcome, Verdict, backoff
-from digest.deliveries.statements import (
-    among,
-    id_list,
-    instant,
-    postgres,
-    rows,
-    typed,
-)
 from digest.models import Delivery, Lease
+from digest.sql import among, id_list, instant, postgres, rows, typed
+from digest.throttling.domains import Wait
+from digest.transport.outcomes import Outcome, Verdict, backoff
 
 State = Delivery.State
 
@@ -150,7 +144,7 @@ def intend(
     sql = INTEND.format(now=typed(), rows=source, not_held=NOT_HELD)
     token, stamp = claimed[0].lease_token, instant(now)
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        # The lease first, as `reap` does: so neither waits for the other in a circle.
+        # The lease first, as `rescue_expired` does: so neither waits for the other in a circle.
         cursor.execute(EXTEND, [instant(now + HANDOVER_LEASE), token])
         cursor.execute(LOCK.format(readers=readers, lock=lock), [people])
         cursor.execute(sql, [*[stamp] * 5, *values, token])
@@ -235,13 +229,6 @@ def give_back(ids: Sequence[int], token: str, **changes: object) -> int:
     )
 
 
-class Wait(NamedTuple):
-    """Why a claimed row is not handed over yet, and until when."""
-
-    until: datetime
-    reason: str
-
-
 PUT_OFF = """
 UPDATE digest_delivery
 SET state = 'pending', lease_token = '', reason = v.reason,
@@ -263,7 +250,7 @@ def put_off(waits: Mapping[int, Wait], token: str) -> int:
         return int(cursor.rowcount)
 
 
-def reap(now: datetime) -> tuple[int, int]:
+def rescue_expired(now: datetime) -> tuple[int, int]:
     """End leases that ran out: claimed → pending, submitting → unknown. Counts of both."""
     returned = unknown = 0
     for token in Lease.objects.filter(claimed_until__lte=now).values_list("pk", flat=True):
@@ -275,12 +262,12 @@ def reap(now: datetime) -> tuple[int, int]:
             ids = [int(pk) for pk in lease.deliveries.split(",")]
             returned += give_back(ids, token, attempts=F("attempts") + 1)
             if lease.submitting_until is None or lease.submitting_until <= now:
-                unknown += lose(ids, token, now)
+                unknown += mark_unknown(ids, token, now)
                 lease.delete()
     return returned, unknown
 
 
-def lose(ids: Sequence[int], token: str, now: datetime) -> int:
+def mark_unknown(ids: Sequence[int], token: str, now: datetime) -> int:
     """submitting → unknown: the mail may have gone."""
     rows = Delivery.objects.filter(pk__in=among(ids), lease_token=token)
     return rows.filter(state=State.SUBMITTING).update(

@@ -5,13 +5,16 @@ however long that was. Of several editions due to a reader at once only the newe
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfoNotFoundError
 
-from digest.deliveries import canary, ledger, schedule
-from digest.deliveries.materialise import materialise
+from django.conf import settings
+from django.db import connection
+
+from digest.deliveries import ledger, preflight, schedule
 from digest.models import Edition
+from digest.sql import instant
 from subscribers.models import Schedule, Subscriber
 
 # A change commits a little after its `changed_at`: look back this far for it.
@@ -23,6 +26,14 @@ SLICE = 1000
 LATENESS = {
     Edition.Kind.DAILY: schedule.DAILY_LATENESS,
     Edition.Kind.WEEKLY: schedule.WEEKLY_LATENESS,
+}
+
+# Ids follow each other: times a prime, modulo the window, they fill it evenly.
+SPREAD = {
+    "postgresql": "CASE WHEN changed_at > %s THEN %s::timestamptz"
+    " ELSE %s::timestamptz + make_interval(secs => id * 7919 %% %s) END",
+    "sqlite": "CASE WHEN changed_at > %s THEN %s"
+    " ELSE datetime(%s, '+' || (id * 7919 %% %s) || ' seconds') END",
 }
 
 
@@ -59,27 +70,27 @@ def plan_edition(edition: Edition, now: datetime) -> int:
     expires_at = max(now, ledger.database_now()) + LATENESS[Edition.Kind(edition.kind)]
     made = 0
     for due_at, schedules in grouped(dues):
-        made += materialise(edition, schedules, due_at=due_at, expires_at=expires_at)
+        made += insert_deliveries(edition, schedules, due_at=due_at, expires_at=expires_at)
     return made
 
 
 def look(edition: Edition) -> None:
     """The first time: see that it can go out. Its rows are made anyway, to be counted."""
     if edition.planned_until is None and edition.hold == Edition.Hold.NONE:
-        canary.hold_if_unsound(edition)
+        preflight.hold_if_failing(edition)
 
 
 def due_instants(edition: Edition) -> dict[int, datetime]:
     """When this edition is due, per schedule id: a pure function of zones and days."""
     release = schedule.release_at(edition.day)
     weekly = edition.kind == Edition.Kind.WEEKLY
-    wishes = Schedule.objects.all()
-    wishes = (
-        wishes.filter(cadence=Schedule.Cadence.WEEKLY)
+    schedules = Schedule.objects.all()
+    schedules = (
+        schedules.filter(cadence=Schedule.Cadence.WEEKLY)
         if weekly
-        else wishes.exclude(cadence=Schedule.Cadence.WEEKLY)
+        else schedules.exclude(cadence=Schedule.Cadence.WEEKLY)
     )
-    columns = wishes.values_list("pk", "timezone", "send_hour", "days")
+    columns = schedules.values_list("pk", "timezone", "send_hour", "days")
     return {pk: due_in_zone(release, zone, hour, days) for pk, zone, hour, days in columns}
 
 
@@ -102,7 +113,7 @@ def plan_schedules(edition: Edition, dues: Mapping[int, datetime], now: datetime
     for due_at, schedules in grouped(dues):
         newly = looked_at is None or due_at > looked_at
         if newly or changed:
-            made += materialise(
+            made += insert_deliveries(
                 edition,
                 schedules,
                 due_at=due_at,
@@ -122,3 +133,39 @@ def grouped(dues: Mapping[int, datetime]) -> Iterable[tuple[datetime, list[int]]
     for due in sorted(groups):
         for start in range(0, len(groups[due]), SLICE):
             yield due, groups[due][start : start + SLICE]
+
+
+def insert_deliveries(
+    edition: Edition,
+    schedules: Sequence[int],
+    *,
+    due_at: datetime,
+    expires_at: datetime,
+    changed_since: datetime | None = None,
+) -> int:
+    """Make a pending row for each active reader of these schedules who has none.
+
+    One INSERT … SELECT, whatever their number; delivery_unique drops repeats. With
+    `changed_since`, only readers whose state or schedule changed from then on. Readers are
+    spread over SEND_WINDOW, each always at the same second of it; who changed after the
+    instant (who has just confirmed, say) does not wait.
+    """
+    marks = ", ".join(["%s"] * len(schedules))
+    window = settings.SEND_WINDOW * 60
+    sql = (
+        "INSERT INTO digest_delivery (edition_id, subscriber_id, state, due_at, not_before,"
+        " expires_at, attempts, lease_token, picks, reason, reply)"
+        f" SELECT %s, id, 'pending', %s, {SPREAD[connection.vendor] if window else '%s'},"
+        " %s, 0, '', '', '', ''"
+        " FROM subscribers_subscriber"
+        f" WHERE state = 'active' AND schedule_id IN ({marks})"
+    )
+    due, expires = instant(due_at), instant(expires_at)
+    spread = [due, due, due, window] if window else [due]
+    values = [edition.pk, due, *spread, expires, *schedules]
+    if changed_since:
+        sql += " AND changed_at >= %s"
+        values.append(instant(changed_since))
+    with connection.cursor() as cursor:
+        cursor.execute(sql + " ON CONFLICT (edition_id, subscriber_id) DO NOTHING", values)
+        return int(cursor.rowcount)

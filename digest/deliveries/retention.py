@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from digest.deliveries.statements import id_list
 from digest.models import Delivery, DeliveryEvent, Edition, Frame
+from digest.sql import id_list
 
 KEPT = timedelta(days=90)
 # A short transaction each: senders never wait for it.

@@ -17,29 +17,28 @@ from django.conf import settings
 from django.db import Error, transaction
 
 from digest.deliveries import (
-    breaker,
     control,
-    domains,
-    high_water,
+    fencing,
     history,
-    journal,
+    idempotent_retry,
     ledger,
-    pace,
-    stopping,
-    submissions,
+    outcome_journal,
+    shutdown,
 )
-from digest.deliveries.canary import composed
-from digest.deliveries.digests import Digest, Ready, digests
-from digest.deliveries.domains import Gate
-from digest.deliveries.envelope import senders
 from digest.deliveries.ledger import Claimed
-from digest.deliveries.mail import Mail
-from digest.deliveries.outcomes import Outcome, Verdict
-from digest.deliveries.transport import Transport, open_transport
+from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
 from digest.editions.compose import Encoded
 from digest.editions.picks import written
 from digest.models import Edition
+from digest.ranking.loaded import LoadedEdition
+from digest.ranking.select import Digest, select
+from digest.signing import senders
+from digest.throttling import circuit_breaker, domains, rate
+from digest.throttling.domains import Gate
+from digest.transport.base import Mail, Transport
+from digest.transport.open import open_transport
+from digest.transport.outcomes import Outcome, Verdict
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
@@ -63,7 +62,7 @@ class Group:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
-class Tempo:
+class BatchSizer:
     """How many mails go out on one look at holds and consent: about a second's worth.
 
     So that a pause or an unsubscribe reaches a slow line as soon as a fast one.
@@ -94,12 +93,12 @@ class Run:
     clock: Clock
     until: datetime | None
     transport: Transport = field(default_factory=open_transport)
-    tempo: Tempo = field(default_factory=Tempo)
+    batch_sizer: BatchSizer = field(default_factory=BatchSizer)
 
     def over(self) -> bool:
         """Looked at after each group: a slow line keeps nobody longer than a group."""
         late = self.until is not None and self.clock() >= self.until
-        return late or stopping.asked()
+        return late or shutdown.asked()
 
 
 def send_due(
@@ -107,34 +106,34 @@ def send_due(
 ) -> Counter[str]:
     """Send slices of what is due until nothing is left, `until` has come, or we shall stop.
 
-    Returns how many rows ended in which verdict or skip. Raises high_water.Refused.
+    Returns how many rows ended in which verdict or skip. Raises fencing.SendingRefused.
     """
     tally: Counter[str] = Counter()
-    journal.replay(ledger.database_now())
+    outcome_journal.replay(ledger.database_now())
     run = Run(clock, until)
     try:
         while not run.over():
-            leave = pace.ask(run.tempo.slice, ledger.database_now)
-            if not leave.mails:
-                if pace.wait_for(leave):
+            permits = rate.ask(run.batch_sizer.slice, ledger.database_now)
+            if not permits.mails:
+                if rate.wait_for(permits):
                     continue
                 break
-            mark = high_water.rise()
-            if breaker.is_open(mark, clock()):
+            mark = fencing.rise()
+            if circuit_breaker.is_open(mark, clock()):
                 break
-            claimed = ledger.claim(clock(), limit=leave.mails, edition_id=edition_id)
+            claimed = ledger.claim(clock(), limit=permits.mails, edition_id=edition_id)
             if not claimed:
-                pace.settle(leave, Counter(), ledger.database_now)
+                rate.settle(permits, Counter(), ledger.database_now)
                 break
             gate = domains.gate(clock(), troubled=mark.troubled)
             sent = send_slice(claimed, run, gate)
-            pace.settle(leave, sent, ledger.database_now)
+            rate.settle(permits, sent, ledger.database_now)
             tally += sent
             if sent["not tried"]:
-                breaker.trip(clock(), asked=gate.asked)
+                circuit_breaker.trip(clock(), asked=gate.asked)
                 break
             if sent["accepted"] and mark.failures:
-                breaker.reset()
+                circuit_breaker.reset()
     finally:
         run.transport.close()
     return tally
@@ -151,13 +150,16 @@ def send_slice(claimed: Sequence[Claimed], run: Run, gate: Gate) -> Counter[str]
     rest = {row.delivery_id: row for row in claimed}
     sent = Group()
     try:
-        for ready, batch in groups(claimed, run.tempo, gate):
+        for loaded, batch in groups(claimed, run.batch_sizer, gate):
             now = run.clock()
-            group = prepared(ready.encoded, batch, now)
+            rows = [rest[digest.reader.delivery_id] for digest in batch]
+            group = prepared(loaded.encoded, rows, batch, now)
             with transaction.atomic():
                 record(sent, now)
                 intended = ledger.intend(group.rows, group.picks, now=now)
-                submissions.note([pk for pk in group.mails if pk in intended], now)
+                idempotent_retry.note_submission(
+                    [pk for pk in group.mails if pk in intended], now
+                )
             sent = group
             for pk in intended:
                 del rest[pk]
@@ -165,7 +167,7 @@ def send_slice(claimed: Sequence[Claimed], run: Run, gate: Gate) -> Counter[str]
             begin = time.monotonic()
             group.outcomes.update(run.transport.hand_over(wanted))
             group.outcomes |= dict.fromkeys(intended - group.outcomes.keys(), NO_WORD)
-            run.tempo.learn(len(wanted), time.monotonic() - begin)
+            run.batch_sizer.learn(len(wanted), time.monotonic() - begin)
             down = gate.judge(group.mails, group.outcomes)
             tally += tallied(group, len(group.rows) - len(intended), down=down)
             if tally["not tried"] or run.over():
@@ -188,41 +190,43 @@ def settle(sent: Group, clock: Clock) -> None:
         record(sent, clock())
     except Error:
         if sent.outcomes:
-            journal.keep(sent.outcomes, sent.rows)
+            outcome_journal.keep(sent.outcomes, sent.rows)
         raise
 
 
 def groups(
-    claimed: Sequence[Claimed], tempo: Tempo, gate: Gate
-) -> Iterator[tuple[Ready, Sequence[Digest]]]:
+    claimed: Sequence[Claimed], batch_sizer: BatchSizer, gate: Gate
+) -> Iterator[tuple[LoadedEdition, Sequence[Digest]]]:
     """The slice's digests that may pass now in submit groups, each of one edition."""
     editions = defaultdict(list)
     for row in claimed:
         editions[row.edition_id].append(row)
     for edition_id, rows in editions.items():
         try:
-            ready = composed(edition_id)
+            loaded = composed(edition_id)
         except Error:
             raise
         except Exception:  # what all its mails share is broken: others must not wait for it
             logger.exception("edition %d cannot be composed and is paused", edition_id)
             control.pause(Edition(pk=edition_id), "cannot be composed")
             continue
-        ranked = iter(digests(ready, rows))
-        while batch := tuple(islice(ranked, tempo.group)):
+        owed = [(row.delivery_id, row.subscriber_id) for row in rows]
+        ranked = select(loaded, owed)
+        while batch := tuple(islice(ranked, batch_sizer.group)):
             if passing := gate.passing(batch):
-                yield ready, passing
+                yield loaded, passing
 
 
-def prepared(encoded: Encoded, batch: Sequence[Digest], now: datetime) -> Group:
+def prepared(
+    encoded: Encoded, rows: Sequence[Claimed], batch: Sequence[Digest], now: datetime
+) -> Group:
     """The batch's rows, picks and mails, composed only when their turn comes."""
-    group = Group(rows=[digest.row for digest in batch])
+    group = Group(rows)
     sender = senders(encoded.sender)
-    for digest in batch:
-        pk = digest.row.delivery_id
-        group.picks[pk] = written(encoded, digest.reader, digest.picks)
-        if digest.picks:
-            reader, picks = digest.reader, digest.picks
+    for reader, picks in batch:
+        pk = reader.delivery_id
+        group.picks[pk] = written(encoded, reader, picks)
+        if picks:
             compose = partial(encoded.compose, reader, picks, sent_at=now)
             parts = partial(letter, encoded, reader, picks, sent_at=now)
             group.mails[pk] = Mail(pk, sender(pk), reader.address, compose, parts)

@@ -1,39 +1,36 @@
-"""Sweep: end what nobody will end otherwise, so that a crash costs time and no second mail."""
+"""Sweep: end the rows that no sender will end, so that a crash costs time and no second mail."""
 
 import logging
 from datetime import datetime
 
-from digest.deliveries import (
-    alarms,
-    breaker,
-    control,
-    evidence,
-    journal,
-    ledger,
-    submissions,
-)
+from digest.deliveries import control, idempotent_retry, ledger, outcome_journal
 from digest.models import Delivery
+from digest.throttling import circuit_breaker
 
 State = Delivery.State
 
 logger = logging.getLogger(__name__)
 
 
-def sweep(now: datetime) -> None:
-    """Replay kept outcomes, end leases, expire what is too late, give up what is unknown."""
-    if taken := journal.replay(now):
+def end_leases(now: datetime) -> None:
+    """Record outcomes kept on disk, then end the leases that ran out."""
+    if taken := outcome_journal.replay(now):
         logger.warning("%d outcomes recorded that had waited on disk", taken)
-    returned, unknown = ledger.reap(now)
+    returned, unknown = ledger.rescue_expired(now)
     if returned or unknown:
         logger.warning("leases over: %d rows pending again, %d unknown", returned, unknown)
-    if known := evidence.weigh(now):
-        logger.warning("%d unknown rows resolved by reports", known)
-    for edition in control.pause_alarming(now):
-        alarms.page(f"{edition} is paused: too many mails bounced or were reported")
+
+
+def end_overdue(now: datetime) -> None:
+    """End rows of cancelled editions and rows that are too late, and drop what is stale.
+
+    Call it after reports have been reconciled: an unknown row that a report resolves must
+    not be abandoned first.
+    """
     skipped = control.skip_cancelled(now)
     expired, abandoned = expire(now), abandon(now)
-    submissions.prune(now)
-    breaker.forget(now)
+    idempotent_retry.prune_submissions(now)
+    circuit_breaker.forget(now)
     if skipped or expired or abandoned:
         logger.warning(
             "%d rows skipped, %d expired, %d unknown abandoned", skipped, expired, abandoned

@@ -1,7 +1,7 @@
 """One paper's ready-made HTML and text, rendered once per edition for all readers.
 
 What differs from reader to reader is left open with a mark, what differs from language
-to language is a phrase (see words.py).
+to language is a phrase (see phrases.py).
 """
 
 import re
@@ -14,8 +14,8 @@ from django.conf import settings
 from django.forms.utils import flatatt
 from django.template.loader import get_template, render_to_string
 
-from digest.editions import scripts
-from digest.editions.words import MARKS, WITHOUT_MARKS, phrase
+from digest.editions import text_layout
+from digest.editions.phrases import MARKS, WITHOUT_MARKS, phrase
 from digest.models import Paper
 from digest.papers.text import cut
 
@@ -33,9 +33,9 @@ def block(paper: Paper) -> tuple[str, str]:
     values = context(paper)
     html = render_to_string("mail/paper.html", values)
     filled = {
-        "title": scripts.fill(values["title"]),
-        "abstract": scripts.fill(values["abstract"]),
-        "byline": scripts.fill(values["names"] + values["rest"]),
+        "title": text_layout.fill(values["title"]),
+        "abstract": text_layout.fill(values["abstract"]),
+        "byline": text_layout.fill(values["names"] + values["rest"]),
     }
     text = render_to_string("mail/paper.txt", values | filled, using="text")
     return no_merge(inliner().inline_fragment(html, stylesheet()).strip()) + "\n", text
@@ -49,10 +49,10 @@ def context(paper: Paper) -> dict[str, Any]:
         "mark": MARKS,
         "title": title,
         "abstract": abstract,
-        "title_script": flatatt(scripts.attributes(title)),
-        "abstract_script": flatatt(scripts.attributes(abstract)),
+        "title_script": flatatt(text_layout.attributes(title)),
+        "abstract_script": flatatt(text_layout.attributes(abstract)),
         "names": names,
-        "names_script": flatatt(scripts.attributes(names)),
+        "names_script": flatatt(text_layout.attributes(names)),
         "rest": rest,
         "url": paper_url(paper) if paper.is_sample else paper.abstract_url,
         "links": links(paper),

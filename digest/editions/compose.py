@@ -5,7 +5,8 @@ blocks in the reader's order + foot, and only tokens, reasons, counts and addres
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -15,8 +16,8 @@ from typing import NamedTuple
 
 from django.utils import translation
 
-from digest.editions import wire, words
-from digest.editions.parts import Encoder, Part
+from digest.editions import mime, phrases
+from digest.editions.phrases import MARKS
 
 MOST_PICKS = 10
 # Gmail shows 102 KB of HTML and cuts the rest off, the way out with it. Measured as
@@ -26,6 +27,10 @@ MOST_BYTES = 200_000
 # For headers, and what a reader's tokens add.
 SMALL_CHANGE = 3_000
 SUBJECT_LENGTH = 150
+OPEN = re.compile(f"([{MARKS.token}{MARKS.count}{MARKS.ahead}{MARKS.web}{MARKS.more}])")
+AHEAD = 3
+# What the name of a mail's page takes, with its soft break, at most.
+NAME_ROOM = 44
 
 
 class Reader(NamedTuple):
@@ -37,6 +42,9 @@ class Reader(NamedTuple):
     language: str = "en"
 
 
+type Encoder = Callable[[str], bytes]  # to quoted-printable
+
+
 class Pick(NamedTuple):
     """One paper at one place in one reader's digest; topic None means trending."""
 
@@ -45,7 +53,67 @@ class Pick(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tongue:
+class Pieces:
+    """Encoded text; at `open` (places, marks) it waits for a value."""
+
+    fixed: Sequence[bytes]
+    open: Sequence[tuple[int, str]]
+
+    def filled(self, values: Mapping[str, bytes]) -> list[bytes]:
+        pieces = list(self.fixed)
+        for place, mark in self.open:
+            pieces[place] = values[mark]
+        return pieces
+
+
+type Place = tuple[int, int | None]  # of a pick: the block's position, the topic
+# A block around its reason's label and, where its reader can vote, the name of the mail;
+# the last piece is empty where there is no vote.
+type EncodedBlock = tuple[bytes, bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    before: Pieces
+    blocks: Sequence[EncodedBlock]
+    after: Pieces
+    has_votes: bool
+    labels: Mapping[int | None, bytes]  # of reasons, by topic column; None for trending
+    titles: Sequence[bytes]  # of a block, as one of the next picks
+    ahead: bytes  # what stands before the titles of the next picks
+    nothing_ahead: bytes
+    size: int  # of the frame
+    sizes: Sequence[int]  # of each block, with the longest label
+
+    def join(self, picks: Sequence[Place], values: Mapping[str, bytes]) -> list[bytes]:
+        """The part's pieces in order; `values` by mark."""
+        name = values[MARKS.web] if self.has_votes else b""
+        blocks, labels = self.blocks, self.labels
+        pieces = self.before.filled(values)
+        for position, topic in picks:
+            opening, middle, closing = blocks[position]
+            pieces += (opening, labels[topic], middle, name, closing)
+        pieces += self.after.filled(values)
+        return pieces
+
+    def looking_ahead(self, picks: Sequence[Place]) -> bytes:
+        if len(picks) == 1:
+            return self.nothing_ahead
+        titles = self.titles
+        following = [titles[position] for position, _ in picks[1 : AHEAD + 1]]
+        return b"".join([self.ahead, *following])
+
+    def fits(self, room: int) -> int:
+        """How many picks have room for sure, whichever they are; in bytes."""
+        for count, size in enumerate(sorted(self.sizes, reverse=True)):
+            room -= size
+            if room < 0:
+                return count
+        return len(self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalizedEdition:
     """An edition in one language, encoded."""
 
     text: Part
@@ -67,7 +135,7 @@ class Encoded:
     top: bytes
     middle: bytes
     end: bytes
-    tongues: Mapping[str, Tongue]
+    localized: Mapping[str, LocalizedEdition]
     titles: Sequence[str]
     page_name: Callable[[int], str]  # of a delivery
     encode: Encoder
@@ -88,24 +156,24 @@ class Encoded:
 
         What is not the reader's own is the same object for all readers.
         """
-        tongue = self.tongues.get(reader.language) or self.tongues["en"]
+        tongue = self.localized.get(reader.language) or self.localized["en"]
         name = self.page_name(reader.delivery_id).encode()
         shown, more = picks, (b"", b"")
         if len(picks) > tongue.fits:
             shown = fitting(tongue, picks)
             more = self.left_out(tongue, len(picks) - len(shown), name)
-        token = reader.token.encode() + wire.SOFT_BREAK
+        token = reader.token.encode() + mime.SOFT_BREAK
         if token.startswith(b"--"):
             token = self.encode(reader.token)
         values = {
-            words.MARKS.count: tongue.counts[len(picks)],
-            words.MARKS.token: token,
-            words.MARKS.web: name + wire.SOFT_BREAK,
-            words.MARKS.ahead: tongue.html.looking_ahead(shown),
-            words.MARKS.more: more[0],
+            MARKS.count: tongue.counts[len(picks)],
+            MARKS.token: token,
+            MARKS.web: name + mime.SOFT_BREAK,
+            MARKS.ahead: tongue.html.looking_ahead(shown),
+            MARKS.more: more[0],
         }
         text = tongue.text.join(shown, values)
-        values[words.MARKS.more] = more[1]
+        values[MARKS.more] = more[1]
         return text, tongue.html.join(shown, values)
 
     def headers(self, reader: Reader, picks: Sequence[Pick], sent_at: datetime) -> bytes:
@@ -123,7 +191,9 @@ class Encoded:
         name = f"{self.edition_id}/{reader.delivery_id}".encode()
         return f"<{hashlib.blake2b(name, digest_size=15).hexdigest()}@{self.host}>"
 
-    def left_out(self, tongue: Tongue, count: int, name: bytes) -> tuple[bytes, bytes]:
+    def left_out(
+        self, tongue: LocalizedEdition, count: int, name: bytes
+    ) -> tuple[bytes, bytes]:
         """The lines about papers that had no room: for the text, for the HTML."""
         if not count:
             return b"", b""
@@ -131,6 +201,52 @@ class Encoded:
         url = f"{self.site}/digest/{name.decode()}"
         link = self.encode(f'<a href="{url}">{escape(url)}</a></p>\n')
         return text + self.encode(f"{url}\n\n"), html + link
+
+
+def pieces(text: str, encode: Encoder) -> Pieces:
+    """Text with marks, encoded."""
+    found = OPEN.split(text)
+    fixed = [encode(piece) for piece in found[0::2]]
+    places = [b""] * len(found)
+    places[0::2] = fixed
+    marks = [(2 * number + 1, mark) for number, mark in enumerate(found[1::2])]
+    return Pieces(places, marks)
+
+
+def encoded_block(block: str, encode: Encoder) -> EncodedBlock:
+    opening, rest = block.split(MARKS.reason)
+    middle, _, closing = rest.partition(MARKS.web)
+    return encode(opening), encode(middle), encode(closing)
+
+
+def part(
+    frame: str,
+    blocks: Iterable[tuple[str, str]],
+    labels: Sequence[str],
+    *,
+    encode: Encoder,
+    ahead: str = "",
+    nothing_ahead: str = "",
+) -> Part:
+    """`blocks` each with its title as one of the next picks; the last label: trending."""
+    before, after = (pieces(text, encode) for text in frame.split(MARKS.papers))
+    known = [(encoded_block(block, encode), encode(title)) for block, title in blocks]
+    *topics, trending = map(encode, labels)
+    fixed = sum(map(len, [*before.fixed, *after.fixed]))
+    following = sorted((len(title) for _, title in known), reverse=True)[:AHEAD]
+    personal = max(map(len, [*topics, trending])) + NAME_ROOM
+    return Part(
+        before=before,
+        blocks=[block for block, _ in known],
+        after=after,
+        has_votes=any(closing for (_, _, closing), _ in known),
+        labels={**dict(enumerate(topics)), None: trending},
+        titles=[title for _, title in known],
+        ahead=encode(ahead),
+        nothing_ahead=encode(nothing_ahead),
+        size=fixed + sum(following),
+        sizes=[sum(map(len, block)) + personal for block, _ in known],
+    )
 
 
 def sure_to_fit(text: Part, html: Part) -> int:
@@ -145,7 +261,7 @@ def rooms(text: Part, html: Part) -> tuple[int, int]:
     return MOST_HTML - SMALL_CHANGE - html.size, both
 
 
-def fitting(tongue: Tongue, picks: Sequence[Pick]) -> Sequence[Pick]:
+def fitting(tongue: LocalizedEdition, picks: Sequence[Pick]) -> Sequence[Pick]:
     """The picks that the mail has room for, best first; the foot always has its room."""
     html, both = rooms(tongue.text, tongue.html)
     html_sizes, text_sizes = tongue.html.sizes, tongue.text.sizes
@@ -162,10 +278,10 @@ def fitting(tongue: Tongue, picks: Sequence[Pick]) -> Sequence[Pick]:
 def subject_header(title: str, count: int, language: str = "en") -> bytes:
     """The best pick and how many more: says what is inside, promises nothing else."""
     with translation.override(language):
-        tail = words.subject_tail(count - 1)
+        tail = phrases.subject_tail(count - 1)
     room = SUBJECT_LENGTH - len(tail)
     title = title if len(title) <= room else title[: room - 1].rstrip() + "…"
-    return wire.header("Subject", title + tail)
+    return mime.header("Subject", title + tail)
 
 
 @lru_cache(maxsize=64)

@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 
 from django.utils import translation
 
-from digest.editions import scripts, wire, words
+from digest.editions import mime, phrases, text_layout
 from digest.editions.blocks import no_merge, shortened
-from digest.editions.compose import Encoded, Tongue, sure_to_fit
-from digest.editions.frames import Spoken, Surroundings
-from digest.editions.parts import Encoder, part
-from digest.editions.signatures import Purpose, namer
-from digest.editions.words import MARKS
+from digest.editions.compose import Encoded, Encoder, LocalizedEdition, part, sure_to_fit
+from digest.editions.frames import FrameContent, Spoken
+from digest.editions.phrases import MARKS
 from digest.models import Block, Edition
+from digest.signing import Purpose, namer
 
 AHEAD_LENGTH = 48
 # More papers than any mail has.
@@ -24,7 +23,7 @@ MOST_COUNTED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Paper:
+class LocalizedPaper:
     """What of a block is encoded; its words are not spoken yet."""
 
     title: str
@@ -34,10 +33,10 @@ class Paper:
 
     def said(self) -> tuple[str, str]:
         """Text and HTML in the active language, the label of the reason left open."""
-        reason = MARKS.reason + words.voted(self.upvotes)
+        reason = MARKS.reason + phrases.voted(self.upvotes)
         return (
-            words.spoken(self.text).replace(MARKS.reason, reason),
-            words.spoken_html(self.html).replace(MARKS.reason, reason),
+            phrases.spoken(self.text).replace(MARKS.reason, reason),
+            phrases.spoken_html(self.html).replace(MARKS.reason, reason),
         )
 
     def title_ahead(self) -> str:
@@ -45,16 +44,16 @@ class Paper:
 
 
 def encode(
-    edition: Edition, blocks: Sequence[Block], *, around: Surroundings, votes: bool = True
+    edition: Edition, blocks: Sequence[Block], *, around: FrameContent, votes: bool = True
 ) -> Encoded:
     """Encode a published edition in its surroundings: those of today, or kept ones.
 
     Without `votes` no paper has the link to vote: it needs a mail that was planned.
     """
-    boundary, encoder = around.boundary, wire.quoted_printable
+    boundary, encoder = around.boundary, mime.quoted_printable
     if not boundary:  # a frame of a time when all editions of a day had the same
         boundary = f"daily-papers-{edition.kind}-{edition.day:%Y%m%d}"
-        encoder = partial(wire.quoted_printable, guarded=wire.DOTS_ONLY)
+        encoder = partial(mime.quoted_printable, guarded=mime.DOTS_ONLY)
     sender = parseaddr(around.sender)[1]
     labels = [label for _, label in around.topics]
     papers = [paper(block, votes=votes) for block in blocks]
@@ -65,10 +64,12 @@ def encode(
         host=sender.rpartition("@")[2],
         site=around.site,
         top=shared_headers(around, edition, boundary) + part_opening(boundary, "plain"),
-        middle=wire.CRLF + part_opening(boundary, "html"),
-        end=wire.CRLF + f"--{boundary}--\r\n".encode(),
-        tongues={
-            language: tongue(spoken, papers, encoder, labels=labels, language=language)
+        middle=mime.CRLF + part_opening(boundary, "html"),
+        end=mime.CRLF + f"--{boundary}--\r\n".encode(),
+        localized={
+            language: localized_edition(
+                spoken, papers, encoder, labels=labels, language=language
+            )
             for language, spoken in around.spoken.items()
         },
         titles=[block.title for block in blocks],
@@ -77,25 +78,25 @@ def encode(
     )
 
 
-def paper(block: Block, *, votes: bool) -> Paper:
+def paper(block: Block, *, votes: bool) -> LocalizedPaper:
     html, text = (
-        words.with_votes(part, block.position) if votes else words.without_votes(part)
+        phrases.with_votes(part, block.position) if votes else phrases.without_votes(part)
         for part in (block.html, block.text)
     )
-    return Paper(shortened(block.title, AHEAD_LENGTH), block.upvotes, html, text)
+    return LocalizedPaper(shortened(block.title, AHEAD_LENGTH), block.upvotes, html, text)
 
 
-def tongue(
+def localized_edition(
     spoken: Spoken,
-    papers: Sequence[Paper],
+    papers: Sequence[LocalizedPaper],
     encoder: Encoder,
     *,
     labels: Sequence[str],
     language: str,
-) -> Tongue:
+) -> LocalizedEdition:
     """The edition in one language."""
     with translation.override(language):
-        why = [words.why(label) for label in [*labels, ""]]
+        why = [phrases.why(label) for label in [*labels, ""]]
         said = [paper.said() for paper in papers]
         blocks = [(one, "") for one, _ in said]
         text = part(spoken.text, blocks, why, encode=encoder)
@@ -107,14 +108,14 @@ def tongue(
             ],
             [in_html(label) for label in why],
             encode=encoder,
-            ahead=words.ahead(),
-            nothing_ahead=words.nothing_ahead(),
+            ahead=phrases.ahead(),
+            nothing_ahead=phrases.nothing_ahead(),
         )
-        left_out = [words.left_out(count) for count in range(MOST_COUNTED + 1)]
-        return Tongue(
+        left_out = [phrases.left_out(count) for count in range(MOST_COUNTED + 1)]
+        return LocalizedEdition(
             text=text,
             html=html,
-            counts=[encoder(words.counted(count)) for count in range(MOST_COUNTED + 1)],
+            counts=[encoder(phrases.counted(count)) for count in range(MOST_COUNTED + 1)],
             left_out=[
                 (encoder(f"{sentence}\n"), encoder(f'<p class="text">{escape(sentence)}\n'))
                 for sentence in left_out
@@ -125,7 +126,7 @@ def tongue(
 
 def isolated(html: str) -> str:
     """Text read from right to left must not turn what stands beside it."""
-    rtl = scripts.direction(html) == "rtl"
+    rtl = text_layout.direction(html) == "rtl"
     return f'<span dir="rtl">{html}</span>' if rtl else html
 
 
@@ -133,7 +134,7 @@ def in_html(text: str) -> str:
     return no_merge(escape(text))
 
 
-def shared_headers(around: Surroundings, edition: Edition, boundary: str) -> bytes:
+def shared_headers(around: FrameContent, edition: Edition, boundary: str) -> bytes:
     """The headers that are the same in every digest of the edition, and the empty line."""
     site = urlsplit(around.site).hostname or ""
     lines = [
@@ -146,8 +147,8 @@ def shared_headers(around: Surroundings, edition: Edition, boundary: str) -> byt
         f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"',
     ]
     rest = "".join(f"{line}\r\n" for line in lines).encode("ascii")
-    list_id = wire.folded_pair("List-Id", "Daily Papers", f"<daily.{site}>")
-    return wire.mailbox("From", around.sender) + list_id + rest + wire.CRLF
+    list_id = mime.folded_pair("List-Id", "Daily Papers", f"<daily.{site}>")
+    return mime.mailbox("From", around.sender) + list_id + rest + mime.CRLF
 
 
 def part_opening(boundary: str, subtype: str) -> bytes:

@@ -18,9 +18,9 @@ from django.utils import translation
 from django.utils.formats import date_format
 from django.utils.translation import pgettext
 
-from digest.editions import scripts
+from digest.editions import text_layout
 from digest.editions.blocks import inliner
-from digest.editions.words import MARKS, languages
+from digest.editions.phrases import MARKS, languages
 from digest.models import Edition, Frame
 
 
@@ -33,7 +33,7 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class FrameContent:
     """All of an edition's mails that is neither in a block nor a reader's own."""
 
     sender: str  # as settings.FROM_EMAIL
@@ -56,9 +56,9 @@ class Surroundings:
         return json.dumps(values, sort_keys=True)
 
 
-def surroundings(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> Surroundings:
+def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> FrameContent:
     """As the templates and settings are now."""
-    return Surroundings(
+    return FrameContent(
         sender=settings.FROM_EMAIL,
         site=settings.SITE_URL,
         topics=[(slug, label) for slug, label in topics],
@@ -68,14 +68,14 @@ def surroundings(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> Surr
 
 
 def random_boundary() -> str:
-    """Return a boundary that no paper can know, for it is chosen after they are frozen.
+    """Return a boundary that no paper can know, as it is chosen after they are frozen.
 
-    Quoted-printable never holds "=_" (RFC 2045 section 6.7).
+    Quoted-printable text never holds "=_" (RFC 2045 section 6.7).
     """
     return f"=_{secrets.token_hex(16)}"
 
 
-def keep(edition: Edition, used: Surroundings) -> Surroundings:
+def keep(edition: Edition, used: FrameContent) -> FrameContent:
     """Store it, if that was not done yet, and return what is stored: with one boundary.
 
     Safe to run twice and at once.
@@ -85,13 +85,13 @@ def keep(edition: Edition, used: Surroundings) -> Surroundings:
     return kept(edition, used.fingerprint)
 
 
-def kept(edition: Edition, fingerprint: str) -> Surroundings:
+def kept(edition: Edition, fingerprint: str) -> FrameContent:
     """Raises Frame.DoesNotExist."""
     data = json.loads(Frame.objects.get(edition=edition, fingerprint=fingerprint).data)
     spoken = {code: Spoken(**texts) for code, texts in data["spoken"].items()}
     topics = [(slug, label) for slug, label in data["topics"]]
     boundary = data.get("boundary", "")
-    return Surroundings(data["sender"], data["site"], topics, spoken, boundary)
+    return FrameContent(data["sender"], data["site"], topics, spoken, boundary)
 
 
 def rendered(edition: Edition, language: str) -> Spoken:
@@ -105,7 +105,7 @@ def rendered(edition: Edition, language: str) -> Spoken:
 
 def fits(line: str) -> str:
     """A long line as several. The line of a signature ends with a space: it is let be."""
-    return scripts.fill(line) if scripts.width(line) > scripts.LINE else line
+    return text_layout.fill(line) if text_layout.width(line) > text_layout.LINE else line
 
 
 def page_frame(edition: Edition, language: str, *, web: bool) -> str:

@@ -9,7 +9,7 @@ from subscribers.models import Subscriber
 class Vote(models.Model):
     """A reader's word on a paper of a digest of theirs: more, or less, like this.
 
-    Goes with the reader's row. What votes do: see deliveries/votes.py.
+    Goes with the reader's row. What votes do: see ranking/votes.py.
     """
 
     class Value(models.IntegerChoices):

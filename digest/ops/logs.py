@@ -1,6 +1,40 @@
-"""What our log lines must not hold: paths of pages, as paths hold tokens."""
+"""Logging, the same for every process: to stderr, and scrubbed before any handler sees it.
+
+A log record is scrubbed when it is made. So it does not matter which handler takes it or
+whose it is: Django's, Celery's, gunicorn's and the handlers of monitoring all get the same.
+"""
 
 import logging
+import logging.config
+import sys
+import threading
+import traceback
+from types import TracebackType
+from typing import Any
+
+from django.views.debug import SafeExceptionReporterFilter
+
+from digest.scrub import scrub
+
+logger = logging.getLogger(__name__)
+
+
+class ScrubbedRecord(logging.LogRecord):
+    """A log record that holds no secret: neither its message nor its traceback."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        try:
+            message = self.getMessage()
+        except Exception:  # logging itself would print message and arguments to stderr
+            message = f"{self.msg} (its arguments do not fit)"
+        self.msg, self.args = scrub(message), None
+        if self.exc_info and self.exc_info[0]:
+            # Formatters take this text, if it is there, for the traceback's.
+            lines = traceback.format_exception(*self.exc_info)
+            self.exc_text = scrub("".join(lines)).rstrip("\n")
+        if self.stack_info:
+            self.stack_info = scrub(self.stack_info)
 
 
 class RouteInsteadOfPath(logging.Filter):
@@ -13,3 +47,36 @@ class RouteInsteadOfPath(logging.Filter):
         route = getattr(match, "route", "?")
         record.msg, record.args = "server error at /%s", (route,)
         return route != "readyz"  # its 503 is an answer, asked for every few seconds
+
+
+class ScrubbedPage(SafeExceptionReporterFilter):
+    """What the error page of DEBUG shows of the settings, scrubbed."""
+
+    def cleanse_setting(self, key: Any, value: Any) -> Any:
+        cleansed = super().cleanse_setting(key, value)
+        return scrub(cleansed) if isinstance(cleansed, str) else cleansed
+
+
+def configure(config: dict[str, Any]) -> None:
+    """Set up logging (settings.LOGGING_CONFIG), and scrub what nobody catches, too."""
+    logging.config.dictConfig(config)
+    logging.setLogRecordFactory(ScrubbedRecord)
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = uncaught
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = uncaught_in_thread
+
+
+def uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print the traceback of an exception that ends the process, scrubbed."""
+    lines = traceback.format_exception(kind, error, trace)
+    print(scrub("".join(lines)), end="", file=sys.stderr)
+
+
+def uncaught_in_thread(caught: threading.ExceptHookArgs) -> None:
+    """Log an exception that ends a thread."""
+    if caught.exc_value and not isinstance(caught.exc_value, SystemExit):
+        name = caught.thread.name if caught.thread else "?"
+        logger.error("thread %s died", name, exc_info=caught.exc_value)

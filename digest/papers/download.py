@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from digest import retry_after
+from digest.transport import retry_after
 
 TIMEOUT = (5, 20)  # seconds to connect, and between two pieces of an answer
 REDIRECTS = 3

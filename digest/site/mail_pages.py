@@ -15,7 +15,8 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 
-from digest.editions import frames, picks, signatures, twin, words
+from digest import signing
+from digest.editions import frames, phrases, picks, web_version
 from digest.models import Delivery, Edition, Frame
 from subscribers.models import Topic
 
@@ -34,7 +35,7 @@ MAIL_CSP: dict[str, Collection[str] | str] = {
 @csp_override(MAIL_CSP)
 def digest(request: HttpRequest, name: str) -> HttpResponse:
     """The papers that one mail holds. The name gives no right and names nobody."""
-    delivery_id = signatures.read(signatures.Purpose.PAGE, name)
+    delivery_id = signing.read(signing.Purpose.PAGE, name)
     found = Delivery.objects.select_related("edition").filter(pk=delivery_id or 0).first()
     was = picks.read(found.picks) if found else None
     if not (found and was):
@@ -59,8 +60,10 @@ def digest_page(edition: Edition, was: picks.Remembered, name: str) -> str:
         for pick in was.picks
     ]
     with translation.override(was.language):
-        headline = words.papers(len(shown))
-    return twin.page(edition, shown, language=was.language, headline=headline, name=name)
+        headline = phrases.papers(len(shown))
+    return web_version.page(
+        edition, shown, language=was.language, headline=headline, name=name
+    )
 
 
 @require_safe
@@ -70,4 +73,4 @@ def edition(request: HttpRequest, kind: str, day: date) -> HttpResponse:
     """A published edition as everybody may see it."""
     found = get_object_or_404(Edition, kind=kind, day=day)
     labels = dict(Topic.objects.values_list("slug", "label"))
-    return HttpResponse(twin.edition_page(found, labels, most=MOST_SHOWN))
+    return HttpResponse(web_version.edition_page(found, labels, most=MOST_SHOWN))

@@ -4,7 +4,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from digest.deliveries import personal
+from digest import privacy
 from digest.site import archive, mail_pages, views, votes
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
@@ -46,7 +46,7 @@ urlpatterns = [
     path("subscribe/", subscribe, COUNTS, name="subscribe"),
     path("preferences/<str:token>/", preferences, BESIDE, name="preferences"),
     path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
-    path("data/<str:token>/", data, {"more": personal.held}, name="data"),
+    path("data/<str:token>/", data, {"more": privacy.held}, name="data"),
     path("", views.today, name="today"),
     path("papers/<day:day>/", views.day, name="day"),
     path("papers/<paper:arxiv_id>/", views.paper, name="paper"),

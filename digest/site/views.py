@@ -11,12 +11,14 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from digest.models import Paper
+from digest.papers.search import QUERY_LENGTH, clean_query
+from digest.papers.search import search as search_papers
 from digest.site import archive
 from digest.site.cards import cards
 from digest.site.listing import listing
 from subscribers.forms import SignUpForm
 from subscribers.models import Topic
-from subscribers.wishes_form import topic_groups
+from subscribers.preferences_form import topic_groups
 
 PAGE_LENGTH = 30
 public = cache_control(public=True, max_age=60)
@@ -96,11 +98,11 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
 @public
 def search(request: HttpRequest) -> HttpResponse:
     """Papers of the last year by words: plain matching, newest first."""
-    query = archive.clean_query(request.GET.get("q", ""))
+    query = clean_query(request.GET.get("q", ""))
     newest = archive.newest_day()
-    context: dict[str, object] = {"query": query, "longest": archive.QUERY_LENGTH}
+    context: dict[str, object] = {"query": query, "longest": QUERY_LENGTH}
     if query and newest:
-        found = archive.search(query, newest)
+        found = search_papers(query, newest)
         context |= page_context(request, found, list(Topic.objects.all()))
     return render(request, "digest/search.html", context)
 

@@ -11,16 +11,16 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from digest.deliveries import votes
 from digest.models import Vote
+from digest.ranking import votes
 from subscribers import links
+from subscribers.http import action, see_other, token_page
 from subscribers.models import Link
-from subscribers.pages import action, see_other, unlinked
 
 VALUES = {"more": Vote.Value.MORE, "less": Vote.Value.LESS}
 
 
-@unlinked
+@token_page
 def vote(request: HttpRequest, name: str, position: int) -> HttpResponse:
     """GET asks, POST of more, less or back does it; any other POST changes nothing."""
     try:
@@ -47,7 +47,7 @@ def of_reader(subscriber_id: int, token: str) -> SafeString:
     return render_to_string("digest/_votes.html", {"votes": cast, "token": token})
 
 
-@unlinked
+@token_page
 def take_back(request: HttpRequest, token: str) -> HttpResponse:
     """POST of an arXiv id as `action`, from that card; then the preferences again."""
     try:

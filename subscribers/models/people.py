@@ -1,4 +1,4 @@
-"""People and their wishes.
+"""People and their preferences.
 
 An address is stored in its canonical form only (see addresses.py). A Subscriber's
 life: pending → active ⇄ paused → unsubscribed; a new sign-up starts it over.
@@ -56,7 +56,7 @@ def next_column() -> int:
 
 
 class Schedule(models.Model):
-    """A wish for when: zone × hour × days. One row for all readers who wish the same.
+    """A time to send: zone × hour × days. One row is shared by all readers who chose it.
 
     The planner computes one due instant per row instead of one per reader.
     """
@@ -145,7 +145,9 @@ class Subscriber(models.Model):
         max_length=8, default="en", help_text="Of the mail's own words: settings.LANGUAGES."
     )
     profile = models.BinaryField(
-        default=b"", blank=True, help_text="Topics chosen and voted for: see profiles.py."
+        default=b"",
+        blank=True,
+        help_text="Topics chosen and voted for: see preferences.py.",
     )
     paused_until = models.DateField(
         null=True, blank=True, help_text="Local date from which mail comes again."
@@ -195,7 +197,7 @@ class Subscriber(models.Model):
 
 
 class Subscription(models.Model):
-    """One reader's wish for one topic."""
+    """One reader's choice of one topic."""
 
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE)
     topic = models.ForeignKey(Topic, on_delete=models.CASCADE)

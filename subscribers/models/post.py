@@ -104,7 +104,7 @@ class Request(models.Model):
     """What somebody asked for at a form: the inbox, looked at after the answer.
 
     The answer takes one INSERT whatever we know of the address. Once handled, the row
-    holds nothing of the person any more and counts for the quotas (see guard.py).
+    holds nothing of the person any more and counts for the quotas (see rate_limits.py).
     """
 
     class Kind(models.TextChoices):
@@ -118,7 +118,7 @@ class Request(models.Model):
     subscriber = models.ForeignKey(
         "subscribers.Subscriber", null=True, blank=True, on_delete=models.CASCADE
     )
-    wishes = models.JSONField(default=dict, blank=True)
+    preferences = models.JSONField(default=dict, blank=True)
     source = models.CharField(max_length=200)
     wording = models.CharField(max_length=32, blank=True)
     network = models.CharField(max_length=43, blank=True)

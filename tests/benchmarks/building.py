@@ -32,8 +32,8 @@ DIFFERENT = 100
 
 def ours(edition: "Edition") -> Maker:
     """number → that reader's mail, ten papers, all different."""
-    from digest.deliveries.digests import load
     from digest.editions.compose import Pick, Reader
+    from digest.ranking.loaded import load
 
     encoded, count = load(edition.pk).encoded, edition.blocks.count()
     # The ranking's part, not the mail's: a pick is made once and shared by its readers.
@@ -107,10 +107,10 @@ def scratch_edition(folder: Path) -> "Edition":
     surround(folder)
     from django.core.management import call_command
 
-    from digest.ops import scratch
+    from digest.ops.load_test import fake_data
 
     call_command("migrate", verbosity=0)
-    return scratch.add_edition(DAY, papers=100)
+    return fake_data.add_edition(DAY, papers=100)
 
 
 def surround(folder: Path) -> None:

@@ -31,9 +31,9 @@ def run(*, readers: int = 20_000) -> list[Figure]:
         from django.utils import timezone
 
         from digest.deliveries.clock import DatabaseClock
-        from digest.deliveries.digests import load
         from digest.deliveries.plan import plan_edition
         from digest.deliveries.send import send_due
+        from digest.ranking.loaded import load
 
         settings.MAILER_URL = sink.url
         plan_edition(here.edition, timezone.now())

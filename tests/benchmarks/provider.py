@@ -18,8 +18,8 @@ from tests.benchmarks.world import thicken
 from tests.environment import ROOT
 
 if TYPE_CHECKING:
-    from digest.deliveries.mail import Mail
     from digest.models import Edition
+    from digest.transport.base import Mail
 
 GROUP = 100
 OURS = ("Daily Papers, one by one", "Daily Papers, batch")
@@ -88,10 +88,10 @@ def measured(mails: int, send: Sender) -> Cost:
 def mails_of(edition: "Edition", count: int) -> list["Mail"]:
     from django.utils import timezone
 
-    from digest.deliveries.digests import load
-    from digest.deliveries.mail import Mail
     from digest.editions.bodies import letter
     from digest.editions.compose import Pick, Reader
+    from digest.ranking.loaded import load
+    from digest.transport.base import Mail
 
     encoded, papers, now = load(edition.pk).encoded, edition.blocks.count(), timezone.now()
     mails = []
@@ -109,7 +109,7 @@ def own_sender(edition: "Edition", *, batch: bool) -> Sender:
 
     from django.conf import settings
 
-    from digest.deliveries.transport import open_transport
+    from digest.transport.open import open_transport
 
     def send(count: int) -> None:
         settings.PROVIDER_BATCH = batch
@@ -126,7 +126,7 @@ def anymail_sender(edition: "Edition") -> Sender:
     """Messages with the same bodies, ready made: rendering is not counted."""
     from django.core.mail import EmailMultiAlternatives, mailers
 
-    from digest.editions.bodies import as_text
+    from digest.transport.base import as_text
 
     letters = [mail.letter() for mail in mails_of(edition, 100) if mail.letter]
     bodies = [(as_text(letter.text), as_text(letter.html)) for letter in letters]

@@ -48,8 +48,8 @@ def rate(send: Callable[[int], None], seconds: float) -> float:
 
 
 def own_client(sink: Sink) -> Callable[[int], None]:
-    from digest.deliveries.mail import Mail
-    from digest.deliveries.smtp import Smtp
+    from digest.transport.base import Mail
+    from digest.transport.smtp import Smtp
 
     client = Smtp(urlsplit(sink.url))
     sender, recipient = "papers@bench.example", "reader@bench.example"

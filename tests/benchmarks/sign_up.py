@@ -35,7 +35,7 @@ STATES = ["new", "pending", "active", "unsubscribed", "suppressed", "quota"]
 PREPARE = """
 from datetime import timedelta
 from django.utils import timezone
-from subscribers import inbox
+from subscribers import requests
 from subscribers.addresses import address_hash, counting_key
 from subscribers.models import Notice, Subscriber, Suppression
 from tests.make import reader
@@ -52,11 +52,11 @@ for number in range(200):
 WORK_OFF = """
 from datetime import timedelta
 from django.utils import timezone
-from subscribers import inbox
+from subscribers import requests
 from subscribers.addresses import counting_key
 from subscribers.models import Notice
 now = timezone.now() + timedelta(minutes=MINUTES)
-while inbox.handle_open(now=now): pass
+while requests.handle_open(now=now): pass
 print(Notice.objects.filter(mailbox=counting_key("annsmith@example.org")).count())
 """
 

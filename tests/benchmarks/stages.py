@@ -108,8 +108,8 @@ def run(*, readers: int = 20_000) -> list[Figure]:
 def watched(stages: Stages) -> Iterator[None]:
     """The sender's steps, each a stage while this lasts."""
     from digest.deliveries import clock, ledger, send
-    from digest.deliveries.smtp import Smtp
     from digest.editions.compose import Encoded
+    from digest.transport.smtp import Smtp
 
     steps = [(ledger, name) for name in ("claim", "intend", "record", "finish")]
     with ExitStack() as stack:
@@ -131,9 +131,9 @@ def walk(here: world.World, stages: Stages) -> int:
     from django.utils import timezone
 
     from digest.deliveries.clock import DatabaseClock
-    from digest.deliveries.digests import load
     from digest.deliveries.plan import plan_edition
     from digest.deliveries.send import send_due
+    from digest.ranking.loaded import load
 
     load.cache_clear()
     with stages.stage("plan"):

@@ -16,7 +16,7 @@ import pytest
 from digest.deliveries import ledger
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
-from digest.ops import scratch, throwaway
+from digest.ops.load_test import fake_data, null_smtp
 from subscribers.models import Subscriber
 from tests.benchmarks import building, tutorial
 from tests.benchmarks.building import DAY, djangos, ours
@@ -42,18 +42,18 @@ def test_a_mail_takes_a_150th_of_the_instructions_that_templates_and_mime_take(t
 
 @pytest.mark.django_db
 def test_djangos_mail_is_not_made_larger_to_look_slower():
-    edition = scratch.add_edition(DAY, papers=50)
+    edition = fake_data.add_edition(DAY, papers=50)
     assert len(djangos(edition)(1)) < 1.2 * len(ours(edition)(1))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_digest_costs_a_small_part_of_what_the_tutorials_task_costs(settings):
     now = datetime.now(UTC)
-    scratch.add_readers(READERS, now=now)
-    edition = scratch.add_edition(now.date() - timedelta(days=2), papers=100)
+    fake_data.add_readers(READERS, now=now)
+    edition = fake_data.add_edition(now.date() - timedelta(days=2), papers=100)
     filler = matching_filler(edition, thicken(edition, 60_000))
     first, *others = Subscriber.objects.order_by("pk").values_list("pk", flat=True)
-    with throwaway.running() as sink:
+    with null_smtp.running() as sink:
         settings.MAILER_URL = f"smtp://127.0.0.1:{sink.port}"
         settings.MAILERS = {
             "default": {

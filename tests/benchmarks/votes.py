@@ -62,8 +62,8 @@ def figures(likes: int, pairs: Sequence[tuple[Score, Score]]) -> list[Figure]:
 
 
 def read(path: Path) -> Days:
-    from digest.editions.ranking import popularity
     from digest.papers.topics import assign, definitions
+    from digest.ranking.ranking import popularity
 
     slugs = [topic.slug for topic in definitions()]
     by_day = defaultdict(list)
@@ -109,19 +109,19 @@ def life(days: Days, keywords: set[str]) -> dict[int, tuple[Score, Score]]:
 
 
 def profile(chosen: Sequence[int], totals: np.ndarray) -> np.ndarray:
-    from digest.deliveries.votes import leaning
-    from subscribers import profiles
+    from digest.ranking.votes import leaning
+    from subscribers import preferences
 
-    stored = profiles.profile(
+    stored = preferences.profile(
         chosen, {column: leaning(total) for column, total in enumerate(totals)}
     )
     dense = np.frombuffer(stored.ljust(len(totals), b"\0"), dtype=np.int8)
-    return dense[None] * np.float32(1 / profiles.CHOSEN)
+    return dense[None] * np.float32(1 / preferences.CHOSEN)
 
 
 def digest(days: Days, day: int, weights: np.ndarray) -> tuple[list[int], int]:
     """The picks, and how many of them votes alone brought."""
-    from digest.editions.ranking import rank
+    from digest.ranking.ranking import rank
 
     ranked = rank(weights, days.papers[day], days.popular[day], most=MOST)
     alone = int((ranked.topics == weights.shape[1] + 2).sum())

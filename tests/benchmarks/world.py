@@ -72,10 +72,10 @@ def fill(readers: int, mail_size: int) -> tuple["Edition", int]:
     django.setup()
     from django.core.management import call_command
 
-    from digest.ops import scratch
+    from digest.ops.load_test import fake_data
 
     call_command("migrate", verbosity=0)
-    edition = scratch.add_edition(DAY, papers=PAPERS)
+    edition = fake_data.add_edition(DAY, papers=PAPERS)
     add_readers(readers, seed=1, now=datetime.now(UTC))
     return edition, thicken(edition, mail_size)
 
@@ -87,14 +87,14 @@ def add_readers(count: int, *, seed: int, now: datetime) -> None:
     """
     from django.db import connection
 
-    from digest.ops import scratch
+    from digest.ops.load_test import fake_data
 
     checks = "SET session_replication_role = "
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(checks + "replica")
         if count > 0:
-            scratch.add_readers(count, now=now, seed=seed)
+            fake_data.add_readers(count, now=now, seed=seed)
         if connection.vendor == "postgresql":
             cursor.execute(checks + "origin")
             cursor.execute("SET statement_timeout = 0")
@@ -117,8 +117,8 @@ def thicken(edition: "Edition", mail_size: int) -> int:
 
 
 def wire_size(edition: "Edition") -> int:
-    from digest.deliveries.digests import load
     from digest.editions.compose import Pick, Reader
+    from digest.ranking.loaded import load
 
     load.cache_clear()
     reader = Reader(1, "reader.1@list1.example.com", "t" * 22)

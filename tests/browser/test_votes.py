@@ -10,10 +10,11 @@ from playwright.sync_api import Browser, Page
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from digest.deliveries.digests import load
-from digest.editions import picks, signatures
+from digest import signing
+from digest.editions import picks
 from digest.editions.compose import Pick, Reader
 from digest.models import Delivery, Vote
+from digest.ranking.loaded import load
 from subscribers import links
 from subscribers.models import Link, Subscriber
 from tests import make
@@ -59,7 +60,7 @@ def page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Page]:
 
 
 def address(live_server: LiveServer) -> str:
-    name = signatures.name(signatures.Purpose.PAGE, Delivery.objects.get().pk)
+    name = signing.name(signing.Purpose.PAGE, Delivery.objects.get().pk)
     return f"{live_server.url}/v/{name}/0"
 
 

@@ -8,9 +8,9 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import ledger
-from digest.deliveries.outcomes import Outcome, Verdict
 from digest.deliveries.plan import plan
 from digest.models import Delivery, Lease
+from digest.transport.outcomes import Outcome, Verdict
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 from tests import make
@@ -153,17 +153,17 @@ def test_a_dead_claim_returns_and_a_dead_hand_over_is_unknown(due):
     due(2)
     rows = claim(1) + claim(1)
     intend(rows[:1])
-    assert ledger.reap(NOW + timedelta(minutes=1)) == (0, 0)
-    assert ledger.reap(NOW + timedelta(minutes=16)) == (1, 1)
+    assert ledger.rescue_expired(NOW + timedelta(minutes=1)) == (0, 0)
+    assert ledger.rescue_expired(NOW + timedelta(minutes=16)) == (1, 1)
     assert the_states() == ["pending", "unknown"]
-    assert ledger.reap(NOW + timedelta(days=1)) == (0, 0)
+    assert ledger.rescue_expired(NOW + timedelta(days=1)) == (0, 0)
 
 
 def test_a_sender_that_slept_through_its_claim_sends_nothing(due):
     due(1)
     slept = claim()
     late = NOW + timedelta(minutes=3)
-    ledger.reap(late)
+    ledger.rescue_expired(late)
     other = claim(now=late)
     assert intend(slept, now=late) == set()
     assert intend(other, now=late) == {other[0].delivery_id}
@@ -173,7 +173,7 @@ def test_a_late_outcome_upgrades_unknown_and_nothing_else(due):
     due(1)
     rows = claim()
     intend(rows)
-    ledger.reap(NOW + timedelta(hours=1))
+    ledger.rescue_expired(NOW + timedelta(hours=1))
     assert ledger.record({rows[0].delivery_id: LATER}, rows, now=NOW) == 0
     assert the_states() == ["unknown"]
     assert ledger.record({rows[0].delivery_id: ACCEPTED}, rows, now=NOW) == 1

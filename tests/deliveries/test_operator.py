@@ -9,20 +9,20 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from digest.deliveries import (
-    breaker,
     control,
-    digests,
-    high_water,
-    journal,
+    fencing,
     ledger,
-    resolve,
-    stopping,
-    sweep,
+    outcome_journal,
+    shutdown,
+    unknown,
 )
-from digest.deliveries.outcomes import Outcome, Verdict
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
 from digest.models import Block, Delivery, Edition, HighWater
+from digest.ranking import loaded
+from digest.tasks import catch_up
+from digest.throttling import circuit_breaker
+from digest.transport.outcomes import Outcome, Verdict
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +70,7 @@ def unknown_row() -> Delivery:
     plan(NOW)
     rows = ledger.claim(NOW, limit=9)
     ledger.intend(rows, {row.delivery_id: "0" for row in rows}, now=NOW)
-    ledger.reap(NOW + timedelta(hours=1))
+    ledger.rescue_expired(NOW + timedelta(hours=1))
     return Delivery.objects.get(state="unknown")
 
 
@@ -121,7 +121,7 @@ def test_r4_a_cancelled_edition_ends_and_cannot_be_resumed(sink, edition):
         run("edition", "2026-04-17", "resume")
     readers("bob")
     assert deliver() == {}
-    sweep.sweep(NOW)
+    catch_up(NOW)
     assert counted() == {"skipped": 2}
     assert sink.mails() == []
 
@@ -168,9 +168,9 @@ def test_an_unknown_that_is_too_late_is_abandoned_and_a_pending_row_expires(edit
     row = unknown_row()
     readers("bob")
     plan(NOW)
-    sweep.sweep(row.expires_at - timedelta(seconds=1))
+    catch_up(row.expires_at - timedelta(seconds=1))
     assert sorted(make.states().values()) == ["pending", "unknown"]
-    sweep.sweep(row.expires_at)
+    catch_up(row.expires_at)
     assert sorted(make.states().values()) == ["abandoned", "expired"]
     assert Delivery.objects.get(pk=row.pk).reason == "crashed in flight"
 
@@ -180,11 +180,13 @@ def test_outcomes_that_the_database_does_not_take_wait_on_disk(edition):
     plan(NOW)
     rows = ledger.claim(NOW, limit=9)
     ledger.intend(rows, {rows[0].delivery_id: "0"}, now=NOW)
-    journal.keep({rows[0].delivery_id: ACCEPTED}, rows)
-    ledger.reap(NOW + timedelta(hours=1))
-    sweep.sweep(NOW + timedelta(hours=1))
+    outcome_journal.keep({rows[0].delivery_id: ACCEPTED}, rows)
+    ledger.rescue_expired(NOW + timedelta(hours=1))
+    catch_up(NOW + timedelta(hours=1))
     assert counted() == {"accepted": 1}
-    assert journal.replay(NOW) == 0 and list(journal.folder().iterdir()) == []
+    assert (
+        outcome_journal.replay(NOW) == 0 and list(outcome_journal.folder().iterdir()) == []
+    )
 
 
 def test_r14_a_restored_database_sends_nothing_until_it_was_told(sink, edition):
@@ -195,10 +197,10 @@ def test_r14_a_restored_database_sends_nothing_until_it_was_told(sink, edition):
     Delivery.objects.all().delete()
     Edition.objects.update(planned_until=None)
     HighWater.objects.update(count=0)
-    with pytest.raises(high_water.Refused, match="older than this machine"):
+    with pytest.raises(fencing.SendingRefused, match="older than this machine"):
         deliver()
-    assert resolve.quarantine(NOW - timedelta(days=1), now=NOW) == 2
-    high_water.accept()
+    assert unknown.quarantine(NOW - timedelta(days=1), now=NOW) == 2
+    fencing.accept()
     assert deliver() == {}
     assert counted() == {"unknown": 2}
     HighWater.objects.update(count=0)
@@ -215,11 +217,11 @@ def test_r14_what_waited_for_another_attempt_at_the_backup_is_set_aside_too(sink
     # As a backup of after the refusal: due long before it, and sent after it.
     Delivery.objects.update(state="pending", outcome_at=None)
     HighWater.objects.update(count=0)
-    with pytest.raises(high_water.Refused):
+    with pytest.raises(fencing.SendingRefused):
         deliver(later)
-    assert resolve.quarantine(later - timedelta(minutes=1), now=later) == 1
-    assert resolve.quarantine(later - timedelta(minutes=1), now=later) == 0
-    high_water.accept()
+    assert unknown.quarantine(later - timedelta(minutes=1), now=later) == 1
+    assert unknown.quarantine(later - timedelta(minutes=1), now=later) == 0
+    fencing.accept()
     assert deliver(later) == {} and len(sink.mails()) == 1
 
 
@@ -230,7 +232,7 @@ def test_r14_days_that_the_backup_lacks_hold_the_senders_until_something_is_said
     now = ledger.database_now()
     since = (now - timedelta(days=1)).isoformat()
     HighWater.objects.update_or_create(pk=1, defaults={"count": 0})
-    high_water.write(HighWater.objects.get().identity, 41)
+    fencing.write(HighWater.objects.get().identity, 41)
     with pytest.raises(CommandError, match="may have gone out") as refused:
         run("quarantine", "--since", since)
     with pytest.raises(CommandError, match="older than this machine"):
@@ -246,10 +248,10 @@ def test_r14_days_that_the_backup_lacks_hold_the_senders_until_something_is_said
 def test_r14_a_copy_for_another_address_sends_nothing(sink, edition, settings):
     settings.EMBEDDED, settings.SITE_URL = False, "https://papers.example.org"
     readers("ann")
-    high_water.rise()
+    fencing.rise()
     settings.SITE_URL = "https://staging.example.org"
     settings.STATE_DIR = settings.STATE_DIR / "another machine"
-    with pytest.raises(high_water.Refused, match="made for https://papers.example.org"):
+    with pytest.raises(fencing.SendingRefused, match="made for https://papers.example.org"):
         deliver()
     run("quarantine", "--since", "2100-01-01T00:00Z")
     assert deliver() == {"accepted": 1}
@@ -257,7 +259,7 @@ def test_r14_a_copy_for_another_address_sends_nothing(sink, edition, settings):
 
 def test_a_new_database_on_a_machine_that_knew_another_may_send(sink, edition):
     readers("ann")
-    high_water.write("another-database", 41)
+    fencing.write("another-database", 41)
     assert deliver() == {"accepted": 1}
 
 
@@ -274,7 +276,7 @@ def test_r9_senders_rest_longer_each_time_and_no_row_pays_for_it(sink, edition, 
         assert until
         rests.append(until - now)
         now = max(Delivery.objects.get().not_before, now + rests[-1])
-    assert rests == [breaker.FIRST_REST * factor for factor in (1, 2, 4)]
+    assert rests == [circuit_breaker.FIRST_REST * factor for factor in (1, 2, 4)]
     assert Delivery.objects.get().attempts == 0
     settings.MAILER_URL = there
     assert deliver(now) == {"accepted": 1}
@@ -293,11 +295,11 @@ def test_r8_a_wait_that_was_asked_for_is_kept(edition):
 
 def test_r12_a_sender_that_shall_stop_claims_nothing(sink, edition):
     readers("ann")
-    stopping.ask()
+    shutdown.ask()
     try:
         assert deliver() == {}
     finally:
-        stopping.MARK[0] = 0
+        shutdown.MARK[0] = 0
     assert deliver() == {"accepted": 1}
 
 
@@ -307,7 +309,7 @@ def test_r10_an_edition_that_cannot_be_composed_is_paused_and_another_goes_out(
     readers("ann")
     plan(NOW)
     Block.objects.update(html="no marks", text="no marks")
-    digests.load.cache_clear()  # another process, and newer templates
+    loaded.load.cache_clear()  # another process, and newer templates
     later = NOW + timedelta(days=1)
     make.edition({make.paper(2): {"graphs": 1.0}}, day=later.date())
     assert deliver(later) == {"accepted": 1}

@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from digest.deliveries import digests
 from digest.deliveries.plan import OVERLAP, plan, plan_edition
 from digest.models import Delivery, Edition
+from digest.ranking import loaded
 from subscribers.models import Subscriber
 from tests import make
 from tests.race import at_once
@@ -124,7 +124,7 @@ def test_a_zone_that_tzdata_forgot_stops_nobody_else(edition):
 
 
 def test_the_number_of_queries_does_not_grow_with_the_readers(edition):
-    digests.load(edition.pk)  # the canary's
+    loaded.load(edition.pk)  # the canary's
     counts = []
     for readers in (1, 50):
         for number in range(readers):

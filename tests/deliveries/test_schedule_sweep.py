@@ -11,7 +11,7 @@ from digest.models import Delivery
 from subscribers import subscriptions
 from subscribers.consent import Origin
 from subscribers.models import Subscriber
-from subscribers.wishes import Wishes
+from subscribers.preferences import Preferences
 from tests.deliveries.schedule_sweep import ODD, one_of_each_clock, sweep
 from tests.make import DAY, RELEASE, edition, paper, reader, schedule
 
@@ -53,7 +53,7 @@ def test_t4_changes_between_ticks_bring_no_edition_twice_and_lose_none(changes) 
     now = RELEASE
     while now < RELEASE + timedelta(days=3):
         if wish := wanted.get(now):
-            wishes = Wishes(timezone=wish[0], send_hour=wish[1])
+            wishes = Preferences(timezone=wish[0], send_hour=wish[1])
             subscriptions.change_preferences(ann.pk, wishes, origin=Origin("/"), now=now)
         plan(now)
         now += timedelta(hours=1)

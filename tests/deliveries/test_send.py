@@ -7,10 +7,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from digest.deliveries import digests, high_water, ledger
+from digest.deliveries import fencing, ledger
 from digest.deliveries.plan import plan
-from digest.deliveries.send import Tempo, send_due
+from digest.deliveries.send import BatchSizer, send_due
 from digest.models import Delivery, Lease
+from digest.ranking import loaded
 from subscribers.addresses import BadAddress, canonical
 from tests import make
 from tests.race import at_once
@@ -21,9 +22,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def fresh():
-    digests.load.cache_clear()
+    loaded.load.cache_clear()
     yield
-    digests.load.cache_clear()
+    loaded.load.cache_clear()
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_a_provider_that_is_down_costs_time_only(sink, edition, settings):
     for number in range(30):
         make.reader(f"r{number}@example.org", "graphs")
     there, settings.MAILER_URL = settings.MAILER_URL, "smtp://127.0.0.1:9"
-    assert deliver()["retry"] == Tempo().group
+    assert deliver()["retry"] == BatchSizer().group
     assert set(make.states().values()) == {"pending"}
     assert set(Delivery.objects.values_list("attempts", flat=True)) == {0}
     settings.MAILER_URL = there
@@ -183,10 +184,10 @@ def test_an_interrupted_slice_gives_back_what_was_not_handed_over(
 
 def test_r4_groups_follow_the_speed_of_the_line(settings):
     settings.SUBMIT_GROUP, settings.SEND_CONNECTIONS = 100, 2
-    tempo, sizes = Tempo(), []
+    batch_sizer, sizes = BatchSizer(), []
     for seconds in (0.01, 0.02, 0.05, 0.2, 20, 20, 0.05):
-        tempo.learn(tempo.group, seconds)
-        sizes.append(tempo.group)
+        batch_sizer.learn(batch_sizer.group, seconds)
+        sizes.append(batch_sizer.group)
     assert sizes == [16, 64, 100, 100, 5, 1, 4]
 
 
@@ -209,10 +210,10 @@ def test_c3_a_sender_ends_in_time_on_a_slow_line_and_charges_nobody(sink, editio
 
 
 def test_the_number_of_queries_does_not_grow_with_the_readers(sink, edition):
-    digests.load(edition.pk)
-    high_water.rise()
+    loaded.load(edition.pk)
+    fencing.rise()
     counts = []
-    for readers in (1, Tempo().group):
+    for readers in (1, BatchSizer().group):
         for number in range(readers):
             make.reader(f"r{number}of{readers}@example.org", "graphs")
         type(edition).objects.update(planned_until=None)

@@ -11,12 +11,14 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from digest.deliveries import digests, ledger, sweep
+from digest.deliveries import ledger
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import due_at
 from digest.deliveries.send import send_due
 from digest.models import Delivery
-from subscribers import pauses
+from digest.ranking import loaded
+from digest.tasks import catch_up
+from subscribers import subscriptions
 from subscribers.models import Subscriber
 from tests import make
 from tests.sink import Sink
@@ -29,7 +31,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 @pytest.fixture
 def edition():
     yield make.edition({make.paper(1): {"graphs": 1.0}})
-    digests.load.cache_clear()
+    loaded.load.cache_clear()
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_t6_a_worker_whose_clock_is_wrong_takes_nothing_from_another(
     Delivery.objects.update(due_at=now, not_before=now, expires_at=now + DAY)
     assert len(ledger.claim(now, limit=10)) == 1
     with time_machine.travel(timezone.now() + skew):
-        sweep.sweep(ledger.database_now())
+        catch_up(ledger.database_now())
         assert send_due(ledger.database_now, until=timezone.now() + DAY) == {}
     assert make.states() == {"ann@example.org": "claimed"}
     assert sink.mails() == []
@@ -145,8 +147,8 @@ def test_t7_what_was_due_in_a_pause_does_not_come_after_it(edition) -> None:
     )
     Subscriber.objects.update(paused_until=make.DAY + DAY)  # the 18th, 07:00 in Tokyo
     assert plan(make.RELEASE + 13 * HOUR) == 0
-    assert pauses.resume_due(make.RELEASE + 13 * HOUR) == 0
-    assert pauses.resume_due(make.RELEASE + 13.5 * HOUR) == 1
+    assert subscriptions.resume_due(make.RELEASE + 13 * HOUR) == 0
+    assert subscriptions.resume_due(make.RELEASE + 13.5 * HOUR) == 1
     assert plan(make.RELEASE + 14 * HOUR) == 1
     (row,) = Delivery.objects.filter(subscriber=ann)
     assert f"{row.due_at:%dT%H:%M}" == "17T22:00"

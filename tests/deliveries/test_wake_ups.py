@@ -79,9 +79,10 @@ def test_r13_a_kill_before_the_wake_up_costs_time_and_no_mail(stack, deadly_brok
     done = run(
         stack,
         "from datetime import timedelta; from django.utils import timezone\n"
-        "from subscribers import inbox, mail\n"
+        "from subscribers import requests\n"
+        "from subscribers.notices.send import send_open_notices\n"
         "now = timezone.now() + timedelta(minutes=20)\n"
-        "inbox.handle_open(now=now); mail.send_open_notices(now=now)",
+        "requests.handle_open(now=now); send_open_notices(now=now)",
     )
     assert done.returncode == 0, done.stderr
     assert sorted(mail.rcpt for mail in sink.mails()) == [

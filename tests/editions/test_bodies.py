@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from digest.deliveries.digests import load
 from digest.editions import bodies
 from digest.editions.compose import Pick, Reader
+from digest.ranking.loaded import load
+from digest.transport import base
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -50,8 +51,8 @@ def test_the_parts_say_what_the_mail_says(encoded, language, count):
     for part, pieces in ((text, letter.text), (html, letter.html)):
         assert part
         content = part.get_content().replace("\r\n", "\n")
-        assert bodies.as_text(pieces) == content
-        assert json.loads(b'"%b"' % bodies.as_json(pieces)) == content
+        assert base.as_text(pieces) == content
+        assert json.loads(b'"%b"' % base.as_json(pieces)) == content
     fields = {**letter.shared, **letter.own}
     assert set(fields) == set(mail.keys())
     for name in set(fields) - FRAME:
@@ -62,12 +63,12 @@ def test_the_parts_say_what_the_mail_says(encoded, language, count):
 
 def test_pieces_that_readers_share_are_turned_once(encoded):
     picks = [Pick(place, 0) for place in range(5)]
-    bodies.in_json.cache_clear()
+    base.in_json.cache_clear()
     missed = []
     for number in range(3):
         reader = Reader(number, f"r{number}@example.org", f"{number:022}")
         letter = bodies.letter(encoded, reader, picks, sent_at=make.NOON)
-        bodies.as_json([*letter.text, *letter.html])
-        missed.append(bodies.in_json.cache_info().misses)
+        base.as_json([*letter.text, *letter.html])
+        missed.append(base.in_json.cache_info().misses)
     own = missed[2] - missed[1]
     assert missed[1] - missed[0] == own <= 4  # the names in the reader's links

@@ -5,12 +5,13 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from digest.deliveries.digests import load
-from digest.editions import signatures, twin, words
+from digest import signing
+from digest.editions import phrases, web_version
 from digest.editions.blocks import first_sentences
 from digest.editions.compose import Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import kept
+from digest.ranking.loaded import load
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -162,7 +163,7 @@ def test_an_abstract_is_cut_at_the_end_of_a_sentence():
 def test_the_link_to_vote_names_the_mail_and_the_paper_s_place_in_both_parts(graphs):
     papers = {make.paper(n, upvotes=9 - n): {"graphs": 1.0} for n in range(3)}
     text, html = parts(composed(papers, [(2, graphs), (0, None)]))
-    name = signatures.name(signatures.Purpose.PAGE, READER.delivery_id)
+    name = signing.name(signing.Purpose.PAGE, READER.delivery_id)
     for part in (text, html):
         found = re.findall(r"/v/([^/\s\"]+)/(\d+)", part)
         assert found == [(name, "2"), (name, "0")]
@@ -176,13 +177,13 @@ def test_without_a_mail_there_is_no_link_to_vote(graphs):
     for encoded, count in ((ready.encoded, 1), (alone, 0)):
         for part in parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON)):
             assert part.count("/v/") == part.count("More") == count
-    assert "/v/" not in twin.edition_page(edition, {}, most=9)
+    assert "/v/" not in web_version.edition_page(edition, {}, most=9)
 
 
 def test_blocks_of_a_time_before_votes_are_sent_as_they_are(graphs):
     edition = make.edition({make.paper(1): {"graphs": 1.0}})
     for block in edition.blocks.all():
-        block.html, block.text = map(words.without_votes, (block.html, block.text))
+        block.html, block.text = map(phrases.without_votes, (block.html, block.text))
         block.save()
     encoded = load.__wrapped__(edition.pk).encoded
     text, html = parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON))

@@ -6,10 +6,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from digest.deliveries.digests import load
 from digest.editions.compose import MOST_BYTES, MOST_HTML, Pick, Reader
-from digest.ops import specimens
-from digest.ops.mail_lint import lint
+from digest.ops.gallery import specimens
+from digest.ops.gallery.mail_lint import lint
+from digest.ranking.loaded import load
 from tests import make
 
 pytestmark = pytest.mark.django_db

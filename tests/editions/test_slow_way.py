@@ -11,11 +11,12 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.html import escape
 
-from digest.deliveries.digests import load
-from digest.editions import blocks, frames, scripts, signatures, words
+from digest import signing
+from digest.editions import blocks, frames, phrases, text_layout
 from digest.editions.compose import Pick, Reader
 from digest.models import Block, Edition, Paper
-from digest.ops import specimens
+from digest.ops.gallery import specimens
+from digest.ranking.loaded import load
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -80,9 +81,9 @@ def slowly(edition: Edition, reader: Reader, picks: list[Pick]) -> bytes:
     """Everything is rendered for this reader; no mark is left open, none is filled."""
     shown = list(edition.blocks.order_by("position").select_related("paper"))[: len(picks)]
     marks = {
-        "count": words.counted(len(picks)),
+        "count": phrases.counted(len(picks)),
         "token": reader.token,
-        "web": signatures.name(signatures.Purpose.PAGE, reader.delivery_id),
+        "web": signing.name(signing.Purpose.PAGE, reader.delivery_id),
         "ahead": ahead(shown),
         **dict.fromkeys(("more", "vote"), ""),
     }
@@ -90,10 +91,12 @@ def slowly(edition: Edition, reader: Reader, picks: list[Pick]) -> bytes:
         frame(
             edition,
             kind,
-            asdict(words.MARKS) | marks,
+            asdict(phrases.MARKS) | marks,
             [
                 rendered(
-                    block, kind, asdict(words.MARKS) | marks | {"reason": why(block, pick)}
+                    block,
+                    kind,
+                    asdict(phrases.MARKS) | marks | {"reason": why(block, pick)},
                 )
                 for block, pick in zip(shown, picks, strict=True)
             ],
@@ -101,7 +104,7 @@ def slowly(edition: Edition, reader: Reader, picks: list[Pick]) -> bytes:
         for kind in ("txt", "html")
     )
     mail = EmailMultiAlternatives(
-        subject=shown[0].title + words.subject_tail(len(picks) - 1),
+        subject=shown[0].title + phrases.subject_tail(len(picks) - 1),
         body=text,
         from_email=settings.FROM_EMAIL,
         to=[reader.address],
@@ -111,19 +114,21 @@ def slowly(edition: Edition, reader: Reader, picks: list[Pick]) -> bytes:
 
 
 def why(block: Block, pick: Pick) -> str:
-    return words.reason("" if pick.topic is None else LABEL, block.upvotes)
+    return phrases.reason("" if pick.topic is None else LABEL, block.upvotes)
 
 
 def ahead(shown: list[Block]) -> str:
     """Titles in the other direction are kept apart from their neighbours."""
     titles = [blocks.no_merge(escape(blocks.shortened(b.title, 48))) for b in shown[1:4]]
     spans = [
-        f'<span dir="rtl">{title}</span>' if scripts.direction(title) == "rtl" else title
+        f'<span dir="rtl">{title}</span>'
+        if text_layout.direction(title) == "rtl"
+        else title
         for title in titles
     ]
     if not spans:
-        return words.nothing_ahead()
-    return "\u00a0· ".join([words.ahead(), *spans])
+        return phrases.nothing_ahead()
+    return "\u00a0· ".join([phrases.ahead(), *spans])
 
 
 def rendered(block: Block, kind: str, marks: dict[str, str]) -> str:
@@ -137,11 +142,11 @@ def rendered(block: Block, kind: str, marks: dict[str, str]) -> str:
     if kind == "html":
         html = render_to_string("mail/paper.html", values)
         inlined = blocks.inliner().inline_fragment(html, blocks.stylesheet())
-        return words.spoken_html(blocks.no_merge(inlined.strip()) + "\n")
-    values["byline"] = scripts.fill(values["names"] + values["rest"])
+        return phrases.spoken_html(blocks.no_merge(inlined.strip()) + "\n")
+    values["byline"] = text_layout.fill(values["names"] + values["rest"])
     for name in ("title", "abstract"):
-        values[name] = scripts.fill(values[name])
-    return words.spoken(render_to_string("mail/paper.txt", values, using="text"))
+        values[name] = text_layout.fill(values[name])
+    return phrases.spoken(render_to_string("mail/paper.txt", values, using="text"))
 
 
 def frame(edition: Edition, kind: str, marks: dict[str, str], papers: list[str]) -> str:

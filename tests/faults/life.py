@@ -8,12 +8,13 @@ from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from digest.deliveries import events
+from digest.feedback import events
 from digest.models import Delivery, Edition
-from subscribers import inbox, mail, privacy, subscriptions
+from subscribers import privacy, requests, subscriptions
 from subscribers.consent import Origin
 from subscribers.models import Subscriber
-from subscribers.wishes import Wishes
+from subscribers.notices import send
+from subscribers.preferences import Preferences
 from tests import make
 from tests.faults.world import NAMES, World
 
@@ -44,8 +45,8 @@ class Life(World):
         more = {"send_hour": "9", "cadence": "daily"}
         assert self.client.post("/subscribe/", form | more).status_code == 303
         now = timezone.now()
-        inbox.handle_open(now=now)
-        mail.send_open_notices(now=now)
+        requests.handle_open(now=now)
+        send.send_open_notices(now=now)
         self.asked.add(name)
 
     @rule(name=people)
@@ -76,7 +77,7 @@ class Life(World):
     @rule(name=people, zone=st.sampled_from(ZONES), hour=st.integers(0, 23))
     def change(self, name: str, zone: str, hour: int) -> None:
         if reader := self.reader(name):
-            wishes = Wishes(topics=("graphs",), timezone=zone, send_hour=hour)
+            wishes = Preferences(topics=("graphs",), timezone=zone, send_hour=hour)
             now = timezone.now()
             subscriptions.change_preferences(reader.pk, wishes, origin=ORIGIN, now=now)
 

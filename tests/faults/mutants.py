@@ -123,7 +123,7 @@ LEDGER = "digest/deliveries/ledger.py"
 MUTANTS = [
     Mutant(
         "tries again after a lost reply",
-        "digest/deliveries/outcomes.py",
+        "digest/transport/outcomes.py",
         (
             (
                 '    if phase is Phase.AFTER_DOT:\n        return Outcome(Verdict.UNKNOWN, "no',

@@ -59,7 +59,7 @@ class Part:
 
 
 def redis(folder: Path, socket: Path, env: dict[str, str]) -> Part:
-    from digest.ops.broker import server_binary, server_command
+    from digest.ops.stack.broker import server_binary, server_command
 
     command = server_command(server_binary(), socket=socket, folder=folder)
     return Part("redis", command, env, folder)

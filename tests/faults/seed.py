@@ -18,7 +18,7 @@ def main() -> None:
     from digest.deliveries.plan import plan_edition
     from subscribers.addresses import address_hash
     from subscribers.models import Subscriber, Subscription
-    from subscribers.profiles import profile
+    from subscribers.preferences import profile
     from tests import make
 
     now = datetime.now(UTC)

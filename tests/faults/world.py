@@ -16,12 +16,12 @@ from django.test import Client
 from django.utils import timezone
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from digest.deliveries import digests
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
-from digest.deliveries.sweep import sweep
 from digest.models import Delivery
-from subscribers import pauses
+from digest.ranking import loaded
+from digest.tasks import catch_up
+from subscribers import subscriptions
 from subscribers.models import Subscriber
 from tests import make
 from tests.sink import Sink
@@ -52,7 +52,7 @@ class World(RuleBasedStateMachine):
         self.read = len(self.sink.mails())
         self.seen: set[tuple[str, str]] = set()
         mailbox.outbox.clear()
-        digests.load.cache_clear()
+        loaded.load.cache_clear()
 
     def teardown(self) -> None:
         try:
@@ -68,8 +68,8 @@ class World(RuleBasedStateMachine):
             self.beat()
             self.send(timezone.now)
         self.shift.shift(timedelta(days=4))
-        sweep(timezone.now())
-        sweep(timezone.now())
+        catch_up(timezone.now())
+        catch_up(timezone.now())
         left = Delivery.objects.filter(state__in=["pending", "claimed", "submitting"])
         assert not left.exists(), f"I2 still open: {list(left.values('state', 'reason'))}"
 
@@ -92,8 +92,8 @@ class World(RuleBasedStateMachine):
 
     def beat(self) -> None:
         now = timezone.now()
-        sweep(now)
-        pauses.resume_due(now)
+        catch_up(now)
+        subscriptions.resume_due(now)
         for name in list(self.paused):
             reader = self.reader(name)
             if reader is None or reader.state != Subscriber.State.PAUSED:

@@ -32,7 +32,7 @@ def main() -> int:
 def take_pictures() -> None:
     from playwright.sync_api import sync_playwright
 
-    from digest.ops import gallery
+    from digest.ops.gallery import gallery
     from tests.conftest import installed_chromium
     from tests.mail import pictures
     from tests.mail.conftest import NOW, Specimen

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import pytest
 
-from digest.ops import gallery
+from digest.ops.gallery import gallery
 
 NOW = datetime(2026, 4, 17, 12, tzinfo=UTC)
 

@@ -21,9 +21,9 @@ from fast_mail_parser import parse_email
 from digest.editions.blocks import block
 from digest.editions.compose import Encoded, Pick, Reader
 from digest.editions.encode import encode
-from digest.editions.frames import surroundings
+from digest.editions.frames import frame_content
 from digest.models import Block, Edition, Paper
-from digest.ops.mail_lint import lint
+from digest.ops.gallery.mail_lint import lint
 from digest.papers.records import BadEntry, parse_entry
 
 TOPICS = [("agents", "Agents & tools"), ("graphs", "Graphs & networks")]
@@ -64,7 +64,7 @@ def edition_of(day: date, papers: list[Paper]) -> Encoded:
         Block(position=place, title=p.title, upvotes=p.upvotes, html=html, text=text)
         for place, (p, html, text) in enumerate(made)
     ]
-    return encode(edition, blocks, around=surroundings(edition, topics=TOPICS))
+    return encode(edition, blocks, around=frame_content(edition, topics=TOPICS))
 
 
 def digests(folder: Path, *, days: int, count: int) -> Iterator[tuple[int, Reader, bytes]]:

@@ -10,17 +10,18 @@ from email import message_from_bytes
 
 import pytest
 
-from digest.deliveries import canary
-from digest.deliveries.digests import load
-from digest.editions.bodies import as_json, as_text, letter
+from digest.deliveries import preflight
+from digest.editions.bodies import letter
 from digest.editions.compose import Pick, Reader
 from digest.editions.encode import encode
-from digest.editions.frames import Surroundings, keep, kept, surroundings
+from digest.editions.frames import FrameContent, frame_content, keep, kept
 from digest.editions.publish import publish
 from digest.models import Edition, Frame, Paper
-from digest.ops import gallery
+from digest.ops.gallery import gallery
 from digest.papers import ingest
 from digest.papers.records import parse_entry
+from digest.ranking.loaded import load
+from digest.transport.base import as_json, as_text
 from subscribers.models import Notice
 from tests import make
 from tests.mail.reading import in_python, in_rust
@@ -79,7 +80,7 @@ def entry(number: int, **fields: object) -> dict[str, object]:
 
 
 def with_constant(field: str, text: str, number: int) -> dict[str, object]:
-    named = {
+    named: dict[str, dict[str, object]] = {
         "title": {"title": text},
         "abstract": {"summary": text},
         "authors": {"authors": [{"name": text}]},
@@ -130,17 +131,17 @@ def check(raw: bytes, meant: list[tuple[str, str]]) -> None:
 def test_m30_a_paper_that_holds_a_constant_of_an_earlier_mail_is_only_text(name):
     published([entry(1)])
     earlier, _ = mail_of(Edition.objects.get())
-    found = BY_NAME.get(name) or re.search(IN_A_MAIL[name], earlier.decode())[1]
+    known = BY_NAME.get(name) or re.findall(IN_A_MAIL[name], earlier.decode())[0]
     unpublish()
-    edition = published(hostile_entries(found))
+    edition = published(hostile_entries(known))
     check(*mail_of(edition))
-    assert not canary.hold_if_unsound(edition)
+    assert not preflight.hold_if_failing(edition)
 
 
 def test_m30_two_papers_that_know_the_boundary_do_not_replace_the_html_part():
     published([entry(1)])
     earlier, _ = mail_of(Edition.objects.get())
-    boundary = re.search(rb'boundary="([^"]+)"', earlier)[1].decode()
+    boundary = message_from_bytes(earlier).get_boundary()
     unpublish()
     edition = published(
         [
@@ -157,7 +158,7 @@ def test_m30_each_edition_has_a_boundary_of_its_own_and_no_text_can_hold_it():
     found = set()
     for _ in range(3):
         raw, _ = mail_of(published([entry(1)]))
-        boundary = message_from_bytes(raw).get_boundary()
+        boundary = message_from_bytes(raw).get_boundary() or ""
         assert re.fullmatch(r"=_[0-9a-f]{32}", boundary)
         found.add(boundary)
         unpublish()
@@ -166,7 +167,7 @@ def test_m30_each_edition_has_a_boundary_of_its_own_and_no_text_can_hold_it():
 
 def test_m30_processes_that_load_an_edition_at_once_have_the_same_boundary():
     edition = make.edition({make.paper(1): {}})
-    first, second = (surroundings(edition, topics=[]) for _ in range(2))
+    first, second = (frame_content(edition, topics=[]) for _ in range(2))
     assert first.boundary != second.boundary and first.fingerprint == second.fingerprint
     assert keep(edition, first) == keep(edition, second) == kept(edition, first.fingerprint)
     assert Frame.objects.count() == 1
@@ -181,8 +182,8 @@ def test_m30_replay_gives_the_same_bytes_after_the_process_has_ended():
 
 def test_m30_a_frame_of_before_makes_the_bytes_of_before_and_is_used_no_more():
     edition = make.edition({make.paper(1, title="-- two dashes"): {}})
-    now = surroundings(edition, topics=[])
-    old = Surroundings(now.sender, now.site, now.topics, now.spoken)
+    now = frame_content(edition, topics=[])
+    old = FrameContent(now.sender, now.site, now.topics, now.spoken)
     stored = json.loads(old.as_json())
     assert "boundary" not in stored
     keep(edition, old)
@@ -196,7 +197,7 @@ def test_m30_a_frame_of_before_makes_the_bytes_of_before_and_is_used_no_more():
 
 
 @pytest.mark.parametrize("token", ["--" + "A" * 20, "-" * 22, "-A" * 11])
-def test_m30_a_reader_s_own_token_never_looks_like_a_border(token):
+def test_m30_a_reader_s_own_token_never_looks_like_a_delimiter(token):
     make.edition({make.paper(1): {}})
     encoded = load(Edition.objects.get().pk).encoded
     reader = READER._replace(token=token)
@@ -219,7 +220,7 @@ def test_m30_a_provider_s_json_holds_the_same_text(name):
 
 @pytest.mark.parametrize("kind", [kind for kind in Notice.Kind if gallery.has_text(kind)])
 @pytest.mark.parametrize("text", ["--", "--=_daily-papers--", "-- x", ".", "..x", "From x"])
-def test_m30_no_line_of_a_single_mail_looks_like_a_border(
+def test_m30_no_line_of_a_single_mail_looks_like_a_delimiter(
     kind, text, settings, monkeypatch
 ):
     settings.POSTAL_ADDRESS = f"Sample Street 1\n{text} {'long words ' * 20}\n{text}\nx"
@@ -232,6 +233,5 @@ def test_m30_no_line_of_a_single_mail_looks_like_a_border(
     assert len(re.findall(rb"(?m)^--", body)) == 3
     assert not re.search(rb"(?m)^(\.|From )", body)
     assert max(map(len, body.split(b"\n"))) <= 76
-    assert message_from_bytes(gallery.single(kind, make.NOON)).get_boundary() not in str(
-        raw
-    )
+    another = message_from_bytes(gallery.single(kind, make.NOON)).get_boundary()
+    assert another and another.encode() not in raw

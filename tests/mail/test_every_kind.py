@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from fast_mail_parser import parse_email
 
-from digest.ops.mail_lint import LINK, lint
+from digest.ops.gallery.mail_lint import LINK, lint
 from tests.mail.conftest import Specimen
 
 pytestmark = pytest.mark.embedded

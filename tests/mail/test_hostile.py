@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from digest.deliveries.mail import Mail
-from digest.deliveries.provider import as_django
-from digest.editions.bodies import Letter, fields
-from digest.ops import gallery, specimens
-from digest.ops.mail_lint import lint
+from digest.editions.bodies import fields
+from digest.ops.gallery import gallery, specimens
+from digest.ops.gallery.mail_lint import lint
 from digest.papers.text import clean_text
+from digest.transport.base import Letter, Mail
+from digest.transport.esp import as_django
 from tests.mail.conftest import NOW, Specimen
 
 pytestmark = pytest.mark.embedded

@@ -7,8 +7,8 @@ import html5lib
 import pytest
 from django.conf import settings
 
-from digest.ops import gallery
-from digest.ops.mail_lint import LINK
+from digest.ops.gallery import gallery
+from digest.ops.gallery.mail_lint import LINK
 from subscribers.models import Notice
 from tests.mail.conftest import Specimen
 

@@ -3,7 +3,7 @@
 import pytest
 from django.conf import settings
 
-from digest.ops.mail_lint import lint
+from digest.ops.gallery.mail_lint import lint
 
 pytestmark = pytest.mark.embedded
 FAULTS = {
@@ -35,7 +35,7 @@ FAULTS = {
     "another domain": (b"@daily-papers.example>\r\nList", b"@host>\r\nList", "sending do"),
     "base64": (b"Encoding: quoted-printable", b"Encoding: base64", "neither quoted"),
     "a third part": (b"</body></html>\r\n\r\n--", b"</body></html>\r\n\r\n", "parts"),
-    "a line like a border": (b"DAILY PAPERS\r\n", b"--DAILY PAPERS\r\n", "a border"),
+    "a line like a delimiter": (b"DAILY PAPERS\r\n", b"--DAILY PAPERS\r\n", "a delimiter"),
     "a dot": (b"DAILY PAPERS\r\n", b".DAILY PAPERS\r\n", "dot"),
     "a script": (b"<p class=3D", b"<script>x</script><p class=3D", "an element script"),
     "a handler": (b"<p class=3D", b"<p onclick=3D'x' class=3D", "an attribute onclick"),

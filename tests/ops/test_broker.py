@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from digest.ops.broker import (
+from digest.ops.stack.broker import (
     BrokerError,
     check_url,
     server_binary,

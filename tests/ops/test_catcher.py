@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from digest.ops.catcher import SIZE_LIMIT, Folder
+from digest.ops.mailbox.catcher import SIZE_LIMIT, Folder
 from tests.environment import ROOT
 from tests.ports import free_port
 
@@ -23,7 +23,7 @@ class Catcher:
         self.port = free_port()
         options = ["--port", str(self.port), "--dir", str(folder)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "digest.ops.catcher", *options],
+            [sys.executable, "-m", "digest.ops.mailbox.catcher", *options],
             cwd=ROOT,
             stderr=subprocess.PIPE,
         )
@@ -100,7 +100,15 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         done = subprocess.run(
-            [sys.executable, "-m", "digest.ops.catcher", "--port", port, "--dir", tmp_path],
+            [
+                sys.executable,
+                "-m",
+                "digest.ops.mailbox.catcher",
+                "--port",
+                port,
+                "--dir",
+                tmp_path,
+            ],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -120,5 +128,5 @@ def test_keeps_the_newest_mails_only_also_those_of_an_earlier_run(tmp_path: Path
 
 
 def test_loads_no_django() -> None:
-    code = "import digest.ops.catcher, sys; sys.exit('django' in sys.modules)"
+    code = "import digest.ops.mailbox.catcher, sys; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

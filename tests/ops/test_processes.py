@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from digest.ops.processes import Service, ServiceError, Stack, reap
+from digest.ops.stack.supervisor import Service, ServiceError, Stack, reap
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)  # a mark of our own"]
 

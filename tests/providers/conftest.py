@@ -5,10 +5,10 @@ from threading import Thread
 
 import pytest
 
-from digest.deliveries.digests import load
-from digest.deliveries.mail import Mail
 from digest.editions.bodies import letter
 from digest.editions.compose import Pick, Reader
+from digest.ranking.loaded import load
+from digest.transport.base import Mail
 from tests import make
 from tests.faults.outside import lines
 from tests.faults.provider_server import Server

@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from digest.deliveries import postmark
-from digest.deliveries.digests import load
-from digest.deliveries.mail import Mail
-from digest.deliveries.transport import open_transport
-from digest.editions.bodies import as_text, letter
+from digest.editions.bodies import letter
 from digest.editions.compose import Pick, Reader
+from digest.ranking.loaded import load
+from digest.transport import postmark_batch
+from digest.transport.base import Mail, as_text
+from digest.transport.open import open_transport
 from tests import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
@@ -69,10 +69,10 @@ def test_a7_what_befalls_one_is_mapped_to_that_one(
 
 
 def test_a7_a_batch_keeps_to_the_providers_limits(hand_over, journal, monkeypatch):
-    monkeypatch.setattr(postmark, "MOST_MESSAGES", 2)
+    monkeypatch.setattr(postmark_batch, "MOST_MESSAGES", 2)
     assert set(hand_over(*"abcde").values()) == {"accepted"}
     assert [len(entry["rcpt"]) for entry in journal()] == [2, 2, 1]
-    monkeypatch.setattr(postmark, "MOST_BYTES", 1)
+    monkeypatch.setattr(postmark_batch, "MOST_BYTES", 1)
     assert set(hand_over(*"fg").values()) == {"accepted"}
     assert [len(entry["rcpt"]) for entry in journal()[3:]] == [1, 1]
 
@@ -108,18 +108,19 @@ def test_a7_in_a_batch_each_body_is_the_readers_own_mail(
 @pytest.mark.parametrize("field", ["title", "abstract", "organization"])
 @pytest.mark.parametrize(
     "text",
-    ["slot-To-slot", "slot-html-slot", postmark.slot("To")],
+    ["slot-To-slot", "slot-html-slot", postmark_batch.slot("To")],
     ids=["old", "html", "new"],
 )
 def test_m30_a_paper_with_the_name_of_a_slot_is_text_in_it(use, journal, text, field):
     use("postmark")
-    item = make.paper(1, **{field: f"{text} {text}"})
+    item = make.paper(1)
+    setattr(item, field, f"{text} {text}")
     encoded = load(make.edition({item: {}}).pk).encoded
     reader, picks = Reader(1, "ann@example.org", f"{1:022}"), [Pick(0, None)]
     made = partial(letter, encoded, reader, picks, sent_at=make.NOON)
     whole = partial(encoded.compose, reader, picks, sent_at=make.NOON)
     mail = Mail(1, encoded.sender, reader.address, whole, made)
-    dict(postmark.PostmarkBatch().hand_over([mail]))
+    dict(postmark_batch.PostmarkBatch().hand_over([mail]))
     ((sent,),) = [entry["body"] for entry in journal("bodies")]
     assert sent["To"] == "ann@example.org"
     assert sent["TextBody"] == as_text(made().text) and text in sent["TextBody"]

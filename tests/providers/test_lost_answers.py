@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from digest.deliveries import digests, high_water, lost_answers, resolve
+from digest.deliveries import fencing, idempotent_retry, unknown
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
 from digest.models import Delivery, Edition, Frame
+from digest.ranking import loaded
 from subscribers.models import Subscriber
 from tests import make
 
@@ -20,8 +21,8 @@ def lost(use, settings):
     """lost("resend"): an edition whose answers have all been lost, though it was taken."""
 
     def deliver(name: str, reader: str = "ann+http-keep-dropx2"):
-        digests.load.cache_clear()
-        lost_answers.as_then.cache_clear()
+        loaded.load.cache_clear()
+        idempotent_retry.as_then.cache_clear()
         server = use(name)
         topic = make.topic("graphs")
         make.edition({make.paper(1, upvotes=3): {topic.slug: 1.0}})
@@ -42,7 +43,7 @@ def test_a3_a4_a_lost_answer_is_asked_for_later_by_the_same_key_and_bytes(
     lost, journal, name
 ):
     lost(name, "ann+http-502x2")  # nothing was taken: now it is, once
-    assert lost_answers.ask_again(LATER) == 1
+    assert idempotent_retry.ask_again(LATER) == 1
     assert states() == ["accepted"]
     asked = journal()
     assert len(asked) == 3
@@ -50,7 +51,7 @@ def test_a3_a4_a_lost_answer_is_asked_for_later_by_the_same_key_and_bytes(
     assert len(journal("journal")) == 1
     row = Delivery.objects.get()
     assert [event.kind for event in row.events.order_by("at")] == ["unknown", "accepted"]
-    assert lost_answers.ask_again(LATER) == 0 and len(journal()) == 3
+    assert idempotent_retry.ask_again(LATER) == 0 and len(journal()) == 3
 
 
 @pytest.mark.parametrize(
@@ -59,10 +60,10 @@ def test_a3_a4_a_lost_answer_is_asked_for_later_by_the_same_key_and_bytes(
 def test_a3_a4_a_key_that_the_provider_may_have_forgotten_is_not_used(lost, name, last):
     lost(name, "ann+http-502")
     Delivery.objects.update(expires_at=make.NOON + timedelta(days=9))
-    assert lost_answers.waiting(make.NOON + last).exists()
+    assert idempotent_retry.waiting(make.NOON + last).exists()
     too_late = make.NOON + last + timedelta(hours=1)
-    assert not lost_answers.waiting(too_late).exists()
-    assert lost_answers.ask_again(too_late) == 0 and states() == ["unknown"]
+    assert not idempotent_retry.waiting(too_late).exists()
+    assert idempotent_retry.ask_again(too_late) == 0 and states() == ["unknown"]
 
 
 def test_a3_without_a_yes_the_row_stays_unknown_and_waits_longer_each_time(lost, journal):
@@ -70,10 +71,10 @@ def test_a3_without_a_yes_the_row_stays_unknown_and_waits_longer_each_time(lost,
     now, gaps = LATER, []
     for _ in range(3):
         asked = len(journal())
-        assert lost_answers.ask_again(now) == 0
+        assert idempotent_retry.ask_again(now) == 0
         assert len(journal()) == asked + 1 and states() == ["unknown"]
         gaps.append(Delivery.objects.get().not_before - now)
-        assert not lost_answers.waiting(now + gaps[-1] - timedelta(seconds=1)).exists()
+        assert not idempotent_retry.waiting(now + gaps[-1] - timedelta(seconds=1)).exists()
         now += gaps[-1]
     assert gaps == sorted(gaps) and gaps[0] < gaps[-1]
 
@@ -87,12 +88,12 @@ def is_paused() -> None:
 
 
 def is_restored() -> None:
-    resolve.quarantine(make.NOON - timedelta(hours=9), now=LATER)
+    unknown.quarantine(make.NOON - timedelta(hours=9), now=LATER)
 
 
 def lost_its_frame() -> None:
     Frame.objects.all().delete()
-    digests.load.cache_clear()
+    loaded.load.cache_clear()
     Delivery.objects.update(picks="0:0 en@ffffffffffff")
 
 
@@ -101,7 +102,7 @@ def test_a3_nobody_asks_for_a_mail_that_may_not_go_out(lost, journal, happens):
     lost("resend", "ann+http-502")
     asked = len(journal())
     happens()
-    assert lost_answers.ask_again(LATER) == 0
+    assert idempotent_retry.ask_again(LATER) == 0
     assert len(journal()) == asked
 
 
@@ -109,17 +110,17 @@ def test_o8_another_account_is_not_asked_about_mails_of_the_first(lost, journal,
     lost("resend", "ann+http-502")
     asked = len(journal())
     settings.ANYMAIL = settings.ANYMAIL | {"RESEND_API_KEY": "another"}
-    assert lost_answers.waiting(LATER).exists()
-    assert lost_answers.ask_again(LATER) == 0
+    assert idempotent_retry.waiting(LATER).exists()
+    assert idempotent_retry.ask_again(LATER) == 0
     assert len(journal()) == asked
 
 
 def test_r14_a_database_that_is_behind_asks_nobody(lost, journal):
     lost("resend", "ann+http-502")
     asked = len(journal())
-    mark = high_water.rise()
-    high_water.write(mark.identity, mark.count + 9)
-    with pytest.raises(high_water.Refused):
-        lost_answers.ask_again(LATER)
+    mark = fencing.rise()
+    fencing.write(mark.identity, mark.count + 9)
+    with pytest.raises(fencing.SendingRefused):
+        idempotent_retry.ask_again(LATER)
     assert len(journal()) == asked
-    high_water.path().unlink()
+    fencing.path().unlink()

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from digest import settings as digest_settings
-from digest.deliveries import keys
-from digest.deliveries.provider import WITHOUT_METADATA, Provider
-from digest.editions.bodies import as_text
+from digest.transport import idempotency
+from digest.transport.base import as_text
+from digest.transport.esp import WITHOUT_METADATA, Provider
 from tests import make
 from tests.environment import KEYS, ROOT, bare
 
@@ -60,7 +60,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "digest.settings"
 import django
 django.setup()
 from django.core.mail import mailers
-from digest.deliveries.transport import open_transport
+from digest.transport.open import open_transport
 open_transport().close()
 print(type(mailers["default"]).__module__.rpartition(".")[2])
 """
@@ -128,7 +128,10 @@ def test_a14_mailers_alone_say_how_mail_leaves_and_nothing_old_is_used(url, tmp_
 
 
 def test_a3_a4_a_key_is_that_of_an_intent():
-    found = keys.key(7, make.NOON)
-    assert keys.key(7, make.NOON) == found and UUID(found).version == 4
-    others = [keys.key(8, make.NOON), keys.key(7, make.NOON + timedelta(microseconds=1))]
+    found = idempotency.key(7, make.NOON)
+    assert idempotency.key(7, make.NOON) == found and UUID(found).version == 4
+    others = [
+        idempotency.key(8, make.NOON),
+        idempotency.key(7, make.NOON + timedelta(microseconds=1)),
+    ]
     assert len({found, *others}) == 3

@@ -9,9 +9,9 @@ from anymail.exceptions import (
     AnymailUnsupportedFeature,
 )
 
-from digest.deliveries.outcomes import Verdict, of_recipient
-from digest.deliveries.replies import of_error
-from digest.deliveries.transport import open_transport
+from digest.transport.esp_errors import of_error
+from digest.transport.open import open_transport
+from digest.transport.outcomes import Verdict, of_recipient
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 import pytest
 
-from digest.deliveries.digests import load
+from digest import signing
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
-from digest.editions import signatures
-from digest.editions.signatures import Purpose
 from digest.models import Delivery
+from digest.ranking.loaded import load
+from digest.signing import Purpose
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -68,12 +68,12 @@ def test_other_names_open_nothing(client, sent, change):
         expires_at=make.NOON,
     )
     name = {
-        "forged": signatures.name(Purpose.PAGE, row.pk)[:-1] + "0",
-        "bounce": signatures.name(Purpose.BOUNCE, row.pk),
+        "forged": signing.name(Purpose.PAGE, row.pk)[:-1] + "0",
+        "bounce": signing.name(Purpose.BOUNCE, row.pk),
         "nonsense": "x" * 50,
-        "not sent": signatures.name(Purpose.PAGE, other.pk),
+        "not sent": signing.name(Purpose.PAGE, other.pk),
     }[change]
-    if change == "forged" and signatures.read(Purpose.PAGE, name):
+    if change == "forged" and signing.read(Purpose.PAGE, name):
         name = name[:-1] + "1"
     assert client.get(f"/digest/{name}").status_code == 404
 
@@ -95,7 +95,7 @@ def test_the_archive_has_every_edition_without_personal_links(client, sent):
 
 def test_the_archive_of_a_week_is_where_its_mail_says(client):
     edition = make.edition({make.paper(1): {}}, kind="weekly")
-    text = load(edition.pk).encoded.tongues["en"].text
+    text = load(edition.pk).encoded.localized["en"].text
     where = b"".join(text.after.fixed).replace(b"=\r\n", b"").decode()
     path = f"/editions/weekly/{edition.day}/"
     assert f"http://127.0.0.1:8000{path}" in where

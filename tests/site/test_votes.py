@@ -3,11 +3,11 @@
 import pytest
 from django.utils import timezone
 
+from digest import signing
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
-from digest.editions import signatures
-from digest.editions.signatures import Purpose
 from digest.models import Delivery, Vote
+from digest.signing import Purpose
 from subscribers import links, privacy
 from subscribers.models import Link, Subscriber
 from tests import make
@@ -34,7 +34,7 @@ def ann(sink, settings) -> Subscriber:
 
 
 def path(position: object = 1, *, purpose: Purpose = Purpose.PAGE) -> str:
-    return f"/v/{signatures.name(purpose, Delivery.objects.get().pk)}/{position}"
+    return f"/v/{signing.name(purpose, Delivery.objects.get().pk)}/{position}"
 
 
 def cast() -> list[tuple[str, int]]:
@@ -122,7 +122,7 @@ def test_the_name_of_a_bounce_address_is_no_name_of_a_page(client, ann):
 
 
 def test_u7_the_name_in_a_mail_opens_nothing_else(client, ann):
-    name = signatures.name(Purpose.PAGE, Delivery.objects.get().pk)
+    name = signing.name(Purpose.PAGE, Delivery.objects.get().pk)
     for page in ("preferences", "data", "confirm", "address", "block"):
         assert client.post(f"/{page}/{name}/", {"action": "erase"}).status_code == 404
     assert client.post(f"/preferences/{name}/votes/", {"action": "x"}).status_code == 404

@@ -8,10 +8,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from subscribers import inbox, mail
+from subscribers import requests
 from subscribers.consent import Origin
 from subscribers.models import Notice, Subscriber, Topic
-from subscribers.wishes import SubscriptionRequest
+from subscribers.notices import send
+from subscribers.preferences import SubscriptionRequest
 from tests.sink import Sink
 
 NOW = datetime(2026, 4, 17, 8, 0, tzinfo=UTC)
@@ -70,8 +71,8 @@ def ask(email: str = "ann@example.org", **wishes: object) -> SubscriptionRequest
 def work_off() -> None:
     """What the worker does: look at the requests, send what is owed."""
     now = timezone.now()
-    inbox.handle_open(now=now)
-    mail.send_open_notices(now=now)
+    requests.handle_open(now=now)
+    send.send_open_notices(now=now)
 
 
 def mailed_token() -> str:

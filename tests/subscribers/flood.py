@@ -88,10 +88,10 @@ class Attack:
 
     def bring_in(self, email: str) -> None:
         """A file with a row for each spelling, without a legal source."""
-        from subscribers import transfer
-        from subscribers.wishes import SubscriptionRequest
+        from subscribers import import_export
+        from subscribers.preferences import SubscriptionRequest
 
-        transfer.take(SubscriptionRequest(email=email), "", now=timezone.now())
+        import_export.take(SubscriptionRequest(email=email), "", now=timezone.now())
 
     def known(self, email: str) -> list:
         from subscribers.addresses import address_hash
@@ -104,7 +104,8 @@ def flood(posts: int, *, within: timedelta = DAY) -> Counter[str]:
     """Subjects of the mails that come to the mailbox in the day that begins now."""
     from django.core import mail as mailbox
 
-    from subscribers import inbox, mail
+    from subscribers import requests
+    from subscribers.notices import send
 
     attack = Attack()
     names = itertools.cycle(list(spellings(SPELLINGS)))
@@ -114,10 +115,10 @@ def flood(posts: int, *, within: timedelta = DAY) -> Counter[str]:
             clock.move_to(start + within * (number / posts))
             attack.ways[number % len(attack.ways)](next(names))
             if number % max(1, posts // 140) == 0:
-                work_off(inbox, mail)
+                work_off(requests, send)
         while (later := timezone.now() + timedelta(minutes=10)) < start + DAY:
             clock.move_to(later)
-            work_off(inbox, mail)
+            work_off(requests, send)
     return Counter(
         str(message.subject)
         for message in mailbox.outbox

@@ -9,9 +9,10 @@ from django.core import mail as mailbox
 from django.test import Client
 from django.utils import timezone
 
-from subscribers import guard, inbox, mail, proof
+from subscribers import proof_of_work, rate_limits, requests
 from subscribers.consent import Origin
 from subscribers.models import Notice, Request, Subscriber
+from subscribers.notices import send
 from tests.subscribers.conftest import forget_quota, mailed_token, work_off
 from tests.subscribers.flood import flood
 
@@ -51,8 +52,8 @@ def test_s2_one_network_is_heard_thirty_times_an_hour(client: Client, form) -> N
         asked = form | {"email": f"reader{number}@d{number}.example.org"}
         origin = Origin("/subscribe/", "203.0.114.0/24")
         row = Request(kind="link", email=str(asked["email"]))
-        inbox.put(row, origin=origin, filled=guard.Filled(), now=now)
-    inbox.handle_open(now=now)
+        requests.put(row, origin=origin, filled=rate_limits.Filled(), now=now)
+    requests.handle_open(now=now)
     assert outcomes().count("network") == 10
     assert outcomes().count("done") == 30
 
@@ -76,10 +77,10 @@ def test_s4_who_fills_in_the_trap_gets_the_same_page_and_no_mail(
 
 def test_s4_a_form_sent_within_two_seconds_waits(client: Client, form) -> None:
     now = timezone.now()
-    asked = form | {"opened": proof.stamp(now)}
+    asked = form | {"opened": proof_of_work.stamp(now)}
     client.post("/subscribe/", asked)
     assert Request.objects.get().not_before - now > timedelta(seconds=2)
-    old = form | {"opened": proof.stamp(now - timedelta(seconds=3))}
+    old = form | {"opened": proof_of_work.stamp(now - timedelta(seconds=3))}
     for stamp in (old["opened"], "", "forged:stamp", "x" * 3000):
         client.post("/subscribe/", form | {"opened": stamp})
     waits = [row.not_before - row.at for row in Request.objects.order_by("pk")[1:]]
@@ -89,19 +90,19 @@ def test_s4_a_form_sent_within_two_seconds_waits(client: Client, form) -> None:
 def test_s4_under_load_a_proof_of_work_is_needed_and_counts_once(
     client: Client, form, monkeypatch
 ) -> None:
-    monkeypatch.setattr(guard, "CALM", 0)
+    monkeypatch.setattr(rate_limits, "CALM", 0)
     client.post("/subscribe/", form)  # the one that makes it busy
     solved = solution(client)
     for given in (solved, solved, "", "nonsense", "e30="):
         client.post("/subscribe/", form | {"proof": given, "email": "bob@example.org"})
     waits = [row.not_before - row.at for row in Request.objects.order_by("pk")[1:]]
-    assert waits == [timedelta(0)] + [guard.SLOW] * 4
+    assert waits == [timedelta(0)] + [rate_limits.SLOW] * 4
 
 
 def test_s4_without_javascript_the_mail_comes_a_quarter_of_an_hour_later(
     client: Client, form, monkeypatch
 ) -> None:
-    monkeypatch.setattr(guard, "CALM", 0)
+    monkeypatch.setattr(rate_limits, "CALM", 0)
     Request.objects.create(
         kind="link",
         domain="x",
@@ -112,27 +113,27 @@ def test_s4_without_javascript_the_mail_comes_a_quarter_of_an_hour_later(
     client.post("/subscribe/", form)
     work_off()
     assert mailbox.outbox == []
-    later = timezone.now() + guard.SLOW
-    inbox.handle_open(now=later)
-    mail.send_open_notices(now=later)
+    later = timezone.now() + rate_limits.SLOW
+    requests.handle_open(now=later)
+    send.send_open_notices(now=later)
     assert [message.to for message in mailbox.outbox] == [["ann@example.org"]]
 
 
 def test_s4_an_old_challenge_is_refused(client: Client, db) -> None:
     solved = solution(client)
-    assert proof.solved(solved)
+    assert proof_of_work.solved(solved)
     with time_machine.travel(timezone.now() + timedelta(minutes=11)):
-        assert proof.solved(solved) is None
+        assert proof_of_work.solved(solved) is None
 
 
 def test_s4_the_slow_lane_is_narrow_while_the_forms_are_busy(
     client: Client, form, monkeypatch
 ) -> None:
-    monkeypatch.setattr(guard, "CALM", 0)
-    monkeypatch.setattr(guard, "UNPROVED", 2)
+    monkeypatch.setattr(rate_limits, "CALM", 0)
+    monkeypatch.setattr(rate_limits, "UNPROVED", 2)
     for number in range(5):
         client.post("/subscribe/", form | {"email": f"r{number}@example.org"})
-    inbox.handle_open(now=timezone.now() + guard.SLOW)
+    requests.handle_open(now=timezone.now() + rate_limits.SLOW)
     assert outcomes().count("done") == 3  # the first came while it was calm
 
 
@@ -142,7 +143,7 @@ def test_s2_a_request_is_forgotten_once_it_is_handled(client: Client, form) -> N
     assert row.email == "ann@example.org"
     work_off()
     row.refresh_from_db()
-    assert (row.email, row.wishes, row.outcome) == ("", {}, "done")
+    assert (row.email, row.preferences, row.outcome) == ("", {}, "done")
 
 
 def test_s3_the_mail_to_confirm_holds_no_word_of_a_stranger(client: Client, form) -> None:

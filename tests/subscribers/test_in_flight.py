@@ -10,10 +10,10 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from digest.deliveries import digests
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
 from digest.models import Delivery
+from digest.ranking import loaded
 from subscribers import links
 from subscribers.models import Link, Subscriber
 from tests import make
@@ -37,7 +37,7 @@ def held(sink: Sink, settings) -> Iterator[Sink]:
         make.reader(f"r{number:02}@example.org", "graphs")
     plan(make.NOON)
     yield sink
-    digests.load.cache_clear()
+    loaded.load.cache_clear()
 
 
 @contextmanager

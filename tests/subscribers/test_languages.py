@@ -3,8 +3,9 @@
 import pytest
 from django.utils import translation
 
-from subscribers import mail, subscriptions
+from subscribers import subscriptions
 from subscribers.models import Notice, Schedule, Subscriber
+from subscribers.notices import send
 from tests.sink import Sink
 from tests.subscribers.conftest import NOW, ORIGIN, ask
 
@@ -16,7 +17,7 @@ def test_each_reader_is_written_to_in_their_own_language(mailer: Sink) -> None:
     for email, code in (("ann@example.org", "en"), ("bo@example.org", "de")):
         subscriptions.subscribe(ask(email, language=code), origin=ORIGIN, now=NOW)
     with translation.override("de"):  # what a process happens to speak is of no account
-        mail.send_open_notices(now=NOW)
+        send.send_open_notices(now=NOW)
         assert translation.get_language() == "de"
     subjects = {got.rcpt[0]: got.message["Subject"] for got in mailer.mails()}
     assert subjects == {
@@ -45,7 +46,7 @@ def test_the_mail_to_confirm_says_when_in_the_readers_language(
     for email, code in (("ann@example.org", "en"), ("bo@example.org", "de")):
         asked = ask(email, language=code, cadence=cadence, days=days)
         subscriptions.subscribe(asked, origin=ORIGIN, now=NOW)
-    mail.send_open_notices(now=NOW)
+    send.send_open_notices(now=NOW)
     said = {"ann@example.org": english, "bo@example.org": german}
     for got in mailer.mails():
         for part in got.message.iter_parts():
@@ -56,7 +57,7 @@ def test_the_mail_to_confirm_says_when_in_the_readers_language(
 def test_a_language_that_is_offered_no_more_falls_back_to_english(mailer: Sink) -> None:
     subscriptions.subscribe(ask("ann@example.org"), origin=ORIGIN, now=NOW)
     Subscriber.objects.update(language="fr")
-    mail.send_open_notices(now=NOW)
+    send.send_open_notices(now=NOW)
     (got,) = mailer.mails()
     assert got.message["Subject"] == "Please confirm your subscription to Daily Papers"
     _, html = got.message.iter_parts()

@@ -16,9 +16,9 @@ from django.core import mail as mailbox
 from django.test import Client
 from django.utils import timezone
 
-from digest.deliveries import digests
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
+from digest.ranking import loaded
 from subscribers import consent, retention
 from subscribers.models import ConsentEvent, Notice, Subscriber
 from tests import make
@@ -44,7 +44,7 @@ def due(db: None) -> Iterator[Subscriber]:
     ann.save()
     plan(make.NOON)
     yield ann
-    digests.load.cache_clear()
+    loaded.load.cache_clear()
 
 
 @pytest.fixture

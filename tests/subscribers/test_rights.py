@@ -15,16 +15,15 @@ from django.utils import timezone
 from digest.models import Delivery
 from subscribers import (
     consent,
+    import_export,
     links,
-    mail,
-    pauses,
     privacy,
     retention,
     subscriptions,
-    transfer,
 )
 from subscribers.addresses import address_hash
 from subscribers.models import ConsentEvent, Link, Notice, Request, Subscriber, Suppression
+from subscribers.notices import send
 from subscribers.suppression import suppress
 from subscribers.tables import cell, unquoted
 from tests.make import RELEASE, edition, paper, reader, schedule
@@ -127,7 +126,7 @@ def test_t7_a_pause_ends_on_the_local_date_at_the_readers_hour(db) -> None:
     seen: dict[int, str] = {}
     for hours in range(24 * 8):
         now = NOW.replace(day=20, hour=0) + timedelta(hours=hours)
-        pauses.resume_due(now)
+        subscriptions.resume_due(now)
         for one in Subscriber.objects.filter(state="active"):
             seen.setdefault(one.pk, now.isoformat())
     assert seen[tokyo.pk] == "2026-04-21T22:00:00+00:00"  # 07:00 on the 22nd there
@@ -139,7 +138,10 @@ def test_u13_a_month_of_pause_from_the_page_of_leaving(client: Client, active) -
     client.post(f"/u/{active.unsubscribe_token}", {"action": "pause"})
     active.refresh_from_db()
     assert active.state == "paused"
-    assert active.paused_until == pauses.local_date(active, timezone.now()) + pauses.MONTH
+    assert (
+        active.paused_until
+        == subscriptions.local_date(active, timezone.now()) + subscriptions.MONTH
+    )
 
 
 # -- leaving and coming back ------------------------------------------------------
@@ -161,11 +163,11 @@ def test_an_unsubscribe_can_be_undone_by_mail_with_all_wishes_kept(
 
 def test_u12_no_import_revives_who_has_left(client: Client, active) -> None:
     client.post(f"/u/{active.unsubscribe_token}")
-    told = transfer.take(ask("Ann@Example.org"), "an old list", now=NOW)
+    told = import_export.take(ask("Ann@Example.org"), "an old list", now=NOW)
     assert "left" in told
     assert state_of() == "unsubscribed"
     active.delete()
-    assert transfer.take(ask("ann@example.org"), "an old list", now=NOW) == told
+    assert import_export.take(ask("ann@example.org"), "an old list", now=NOW) == told
     assert not Subscriber.objects.exists()
 
 
@@ -365,7 +367,7 @@ def test_s5_one_reminder_a_day_after_and_the_row_is_gone_after_a_week(
     for hours in range(0, 24 * 9, 6):
         now = start + timedelta(hours=hours)
         retention.remind(now)
-        mail.send_open_notices(now=now)
+        send.send_open_notices(now=now)
         retention.purge(now)
         assert Subscriber.objects.exists() == (hours < 24 * 7)
     assert [m.subject.split()[0] for m in mailbox.outbox] == ["Please", "Still"]

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from subscribers import links, outbox, subscriptions
+from subscribers import links, subscriptions
 from subscribers.addresses import BadAddress, address_hash
 from subscribers.models import (
     ConsentEvent,
@@ -16,8 +16,9 @@ from subscribers.models import (
     Suppression,
     Topic,
 )
+from subscribers.notices import outbox
+from subscribers.preferences import Preferences
 from subscribers.suppression import is_suppressed, suppress
-from subscribers.wishes import Wishes
 from tests.race import at_once
 from tests.subscribers.conftest import NOW, ORIGIN, ask, notices, state_of
 
@@ -131,7 +132,7 @@ def test_who_has_left_comes_back_by_confirming_anew() -> None:
 
 def test_wishes_change_as_a_whole() -> None:
     reader = activated()
-    wishes = Wishes(
+    wishes = Preferences(
         topics=("vision",), interests="cats", timezone="Asia/Tokyo", send_hour=0
     )
     subscriptions.change_preferences(reader.pk, wishes, origin=ORIGIN, now=LATER)
@@ -173,7 +174,7 @@ def test_who_has_left_stays_away(step: str) -> None:
     reader = activated()
     subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=NOW)
     getattr(subscriptions, step)(reader.pk, origin=ORIGIN, now=LATER)
-    wishes = Wishes(topics=("vision",))
+    wishes = Preferences(topics=("vision",))
     subscriptions.change_preferences(reader.pk, wishes, origin=ORIGIN, now=LATER)
     outbox.ask_by_address("ann@example.org", now=LATER)
     assert state_of() == "unsubscribed"
@@ -265,7 +266,7 @@ def test_two_confirmations_at_once_confirm_once() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_leaving_wins_over_every_change_made_at_once() -> None:
     reader = activated()
-    wishes = Wishes(topics=("vision",))
+    wishes = Preferences(topics=("vision",))
     steps = [
         lambda: subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=NOW),
         lambda: subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=NOW),

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from subscribers import guard, links, subscriptions
+from subscribers import links, rate_limits, subscriptions
 from subscribers.addresses import counting_key
 from subscribers.models import ConsentEvent, Link, Notice, Request, Subscriber
 from tests.subscribers.conftest import (
@@ -154,7 +154,7 @@ def test_s1_the_answer_says_nothing_of_the_address(client: Client, form) -> None
         elif step is not None:
             step(token, origin=ORIGIN, now=timezone.now())
     forget_quota()
-    for _ in range(guard.DAILY):
+    for _ in range(rate_limits.DAILY):
         Notice.objects.create(
             subscriber=Subscriber.objects.get(email="pending@example.org"),
             kind="moved",

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.db import Error
 from django.utils import timezone
 
-from digest.deliveries import bounce_mail, events
+from digest.feedback import dsn, events
 from digest.management.base import OperatorCommand
 
 MOST_BYTES = 1024 * 1024  # the report comes before the returned mail
@@ -26,7 +26,7 @@ class Command(OperatorCommand):
         while sys.stdin.buffer.read(MOST_BYTES):
             pass  # a mail server may take a pipe that is not read to its end for a failure
         now = timezone.now()
-        reports = bounce_mail.reports(raw, came_to=options["address"], now=now)
+        reports = dsn.reports(raw, came_to=options["address"], now=now)
         try:
             count = events.take(reports, now=now)
         except Error as error:

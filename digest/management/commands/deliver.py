@@ -8,13 +8,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import high_water, ledger, lost_answers, stopping
+from digest.deliveries import fencing, idempotent_retry, ledger, shutdown
 from digest.deliveries.clock import DatabaseClock
 from digest.deliveries.plan import plan, plan_edition
 from digest.deliveries.send import Clock, send_due
-from digest.deliveries.sweep import sweep
 from digest.management.base import OperatorCommand, parse_day, parse_instant
 from digest.models import Edition
+from digest.tasks import catch_up
 
 
 class Command(OperatorCommand):
@@ -29,9 +29,9 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         instant: datetime | None = options["now"]
         clock: Clock = (lambda: instant) if instant else DatabaseClock()
-        signal.signal(signal.SIGTERM, lambda *_: stopping.ask())
+        signal.signal(signal.SIGTERM, lambda *_: shutdown.ask())
         now = ledger.database_now()
-        sweep(now)
+        catch_up(now)
         editions: list[Edition | None] = [None]
         if options["day"]:
             editions = list[Edition | None](Edition.objects.filter(day=options["day"]))
@@ -42,11 +42,11 @@ class Command(OperatorCommand):
                 )
         planned, tally = 0, Counter[str]()
         try:
-            lost_answers.ask_again(now)
+            idempotent_retry.ask_again(now)
             for edition in editions:
                 planned += plan_edition(edition, clock()) if edition else plan(clock())
                 tally += send_due(clock, edition_id=edition.pk if edition else None)
-        except high_water.Refused as refused:
+        except fencing.SendingRefused as refused:
             raise CommandError(str(refused)) from None
         counts = ", ".join(
             f"{tally[word]} {word}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from digest.ops.first_papers import bring
+from digest.ops.stack.first_papers import bring
 from digest.papers.sources import SourceError
 
 

@@ -8,11 +8,11 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from digest.deliveries import again
+from digest.deliveries import replay
 from digest.management.base import OperatorCommand, parse_day
 from digest.models import Edition
-from digest.ops import gallery
-from digest.ops.mail_lint import lint
+from digest.ops.gallery import gallery
+from digest.ops.gallery.mail_lint import lint
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.models import Subscriber
 
@@ -47,8 +47,8 @@ class Command(OperatorCommand):
         if edition is None:
             raise CommandError("no such edition is published: use `manage.py publish`")
         try:
-            content = again.preview(subscriber, edition, now=timezone.now())
-        except again.NothingToShow as error:
+            content = replay.preview(subscriber, edition, now=timezone.now())
+        except replay.NothingToShow as error:
             raise CommandError(str(error)) from None
         for path in gallery.write(options["out"], f"{edition.kind}-{edition.day}", content):
             self.stdout.write(str(path))

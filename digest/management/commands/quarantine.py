@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import high_water, ledger, resolve
+from digest.deliveries import fencing, ledger, unknown
 from digest.management.base import OperatorCommand, parse_instant
 
 
@@ -23,17 +23,17 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = ledger.database_now()
-        count = resolve.quarantine(options["since"], now=now)
+        count = unknown.quarantine(options["since"], now=now)
         self.stdout.write(
             f"{count} deliveries are unknown now: `manage.py unknown` lists them, and takes"
             " your word on them"
         )
-        days = resolve.unpublished(options["since"], now=now)
+        days = unknown.unpublished(options["since"], now=now)
         if days and not options["unsent"]:
             raise CommandError(
                 f"senders still refuse: {', '.join(map(str, days))} may have gone out and"
                 " would be published and sent anew. Run `manage.py publish --day DAY` for"
                 " each and this again, which sets them aside; or say --unsent"
             )
-        high_water.accept()
+        fencing.accept()
         self.stdout.write("senders may start")

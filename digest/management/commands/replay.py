@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import again
+from digest.deliveries import replay
 from digest.management.base import OperatorCommand, parse_day
 from digest.management.commands.preview import reader
 from digest.models import Delivery, Edition
@@ -32,8 +32,8 @@ class Command(OperatorCommand):
                 f"no {kind} edition of {options['day']} was due to this reader"
             )
         try:
-            replayed = again.replay(row)
-        except again.NothingToShow as error:
+            replayed = replay.replay(row)
+        except replay.NothingToShow as error:
             raise CommandError(str(error)) from None
         for place, pick in enumerate(replayed.picks, start=1):
             why = f"{pick.topic} {pick.fit:.2f}" if pick.topic else "trending"

@@ -7,9 +7,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from digest.management.base import OperatorCommand
-from subscribers import consent, privacy, transfer
+from subscribers import consent, import_export, privacy
 from subscribers.addresses import BadAddress
-from subscribers.outbox import by_address
+from subscribers.notices.outbox import by_address
 
 
 class Command(OperatorCommand):
@@ -46,13 +46,13 @@ class Command(OperatorCommand):
         taken = refused = 0
         try:
             now = timezone.now()
-            for row in transfer.load(file, legal_source=legal_source, now=now):
+            for row in import_export.load(file, legal_source=legal_source, now=now):
                 if row.refused:
                     refused += 1
                     self.stderr.write(f"line {row.line}: refused: {row.refused}")
                 else:
                     taken += 1
-        except transfer.BadFile as error:
+        except import_export.BadFile as error:
             raise CommandError(str(error)) from None
         what = "imported" if legal_source else "taken, those without a source asked by mail"
         self.stdout.write(f"{taken} {what}, {refused} refused")
@@ -61,10 +61,10 @@ class Command(OperatorCommand):
         jsonl = file is not None and file.suffix in {".jsonl", ".ndjson", ".json"}
         try:
             if file is None:
-                sys.stdout.writelines(transfer.dump(jsonl=False))
+                sys.stdout.writelines(import_export.dump(jsonl=False))
                 return
             with file.open("w", encoding="utf-8", newline="") as out:
-                out.writelines(transfer.dump(jsonl=jsonl))
+                out.writelines(import_export.dump(jsonl=jsonl))
         except OSError as error:
             raise CommandError(f"cannot write {file}: {error.strerror}") from None
 

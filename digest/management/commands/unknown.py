@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import ledger, resolve
+from digest.deliveries import ledger, unknown
 from digest.management.base import OperatorCommand
 
 ACTIONS = {
-    "mark-sent": (resolve.mark_sent, "marked as sent"),
-    "resend": (resolve.resend, "pending again"),
-    "abandon": (resolve.abandon, "abandoned"),
+    "mark-sent": (unknown.mark_sent, "marked as sent"),
+    "resend": (unknown.resend, "pending again"),
+    "abandon": (unknown.abandon, "abandoned"),
 }
 
 
@@ -35,7 +35,7 @@ class Command(OperatorCommand):
             return
         if bool(options["ids"]) == options["all"]:
             raise CommandError("name the deliveries by id, or all of them with --all")
-        ids = options["ids"] or list(resolve.unknown().values_list("pk", flat=True))
+        ids = options["ids"] or list(unknown.unknown().values_list("pk", flat=True))
         act, done = ACTIONS[options["action"]]
         count = act(ids, now=ledger.database_now())
         self.stdout.write(f"{count} {done}")
@@ -43,7 +43,7 @@ class Command(OperatorCommand):
             raise CommandError(f"{len(ids) - count} of them were not unknown")
 
     def print_list(self, ids: list[int], *, as_json: bool) -> None:
-        rows = resolve.unknown(ids)
+        rows = unknown.unknown(ids)
         for row in rows:
             if as_json:
                 told = {"id": row.pk, "edition": f"{row.edition}", "reason": row.reason}

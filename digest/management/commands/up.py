@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
-from digest.ops.run import UpError, up
+from digest.ops.stack.up import UpError, up
 
 
 def port_number(text: str) -> int:

@@ -1,0 +1,62 @@
+"""A mail as a web page: the same blocks in the same frame, nothing of one reader's own."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.utils import translation
+
+from digest.editions import phrases
+from digest.editions.encode import in_html
+from digest.editions.frames import page_frame
+from digest.editions.phrases import MARKS
+from digest.models import Block, Edition
+
+
+def page(
+    edition: Edition,
+    shown: Sequence[tuple[Block, str]],
+    *,
+    language: str,
+    headline: str,
+    name: str = "",
+) -> str:
+    """HTML of these blocks, each with the label of the topic it is there for, or ''.
+
+    With the name of a mail its reader can vote; a page for everybody has none.
+    """
+    frame = page_frame(edition, language, web=True)
+    with translation.override(language):
+        papers = "".join(block_html(block, label, name) for block, label in shown)
+    for mark, value in [
+        (MARKS.count, in_html(headline)),
+        (MARKS.more, ""),
+        (MARKS.papers, papers),
+    ]:
+        frame = frame.replace(mark, value)
+    return frame
+
+
+def block_html(block: Block, label: str, name: str) -> str:
+    why = in_html(phrases.reason(label, block.upvotes))
+    html = (
+        phrases.with_votes(block.html, block.position).replace(MARKS.web, name)
+        if name
+        else phrases.without_votes(block.html)
+    )
+    return phrases.spoken_html(html).replace(MARKS.reason, why)
+
+
+def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:
+    """The edition for everybody, most upvoted first, each paper under its best topic.
+
+    `labels` is topic slug → label.
+    """
+    blocks: list[Block] = list(edition.blocks.order_by("position")[:most])
+    shown = []
+    for block in blocks:
+        known = [slug for slug in block.topics if slug in labels]
+        best = max(known, key=lambda slug: float(block.topics[slug]), default="")
+        shown.append((block, labels.get(best, "")))
+    return page(
+        edition, shown, language=settings.LANGUAGE_CODE, headline=phrases.papers(len(shown))
+    )

@@ -1,0 +1,145 @@
+"""Alarms: a look at what must never be, apart from the code that is to prevent it.
+
+An alarm pauses the editions that it is about, once, and tells the ADMINS. It costs a scan
+of a day's deliveries, so it runs every few minutes and not with each tick.
+"""
+
+import logging
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+
+from digest.alert import alert
+from digest.deliveries import control
+from digest.feedback import bounce_rules
+from digest.models import Delivery, DeliveryEvent, Edition
+from subscribers.models import Subscriber
+
+logger = logging.getLogger(__name__)
+
+State = Delivery.State
+DAY = timedelta(hours=24)
+# The mail may be with the reader.
+HANDED = (State.SUBMITTING, State.ACCEPTED, State.UNKNOWN)
+# In a day: a daily, a weekly, and one that was late.
+MOST_A_DAY = 3
+# Whose mails of the last day may be: later ones are expired.
+RECENT = timedelta(days=3)
+ALARMING = ("bounced", "complained")
+LATELY = timedelta(hours=1)
+MOST = 1000  # a thousand are enough for an alarm
+
+
+def watch(now: datetime) -> list[Edition]:
+    """Look for mails that went out twice; the editions that were paused because of it."""
+    for edition in lately_reported(now):
+        if words := bounce_rules.warning(feedback_counts(edition)):
+            logger.warning("%s: %s", edition, words)
+    paused = []
+    for reason, ids in (
+        ("an address was handed two mails of an edition, or too many in a day", twice(now)),
+        ("the provider has reported two mails of one delivery", doubled(now)),
+    ):
+        held = pause(ids, reason)
+        if held:
+            paused += held
+            editions = ", ".join(map(str, held))
+            some = ", ".join(map(str, sorted(ids)[:10]))
+            alert(f"{editions}: paused, {reason}. Look at `manage.py delivery` of {some}")
+    return paused
+
+
+def twice(now: datetime) -> set[int]:
+    """Deliveries of the last day to readers who were handed more than they may get.
+
+    By reader, which needs no text compared; then by address, for the few readers who
+    share one, which there should never be.
+    """
+    recent = Edition.objects.filter(published_at__gte=now - RECENT)
+    handed = Delivery.objects.filter(
+        edition__in=list(recent.values_list("pk", flat=True)),
+        state__in=HANDED,
+        intent_at__gte=now - DAY,
+        subscriber__isnull=False,
+    )
+    found = crowded(handed, "subscriber")
+    people = Subscriber.objects.values("email_hash").annotate(rows=Count("pk"))
+    shared = list(people.filter(rows__gt=1).values_list("email_hash", flat=True)[:MOST])
+    if shared:
+        theirs = handed.filter(subscriber__email_hash__in=shared)
+        found |= crowded(theirs, "subscriber__email_hash")
+    return found
+
+
+def crowded(handed: QuerySet[Delivery], whose: str) -> set[int]:
+    """Ids of those among them that are too many for the one whose they are."""
+    counted = handed.values(whose).annotate(
+        mails=Count("pk"), editions=Count("edition", distinct=True)
+    )
+    wrong = counted.filter(Q(mails__gt=F("editions")) | Q(mails__gt=MOST_A_DAY))
+    names = list(wrong.values_list(whose, flat=True)[:MOST])
+    rows = handed.filter(**{f"{whose}__in": names}) if names else handed.none()
+    return set(rows.values_list("pk", flat=True))
+
+
+def doubled(now: datetime) -> set[int]:
+    """Deliveries of which reports name two mails, and that no operator had sent again."""
+    lately = DeliveryEvent.objects.filter(
+        at__gte=now - DAY, source=DeliveryEvent.Source.PROVIDER, delivery__isnull=False
+    )
+    again = DeliveryEvent.objects.filter(
+        delivery=OuterRef("delivery"),
+        source=DeliveryEvent.Source.OPERATOR,
+        kind=State.PENDING,
+    )
+    mails = lately.exclude(message_id="").filter(~Exists(again)).values("delivery")
+    counted = mails.annotate(mails=Count("message_id", distinct=True))
+    wrong = counted.filter(mails__gt=1).values_list("delivery", flat=True)
+    return set(wrong[:MOST])
+
+
+def pause(ids: Collection[int], reason: str) -> list[Edition]:
+    """Those of the deliveries' editions that were going out, and that nobody resumed."""
+    if not ids:
+        return []
+    among = Edition.objects.filter(delivery__in=ids, hold=Edition.Hold.NONE)
+    going = among.exclude(hold_reason=control.RESUMED).distinct()
+    return [edition for edition in going if control.pause(edition, reason)]
+
+
+def pause_alarming(now: datetime) -> list[Edition]:
+    """Pause editions of which too many mails bounce or are reported as spam."""
+    paused = []
+    for edition in lately_reported(now):
+        reason = bounce_rules.alarm(feedback_counts(edition))
+        # Once is enough: who has looked at it and resumed it knows better.
+        if (
+            reason
+            and edition.hold_reason != control.RESUMED
+            and control.pause(edition, reason)
+        ):
+            alert(f"{edition} is paused: too many mails bounced or were reported")
+            paused.append(edition)
+    return paused
+
+
+def lately_reported(now: datetime) -> list[Edition]:
+    """Editions that are not held, and of which mails bounced or were reported just now."""
+    lately = DeliveryEvent.objects.filter(
+        kind__in=ALARMING, at__gte=now - LATELY, delivery__isnull=False
+    )
+    ids = set(lately.values_list("delivery__edition", flat=True))
+    return list(Edition.objects.filter(pk__in=ids, hold=Edition.Hold.NONE))
+
+
+def feedback_counts(edition: Edition) -> bounce_rules.FeedbackCounts:
+    """Each mail counts once; `accepted` is counted as far as it can matter."""
+    events = DeliveryEvent.objects.filter(
+        delivery__edition=edition, kind__in=ALARMING, at__gte=edition.published_at
+    )
+    count = dict(events.values_list("kind").annotate(Count("delivery", distinct=True)))
+    bounced, complained = count.get("bounced", 0), count.get("complained", 0)
+    accepted = Delivery.objects.filter(edition=edition, state=State.ACCEPTED)
+    matters = bounce_rules.most_that_matter(bounced, complained)
+    return bounce_rules.FeedbackCounts(accepted[:matters].count(), bounced, complained)

@@ -1,0 +1,199 @@
+"""What others report of a mail later: bounced, complained, delivered … in Anymail's words.
+
+Reports come in batches, from a provider's webhook or as bounce mails. Each is kept once,
+in whatever order and however often it comes. It never moves a delivery, but for one that
+is unknown, of which it is evidence; readers are kept from mail by it (see bounce_rules.py).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from anymail.signals import EventType, RejectReason
+from django.db import connection, transaction
+
+from digest.feedback import bounce_rules, reconcile
+from digest.models import Delivery, DeliveryEvent
+from digest.sql import instant
+from subscribers import subscriptions, suppression
+from subscribers.addresses import BadAddress, address_hash, canonical
+from subscribers.consent import Origin
+from subscribers.models import Subscriber, Suppression
+
+Reason = Suppression.Reason
+
+# These may keep a reader from mail.
+GRAVE = {
+    EventType.BOUNCED,
+    EventType.REJECTED,
+    EventType.COMPLAINED,
+    EventType.UNSUBSCRIBED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What somebody says of one mail. `key` is the same for each repetition of it."""
+
+    kind: str
+    key: str
+    at: datetime
+    delivery_id: int | None = None
+    recipient: str = ""
+    words: str = ""
+    reject_reason: str = ""
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A report, and the address that it is about as a keyed hash; "" if of nobody's."""
+
+    report: Report
+    delivery_id: int | None
+    email_hash: str
+    is_late: bool = False  # about something before this mail was handed over
+    is_evidence: bool = False  # about a mail of which we do not know
+
+
+def take(reports: Iterable[Report], *, now: datetime) -> int:
+    """Keep the reports and do what follows from them; how many were not known yet.
+
+    A few statements whatever their number, in one transaction: when this raises, nothing
+    was kept and the provider has to send them again.
+    """
+    once = {report.key: report for report in reports}
+    found = trace(list(once.values()))
+    if not found:
+        return 0
+    with transaction.atomic():
+        lock({one.email_hash for one in found if one.report.kind in GRAVE} - {""})
+        new = keep(found)
+        if ids := {one.delivery_id or 0 for one in new if one.is_evidence}:
+            reconcile.resolve_reported(now, among=ids)
+        judge([one for one in new if one.email_hash and not one.is_late], now=now)
+    return len(new)
+
+
+def trace(reports: Sequence[Report]) -> list[Traced]:
+    """Find whose mails these are, by the delivery they name or by the address."""
+    ids = {report.delivery_id for report in reports if report.delivery_id}
+    fields = ["pk", "subscriber__email_hash", "intent_at", "state"]
+    rows = Delivery.objects.filter(pk__in=ids).values_list(*fields) if ids else ()
+    known = {row[0]: row[1:] for row in rows}
+    return [
+        traced(report, *known.get(report.delivery_id or 0, (None, None, "")))
+        for report in reports
+    ]
+
+
+def traced(
+    report: Report, owner: str | None, intent_at: datetime | None, state: str
+) -> Traced:
+    """The report beside its delivery's reader, intent and state; state "" if it has none."""
+    return Traced(
+        report,
+        report.delivery_id if state else None,
+        owner or hash_of(report.recipient),
+        is_late=bool(intent_at and report.at < intent_at - reconcile.CLOCKS_DIFFER),
+        is_evidence=state == Delivery.State.UNKNOWN,
+    )
+
+
+def hash_of(recipient: str) -> str:
+    try:
+        return address_hash(canonical(recipient))
+    except BadAddress:
+        return ""
+
+
+def lock(hashes: set[str]) -> None:
+    """Until the transaction ends, no intent for these readers is committed elsewhere.
+
+    The sender locks the same rows before it looks at the suppressions, so that one which
+    is answered for holds for each hand-over from then on.
+    """
+    if hashes:
+        rows = Subscriber.objects.filter(email_hash__in=hashes).order_by("pk")
+        list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
+
+
+KEEP = """
+INSERT INTO digest_deliveryevent
+    (delivery_id, email_hash, at, source, kind, reason, reply, message_id, event_key)
+VALUES {rows} ON CONFLICT (event_key) DO NOTHING RETURNING event_key
+"""
+
+
+def keep(found: Sequence[Traced]) -> list[Traced]:
+    """One INSERT; which of them are new. Whoever reports the same at once waits."""
+    values: list[str | int | datetime | None] = []
+    # In one order everywhere, or two batches with the same keys could wait for each other.
+    for one in sorted(found, key=lambda one: one.report.key):
+        report = one.report
+        values += [one.delivery_id, one.email_hash, instant(report.at)]
+        values += [DeliveryEvent.Source.PROVIDER.value, clean(report.kind, 20)]
+        values += [clean(report.reject_reason, 60), clean(report.words, 500)]
+        values += [clean(report.message_id, 200), report.key]
+    marks = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s, %s)"] * len(found))
+    with connection.cursor() as cursor:
+        cursor.execute(KEEP.format(rows=marks), values)
+        new = {key for (key,) in cursor.fetchall()}
+    return [one for one in found if one.report.key in new]
+
+
+def clean(text: str, length: int) -> str:
+    """As much of it as a column takes; PostgreSQL takes no NUL and no lone surrogate."""
+    return text.replace("\0", "").encode(errors="replace").decode()[:length]
+
+
+def judge(new: Sequence[Traced], *, now: datetime) -> None:
+    """Write no more to who complained, to what does not exist or bounces on and on."""
+    hashes: dict[str, set[str]] = {kind: set() for kind in GRAVE}
+    gone = set()
+    for one in new:
+        report = one.report
+        if report.kind not in GRAVE or is_policy(report):
+            continue  # about the mail or about us, not about the address
+        hashes[report.kind].add(one.email_hash)
+        if says_gone(report):
+            gone.add(one.email_hash)
+    for email_hash in sorted(hashes[EventType.UNSUBSCRIBED]):
+        leave(email_hash, now=now)
+    gone |= worn_out(hashes[EventType.BOUNCED] - gone)
+    suppression.suppress_all(hashes[EventType.COMPLAINED], Reason.COMPLAINED, now=now)
+    suppression.suppress_all(gone, Reason.BOUNCED, now=now)
+
+
+def is_policy(report: Report) -> bool:
+    judged = report.kind in {EventType.BOUNCED, EventType.REJECTED}
+    return judged and bool(bounce_rules.POLICY.search(report.words))
+
+
+def says_gone(report: Report) -> bool:
+    judged = report.kind in {EventType.BOUNCED, EventType.REJECTED}
+    invalid = report.reject_reason == RejectReason.INVALID
+    return judged and (invalid or bool(bounce_rules.NO_SUCH_ADDRESS.search(report.words)))
+
+
+def leave(email_hash: str, *, now: datetime) -> None:
+    """Who unsubscribes at the provider leaves as if it had been at our page."""
+    suppression.suppress(email_hash, Reason.LEFT, now=now)
+    for pk in Subscriber.objects.filter(email_hash=email_hash).values_list("pk", flat=True):
+        subscriptions.unsubscribe(pk, origin=Origin("the provider's report"), now=now)
+
+
+def worn_out(hashes: set[str]) -> set[str]:
+    """Those of the addresses that have bounced on enough days."""
+    if not hashes:
+        return set()
+    days: dict[str, list[datetime]] = {}
+    kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind=EventType.BOUNCED)
+    for email_hash, at, words in kept.values_list("email_hash", "at", "reply"):
+        if not bounce_rules.POLICY.search(words):
+            days.setdefault(email_hash, []).append(at.astimezone(UTC))
+    return {
+        email_hash
+        for email_hash, instants in days.items()
+        if bounce_rules.score(at.date() for at in instants) >= bounce_rules.ENOUGH
+    }

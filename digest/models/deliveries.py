@@ -1,0 +1,183 @@
+"""The ledger: who is owed which edition, who is sending it, and what became of it."""
+
+from datetime import date, datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from digest.models.editions import Edition
+from subscribers.models import Subscriber
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def ready(self, now: datetime) -> Self:
+        """Pending, due and not held: the index delivery_open finds them, oldest first."""
+        held = Edition.objects.exclude(hold=Edition.Hold.NONE).values("pk")
+        due = self.filter(is_open=True, state=Delivery.State.PENDING, not_before__lte=now)
+        return due.exclude(edition__in=held).order_by("not_before")
+
+    def of_day(self, day: date) -> Self:
+        return self.filter(edition__day=day)
+
+    def of_readers(self, *readers: int) -> Self:
+        """By the unique pair's index, a look for each edition and reader."""
+        editions = list(Edition.objects.values_list("pk", flat=True))
+        return self.filter(edition__in=editions, subscriber__in=readers)
+
+
+class Delivery(models.Model):
+    """The ledger row: this edition to this subscriber.
+
+    pending → claimed → submitting → accepted | refused | unknown, or back to pending
+    after an explicit no. skipped and expired are the ends without a hand-over,
+    abandoned the end of an unknown. A Lease that runs out leads from claimed back to
+    pending, but from submitting to unknown only: that mail may have gone.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        CLAIMED = "claimed"
+        SUBMITTING = "submitting"
+        ACCEPTED = "accepted"
+        REFUSED = "refused"
+        UNKNOWN = "unknown"
+        SKIPPED = "skipped"
+        EXPIRED = "expired"
+        ABANDONED = "abandoned"
+
+    # The unique pair below serves look-ups by edition, and by reader (`of_readers`): an
+    # index by reader would be touched all over by each plan. No database constraint on
+    # either: it would read and lock both for each of a million rows that a plan makes,
+    # and an intent looks at the reader again anyhow. privacy.forget sets NULL.
+    edition = models.ForeignKey(
+        Edition, on_delete=models.PROTECT, db_index=False, db_constraint=False
+    )
+    subscriber = models.ForeignKey(
+        Subscriber,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_index=False,
+        db_constraint=False,
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    due_at = models.DateTimeField(help_text="The reader's hour, UTC.")
+    not_before = models.DateTimeField(help_text="due_at, or later after a refusal.")
+    expires_at = models.DateTimeField(help_text="Too late after this: expired.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_token = models.CharField(max_length=22, blank=True, default="")
+    picks = models.CharField(
+        max_length=400, blank=True, default="", help_text="Block positions, in order."
+    )
+    reason = models.CharField(max_length=60, blank=True, default="")
+    reply = models.CharField(
+        max_length=500, blank=True, default="", help_text="The server's own words."
+    )
+    intent_at = models.DateTimeField(null=True, blank=True)
+    outcome_at = models.DateTimeField(null=True, blank=True)
+    # For the indexes: a claim and an intent leave both as they are, so that PostgreSQL
+    # writes the row anew beside itself and no index at all (a HOT update).
+    is_open = models.GeneratedField(
+        expression=Q(state__in=["pending", "claimed", "submitting"]),  # type: ignore[arg-type]
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
+    is_unknown = models.GeneratedField(
+        expression=Q(state="unknown"),  # type: ignore[arg-type]
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["edition", "subscriber"], name="delivery_unique"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["not_before"], condition=Q(is_open=True), name="delivery_open"
+            ),
+            models.Index(
+                fields=["expires_at"], condition=Q(is_unknown=True), name="delivery_unknown"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk}, {self.state}"
+
+
+class DeliveryEvent(models.Model):
+    """What happened around a delivery, appended and never changed: its history.
+
+    Written when an outcome would otherwise be overwritten (a refusal before another
+    attempt, an unknown, an operator's hand), and for each event a provider reports, in
+    Anymail's words. The outcome that stands is in the Delivery itself.
+    """
+
+    class Source(models.TextChoices):
+        SENDER = "sender"
+        SWEEP = "sweep"
+        OPERATOR = "operator"
+        PROVIDER = "provider"
+
+    delivery = models.ForeignKey(
+        Delivery, null=True, on_delete=models.CASCADE, related_name="events"
+    )
+    email_hash = models.CharField(max_length=64, blank=True, default="", db_index=True)
+    at = models.DateTimeField(help_text="UTC.")
+    source = models.CharField(max_length=8, choices=Source)
+    kind = models.CharField(
+        max_length=20, help_text="The state that it led to, or Anymail's EventType."
+    )
+    reason = models.CharField(max_length=60, blank=True, default="")
+    reply = models.CharField(max_length=500, blank=True, default="")
+    message_id = models.CharField(
+        max_length=200, blank=True, default="", help_text="The provider's own, if it says."
+    )
+    event_key = models.CharField(
+        max_length=64,
+        null=True,
+        unique=True,
+        help_text="A provider's event counts once, however often it is reported.",
+    )
+
+    class Meta:
+        ordering = ["at", "pk"]
+        indexes = [models.Index(fields=["kind", "at"], name="delivery_event_lately")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of delivery {self.delivery_id}"
+
+
+class Lease(models.Model):
+    """A slice that a sender has claimed, until its leases end; gone when it is done."""
+
+    token = models.CharField(max_length=22, primary_key=True)
+    claimed_until = models.DateTimeField(help_text="For rows without an intent.")
+    submitting_until = models.DateTimeField(
+        null=True, help_text="For those of the last intents."
+    )
+    deliveries = models.TextField(help_text="Ids, with commas between them.")
+
+    def __str__(self) -> str:
+        return f"lease until {self.claimed_until}"
+
+
+class Submission(models.Model):
+    """One submit group to a provider that has keys or takes groups, as it was intended.
+
+    Written with the intents. Says by which account a mail may be asked for again, and
+    who was in a request whose answer was lost.
+    """
+
+    account = models.CharField(
+        max_length=40, help_text="Provider and hash of its settings."
+    )
+    intent_at = models.DateTimeField(db_index=True, help_text="UTC, as in its deliveries.")
+    members = models.JSONField(help_text="Ids of deliveries, in order.")
+
+    def __str__(self) -> str:
+        return f"{len(self.members)} mails by {self.account}"

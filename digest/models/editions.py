@@ -1,0 +1,83 @@
+"""What was published of the papers each day: editions, their blocks and their frames."""
+
+from django.db import models
+
+from digest.models.papers import Paper
+
+
+class Edition(models.Model):
+    """What was published for one day (or for the week that ends on it); frozen."""
+
+    class Kind(models.TextChoices):
+        DAILY = "daily", "Daily"
+        WEEKLY = "weekly", "Weekly"
+
+    class Hold(models.TextChoices):
+        NONE = "", "Goes out"
+        PAUSED = "paused", "Paused"
+        CANCELLED = "cancelled", "Cancelled"
+
+    kind = models.CharField(max_length=6, choices=Kind, default=Kind.DAILY)
+    day = models.DateField()
+    published_at = models.DateTimeField()
+    planned_until = models.DateTimeField(
+        null=True, blank=True, help_text="Due instants up to here have their rows."
+    )
+    hold = models.CharField(
+        max_length=9, choices=Hold, blank=True, default="", help_text="Stops hand-overs."
+    )
+    hold_reason = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "day"], name="edition_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.day}"
+
+
+class Block(models.Model):
+    """One paper's ready-made HTML and text inside an edition, as published."""
+
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="blocks")
+    paper = models.ForeignKey(Paper, on_delete=models.PROTECT, related_name="blocks")
+    position = models.PositiveSmallIntegerField(help_text="Best first, from 0.")
+    title = models.TextField()
+    upvotes = models.PositiveIntegerField()
+    topics = models.JSONField(help_text="Topic slug → weight, 0 to 1.")
+    html = models.TextField()
+    text = models.TextField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["edition", "paper"], name="block_unique"),
+            models.UniqueConstraint(
+                fields=["edition", "position"], name="block_position_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"block {self.position} of edition {self.edition_id}"
+
+
+class Frame(models.Model):
+    """What stood around the blocks in mails of an edition: headers, words, labels.
+
+    A row for each state of templates and settings that mails were made with. With the
+    blocks and a delivery's picks it makes those mails again.
+    """
+
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="frames")
+    fingerprint = models.CharField(max_length=12, help_text="Hash of the data.")
+    data = models.TextField(help_text="JSON: see editions/frames.py.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["edition", "fingerprint"], name="frame_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"frame {self.fingerprint} of edition {self.edition_id}"

@@ -1,0 +1,47 @@
+"""What this installation knows of itself: the age of its database, and which loops run."""
+
+from django.db import models
+
+from subscribers.models import new_capability
+
+
+class HighWater(models.Model):
+    """One row that only grows: a sender that remembers more than it has an old copy.
+
+    See deliveries/fencing.py.
+    """
+
+    identity = models.CharField(
+        max_length=22,
+        default=new_capability,
+        help_text="Tells a copy from another database.",
+    )
+    count = models.PositiveBigIntegerField(default=0)
+    site_url = models.CharField(max_length=200, blank=True, default="")
+    resting_until = models.DateTimeField(
+        null=True, blank=True, help_text="The provider asked us, or failed us, until then."
+    )
+    failures = models.PositiveSmallIntegerField(
+        default=0, help_text="How often in a row the provider could not be used."
+    )
+
+    def __str__(self) -> str:
+        return f"high water {self.count}"
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a receiving domain is known to make trouble, as fencing.rise() saw."""
+        return bool(getattr(self, "has_rests", False))
+
+
+class Heartbeat(models.Model):
+    """One row for each loop of the workers, written each time it runs.
+
+    See deliveries/heartbeats.py; /readyz looks at it.
+    """
+
+    loop = models.CharField(max_length=8, unique=True)
+    at = models.DateTimeField(help_text="UTC, by the database's clock.")
+
+    def __str__(self) -> str:
+        return f"heartbeat of {self.loop}"

@@ -1,0 +1,44 @@
+"""Papers, as the sources have them."""
+
+from django.db import models
+
+
+class Paper(models.Model):
+    """One arXiv paper, latest version seen. All text is cleaned at ingest."""
+
+    arxiv_id = models.CharField(
+        max_length=32, unique=True, help_text="Canonical: 2604.01234, no version."
+    )
+    title = models.TextField()
+    abstract = models.TextField()
+    authors = models.JSONField(default=list, help_text="Names, in order.")
+    author_count = models.PositiveIntegerField(default=0)
+    organization = models.CharField(max_length=200, blank=True)
+    submitted_at = models.DateTimeField(null=True, blank=True, help_text="arXiv, UTC.")
+    day = models.DateField(db_index=True, help_text="The day it was first listed, UTC.")
+    upvotes = models.PositiveIntegerField(default=0)
+    comments = models.PositiveIntegerField(default=0)
+    code_url = models.URLField(max_length=500, blank=True)
+    project_url = models.URLField(max_length=500, blank=True)
+    keywords = models.JSONField(default=list, blank=True)
+    categories = models.JSONField(default=list, blank=True, help_text="arXiv codes.")
+    is_sample = models.BooleanField(default=False, help_text="Written for the demo.")
+    fetched_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-day", "-upvotes", "arxiv_id"]
+
+    def __str__(self) -> str:
+        return self.arxiv_id
+
+    @property
+    def abstract_url(self) -> str:
+        return f"https://arxiv.org/abs/{self.arxiv_id}"
+
+    @property
+    def pdf_url(self) -> str:
+        return f"https://arxiv.org/pdf/{self.arxiv_id}"
+
+    @property
+    def discussion_url(self) -> str:
+        return f"https://huggingface.co/papers/{self.arxiv_id}"

@@ -1,0 +1,206 @@
+"""Simulate a day: so many invented readers, this machine, its database, nobody's mail.
+
+Everything happens in a scratch database that is made beside the configured one and
+dropped in the end; the mails go into a server that throws them away.
+"""
+
+import json
+import os
+import resource
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import connection, connections
+
+from digest.deliveries import ledger
+from digest.deliveries.clock import DatabaseClock
+from digest.deliveries.plan import plan_edition
+from digest.deliveries.send import send_due
+from digest.ops.load_test import fake_data, null_smtp
+
+# Two days ago: everybody's hour after the release has come.
+AGE = timedelta(days=2)
+PAPERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The scratch database, filled and planned. Seconds; bytes on disk."""
+
+    rows: int
+    fill_seconds: float
+    plan_seconds: float
+    ledger_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one sender process did and needed. Seconds; kilobytes at the peak."""
+
+    accepted: int
+    skipped: int
+    statements: int
+    seconds: float
+    cpu_seconds: float
+    peak_kilobytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A whole simulated day."""
+
+    planned: Planned
+    senders: list[Sent]
+    received: int
+    received_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        return max(sender.seconds for sender in self.senders)
+
+    @property
+    def mails(self) -> int:
+        return sum(sender.accepted for sender in self.senders)
+
+    @property
+    def row_bytes(self) -> float:
+        """Of the ledger, a planned row."""
+        return self.planned.ledger_bytes / max(self.planned.rows, 1)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(sender.cpu_seconds for sender in self.senders)
+
+
+def simulate(*, readers: int, senders: int, say: Callable[[str], None]) -> Measured:
+    """Run a day for so many readers. Raises subprocess.CalledProcessError, Error."""
+    with ExitStack() as stack:
+        tally = stack.enter_context(null_smtp.running())
+        mailer = f"smtp://127.0.0.1:{tally.port}"
+        surroundings = stack.enter_context(scratch_surroundings()) | {"MAILER_URL": mailer}
+        fill = stack.enter_context(
+            child("--subscribers", str(readers), "--step", "fill", env=surroundings)
+        )
+        say(f"filling a scratch database with {readers:,} readers …")
+        planned = Planned(**found(fill))
+        say(f"sending with {senders} sender{'' if senders == 1 else 's'} …")
+        running = [
+            stack.enter_context(child("--step", "send", env=surroundings))
+            for _ in range(senders)
+        ]
+        sent = [Sent(**found(process)) for process in running]
+        return Measured(planned, sent, tally.mails, tally.size)
+
+
+@contextmanager
+def child(*words: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """This command's own step, in a session of its own: Ctrl-C reaches only us."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", *words]
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def found(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What a step has printed in the end. Raises subprocess.CalledProcessError."""
+    printed, _ = process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return dict(json.loads(printed))
+
+
+@contextmanager
+def scratch_surroundings() -> Iterator[dict[str, str]]:
+    """The environment of the children: a state folder and a database of their own."""
+    settings.STATE_DIR.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.STATE_DIR, prefix="simulate-") as folder:
+        own = {
+            **os.environ,
+            "STATE_DIR": folder,
+        }
+        if settings.EMBEDDED:
+            yield own
+            return
+        name = f"simulate_{secrets.token_hex(6)}"
+        quoted = connection.ops.quote_name(name)
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {quoted}")
+        try:
+            address = urlsplit(os.environ["DATABASE_URL"])
+            yield own | {"DATABASE_URL": address._replace(path=f"/{name}").geturl()}
+        finally:
+            connections.close_all()
+            with connection.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE {quoted} WITH (FORCE)")
+
+
+def fill(readers: int) -> Planned:
+    """In the child: tables, readers, an edition, and a row in the ledger for each."""
+    from django.core.management import call_command
+
+    begin = time.perf_counter()
+    call_command("migrate", verbosity=0)
+    now = datetime.now(UTC)
+    fake_data.add_readers(readers, now=now)
+    edition = fake_data.add_edition((now - AGE).date(), papers=PAPERS)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    filled = time.perf_counter()
+    before = database_bytes()
+    rows = plan_edition(edition, ledger.database_now())
+    return Planned(
+        rows, filled - begin, time.perf_counter() - filled, database_bytes() - before
+    )
+
+
+def database_bytes() -> int:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT pg_database_size(current_database())")
+        else:
+            cursor.execute(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            )
+        return int(cursor.fetchone()[0])
+
+
+def send() -> Sent:
+    """In the child: one sender, until nothing is left."""
+    statements = 0
+
+    def count[**P, R](execute: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        nonlocal statements
+        statements += 1
+        return execute(*args, **kwargs)
+
+    begin, before = time.perf_counter(), time.process_time()
+    with connection.execute_wrapper(count):
+        tally = send_due(DatabaseClock())
+    return Sent(
+        accepted=tally["accepted"],
+        skipped=tally["skipped"],
+        statements=statements,
+        seconds=time.perf_counter() - begin,
+        cpu_seconds=time.process_time() - before,
+        peak_kilobytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    )
+
+
+def consistent(day: Measured) -> bool:
+    """Whether every planned row has come to an end, and every mail arrived."""
+    ended = sum(sender.accepted + sender.skipped for sender in day.senders)
+    return ended == day.planned.rows and day.received == day.mails

@@ -1,0 +1,231 @@
+"""The one-command stack: everything `manage.py up` does, step by step.
+
+Embedded Redis, web server, worker, beat and mail catcher, all below STATE_DIR; what is
+given by the environment (DATABASE_URL, REDIS_URL, MAILER_URL) is used instead. Checks
+come first and end in one line; afterwards it watches until Ctrl-C or SIGTERM.
+"""
+
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import DatabaseError, connections
+
+from digest.models import Edition
+from digest.ops.stack import services
+from digest.ops.stack.broker import BrokerError, check_url, server_binary, wait_for_socket
+from digest.ops.stack.services import Plan
+from digest.ops.stack.supervisor import ServiceError, Stack, reap
+from digest.settings import state_folder
+
+PATIENCE = 60.0  # seconds until the front page must answer
+
+
+class UpError(Exception):
+    """Why the stack cannot run, in one sentence for the operator."""
+
+
+def up(
+    *, port: int, mail_port: int, papers: Path | None, say: Callable[[str], None]
+) -> None:
+    """Run the whole stack until Ctrl-C or SIGTERM; nothing is left behind.
+
+    Raises UpError with one sentence when it cannot run, after stopping what ran.
+    """
+    plan = Plan(port, mail_port, papers and papers.resolve(), state_folder())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with only_one(plan.state / "up.lock"):
+            check(plan)
+            run(plan, say)
+    except (BrokerError, ServiceError) as error:
+        raise UpError(str(error)) from None
+    except KeyboardInterrupt:
+        say("Stopped.")
+
+
+@contextlib.contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold the lock of this state folder; the kernel drops it when the process dies."""
+    with open(path, "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UpError(
+                f"it is already running on {path.parent}: stop it there, "
+                "or set STATE_DIR to another folder."
+            ) from None
+        yield
+
+
+def check(plan: Plan) -> None:
+    """Whatever can be known before anything starts. Raises UpError or BrokerError."""
+    if plan.papers and not plan.papers.is_file():
+        raise UpError(f"there is no file {plan.papers}.")
+    reap(record_of(plan), marks=["digest", str(settings.REDIS_SOCKET)])
+    check_port(plan.port, "--port")
+    if plan.catches:
+        check_port(plan.mail_port, "--mail-port")
+    if settings.REDIS_URL:
+        check_url(settings.REDIS_URL)
+    else:
+        server_binary()
+
+
+def check_port(port: int, option: str) -> None:
+    """Raises UpError. Patient for a moment: the children of a killed run hold the port
+    until they notice."""
+    until = time.monotonic() + 2.5
+    while error := bind_error(port):
+        if time.monotonic() > until:
+            raise UpError(
+                f"port {port} cannot be used ({(error.strerror or '').lower()}): "
+                f"choose another with {option}."
+            )
+        time.sleep(0.1)
+
+
+def bind_error(port: int) -> OSError | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error
+    return None
+
+
+def run(plan: Plan, say: Callable[[str], None]) -> None:
+    env = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "digest.settings",
+        "PYTHONUNBUFFERED": "1",
+        "STATE_DIR": str(plan.state),
+        "SITE_URL": plan.site_url,
+    }
+    stack = Stack(
+        logs=plan.state / "logs", record=record_of(plan), cwd=settings.BASE_DIR, env=env
+    )
+    note = plan.state / "up.json"
+    try:
+        write_note(note, plan)
+        start(plan, stack)
+        open_up(plan, stack, say)
+        while True:
+            stack.watch(say)
+            tell_papers(stack, say)
+            time.sleep(0.2)
+    finally:
+        stack.stop()
+        note.unlink(missing_ok=True)
+        if not settings.REDIS_URL:  # a Redis that was killed has left it
+            settings.REDIS_SOCKET.unlink(missing_ok=True)
+
+
+def record_of(plan: Plan) -> Path:
+    return plan.state / "pids"
+
+
+def write_note(path: Path, plan: Plan) -> None:
+    """What settings.py reads, so that every process and a second shell agree."""
+    text = {"site_url": plan.site_url}
+    if plan.catches:
+        text["mailer_url"] = f"smtp://127.0.0.1:{plan.mail_port}"
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(text))
+    temporary.replace(path)
+
+
+def start(plan: Plan, stack: Stack) -> None:
+    """Start what the front page needs, and make the tables."""
+    if not settings.REDIS_URL:
+        stack.start(services.redis(plan))
+    if plan.catches:
+        stack.start(services.catcher(plan))
+    if not settings.EMBEDDED:
+        call_command("collectstatic", interactive=False, verbosity=0)
+    stack.start(services.web(plan))
+    migrate()
+    if not settings.REDIS_URL and not wait_for_socket(settings.REDIS_SOCKET, seconds=15):
+        raise UpError(f"Redis does not answer; see {stack.log_of('redis')}.")
+
+
+def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
+    """Say where to look as soon as there is something to see, and start the rest.
+
+    The first time that needs papers; later they are fetched behind the open page.
+    """
+    first_time = not Edition.objects.exists()
+    connections.close_all()
+    if first_time or plan.papers:
+        stack.start(services.papers(plan))
+        while not tell_papers(stack, say):
+            stack.watch(say)
+            time.sleep(0.05)
+    wait_for_front_page(plan, stack, say)
+    stack.start(services.worker())
+    stack.start(services.beat(plan))
+    greet(plan, stack, say)
+    if not (first_time or plan.papers):
+        stack.start(services.papers(plan))
+
+
+def migrate() -> None:
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+    except DatabaseError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UpError(f"the database cannot be used: {reason}") from None
+
+
+def wait_for_front_page(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not answers(plan):
+        stack.watch(say)
+        if time.monotonic() > until:
+            raise UpError(f"the web server does not answer; see {stack.log_of('web')}.")
+        time.sleep(0.05)
+
+
+def greet(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
+    say("Daily Papers is open:")
+    say(f"  front page   {plan.site_url}/")
+    if plan.catches:
+        say(f"  mailbox      {plan.site_url}/mailbox/  (every mail that goes out)")
+    admin = f"{plan.site_url}/{settings.ADMIN_PATH}/"
+    say(f"  admin        {admin}  (first: python manage.py createsuperuser)")
+    say(f"  logs         {stack.logs}")
+    say("Ctrl-C stops all of it.")
+
+
+def tell_papers(stack: Stack, say: Callable[[str], None]) -> bool:
+    """Pass on what became of the papers. True once; raises UpError for an unusable FILE."""
+    if not (end := stack.finished()):
+        return False
+    went_well, lines = end
+    if lines and not went_well:
+        raise UpError(lines[-1])
+    for line in lines or [f"No papers could be had; see {stack.log_of('papers')}."]:
+        say(line)
+    return True
+
+
+def answers(plan: Plan) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", plan.port, timeout=5)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/", headers={"Host": urlsplit(plan.site_url).netloc})
+            return connection.getresponse().status < 400
+        except (OSError, http.client.HTTPException):
+            return False

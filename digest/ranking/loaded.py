@@ -1,0 +1,72 @@
+"""A published edition, loaded once per process for ranking and composing."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from digest.editions.compose import Encoded, Pick
+from digest.editions.encode import encode
+from digest.editions.frames import frame_content, keep
+from digest.models import Block, Edition
+from digest.ranking import ranking
+from digest.ranking.interests import Lexicon
+from subscribers.models import Topic
+
+# The columns after the topics': why a reader gets a paper that no topic brought.
+BESIDE_TOPICS = [("", "Your keywords"), ("", "An author you watch")]
+BESIDE_TOPICS += [("", "Like papers you liked")]
+
+
+class Picks(dict[int, Pick]):
+    """By place in a table of positions × columns: the same object for all who have it."""
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+
+    def __missing__(self, place: int) -> Pick:
+        position, column = divmod(place, self.columns)
+        self[place] = Pick(position, column - 1 if column else None)
+        return self[place]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEdition:
+    """A published edition made loaded: encoded for the wire, laid out for the ranking."""
+
+    encoded: Encoded
+    columns: dict[int, int]  # topic id → column
+    papers: ranking.Floats
+    popular: ranking.Floats
+    lexicon: Lexicon
+    picks: Picks
+
+
+@lru_cache(maxsize=8)
+def load(edition_id: int) -> LoadedEdition:
+    """Load a published edition once per process: it is frozen."""
+    edition = Edition.objects.get(pk=edition_id)
+    blocks: list[Block] = list(edition.blocks.order_by("position").select_related("paper"))
+    topics = {topic.column: topic for topic in Topic.objects.all()}
+    width = max(topics, default=-1) + 1
+    labels = [
+        (topics[column].slug, topics[column].label) if column in topics else ("", "")
+        for column in range(width)
+    ]
+    labels += BESIDE_TOPICS
+    around = keep(edition, frame_content(edition, topics=labels))
+    papers = np.zeros((len(blocks), width), dtype=np.float32)
+    for place, block in enumerate(blocks):
+        for column, topic in topics.items():
+            papers[place, column] = block.topics.get(topic.slug, 0)
+    return LoadedEdition(
+        encoded=encode(edition, blocks, around=around),
+        columns={topic.pk: column for column, topic in topics.items()},
+        papers=papers,
+        popular=ranking.popularity(np.array([block.upvotes for block in blocks])),
+        lexicon=Lexicon(
+            [f"{block.title}\n{block.paper.abstract}" for block in blocks],
+            [block.paper.authors for block in blocks],
+        ),
+        picks=Picks(len(labels) + 1),
+    )

@@ -1,0 +1,118 @@
+"""Which papers each reader of a slice gets: one query and one matrix product.
+
+Per reader nothing is made but what the mail needs; readers × papers is numpy's.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from django.db import connection
+
+from digest.editions.compose import Pick, Reader
+from digest.ranking import ranking
+from digest.ranking.interests import phrases
+from digest.ranking.loaded import LoadedEdition
+from digest.sql import id_list
+from subscribers.preferences import CHOSEN
+
+
+class Person(NamedTuple):
+    """What of a subscriber a digest depends on; the names are the columns'."""
+
+    id: int
+    email: str
+    unsubscribe_token: str
+    language: str
+    most_papers: int
+    profile: bytes
+    interests: str
+    keywords: str  # JSON, as are the next two
+    watched_authors: str
+    muted_authors: str
+
+    @property
+    def wrote(self) -> bool:
+        return self[6:] != NOTHING
+
+
+NOTHING = ("", "[]", "[]", "[]")
+NOBODY = Person(0, "", "", "", 0, b"", *NOTHING)
+
+
+class Digest(NamedTuple):
+    """What one reader gets of an edition, for the delivery that `reader` names."""
+
+    reader: Reader
+    picks: Sequence[Pick]
+
+
+def select(
+    loaded: LoadedEdition, owed: Sequence[tuple[int, int | None]]
+) -> Iterator[Digest]:
+    """Yield a digest per (delivery id, subscriber id), in order; the slice is ranked at once.
+
+    A subscriber who was erased (id None or unknown) has an empty address and no picks.
+    """
+    people = readers([subscriber_id or 0 for _, subscriber_id in owed])
+    ranked = ranking.rank(
+        profiles(loaded, people),
+        loaded.papers,
+        loaded.popular,
+        most=max([person.most_papers for person in people], default=0),
+        matches=matches(loaded, people),
+    )
+    places = ranked.picks * loaded.picks.columns + ranked.topics + 1
+    counts = (ranked.picks >= 0).sum(axis=1)
+    pick = loaded.picks.__getitem__
+    for (delivery_id, _), person, chosen, count in zip(
+        owed, people, places.tolist(), counts.tolist(), strict=True
+    ):
+        reader = Reader(
+            delivery_id, person.email, person.unsubscribe_token, person.language
+        )
+        chosen = chosen[: min(count, person.most_papers)]
+        yield Digest(reader, list(map(pick, chosen)))
+
+
+def readers(ids: Sequence[int]) -> list[Person]:
+    """In this order, NOBODY for who is not there. Plain rows: a model object costs more."""
+    chosen, values = id_list(ids)
+    sql = (
+        f"SELECT {', '.join(Person._fields)} FROM subscribers_subscriber WHERE id {chosen}"  # noqa: S608
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [values])
+        found = {row[0]: Person._make(row) for row in cursor.fetchall()}
+    return [found.get(pk, NOBODY) for pk in ids]
+
+
+def matches(
+    loaded: LoadedEdition, people: Sequence[Person]
+) -> ranking.InterestMatches | None:
+    """What readers wrote beside their topics, looked up in the edition; None for nothing."""
+    writers = [(place, person) for place, person in enumerate(people) if person.wrote]
+    if not writers:
+        return None
+    shape = (len(people), len(loaded.papers))
+    keywords, authors, muted = (np.zeros(shape, dtype=np.bool_) for _ in range(3))
+    wrote = np.zeros(len(people), dtype=np.bool_)
+    lexicon = loaded.lexicon
+    for place, person in writers:
+        wanted = [*json.loads(person.keywords), *phrases(person.interests)]
+        watched = json.loads(person.watched_authors)
+        for phrase in wanted:
+            keywords[place, list(lexicon.with_phrase(phrase))] = True
+        authors[place, list(lexicon.by(watched))] = True
+        muted[place, list(lexicon.by(json.loads(person.muted_authors)))] = True
+        wrote[place] = bool(wanted or watched)
+    return ranking.InterestMatches(keywords, authors, muted, wrote)
+
+
+def profiles(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Floats:
+    """N × T, 1 for a chosen topic without votes: stored bytes, cut or filled to a width."""
+    width = loaded.papers.shape[1]
+    stored = b"".join([person.profile.ljust(width, b"\0")[:width] for person in people])
+    matrix = np.frombuffer(stored, dtype=np.int8).reshape(len(people), width)
+    return matrix * np.float32(1 / CHOSEN)

@@ -1,0 +1,83 @@
+"""Small files in STATE_DIR: a damaged one is set aside with a log line and stops nobody.
+
+Damaged means empty, cut off, binary, of another version, unreadable, or no file at all.
+Knows no settings, as settings.py reads some of them.
+"""
+
+import json
+import logging
+import os
+import re
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+# Beside the file, so that an operator finds it; no reader's pattern matches it.
+ASIDE = ".damaged"
+NEW_KEY = "a new key is made, so put the old one back if there is a backup of it"
+# secrets.token_urlsafe(50): any other length was cut off.
+KEY = re.compile(r"[\w-]{67}", re.ASCII)
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Rename a damaged file, and log why. Goes on when even that fails."""
+    try:
+        path.replace(path.with_name(f"{path.name}{ASIDE}-{secrets.token_hex(4)}"))
+    except FileNotFoundError:
+        return  # another process has just done it
+    except OSError as error:
+        logger.error("%s is damaged and cannot be set aside: %s", path, error)
+        return
+    logger.error("%s is damaged and was set aside: %s", path, why)
+
+
+def read_strings(path: Path) -> dict[str, str]:
+    """Return a JSON object of strings; an empty one when there is none or it is damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        set_aside(path, type(error).__name__)
+        return {}
+    if isinstance(found, dict) and all(isinstance(one, str) for one in found.values()):
+        return found
+    set_aside(path, "not an object of strings")
+    return {}
+
+
+def read_or_make_key(path: Path) -> str:
+    """Return the key in the file; a new one when there is none or it is damaged.
+
+    Written whole before its name appears, so that a crash leaves no half of a key.
+    Raises OSError when the folder takes no file.
+    """
+    with suppress(FileNotFoundError):
+        if key := read_key(path):
+            return key
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with open(draft, "x", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
+        file.write(secrets.token_urlsafe(50))
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):  # another process was faster: all take its key
+        os.link(draft, path)
+    draft.unlink()
+    return read_key(path) or read_or_make_key(path)
+
+
+def read_key(path: Path) -> str | None:
+    """Return the key; None after a damaged file was set aside. Raises FileNotFoundError."""
+    try:
+        key = path.read_text().strip()
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        set_aside(path, f"{type(error).__name__}; {NEW_KEY}")
+        return None
+    if KEY.fullmatch(key):
+        return key
+    set_aside(path, f"not a key of ours; {NEW_KEY}")
+    return None

@@ -1,0 +1,141 @@
+"""Receiving domains: mails to one that rests, or is over its limit, wait; others go on.
+
+A Gate looks at each submit group before its intents and after its outcomes. Where no
+domain has made trouble and none is limited it does nothing and costs nothing.
+"""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from django.conf import settings
+
+from digest.editions.compose import Reader
+from digest.models import Delivery, DomainRest
+from digest.sql import among
+from digest.throttling import circuit_breaker, token_bucket
+from digest.transport.base import Mail
+from digest.transport.outcomes import Outcome
+
+RESTS = "its domain rests"
+LIMITED = "its domain's limit"
+# Ticks wake senders every ten seconds: a bucket must hold what came in between.
+HOLDS = 15.0
+# Mails that stand behind one that tries a domain come back after it has its answer.
+BEHIND_PROBE = timedelta(seconds=30)
+# So many domains to which it closed the connection (421), and none that it took: not theirs.
+MANY = 3
+
+
+class Addressed(Protocol):
+    """A digest, as far as a Gate looks at it."""
+
+    @property
+    def reader(self) -> Reader: ...
+
+
+class Wait(NamedTuple):
+    """Why a claimed row is not handed over yet, and until when."""
+
+    until: datetime
+    reason: str
+
+
+@dataclass(slots=True)
+class Gate:
+    """What may pass at `now`; `waits` are the rows that may not, by delivery id."""
+
+    now: datetime
+    rests: dict[str, DomainRest] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    waits: dict[int, Wait] = field(default_factory=dict)
+    probed: set[str] = field(default_factory=set)
+    asked: float = 0.0  # the longest Retry-After, in seconds
+    jitter: Callable[[], float] = random.random
+
+    def passing[D: Addressed](self, digests: Sequence[D]) -> Sequence[D]:
+        """Those of a group that may be handed over now, in their order."""
+        if not self.rests and not self.limits:
+            return digests
+        by_domain = defaultdict(list)
+        for digest in digests:
+            by_domain[domain_of(digest.reader.address)].append(digest.reader.delivery_id)
+        for domain in by_domain.keys() & (self.rests.keys() | self.limits.keys()):
+            waiting = self.rest(domain, by_domain[domain])
+            if domain in self.limits and not waiting:
+                self.limit(domain, by_domain[domain])
+        return [one for one in digests if one.reader.delivery_id not in self.waits]
+
+    def rest(self, domain: str, rows: Sequence[int]) -> bool:
+        """Hold back the rows of a domain that rests; after it, all but one that tries it."""
+        rest = self.rests.get(domain)
+        if rest is None or rest.resting_until is None:
+            return False
+        until, spread = rest.resting_until, (rest.resting_until - self.now) / 2
+        if until <= self.now:
+            until, spread = self.now + BEHIND_PROBE, BEHIND_PROBE
+            if domain not in self.probed and circuit_breaker.may_probe(rest, self.now):
+                self.probed.add(domain)
+                rows = rows[1:]
+        for row in rows:
+            self.waits[row] = Wait(until + self.jitter() * spread, RESTS)
+        return True
+
+    def limit(self, domain: str, rows: Sequence[int]) -> None:
+        """Hold back what is over the domain's limit, each row until its place in the line.
+
+        Who has stood in line goes first, and nobody passes by it.
+        """
+        limit = token_bucket.Limit(f"to {domain}", self.limits[domain], HOLDS)
+        first = rows
+        if token_bucket.line(limit, now=self.now):
+            stood = Delivery.objects.filter(pk__in=among(rows), reason=LIMITED)
+            first = sorted(stood.values_list("pk", flat=True))
+        tokens = token_bucket.take(limit, len(first), now=self.now).tokens if first else 0
+        go = set(first[:tokens])
+        late = [row for row in rows if row not in go]
+        if late:
+            places = token_bucket.queue(limit, len(late), now=self.now)
+            self.waits |= {
+                row: Wait(at, LIMITED) for row, at in zip(late, places, strict=True)
+            }
+
+    def judge(self, mails: Mapping[int, Mail], outcomes: Mapping[int, Outcome]) -> bool:
+        """Learn from a group's outcomes by delivery id. True if the provider is at fault."""
+        trouble = [one for one in outcomes.values() if one.domain_fault or not one.charged]
+        if not trouble and not self.rests:
+            return False
+        self.asked = max([self.asked, *(one.wait for one in trouble)])
+        failed, fine = Counter[str](), Counter[str]()
+        for pk, outcome in outcomes.items():
+            if outcome.domain_fault:
+                failed[domain_of(mails[pk].recipient)] += 1
+            elif outcome.charged:
+                fine[domain_of(mails[pk].recipient)] += 1
+        if len(failed) >= MANY and not any(one.charged for one in outcomes.values()):
+            return True
+        more = {domain: failed[domain] - fine[domain] for domain in failed}
+        worse = {domain: count for domain, count in more.items() if count > 0}
+        circuit_breaker.put_off(worse, self.now, probed=self.probed)
+        circuit_breaker.answered((fine.keys() - worse.keys()) & self.rests.keys())
+        self.learn()
+        return False
+
+    def learn(self) -> None:
+        """See what other senders have seen."""
+        self.rests = {rest.domain: rest for rest in DomainRest.objects.all()}
+
+
+def gate(now: datetime, *, troubled: bool) -> Gate:
+    """A slice's gate. `troubled`: whether any domain is known to make trouble."""
+    made = Gate(now, limits=settings.DOMAIN_RATES)
+    if troubled:
+        made.learn()
+    return made
+
+
+def domain_of(address: str) -> str:
+    return address.rpartition("@")[2].lower()

@@ -1,0 +1,120 @@
+"""How many mails may go out now: the installation's rate, and its warm-up.
+
+A sender asks before it claims, and gives back what it did not need. Who gets no permits
+claims nothing, so that the oldest due still goes first, whoever asks next.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from digest.models import WarmUpDay
+from digest.throttling.token_bucket import Limit, take
+
+logger = logging.getLogger(__name__)
+
+# SendGrid's automated warm-up of an address: 20 an hour on the first day, and each day
+# 1.4 times as many, for 42 days (its "hourly send schedule"). Ours counts whole days.
+FIRST_DAY = 20 * 24
+GROWTH = 1.4
+WARM_UP_DAYS = 42
+# Seconds: who would have to wait longer ends, and a tick wakes another sender.
+LONGEST_WAIT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """So many mails may be claimed, or none for `wait` seconds."""
+
+    mails: int
+    wait: float = 0.0
+    warm_up: date | None = None  # the day of the warm-up that they are counted on
+
+
+def ask(wanted: int, clock: Callable[[], datetime]) -> Permits:
+    """Permits to claim up to `wanted` rows. Nothing is asked where nothing is limited.
+
+    `clock` is a real one: a rate is of real time, whatever `deliver --now` pretends.
+    """
+    if not settings.SEND_RATE and not settings.WARM_UP_FROM:
+        return Permits(wanted)
+    now = clock()
+    mails = wanted
+    if limit := whole():
+        grant = take(limit, wanted, now=now)
+        if not grant.tokens:
+            return Permits(0, grant.wait)
+        mails = grant.tokens
+    if not (most := cap(now)):
+        return Permits(mails)
+    left = count_in(mails, now.date(), most)
+    if limit and left < mails:
+        take(limit, left - mails, now=now)
+    if not left:
+        return Permits(0, (midnight(now) - now).total_seconds())
+    return Permits(left, warm_up=now.date())
+
+
+def wait_for(permits: Permits) -> bool:
+    """Wait for permits, a second at most at a time. False when it will be long in coming."""
+    if permits.wait > LONGEST_WAIT:
+        return False
+    time.sleep(min(permits.wait, 1.0))
+    return True
+
+
+def settle(permits: Permits, tally: Counter[str], clock: Callable[[], datetime]) -> None:
+    """Give back what was not used: rows that were not there, skipped or not tried.
+
+    The warm-up counts what the provider accepted, or may have. A sender that dies before
+    this has used up all its permits.
+    """
+    if (limit := whole()) and permits.mails:
+        begun = sum(tally[word] for word in ("accepted", "refused", "retry", "unknown"))
+        if unused := permits.mails - begun + tally["not tried"]:
+            take(limit, -unused, now=clock())
+    if permits.warm_up and (unused := permits.mails - tally["accepted"] - tally["unknown"]):
+        WarmUpDay.objects.filter(pk=permits.warm_up, handed_over__gte=unused).update(
+            handed_over=F("handed_over") - unused
+        )
+
+
+def whole() -> Limit | None:
+    """The limit of the whole installation."""
+    return Limit("all", settings.SEND_RATE) if settings.SEND_RATE else None
+
+
+def cap(now: datetime) -> int | None:
+    """How many mails this UTC day of the warm-up may see; None when there is none.
+
+    Before its first day as on its first day: a date that lies ahead is no permits to burst.
+    """
+    if settings.WARM_UP_FROM is None:
+        return None
+    day = max((now.date() - settings.WARM_UP_FROM).days, 0)
+    return int(FIRST_DAY * GROWTH**day) if day < WARM_UP_DAYS else None
+
+
+def count_in(mails: int, day: date, most: int) -> int:
+    """Count up to `mails` as handed over on that day; how many the cap has room for."""
+    with transaction.atomic():
+        row, _ = WarmUpDay.objects.select_for_update().get_or_create(pk=day)
+        left = max(min(mails, most - row.handed_over), 0)
+        if left:
+            row.handed_over += left
+            row.save()
+            if row.handed_over >= most:
+                logger.warning("warm-up: the %d mails of %s are used up", most, day)
+    return left
+
+
+def midnight(now: datetime) -> datetime:
+    """The end of this UTC day."""
+    return datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)

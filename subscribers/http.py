@@ -1,0 +1,113 @@
+"""What the pages behind mailed links have in common, and what they read of a request.
+
+The token is the credential: no session, no cookie, no CSRF token. Nothing here may be
+cached, indexed or sent on as a referrer.
+"""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Concatenate
+
+from django.conf import settings
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from subscribers import links
+from subscribers.consent import Origin
+
+WORDING = "2026-11"  # the version of the texts in templates/subscribers
+
+type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def token_page[**P](view: View[P]) -> View[P]:
+    """A page for one person only: GET, HEAD and POST; anything else changes nothing."""
+
+    def private(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        request.COOKIES.clear()  # or a bad cookie would be answered by another
+        request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
+        response = answer(request, *args, **kwargs)
+        response["X-Robots-Tag"] = "noindex"
+        response["Referrer-Policy"] = "no-referrer"
+        return response
+
+    @require_http_methods(["GET", "HEAD", "POST"])
+    def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except (links.Malformed, links.Unknown):
+            return render(request, "subscribers/no_such_link.html", status=404)
+
+    return csrf_exempt(never_cache(update_wrapper(private, view)))
+
+
+def sign_up_open(request: HttpRequest) -> dict[str, object]:
+    """For every template: whether to offer the sign-up at all."""
+    return {"sign_up_open": settings.SIGN_UP_OPEN}
+
+
+def while_open[**P](view: View[P]) -> View[P]:
+    """A page of the sign-up: refused to everybody while that is closed."""
+
+    def page(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if settings.SIGN_UP_OPEN:
+            return view(request, *args, **kwargs)
+        return render(request, "subscribers/closed.html", status=403)
+
+    return update_wrapper(page, view)
+
+
+def see_other(name: str, *args: str) -> HttpResponse:
+    """303: whatever the method was, GET comes next."""
+    response = redirect(name, *args)
+    response.status_code = 303
+    return response
+
+
+def origin(request: HttpRequest, source: str) -> Origin:
+    """`source` names the page without its token."""
+    return Origin(source=source, network=network(request), wording=WORDING)
+
+
+def network(request: HttpRequest) -> str:
+    """The /24 or /48 that the request came from; empty behind a unix socket.
+
+    Of the connection only, since a header can be forged; behind our own proxy, what the
+    proxy itself put at the header's end.
+    """
+    came_from = request.META.get("REMOTE_ADDR", "")
+    if settings.SECURE_PROXY_SSL_HEADER:  # set by BEHIND_PROXY alone
+        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+        came_from = forwarded.rpartition(",")[2].strip() or came_from
+    try:
+        address = ip_address(came_from)
+    except ValueError:
+        return ""
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    length = 24 if address.version == 4 else 48
+    return str(ip_network((address, length), strict=False))
+
+
+def action(request: HttpRequest) -> str:
+    """The `action` of a posted form; empty if there is none, or the body is no form.
+
+    A mail provider may post anything or nothing (RFC 8058 3.2).
+    """
+    try:
+        return request.POST.get("action", "")
+    except (
+        BadRequest,
+        MultiPartParserError,
+        SuspiciousOperation,
+        UnreadablePostError,
+        LookupError,
+        ValueError,
+    ):
+        return ""

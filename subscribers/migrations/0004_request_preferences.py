@@ -1,0 +1,13 @@
+"""Call a request's preferences what they are called everywhere else."""
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("subscribers", "0003_subscriber_profile")]
+
+    operations = [
+        migrations.RenameField(
+            model_name="request", old_name="wishes", new_name="preferences"
+        )
+    ]

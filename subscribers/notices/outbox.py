@@ -1,0 +1,84 @@
+"""The single mails we owe: rows of Notice, written in the transaction that causes them.
+
+mail.py hands them over. A link is mailed again here too, under the same quota and with
+the same silence towards whoever asks.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from subscribers import rate_limits
+from subscribers.addresses import address_hash, canonical, counting_key
+from subscribers.models import Notice, Subscriber
+from subscribers.suppression import is_barred
+
+
+def enqueue(
+    subscriber: Subscriber, kind: Notice.Kind, *, now: datetime, email: str = ""
+) -> None:
+    """Put a mail into the outbox, unless the mailbox had its share (see rate_limits.py).
+
+    It goes to the canonical `email` where that is not the subscriber's own.
+    """
+    mailbox = counting_key(email or subscriber.email)
+    rate_limits.one_at_a_time(mailbox)
+    if rate_limits.may_write(mailbox, kind, now=now):
+        Notice.objects.create(
+            subscriber=subscriber,
+            kind=kind,
+            email=email,
+            mailbox=mailbox,
+            created_at=now,
+            not_before=now,
+        )
+
+
+@transaction.atomic
+def ask_again(subscriber_id: int, *, now: datetime) -> None:
+    """Mail a fresh link: to confirm if that is open, else to the preferences.
+
+    A reader who has left gets none: a new sign-up is the way back.
+    """
+    subscriber = known(subscriber_id)
+    if subscriber is None:
+        return
+    if subscriber.state == Subscriber.State.PENDING:
+        enqueue(subscriber, Notice.Kind.CONFIRM, now=now)
+    elif subscriber.state != Subscriber.State.UNSUBSCRIBED:
+        enqueue(subscriber, Notice.Kind.PREFERENCES, now=now)
+
+
+@transaction.atomic
+def ask_for_data(subscriber_id: int, *, now: datetime) -> None:
+    """Mail the link to download or erase everything, also to who has left."""
+    subscriber = known(subscriber_id)
+    if subscriber is not None:
+        enqueue(subscriber, Notice.Kind.DATA, now=now)
+
+
+def known(subscriber_id: int) -> Subscriber | None:
+    """The reader, unless they are gone or may not be written to."""
+    subscriber = Subscriber.objects.filter(pk=subscriber_id).first()
+    if subscriber is None or is_barred(subscriber.email_hash):
+        return None
+    return subscriber
+
+
+def ask_by_address(email: str, *, now: datetime) -> None:
+    """ask_again for an address, if it is known. Raises BadAddress."""
+    found = by_address(email)
+    if found is not None:
+        ask_again(found, now=now)
+
+
+def ask_for_data_by_address(email: str, *, now: datetime) -> None:
+    """ask_for_data for an address, if it is known. Raises BadAddress."""
+    found = by_address(email)
+    if found is not None:
+        ask_for_data(found, now=now)
+
+
+def by_address(email: str) -> int | None:
+    rows = Subscriber.objects.filter(email_hash=address_hash(canonical(email)))
+    return rows.values_list("pk", flat=True).first()

@@ -1,0 +1,159 @@
+"""The one door for single mails: a Notice, its template triplet, one hand-over.
+
+The connection is opened before the claim, so a mail server that is down costs no
+notice an attempt. The claim commits `submitting` before the first byte; from then on
+only an explicit no of the server allows a second try. What ends without an answer is
+`unknown` and never sent again: its reader asks anew.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from django.core.mail import EmailMultiAlternatives, mailers
+from django.db import transaction
+from django.db.models import F
+
+from subscribers import links
+from subscribers.addresses import address_hash
+from subscribers.models import Notice, Subscriber
+from subscribers.notices.errors import Outcome, meaning
+from subscribers.notices.message import PURPOSES, Claim, compose
+from subscribers.suppression import is_barred
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+ATTEMPTS = 5
+FIRST_WAIT = timedelta(minutes=1)  # then 4, 16 and 64
+SILENT_FOR = timedelta(minutes=10)
+TOO_OLD = timedelta(hours=48)
+READING = {Subscriber.State.ACTIVE, Subscriber.State.PAUSED}
+WANTED_BY: dict[Notice.Kind, set[Subscriber.State]] = {
+    Notice.Kind.CONFIRM: {Subscriber.State.PENDING},
+    Notice.Kind.REMINDER: {Subscriber.State.PENDING},
+    Notice.Kind.DATA: set(Subscriber.State),
+}
+
+
+class Unreachable(Exception):
+    """The mail server takes no connection or no login; nothing was claimed."""
+
+
+def send_open_notices(*, now: datetime) -> None:
+    """Send what is due, oldest first, a batch at most. Safe to run at once and twice."""
+    due = Notice.objects.open(now).order_by("not_before", "pk")
+    ids = list(due.values_list("pk", flat=True)[:BATCH])
+    try:
+        for notice_id in ids:
+            send_notice(notice_id, now=now)
+    except Unreachable as error:
+        logger.warning("%s notices wait: mail server not reachable: %s", len(ids), error)
+
+
+def send_notice(notice_id: int, *, now: datetime) -> None:
+    """Claim one notice, hand it over, record the outcome. Raises Unreachable.
+
+    Does nothing if it is not due, or somebody else has it.
+    """
+    mailer = mailers["default"]
+    try:
+        mailer.open()
+    except OSError as error:  # smtplib's errors are among them
+        raise Unreachable(type(error).__name__) from error
+    try:
+        claim = claim_notice(notice_id, now=now)
+        if claim is not None:
+            outcome = hand_over(claim, mailer.send_messages, now=now)
+            record_outcome(claim.notice, outcome, now=now)
+    finally:
+        with suppress(OSError):
+            mailer.close()
+
+
+@transaction.atomic
+def claim_notice(notice_id: int, *, now: datetime) -> Claim | None:
+    """pending → submitting, with a fresh token; None if it is not ours to send.
+
+    The token is made here, so that it never lies in the outbox.
+    """
+    taken = Notice.objects.open(now).filter(pk=notice_id)
+    if not taken.update(
+        state=Notice.State.SUBMITTING, submitted_at=now, attempts=F("attempts") + 1
+    ):
+        return None
+    notice = Notice.objects.get(pk=notice_id)
+    subscriber = Subscriber.objects.select_for_update().get(pk=notice.subscriber_id)
+    kind = Notice.Kind(notice.kind)
+    barred = is_barred(address_hash(notice.email or subscriber.email))
+    if barred or subscriber.state not in WANTED_BY.get(kind, READING):
+        close(notice, Outcome(Notice.State.REFUSED, "not wanted any more"))
+        return None
+    purpose = PURPOSES.get(kind)
+    return Claim(
+        notice=notice,
+        subscriber=subscriber,
+        topics=list(subscriber.topics.values_list("label", flat=True)),
+        token=links.make(subscriber, purpose, now=now, email=notice.email)
+        if purpose
+        else "",
+    )
+
+
+def hand_over(
+    claim: Claim, send: Callable[[list[EmailMultiAlternatives]], int], *, now: datetime
+) -> Outcome:
+    """The outcome of one mail. An error nobody expected is recorded, then raised."""
+    try:
+        message = compose(claim, now=now)
+        message.message()
+    except Exception as error:
+        close(claim.notice, Outcome(Notice.State.REFUSED, type(error).__name__))
+        raise
+    try:
+        send([message])
+    except Exception as error:
+        outcome = meaning(error)
+        if outcome is None:
+            close(claim.notice, Outcome(Notice.State.UNKNOWN, type(error).__name__))
+            raise
+        return outcome
+    return Outcome(Notice.State.ACCEPTED, "")
+
+
+def record_outcome(notice: Notice, outcome: Outcome, *, now: datetime) -> None:
+    """An explicit no comes back later, at most ATTEMPTS times; the rest is final."""
+    if outcome.state == Notice.State.PENDING and notice.attempts >= ATTEMPTS:
+        outcome = Outcome(Notice.State.REFUSED, outcome.reason)
+    wait = FIRST_WAIT * 4 ** (notice.attempts - 1)
+    close(notice, outcome, not_before=now + wait)
+    logger.info("notice %s of kind %s: %s", notice.pk, notice.kind, outcome.state)
+
+
+def close(notice: Notice, outcome: Outcome, *, not_before: datetime | None = None) -> None:
+    """Write the outcome, unless another attempt has begun since.
+
+    An answer that comes after the sweep still ends an unknown, but never reopens it.
+    """
+    states = [Notice.State.SUBMITTING]
+    if outcome.state != Notice.State.PENDING:
+        states.append(Notice.State.UNKNOWN)
+    ours = Notice.objects.filter(pk=notice.pk, attempts=notice.attempts, state__in=states)
+    ours.update(
+        state=outcome.state,
+        reason=outcome.reason,
+        not_before=not_before or notice.not_before,
+    )
+
+
+def sweep(*, now: datetime) -> None:
+    """End what a dead worker left open, and what has waited too long to be of use."""
+    silent = Notice.objects.filter(
+        state=Notice.State.SUBMITTING, submitted_at__lt=now - SILENT_FOR
+    ).update(state=Notice.State.UNKNOWN, reason="no outcome recorded")
+    late = Notice.objects.filter(
+        state=Notice.State.PENDING, created_at__lt=now - TOO_OLD
+    ).update(state=Notice.State.REFUSED, reason="too late")
+    if silent or late:
+        logger.warning("swept notices: %s unknown, %s too late", silent, late)

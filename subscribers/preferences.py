@@ -1,0 +1,172 @@
+"""What a reader wants, and when: one shape from the form to the row.
+
+A Schedule is one row for all readers who want the same zone, hour and days. A profile is
+what ranking multiplies: one signed byte per topic, at the place Topic.column, CHOSEN if
+the reader chose it, plus a leaning from votes of at most MOST_LEANING either way. A chosen
+topic weighs at least half of CHOSEN whatever was voted and any other stays below that, so
+the byte alone says which it is. Zeros at the end are left off.
+"""
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from subscribers.models import USUAL_PAPERS, Schedule, Subscriber, Subscription, Topic
+
+Cadence = Schedule.Cadence
+DAYS = {
+    Cadence.DAILY: (0, 1, 2, 3, 4, 5, 6),
+    Cadence.WEEKDAYS: (0, 1, 2, 3, 4),
+}
+MONDAY = (0,)
+CHOSEN = 64
+MOST_LEANING = 31
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preferences:
+    """Checked by the caller (see forms.py). `days` counts for chosen and weekly only."""
+
+    topics: tuple[str, ...] = ()
+    interests: str = ""
+    keywords: tuple[str, ...] = ()
+    watched_authors: tuple[str, ...] = ()
+    muted_authors: tuple[str, ...] = ()
+    most_papers: int = USUAL_PAPERS
+    language: str = "en"
+    timezone: str = "UTC"
+    send_hour: int = 7
+    cadence: Schedule.Cadence = Cadence.DAILY
+    days: tuple[int, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """For a JSONField; `from_json` reads it."""
+        return {field.name: asdict(self)[field.name] for field in fields(Preferences)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionRequest(Preferences):
+    email: str
+
+
+def from_json(stored: dict[str, object]) -> Preferences:
+    """The Preferences that `as_json` wrote."""
+    plain = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in stored.items()
+    }
+    cadence = Cadence(str(plain.pop("cadence")))
+    return Preferences(cadence=cadence, **plain)  # type: ignore[arg-type]
+
+
+def set_preferences(
+    subscriber: Subscriber, preferences: Preferences, *, now: datetime
+) -> None:
+    """Put these preferences in place of all the old; saves the row, which is locked or new."""
+    subscriber.schedule = schedule(
+        preferences.timezone,
+        preferences.send_hour,
+        preferences.cadence,
+        days=preferences.days,
+    )
+    subscriber.interests = preferences.interests
+    subscriber.keywords = list(preferences.keywords)
+    subscriber.watched_authors = list(preferences.watched_authors)
+    subscriber.muted_authors = list(preferences.muted_authors)
+    subscriber.most_papers = preferences.most_papers
+    subscriber.language = preferences.language
+    subscriber.changed_at = now
+    topics = list(Topic.objects.filter(slug__in=preferences.topics))
+    follow_choice(subscriber, topics)
+    subscriber.save()
+    Subscription.objects.filter(subscriber=subscriber).exclude(topic__in=topics).delete()
+    Subscription.objects.bulk_create(
+        [Subscription(subscriber=subscriber, topic=topic) for topic in topics],
+        ignore_conflicts=True,
+    )
+
+
+def described(preferences: Preferences) -> dict[str, object]:
+    """What the proof says of a preference; the reader's own words are no part of it."""
+    return {
+        "topics": sorted(preferences.topics),
+        "timezone": preferences.timezone,
+        "send_hour": preferences.send_hour,
+        "cadence": str(preferences.cadence),
+        "days": list(preferences.days),
+        "most_papers": preferences.most_papers,
+    }
+
+
+def schedule(
+    timezone: str, send_hour: int, cadence: Schedule.Cadence, *, days: Sequence[int] = ()
+) -> Schedule:
+    """The row of this preference: an IANA zone, a local hour, a cadence, weekdays (0 is Monday).
+
+    The weekdays count where the cadence leaves them open; Monday, if none is given.
+    """
+    wished = DAYS.get(cadence) or days or MONDAY
+    found, _ = Schedule.objects.get_or_create(
+        timezone=timezone,
+        send_hour=send_hour,
+        cadence=cadence,
+        days=sum(1 << day for day in set(wished)),
+    )
+    return found
+
+
+def first_hour(preference: Schedule, day: date) -> datetime:
+    """The first instant (UTC) of the schedule on the local date `day` or after it.
+
+    Resuming exactly then brings no edition whose hour lay in the pause. An hour that the
+    clocks skip is the instant after the gap (fold=0).
+    """
+    while not preference.days >> day.weekday() & 1:
+        day += timedelta(days=1)
+    local = datetime.combine(
+        day, time(preference.send_hour), tzinfo=ZoneInfo(preference.timezone)
+    )
+    return local.astimezone(UTC)
+
+
+def profile(chosen: Iterable[int], leaning: Mapping[int, int]) -> bytes:
+    """The bytes of chosen columns and of column → leaning, -31 to 31."""
+    weights = dict(leaning)
+    for column in chosen:
+        weights[column] = weights.get(column, 0) + CHOSEN
+    dense = array("b", bytes(max(weights, default=-1) + 1))
+    for column, weight in weights.items():
+        dense[column] = weight
+    return dense.tobytes().rstrip(b"\0")
+
+
+def leaning(stored: bytes) -> dict[int, int]:
+    """Column → leaning of a stored profile, without zeros."""
+    leanings = (weight - CHOSEN * (weight > MOST_LEANING) for weight in array("b", stored))
+    return {column: lean for column, lean in enumerate(leanings) if lean}
+
+
+def follow_choice(subscriber: Subscriber, topics: Iterable[Topic]) -> None:
+    """The profile with these topics chosen and no others; the caller saves the row."""
+    columns = [topic.column for topic in topics]
+    subscriber.profile = profile(columns, leaning(bytes(subscriber.profile)))
+
+
+def follow_votes(subscriber: Subscriber, leanings: Mapping[int, int]) -> None:
+    """Store the profile with these leanings in place of the old. The row is locked."""
+    chosen = Subscription.objects.filter(subscriber=subscriber)
+    subscriber.profile = profile(chosen.values_list("topic__column", flat=True), leanings)
+    subscriber.save(update_fields=["profile"])
+
+
+def weights(subscriber: Subscriber) -> list[dict[str, object]]:
+    """The profile for the reader's own eyes: topic → weight, 1 as chosen without votes."""
+    stored = array("b", bytes(subscriber.profile))
+    topics = Topic.objects.filter(column__lt=len(stored))
+    return [
+        {"topic": topic.slug, "weight": stored[topic.column] / CHOSEN}
+        for topic in topics
+        if stored[topic.column]
+    ]

@@ -1,0 +1,139 @@
+"""What people ask for at our forms: taken in with one INSERT, looked at afterwards.
+
+So the answer takes the same time and bytes whatever we know of an address. Every way
+in, be it a page or an API, goes through `put`, so the same limits hold for all of them.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, IntegrityError, transaction
+
+from subscribers import address_change, proof_of_work, rate_limits, subscriptions
+from subscribers.addresses import canonical, domain_hash
+from subscribers.consent import Origin
+from subscribers.models import Request
+from subscribers.notices import outbox
+from subscribers.preferences import Preferences, SubscriptionRequest, from_json
+from subscribers.rate_limits import Filled
+
+logger = logging.getLogger(__name__)
+
+Kind = Request.Kind
+BATCH = 200
+LATER = timedelta(minutes=10)
+TOO_OLD = timedelta(hours=24)
+
+
+def sign_up(
+    wanted: SubscriptionRequest, *, origin: Origin, filled: Filled, now: datetime
+) -> None:
+    """Ask to subscribe. Raises BadAddress."""
+    row = Request(kind=Kind.SIGN_UP, email=wanted.email, preferences=wanted.as_json())
+    put(row, origin=origin, filled=filled, now=now)
+
+
+def ask_for(
+    kind: Request.Kind, email: str, *, origin: Origin, filled: Filled, now: datetime
+) -> None:
+    """Ask for a link to the preferences or to one's data. Raises BadAddress."""
+    put(Request(kind=kind, email=email), origin=origin, filled=filled, now=now)
+
+
+def ask_to_move(subscriber_id: int, email: str, *, origin: Origin, now: datetime) -> None:
+    """Ask for mail at another address, by who holds a link. Raises BadAddress."""
+    row = Request(kind=Kind.ADDRESS, email=email, subscriber_id=subscriber_id)
+    put(row, origin=origin, filled=Filled(), now=now)
+
+
+def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
+    """Take a request in, whatever is known of its address. Raises BadAddress."""
+    row.email = canonical(row.email)
+    row.domain = domain_hash(row.email)
+    row.source, row.wording, row.network = origin.source, origin.wording, origin.network
+    row.at = now
+    row.trapped = bool(filled.trap)
+    row.proof = proof_of_work.solved(filled.solution)
+    row.not_before = now + rate_limits.wait(filled, proved=row.proof is not None, now=now)
+    if row.proof is None:
+        row.save()
+        return
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:  # this proof was shown before
+        row.proof, row.not_before = (
+            None,
+            now + rate_limits.wait(filled, proved=False, now=now),
+        )
+        row.save()
+
+
+def handle_open(*, now: datetime) -> int:
+    """Look at what is due, oldest first, a batch at most; how many. Safe to run at once."""
+    due = Request.objects.open(now).order_by("not_before", "pk")
+    ids = list(due.values_list("pk", flat=True)[:BATCH])
+    for request_id in ids:
+        try:
+            handle(request_id, now=now)
+        except DatabaseError:
+            raise
+        except Exception as error:  # its words may hold an address
+            logger.error("request %s failed: %s", request_id, type(error).__name__)
+            Request.objects.filter(pk=request_id).update(not_before=now + LATER)
+    return len(ids)
+
+
+@transaction.atomic
+def handle(request_id: int, *, now: datetime) -> None:
+    """Do what was asked and forget who asked, in one transaction."""
+    rows = Request.objects.open(now).filter(pk=request_id)
+    request = rows.select_for_update().first()
+    if request is None:
+        return
+    closed = request.kind == Kind.SIGN_UP and not settings.SIGN_UP_OPEN
+    outcome = "closed" if closed else rate_limits.refusal(request)
+    if not outcome and rate_limits.must_wait(request, now=now):
+        if now - request.at < TOO_OLD:
+            rows.update(not_before=now + LATER)
+            return
+        outcome = "too late"
+    if not outcome:
+        DOERS[Kind(request.kind)](request, now)
+        outcome = "done"
+    Request.objects.filter(pk=request.pk).update(
+        email="", preferences={}, subscriber=None, handled_at=now, outcome=outcome
+    )
+
+
+def subscribe(request: Request, now: datetime) -> None:
+    preferences: Preferences = from_json(request.preferences)
+    wanted = SubscriptionRequest(email=request.email, **vars(preferences))
+    subscriptions.subscribe(wanted, origin=origin_of(request), now=now)
+
+
+def mail_link(request: Request, now: datetime) -> None:
+    outbox.ask_by_address(request.email, now=now)
+
+
+def mail_data_link(request: Request, now: datetime) -> None:
+    outbox.ask_for_data_by_address(request.email, now=now)
+
+
+def mail_new_address(request: Request, now: datetime) -> None:
+    if request.subscriber_id is not None:
+        address_change.ask(request.subscriber_id, request.email, now=now)
+
+
+def origin_of(request: Request) -> Origin:
+    return Origin(request.source, request.network, request.wording)
+
+
+DOERS: dict[Request.Kind, Callable[[Request, datetime], None]] = {
+    Kind.SIGN_UP: subscribe,
+    Kind.LINK: mail_link,
+    Kind.DATA: mail_data_link,
+    Kind.ADDRESS: mail_new_address,
+}

@@ -1,0 +1,43 @@
+"""By which script a text is read, and plain text in columns."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digest.editions.text_layout import attributes, fill, width
+from digest.ops.gallery import specimens
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A plain title", {}),
+        ("BERT и другие модели языка", {"lang": "ru"}),
+        (specimens.JAPANESE, {"lang": "ja"}),
+        (specimens.CHINESE, {"lang": "zh"}),
+        (specimens.KOREAN, {"lang": "ko"}),
+        (specimens.ARABIC, {"lang": "ar", "dir": "rtl"}),
+        (specimens.HEBREW, {"lang": "he", "dir": "rtl"}),
+        ("On the word 図 in English", {}),
+        ("3.5% (2026)", {}),
+        ("", {}),
+    ],
+)
+def test_a_script_tells_language_and_direction(text, found):
+    assert attributes(text) == found
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=400))
+def test_filling_loses_nothing_and_keeps_the_columns(text):
+    filled = fill(text)
+    assert "".join(filled.split()) == "".join(text.split())
+    for line in filled.split("\n"):
+        words = line.split()
+        assert width(line) <= 74 or len(words) <= 2 or not line.isascii()
+
+
+def test_wide_characters_count_twice():
+    lines = fill(specimens.JAPANESE_TEXT).split("\n")
+    assert len(lines) > 10
+    assert all(width(line) <= 74 for line in lines)
+    assert not any(line.startswith(("。", "、")) for line in lines)

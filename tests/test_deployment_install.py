@@ -1,0 +1,185 @@
+"""What an operator installs: `uv sync --locked --no-dev`, without extras, runs a whole day.
+
+The environments are made for these tests from the lock file; nothing that only the
+development group brings is in them.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
+from tests.sink import Sink
+from tests.stack import Stack
+from tests.test_story import (
+    DAY,
+    PAPERS,
+    body,
+    confirm,
+    entries,
+    sign_up,
+    unsubscribe_link,
+    wait_for,
+)
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+OURS = {"digest", "subscribers", "manage", "tests"}
+# A public key as SendGrid gives it.
+PUBLIC_KEY = (
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnfZJJGsa0PMKsKgRF7lj9tKVix8cm6ZwBVKxaz002Mqc"
+    "ar8J7qUMhRevew3PU7UDWPSLcXncqm1ETw5AcQxL8w=="
+)
+# The provider, a variable of its own, and the extra that brings what it needs.
+EXTRAS = [
+    ("amazon_ses", {"ANYMAIL_AMAZON_SES_SESSION_PARAMS": "{}"}, "ses"),
+    ("postal", {"ANYMAIL_POSTAL_WEBHOOK_KEY": "k"}, "postal"),
+    ("resend", {"ANYMAIL_RESEND_SIGNING_SECRET": "whsec_c2VjcmV0"}, "resend"),
+    (
+        "sendgrid",
+        {"ANYMAIL_SENDGRID_TRACKING_WEBHOOK_VERIFICATION_KEY": PUBLIC_KEY},
+        "sendgrid",
+    ),
+]
+HEAD_OF_WEBHOOK = """
+import django, os
+django.setup()
+from django.test import Client
+answer = Client(headers={"Authorization": "Basic bmV3OmEtc2VjcmV0"}).head(
+    f"/webhooks/{os.environ['PROVIDER']}/tracking/")
+print(answer.status_code)
+"""
+
+
+def install(folder: Path, *options: str) -> str:
+    """Make an environment from the lock file. Return its Python."""
+    command = ["uv", "sync", "--locked", "--no-dev", "--quiet", "--python", sys.executable]
+    env = bare() | {"UV_PROJECT_ENVIRONMENT": str(folder)}
+    subprocess.run([*command, *options], cwd=ROOT, env=env, check=True)
+    return str(folder / "bin" / "python")
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of an installation without the development group and without extras."""
+    return install(tmp_path_factory.mktemp("install") / "venv")
+
+
+def test_a_day_in_an_installation_without_the_development_group(
+    python: str, stack: Stack, sink: Sink, tmp_path: Path
+) -> None:
+    papers = tmp_path / "papers.json"
+    papers.write_text(json.dumps(entries(DAY)))
+    stack.python = python
+    stack.up("--from", str(papers))
+    published = stack.manage("publish", "--day", str(DAY))
+    assert published.returncode == 0, published.stderr
+    sign_up(stack, "ann@example.org", "graphs")
+    confirm(stack, sink, "ann@example.org")
+    # Beat plans it and the worker sends it: no command does.
+    _, digest = wait_for(sink, "ann@example.org", 2, seconds=90)
+    assert PAPERS["graphs"][0] in body(digest)
+    form: dict[str, str | list[str]] = {"List-Unsubscribe": "One-Click"}
+    assert stack.ask(unsubscribe_link(digest), method="POST", form=form)[0] == 200
+    state = stack.manage("subscribers", "export")
+    assert "unsubscribed" in state.stdout
+    assert stack.end() == 0
+
+
+def deployed(provider: str, variables: dict[str, str], state: Path) -> dict[str, str]:
+    """A deployment that sends with `provider` and takes its reports."""
+    return (
+        bare()
+        | DEPLOYMENT
+        | KEYS
+        | variables
+        | {
+            "DATABASE_URL": f"sqlite:///{state}/db.sqlite3",
+            "MAILER_URL": f"anymail://{provider}",
+            "ANYMAIL_WEBHOOK_SECRET": "new:a-secret",
+            "DJANGO_SETTINGS_MODULE": "digest.settings",
+            "STATE_DIR": str(state),
+            "PROVIDER": provider,
+            "SECURE_SSL_REDIRECT": "false",
+            "SITE_URL": "http://testserver",
+        }
+    )
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(("provider", "variables", "extra"), EXTRAS)
+@pytest.mark.parametrize("by", ["MAILER_URL", "its own variable"])
+def test_a_provider_without_its_package_is_one_line_that_names_the_extra(
+    python: str,
+    provider: str,
+    variables: dict[str, str],
+    extra: str,
+    by: str,
+    tmp_path: Path,
+) -> None:
+    env = deployed(provider, {} if by == "MAILER_URL" else variables, tmp_path)
+    if by != "MAILER_URL":  # its reports still come while another sends
+        env["MAILER_URL"] = "smtp://127.0.0.1:9"
+    done = run([python, "manage.py", "check"], env)
+    assert done.returncode == 1
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert f"--extra {extra}" in line
+    assert (by if by == "MAILER_URL" else next(iter(variables))) in line
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(("provider", "variables", "extra"), EXTRAS)
+def test_with_its_extra_a_provider_is_set_up_and_its_reports_are_taken(
+    provider: str, variables: dict[str, str], extra: str, tmp_path: Path
+) -> None:
+    python = install(tmp_path / "venv", "--extra", extra)
+    env = deployed(provider, variables, tmp_path)
+    done = run([python, "manage.py", "check"], env)
+    assert done.returncode == 0, done.stderr
+    done = run([python, "-c", HEAD_OF_WEBHOOK], env)
+    assert done.stdout == "200\n", done.stderr
+
+
+def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+
+
+def distribution(requirement: str) -> str:
+    """The normalised name in a requirement like `kombu[redis]>=5.7` (PEP 503)."""
+    found = re.match(r"[\w.-]+", requirement)
+    assert found
+    return re.sub(r"[-_.]+", "-", found[0]).lower()
+
+
+def third_party(tree: ast.Module) -> set[str]:
+    """The top-level packages that a module imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names} - OURS - set(sys.stdlib_module_names)
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    declared = {distribution(one) for one in PROJECT["dependencies"]}
+    providing: Callable[[str], list[str]] = packages_distributions().get  # type: ignore[assignment]
+    undeclared = {}
+    for path in [
+        ROOT / "manage.py",
+        *ROOT.glob("digest/**/*.py"),
+        *ROOT.glob("subscribers/**/*.py"),
+    ]:
+        for name in third_party(ast.parse(path.read_text())):
+            providers = {distribution(one) for one in providing(name) or [name]}
+            if not providers & declared:
+                undeclared[name] = str(path.relative_to(ROOT))
+    assert undeclared == {}

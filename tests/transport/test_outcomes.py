@@ -1,0 +1,82 @@
+"""What replies and silences mean: one row per case."""
+
+from datetime import timedelta
+
+import pytest
+
+from digest.transport.outcomes import (
+    Phase,
+    Verdict,
+    backoff,
+    of_reply,
+    of_silence,
+    of_status,
+)
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "text", "verdict", "charged", "bad"),
+    [
+        (Phase.AFTER_DOT, 250, "queued", Verdict.ACCEPTED, True, False),
+        (Phase.AFTER_DOT, 451, "try later", Verdict.RETRY, True, False),
+        (Phase.AFTER_DOT, 421, "closing", Verdict.RETRY, False, False),
+        (Phase.AFTER_DOT, 554, "5.7.1 spam", Verdict.REFUSED, True, False),
+        (Phase.AFTER_DOT, 354, "what?", Verdict.UNKNOWN, True, False),
+        (Phase.ENVELOPE, 450, "4.2.0 greylisted", Verdict.RETRY, True, False),
+        (Phase.ENVELOPE, 550, "5.1.1 no such user", Verdict.REFUSED, True, True),
+        (Phase.ENVELOPE, 550, "5.2.1 disabled", Verdict.REFUSED, True, True),
+        (Phase.ENVELOPE, 550, "5.7.1 policy", Verdict.REFUSED, True, False),
+        (Phase.ENVELOPE, 552, "5.2.2 mailbox full", Verdict.REFUSED, True, False),
+        (Phase.CONNECT, 535, "5.7.8 bad credentials", Verdict.RETRY, False, False),
+        (Phase.CONNECT, 421, "too busy", Verdict.RETRY, False, False),
+        (Phase.CONNECT, 554, "no service", Verdict.RETRY, False, False),
+    ],
+)
+def test_a_reply(phase, code, text, verdict, charged, bad):
+    outcome = of_reply(phase, code, text)
+    assert (outcome.verdict, outcome.charged, outcome.bad_address) == (
+        verdict,
+        charged,
+        bad,
+    )
+    assert outcome.reply == f"{code} {text}"
+
+
+@pytest.mark.parametrize(
+    ("phase", "verdict", "charged"),
+    [
+        (Phase.CONNECT, Verdict.RETRY, False),
+        (Phase.ENVELOPE, Verdict.RETRY, True),
+        (Phase.CONTENT, Verdict.RETRY, True),
+        (Phase.AFTER_DOT, Verdict.UNKNOWN, True),
+    ],
+)
+def test_a_silence(phase, verdict, charged):
+    outcome = of_silence(phase, "connection reset")
+    assert (outcome.verdict, outcome.charged) == (verdict, charged)
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (200, Verdict.ACCEPTED),
+        (202, Verdict.ACCEPTED),
+        (400, Verdict.REFUSED),
+        (401, Verdict.RETRY),
+        (422, Verdict.REFUSED),
+        (429, Verdict.RETRY),
+        (500, Verdict.UNKNOWN),
+        (502, Verdict.UNKNOWN),
+        (503, Verdict.RETRY),
+        (504, Verdict.UNKNOWN),
+        (None, Verdict.UNKNOWN),
+    ],
+)
+def test_a_providers_status(status, verdict):
+    assert of_status(status, "text").verdict is verdict
+
+
+def test_r8_waits_grow_up_to_an_hour_and_are_spread():
+    assert backoff(0, lambda: 0.0) == timedelta(seconds=5)
+    assert backoff(1, lambda: 1.0) == timedelta(seconds=65)
+    assert backoff(20, lambda: 1.0) == timedelta(seconds=3605)
