@@ -15,25 +15,30 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
-from environs import Env, EnvError
 from kombu import Queue
-from marshmallow.validate import Range
 
 from digest import state_files
+from digest.variables import Variables, load_file
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = Env()
-env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")), recurse=False)
+variables = Variables(os.environ)
+load_file(
+    variables.folder("ENV_FILE", BASE_DIR / ".env", base=BASE_DIR),
+    environ=os.environ,
+    must_exist=bool(variables.text("ENV_FILE")),
+)
 
 # -- where the embedded run keeps its things --------------------------------------
 
-STATE_DIR = env.path("STATE_DIR", default=BASE_DIR / ".state").resolve()
-EMBEDDED = not os.environ.get("DATABASE_URL")
+STATE_DIR = variables.folder("STATE_DIR", BASE_DIR / ".state", base=BASE_DIR)
+DATABASE_URL = variables.text("DATABASE_URL")
+EMBEDDED = not DATABASE_URL
 
 
 def state_folder() -> Path:
@@ -55,7 +60,7 @@ def state_folder() -> Path:
 
 def key(name: str) -> str:
     """A key from the environment; embedded, one made once and kept in STATE_DIR."""
-    if value := os.environ.get(name):
+    if value := variables.text(name):
         return value
     if not EMBEDDED:
         raise ImproperlyConfigured(f"{name} must be set (a long random string).")
@@ -67,15 +72,15 @@ RUNNING = state_files.read_strings(STATE_DIR / "up.json") if EMBEDDED else {}
 
 # -- keys and hosts ---------------------------------------------------------------
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = variables.flag("DEBUG", False)
 SECRET_KEY = key("SECRET_KEY")
-SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+SECRET_KEY_FALLBACKS = variables.several("SECRET_KEY_FALLBACKS")
 # Keys the hashes of addresses in the suppression list; unlike SECRET_KEY it must
 # never change, or opt-outs would be forgotten.
 ADDRESS_KEY = key("ADDRESS_KEY")
 
-SITE_URL = env.str("SITE_URL", default=RUNNING.get("site_url", "http://127.0.0.1:8000"))
-SITE_URL = SITE_URL.rstrip("/")
+SITE_URL_GIVEN = variables.text("SITE_URL").rstrip("/")
+SITE_URL = SITE_URL_GIVEN or RUNNING.get("site_url", "http://127.0.0.1:8000")
 SITE_HOST = urlsplit(SITE_URL).hostname or ""
 if urlsplit(SITE_URL).scheme not in {"http", "https"} or not SITE_HOST:
     raise ImproperlyConfigured(
@@ -109,7 +114,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "digest.urls"
 WSGI_APPLICATION = "digest.wsgi.application"
-ADMIN_PATH = env.str("ADMIN_PATH", default="admin").strip("/")
+ADMIN_PATH = variables.text("ADMIN_PATH", "admin").strip("/")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 # Of the mail's own words; the pages are in English.
@@ -147,7 +152,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "digest" / "site" / "static"]
-STATIC_ROOT = env.path("STATIC_ROOT", default=STATE_DIR / "static")
+STATIC_ROOT = variables.folder("STATIC_ROOT", STATE_DIR / "static", base=BASE_DIR)
 # Embedded there is no collectstatic step: files are served from their source.
 WHITENOISE_USE_FINDERS = EMBEDDED
 WHITENOISE_AUTOREFRESH = EMBEDDED
@@ -170,8 +175,8 @@ if EMBEDDED:
     }
 else:
     try:
-        DATABASES = {"default": env.dj_db_url("DATABASE_URL")}
-    except (EnvError, ValueError) as error:
+        DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+    except ValueError as error:
         raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from None
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # FULL: with NORMAL a power cut can undo a committed intent, and mail goes twice.
@@ -208,7 +213,7 @@ def redis_socket() -> Path:
 
 
 REDIS_SOCKET = redis_socket()
-REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_URL = variables.text("REDIS_URL")
 if not (EMBEDDED or REDIS_URL):
     raise ImproperlyConfigured("REDIS_URL must be set (redis://host:6379/0).")
 if REDIS_URL and urlsplit(REDIS_URL).scheme not in {"redis", "rediss", "unix"}:
@@ -267,8 +272,8 @@ CELERY_BEAT_SCHEDULE = {
 
 # -- mail -------------------------------------------------------------------------
 
-FROM_EMAIL = env.str(
-    "FROM_EMAIL", default="Daily Papers <papers@daily-papers.example>" if EMBEDDED else ""
+FROM_EMAIL = variables.text(
+    "FROM_EMAIL", "Daily Papers <papers@daily-papers.example>" if EMBEDDED else ""
 )
 if not parseaddr(FROM_EMAIL)[1].count("@") == 1:
     raise ImproperlyConfigured(
@@ -280,11 +285,11 @@ if not (SITE_URL + parseaddr(FROM_EMAIL)[1]).isascii():  # both stand in mail he
     )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FROM_EMAIL
 # Who is told of alarms, by mail.
-ADMINS: list[str] = env.list("ADMINS", default=[])
+ADMINS = variables.several("ADMINS")
 EMAIL_SUBJECT_PREFIX = "[Daily Papers] "
-POSTAL_ADDRESS = env.str(
+POSTAL_ADDRESS = variables.text(
     "POSTAL_ADDRESS",
-    default="Sample Street 1, 12345 Sample Town (set POSTAL_ADDRESS)" if EMBEDDED else "",
+    "Sample Street 1, 12345 Sample Town (set POSTAL_ADDRESS)" if EMBEDDED else "",
 )
 if not POSTAL_ADDRESS:
     raise ImproperlyConfigured("POSTAL_ADDRESS must be set: the law wants it in each mail.")
@@ -292,11 +297,11 @@ if not POSTAL_ADDRESS:
 # smtp://user:password@host:587?tls=starttls, smtps://…:465, or anymail://PROVIDER with
 # the provider's own ANYMAIL_… variables. Embedded: the mail catcher of `manage.py up`.
 CATCHER_URL = "smtp://127.0.0.1:2525"
-MAILER_URL = env.str(
-    "MAILER_URL", default=RUNNING.get("mailer_url", CATCHER_URL) if EMBEDDED else ""
+MAILER_URL = variables.text(
+    "MAILER_URL", RUNNING.get("mailer_url", CATCHER_URL) if EMBEDDED else ""
 )
 MAILBOX_DIR = STATE_DIR / "mailbox"
-MAILBOX = EMBEDDED and not os.environ.get("MAILER_URL")
+MAILBOX = EMBEDDED and not variables.text("MAILER_URL")
 
 
 def mailer(url: str) -> dict[str, Any]:
@@ -327,10 +332,10 @@ MAILERS = {"default": mailer(MAILER_URL)}
 
 # Per sender process: connections to server or provider side by side, and hand-overs whose
 # intents are committed together. A crash leaves at most one submit group unknown.
-SEND_CONNECTIONS = env.int("SEND_CONNECTIONS", default=4, validate=Range(1, 256))
-SUBMIT_GROUP = env.int("SUBMIT_GROUP", default=100, validate=Range(1, 1000))
+SEND_CONNECTIONS = variables.whole("SEND_CONNECTIONS", 4, least=1, most=256)
+SUBMIT_GROUP = variables.whole("SUBMIT_GROUP", 100, least=1, most=1000)
 # Postmark's batch API: one request for a submit group, and for all of it one answer to lose.
-PROVIDER_BATCH = env.bool("PROVIDER_BATCH", default=False)
+PROVIDER_BATCH = variables.flag("PROVIDER_BATCH", False)
 if PROVIDER_BATCH and MAILER_URL != "anymail://postmark":
     raise ImproperlyConfigured(
         "PROVIDER_BATCH works with MAILER_URL=anymail://postmark only."
@@ -347,12 +352,11 @@ ANYMAIL: dict[str, Any] = {
         }
     },
 } | {
-    name.removeprefix("ANYMAIL_"): value
-    for name, value in os.environ.items()
-    if name.startswith("ANYMAIL_")
+    name.removeprefix("ANYMAIL_"): variables.option(name)
+    for name in variables.named("ANYMAIL_")
 }
 # For the providers' reports; several while one is being replaced by the next.
-ANYMAIL["WEBHOOK_SECRET"] = env.list("ANYMAIL_WEBHOOK_SECRET", default=[])
+ANYMAIL["WEBHOOK_SECRET"] = variables.several("ANYMAIL_WEBHOOK_SECRET")
 if not all(":" in secret.strip(":") for secret in ANYMAIL["WEBHOOK_SECRET"]):
     raise ImproperlyConfigured("ANYMAIL_WEBHOOK_SECRET must be user:password.")
 
@@ -366,7 +370,7 @@ PROVIDER_PACKAGES = {
 for provider, (module, extra) in PROVIDER_PACKAGES.items():
     # A provider that has a variable of its own reports to us, even if another sends.
     named = [f"ANYMAIL_{name}" for name in ANYMAIL if name.startswith(provider.upper())]
-    named = [name for name in named if name in os.environ]
+    named = [name for name in named if variables.text(name)]
     named += ["MAILER_URL"] if f"anymail://{provider}" == MAILER_URL else []
     if named and not importlib.util.find_spec(module):
         raise ImproperlyConfigured(
@@ -377,31 +381,22 @@ for provider, (module, extra) in PROVIDER_PACKAGES.items():
 # -- readers ----------------------------------------------------------------------
 
 # Without it nobody new gets in, whichever the way; who reads already is not affected.
-SIGN_UP_OPEN = env.bool("SIGN_UP_OPEN", default=True)
+SIGN_UP_OPEN = variables.flag("SIGN_UP_OPEN", True)
 
 # -- how fast -----------------------------------------------------------------------
 
 # Minutes over which the readers of one hour are spread: later than their hour, not earlier.
-SEND_WINDOW = env.int("SEND_WINDOW", default=0, validate=Range(0, 720))
+SEND_WINDOW = variables.whole("SEND_WINDOW", 0, least=0, most=720)
 # Digests a second at most, by all senders together; 0: as fast as they can.
-SEND_RATE = env.float("SEND_RATE", default=0.0, validate=Range(0, 1e6))
+SEND_RATE = variables.number("SEND_RATE", 0.0, least=0, most=1e6)
 # The same for single receiving domains: gmail.com=20,outlook.com=10.
-RATES_WANTED = "DOMAIN_RATES must be like gmail.com=20,outlook.com=10."
-try:
-    DOMAIN_RATES: dict[str, float] = env.dict(
-        "DOMAIN_RATES", default={}, subcast_values=float
-    )
-except (EnvError, ValueError):
-    raise ImproperlyConfigured(RATES_WANTED) from None
-if not all(0 < rate < 1e6 for rate in DOMAIN_RATES.values()):
-    raise ImproperlyConfigured(RATES_WANTED)
-DOMAIN_RATES = {domain.lower(): rate for domain, rate in DOMAIN_RATES.items()}
+DOMAIN_RATES = variables.rates("DOMAIN_RATES")
 # The first day (UTC) on which a new sender address or domain is warmed up.
-WARM_UP_FROM = env.date("WARM_UP_FROM", default=None)
+WARM_UP_FROM = variables.day("WARM_UP_FROM")
 
 # -- papers -----------------------------------------------------------------------
 
-SOURCE_URL = env.str("SOURCE_URL", default="https://huggingface.co").rstrip("/")
+SOURCE_URL = variables.text("SOURCE_URL", "https://huggingface.co").rstrip("/")
 
 # -- security ---------------------------------------------------------------------
 
@@ -422,13 +417,13 @@ SECURE_CSP = {
 SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=HTTPS)
+SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
-if env.bool("BEHIND_PROXY", default=False):
+if variables.flag("BEHIND_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # -- logs -------------------------------------------------------------------------

@@ -52,7 +52,8 @@ def remind_one(subscriber_id: int, *, now: datetime) -> bool:
         return False
     if Notice.objects.filter(subscriber=subscriber, kind=kind).exists():
         return False
-    outbox.enqueue(subscriber, kind, now=now)
+    asked = outbox.last_asked(subscriber)
+    outbox.enqueue(subscriber, kind, now=now, preferences=asked)
     return True
 
 

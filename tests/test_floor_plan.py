@@ -52,6 +52,20 @@ def test_no_module_is_a_drawer_for_leftovers() -> None:
 
 def test_env_example_lists_every_variable_that_the_settings_read() -> None:
     text = (ROOT / "digest" / "settings.py").read_text()
-    read = set(re.findall(r"(?:env\.\w+|key|environ\.get)\(\s*\"([A-Z_]+)\"", text))
+    read = set(re.findall(r"(?:variables\.\w+|key)\(\s*\"([A-Z_]+)\"", text))
     assert "DATABASE_URL" in read
-    assert read <= set(variables())
+    assert read - {"ANYMAIL_", "ENV_FILE"} <= set(variables())
+
+
+def test_no_module_asks_the_environment_itself() -> None:
+    """Its reader knows the file .env, NAME_FILE and what stands around a value."""
+    asks = re.compile(r"\benviron\b(?!\.setdefault\(\"(DJANGO_|OPENBLAS_))|getenv")
+    asking = [
+        name(path)
+        for path in modules("digest", "subscribers")
+        if asks.search(path.read_text())
+    ]
+    assert asking == ["digest/settings.py", "digest/variables.py"]
+    lines = (ROOT / "digest" / "settings.py").read_text().splitlines()
+    direct = [line.strip() for line in lines if asks.search(line)]
+    assert direct == ["variables = Variables(os.environ)", "environ=os.environ,"]

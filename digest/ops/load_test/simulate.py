@@ -5,7 +5,6 @@ dropped in the end; the mails go into a server that throws them away.
 """
 
 import json
-import os
 import resource
 import secrets
 import subprocess
@@ -27,6 +26,7 @@ from digest.deliveries.clock import DatabaseClock
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
 from digest.ops.load_test import fake_data, null_smtp
+from digest.variables import for_child
 
 # Two days ago: everybody's hour after the release has come.
 AGE = timedelta(days=2)
@@ -87,7 +87,7 @@ def simulate(*, readers: int, senders: int, say: Callable[[str], None]) -> Measu
     with ExitStack() as stack:
         tally = stack.enter_context(null_smtp.running())
         mailer = f"smtp://127.0.0.1:{tally.port}"
-        surroundings = stack.enter_context(scratch_surroundings()) | {"MAILER_URL": mailer}
+        surroundings = stack.enter_context(scratch_surroundings(mailer))
         fill = stack.enter_context(
             child("--subscribers", str(readers), "--step", "fill", env=surroundings)
         )
@@ -124,24 +124,21 @@ def found(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 
 
 @contextmanager
-def scratch_surroundings() -> Iterator[dict[str, str]]:
-    """The environment of the children: a state folder and a database of their own."""
+def scratch_surroundings(mailer: str) -> Iterator[dict[str, str]]:
+    """Make a state folder and a database. Yield the environment of the children."""
     settings.STATE_DIR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.STATE_DIR, prefix="simulate-") as folder:
-        own = {
-            **os.environ,
-            "STATE_DIR": folder,
-        }
+        own = {"STATE_DIR": folder, "MAILER_URL": mailer}
         if settings.EMBEDDED:
-            yield own
+            yield for_child(**own)
             return
         name = f"simulate_{secrets.token_hex(6)}"
         quoted = connection.ops.quote_name(name)
         with connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {quoted}")
         try:
-            address = urlsplit(os.environ["DATABASE_URL"])
-            yield own | {"DATABASE_URL": address._replace(path=f"/{name}").geturl()}
+            address = urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}")
+            yield for_child(**own, DATABASE_URL=address.geturl())
         finally:
             connections.close_all()
             with connection.cursor() as cursor:

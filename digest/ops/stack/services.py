@@ -1,6 +1,5 @@
 """The services of the one-command stack: the command line of each."""
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ class Plan:
 
     @property
     def site_url(self) -> str:
-        return os.environ.get("SITE_URL") or f"http://127.0.0.1:{self.port}"
+        return str(settings.SITE_URL_GIVEN) or f"http://127.0.0.1:{self.port}"
 
     @property
     def catches(self) -> bool:

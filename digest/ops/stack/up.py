@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import http.client
 import json
-import os
 import signal
 import socket
 import time
@@ -27,6 +26,7 @@ from digest.ops.stack.broker import BrokerError, check_url, server_binary, wait_
 from digest.ops.stack.services import Plan
 from digest.ops.stack.supervisor import ServiceError, Stack, reap
 from digest.settings import state_folder
+from digest.variables import for_child
 
 PATIENCE = 60.0  # seconds until the front page must answer
 
@@ -107,13 +107,12 @@ def bind_error(port: int) -> OSError | None:
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> None:
-    env = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "digest.settings",
-        "PYTHONUNBUFFERED": "1",
-        "STATE_DIR": str(plan.state),
-        "SITE_URL": plan.site_url,
-    }
+    env = for_child(
+        DJANGO_SETTINGS_MODULE="digest.settings",
+        PYTHONUNBUFFERED="1",
+        STATE_DIR=str(plan.state),
+        SITE_URL=plan.site_url,
+    )
     stack = Stack(
         logs=plan.state / "logs", record=record_of(plan), cwd=settings.BASE_DIR, env=env
     )

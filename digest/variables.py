@@ -1,0 +1,177 @@
+"""One reader for every variable: the environment, over the file .env.
+
+A value loses the blanks, line ends and quotes around it, which some ways of setting a
+variable leave there. NAME_FILE names a file that holds the value of NAME, whatever the
+variable. A value that cannot be used is an ImproperlyConfigured of one line, which names
+the variable and does not repeat a secret.
+"""
+
+import json
+import math
+import os
+import unicodedata
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from dotenv.parser import parse_stream
+
+YES = {"1", "on", "true", "y", "yes"}
+NO = {"0", "false", "n", "no", "off"}
+QUOTES = "\"'"
+NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control, surrogate, line and paragraph ends
+FILE = "_FILE"
+
+
+def load_file(path: Path, *, environ: MutableMapping[str, str], must_exist: bool) -> None:
+    """Add the variables of a .env file to `environ`, where they are not set already.
+
+    All of them, so that libraries see theirs too (AWS_…, PGPASSWORD, HTTPS_PROXY).
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as stream:
+            bindings = list(parse_stream(stream))
+    except FileNotFoundError:
+        if must_exist:
+            raise ImproperlyConfigured(f"ENV_FILE names {path}: no such file.") from None
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ImproperlyConfigured(f"cannot read {path}: {reason}.") from None
+    given = {name.removesuffix(FILE) for name in environ}
+    for one in bindings:
+        if one.error or (one.key and one.value is None) or "\0" in (one.value or ""):
+            line = one.original.line + one.original.string.count("\n", 0, -1)
+            raise ImproperlyConfigured(f"{path}, line {line}: write NAME=value.")
+        if one.key and one.value is not None and one.key.removesuffix(FILE) not in given:
+            environ[one.key] = one.value
+
+
+def for_child(**values: str) -> dict[str, str]:
+    """Return the environment of a child process that is to read `values`, and for all else
+    what this process has read."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.removesuffix(FILE) not in values
+    }
+    return kept | {"ENV_FILE": os.devnull} | values
+
+
+@dataclass(frozen=True)
+class Variables:
+    """The variables as typed values. Each method raises ImproperlyConfigured."""
+
+    environ: Mapping[str, str]
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the value, or the default where it is not set or empty."""
+        value, file = self.environ.get(name, ""), self.environ.get(name + FILE, "")
+        if value and file:
+            raise ImproperlyConfigured(f"set {name} or {name}{FILE}, not both.")
+        if file:
+            value = content(Path(file), name + FILE)
+        return cleaned(name, value) or default
+
+    def named(self, prefix: str) -> list[str]:
+        """Return the names that begin with `prefix` and have a value."""
+        names = {
+            name.removesuffix(FILE) for name in self.environ if name.startswith(prefix)
+        }
+        return [name for name in sorted(names) if self.text(name)]
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.text(name).lower()
+        if value and value not in YES | NO:
+            raise ImproperlyConfigured(f"{name} must be true or false.")
+        return value in YES if value else default
+
+    def number(self, name: str, default: float, *, least: float, most: float) -> float:
+        """Return a number from `least` to `most`."""
+        try:
+            value = float(self.text(name) or default)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            wanted = f"a number from {least:g} to {most:g}"
+            raise ImproperlyConfigured(f"{name} must be {wanted}.")
+        return value
+
+    def whole(self, name: str, default: int, *, least: int, most: int) -> int:
+        """Return a whole number from `least` to `most`."""
+        value = self.number(name, default, least=least, most=most)
+        if not value.is_integer():
+            raise ImproperlyConfigured(f"{name} must be a whole number.")
+        return int(value)
+
+    def day(self, name: str) -> date | None:
+        if not (value := self.text(name)):
+            return None
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} must be a day like 2026-04-17.") from None
+
+    def several(self, name: str) -> list[str]:
+        """Return the values between commas, without the empty ones."""
+        values = [cleaned(name, value) for value in self.text(name).split(",")]
+        return [value for value in values if value]
+
+    def rates(self, name: str) -> dict[str, float]:
+        """Return numbers by domain, from gmail.com=20,outlook.com=10."""
+        rates = {}
+        for pair in self.several(name):
+            domain, _, rate = (part.strip().lower() for part in pair.partition("="))
+            try:
+                rates[domain] = float(rate)
+            except ValueError:
+                rates[domain] = math.nan
+            if not (0 < rates[domain] < 1e6 and "." in domain.strip(".")):
+                raise ImproperlyConfigured(
+                    f"{name} must be like gmail.com=20,outlook.com=10."
+                )
+        return rates
+
+    def folder(self, name: str, default: Path, *, base: Path) -> Path:
+        """Return an absolute path; a relative one counts from `base`, wherever we run."""
+        value = self.text(name)
+        return (base / Path(value).expanduser()).resolve() if value else default
+
+    def option(self, name: str) -> Any:
+        """Return a library's option: true, false, JSON in brackets, or else text."""
+        value = self.text(name)
+        if value.lower() in {"true", "false"}:
+            return value.lower() == "true"
+        if value[:1] not in {"{", "["}:
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise ImproperlyConfigured(
+                f"{name} must be JSON, as it is in brackets."
+            ) from None
+
+
+def content(path: Path, name: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ImproperlyConfigured(
+            f"{name} names a file that cannot be read: {reason}."
+        ) from None
+
+
+def cleaned(name: str, value: str) -> str:
+    """Return the value without what stands around it. Raises ImproperlyConfigured."""
+    value = value.strip()
+    if len(value) > 1 and value[0] in QUOTES and value[0] == value[-1]:
+        value = value[1:-1].strip()
+    if any(value[:1] == quote != value[-1:] and value.count(quote) % 2 for quote in QUOTES):
+        raise ImproperlyConfigured(f"{name} begins with a quote that does not end.")
+    if any(unicodedata.category(character) in NO_TEXT for character in value):
+        raise ImproperlyConfigured(f"{name} must be one line of plain text.")
+    return value

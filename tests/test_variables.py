@@ -1,0 +1,236 @@
+"""Every variable takes effect, wherever it is set: the environment, .env, or a file of its own."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from tests.configured import GIVEN, env_file, settings
+from tests.environment import ROOT, bare, variables
+
+pytestmark = pytest.mark.embedded
+Read = dict[str, Any]
+
+# Each variable: a value of it, and what the settings say then.
+EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
+    "STATE_DIR": ("/tmp/elsewhere", lambda read: read["STATE_DIR"], Path("/tmp/elsewhere")),
+    "DATABASE_URL": (
+        "postgresql://ann:hush@db:5433/news?sslmode=require",
+        lambda read: (
+            [read["DATABASES"]["default"][key] for key in ("NAME", "USER", "PASSWORD")]
+            + [read["DATABASES"]["default"]["OPTIONS"]["sslmode"], read["EMBEDDED"]]
+        ),
+        ["news", "ann", "hush", "require", False],
+    ),
+    "REDIS_URL": (
+        "redis://redis:6381/3",
+        lambda read: (read["REDIS_URL"], read["CELERY_BROKER_URL"]),
+        ("redis://redis:6381/3", "redis://redis:6381/3"),
+    ),
+    "SECRET_KEY": ("k" * 50, lambda read: read["SECRET_KEY"], "k" * 50),
+    "SECRET_KEY_FALLBACKS": (
+        "one, two",
+        lambda read: read["SECRET_KEY_FALLBACKS"],
+        ["one", "two"],
+    ),
+    "ADDRESS_KEY": ("a" * 50, lambda read: read["ADDRESS_KEY"], "a" * 50),
+    "SITE_URL": (
+        "https://news.example.net/",
+        lambda read: (read["SITE_URL"], read["ALLOWED_HOSTS"]),
+        ("https://news.example.net", ["news.example.net"]),
+    ),
+    "BEHIND_PROXY": (
+        "yes",
+        lambda read: read.get("SECURE_PROXY_SSL_HEADER"),
+        ("HTTP_X_FORWARDED_PROTO", "https"),
+    ),
+    "SECURE_SSL_REDIRECT": ("false", lambda read: read["SECURE_SSL_REDIRECT"], False),
+    "ADMIN_PATH": ("/back-room/", lambda read: read["ADMIN_PATH"], "back-room"),
+    "STATIC_ROOT": ("/tmp/st", lambda read: read["STATIC_ROOT"], Path("/tmp/st")),
+    "DEBUG": ("true", lambda read: read["DEBUG"], True),
+    "MAILER_URL": (
+        "smtp://relay.example.org:26",
+        lambda read: (
+            read["MAILER_URL"],
+            read["MAILERS"]["default"]["OPTIONS"]["host"],
+            read["MAILBOX"],
+        ),
+        ("smtp://relay.example.org:26", "relay.example.org", False),
+    ),
+    "ANYMAIL_WEBHOOK_SECRET": (
+        "ann:one, ann:two",
+        lambda read: read["ANYMAIL"]["WEBHOOK_SECRET"],
+        ["ann:one", "ann:two"],
+    ),
+    "FROM_EMAIL": (
+        "News <news@example.net>",
+        lambda read: (read["FROM_EMAIL"], read["SERVER_EMAIL"]),
+        ("News <news@example.net>",) * 2,
+    ),
+    "POSTAL_ADDRESS": (
+        "O'Brien's, Köln",
+        lambda read: read["POSTAL_ADDRESS"],
+        "O'Brien's, Köln",
+    ),
+    "ADMINS": ("a@x.org, b@x.org", lambda read: read["ADMINS"], ["a@x.org", "b@x.org"]),
+    "SEND_CONNECTIONS": ("7", lambda read: read["SEND_CONNECTIONS"], 7),
+    "SUBMIT_GROUP": ("9", lambda read: read["SUBMIT_GROUP"], 9),
+    "PROVIDER_BATCH": ("on", lambda read: read["PROVIDER_BATCH"], True),
+    "SEND_WINDOW": ("30", lambda read: read["SEND_WINDOW"], 30),
+    "SEND_RATE": ("2.5", lambda read: read["SEND_RATE"], 2.5),
+    "DOMAIN_RATES": (
+        "Gmail.com=20, outlook.com = 1.5",
+        lambda read: read["DOMAIN_RATES"],
+        {"gmail.com": 20.0, "outlook.com": 1.5},
+    ),
+    "WARM_UP_FROM": (
+        "2026-04-17",
+        lambda read: read["WARM_UP_FROM"],
+        date(2026, 4, 17),
+    ),
+    "SOURCE_URL": (
+        "https://papers.example.com/",
+        lambda read: read["SOURCE_URL"],
+        "https://papers.example.com",
+    ),
+    "SIGN_UP_OPEN": ("no", lambda read: read["SIGN_UP_OPEN"], False),
+    # Not in .env.example one by one: the providers' own.
+    "ANYMAIL_POSTMARK_SERVER_TOKEN": (
+        "t-1",
+        lambda read: read["ANYMAIL"]["POSTMARK_SERVER_TOKEN"],
+        "t-1",
+    ),
+    "ANYMAIL_IGNORE_RECIPIENT_STATUS": (
+        "false",
+        lambda read: read["ANYMAIL"]["IGNORE_RECIPIENT_STATUS"],
+        False,
+    ),
+    "ANYMAIL_AMAZON_SES_SESSION_PARAMS": (
+        '{"region_name": "eu-west-1"}',
+        lambda read: read["ANYMAIL"]["AMAZON_SES_SESSION_PARAMS"],
+        {"region_name": "eu-west-1"},
+    ),
+}
+BESIDE = {"PROVIDER_BATCH": {"MAILER_URL": "anymail://postmark"}}
+
+
+def test_the_table_has_every_variable() -> None:
+    assert set(variables()) - {"ENV_FILE"} <= set(EFFECTS)
+
+
+@pytest.mark.parametrize("where", ["environment", ".env", "NAME_FILE", "NAME_FILE in .env"])
+@pytest.mark.parametrize("name", EFFECTS)
+def test_takes_effect_wherever_it_is_set(name: str, where: str, tmp_path: Path) -> None:
+    value, seen, wanted = EFFECTS[name]
+    environ = {key: GIVEN[key] for key in GIVEN if key != name} | BESIDE.get(name, {})
+    one = {name: value}
+    if "NAME_FILE" in where:
+        (tmp_path / "value").write_text(f"{value}\n", encoding="utf-8")
+        one = {f"{name}_FILE": str(tmp_path / "value")}
+    if ".env" in where:
+        # Alone in its file, without the environment's say.
+        one = {"ENV_FILE": env_file(tmp_path, one)}
+    state = None if name == "STATE_DIR" else tmp_path
+    assert seen(settings(environ | one, state=state)) == wanted
+
+
+def test_a_filled_env_file_alone_is_a_deployment(tmp_path: Path) -> None:
+    """Beside a copy of manage.py, with nothing in the environment."""
+    for name in ("digest", "subscribers", "templates"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "manage.py", tmp_path)
+    (tmp_path / ".env").write_text(
+        "\ufeff"
+        + "".join(f"{name}='{value}'\r\n" for name, value in GIVEN.items())
+        + "export ANYMAIL_POSTMARK_SERVER_TOKEN=t-1\r\nAWS_PROFILE=papers\r\n",
+        encoding="utf-8",
+    )
+    env = {name: value for name, value in bare().items() if name != "ENV_FILE"}
+    script = (
+        "import os; from django.conf import settings as s; "
+        "print(s.EMBEDDED, s.MAILBOX, s.SECRET_KEY, s.ADDRESS_KEY, s.MAILER_URL, "
+        "s.ANYMAIL['POSTMARK_SERVER_TOKEN'], os.environ['AWS_PROFILE'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=env | {"DJANGO_SETTINGS_MODULE": "digest.settings"},
+        capture_output=True,
+        text=True,
+    )
+    wanted = ["False", "False", GIVEN["SECRET_KEY"], GIVEN["ADDRESS_KEY"]]
+    wanted += [GIVEN["MAILER_URL"], "t-1", "papers"]
+    assert done.stdout.split() == wanted, done.stderr
+    assert not (tmp_path / ".state").exists()  # no keys were made
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = env_file(tmp_path, {"SITE_URL": "https://file.example.org"})
+    read = settings(GIVEN | {"ENV_FILE": file}, state=tmp_path)
+    assert read["SITE_URL"] == GIVEN["SITE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("around", "value"),
+    [
+        ("quotes", '"{}"'),
+        ("single quotes", "'{}'"),
+        ("newline", "{}\n"),
+        ("carriage return", "{}\r\n"),
+        ("blanks", "  {}\t"),
+        ("all of it", ' "{} "\r\n'),
+    ],
+)
+@pytest.mark.parametrize("name", sorted(GIVEN))
+def test_what_stands_around_a_value_is_not_part_of_it(
+    name: str, around: str, value: str, tmp_path: Path
+) -> None:
+    plain = settings(GIVEN, state=tmp_path)
+    read = settings(GIVEN | {name: value.format(GIVEN[name])}, state=tmp_path)
+    same = [key for key in plain if key.isupper()]
+    assert {key: read[key] for key in same} == {key: plain[key] for key in same}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("SITE_URL https://x.org\n", "line 1"),
+        ("# fine\n\nSITE_URL=https://x.org\nFROM_EMAIL\n", "line 4"),
+        ("SITE_URL='https://x.org\nFROM_EMAIL=a@b.c\n", "line 1"),
+        (b"POSTAL_ADDRESS=K\xf6ln\n", "UTF-8"),
+        (None, "no such file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(
+    text: str | bytes | None, words: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "variables.env"
+    if text is not None:
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ImproperlyConfigured) as refused:
+        settings(GIVEN | {"ENV_FILE": str(file)}, state=tmp_path)
+    (line,) = str(refused.value).splitlines()
+    assert words in line and str(file) in line
+
+
+def test_a_value_and_a_file_for_it_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY or SECRET_KEY_FILE"):
+        settings(GIVEN | {"SECRET_KEY_FILE": "/etc/hostname"}, state=tmp_path)
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY_FILE names a file"):
+        settings(
+            GIVEN | {"SECRET_KEY": "", "SECRET_KEY_FILE": str(tmp_path)}, state=tmp_path
+        )
+
+
+def test_a_relative_folder_is_the_same_wherever_a_command_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    read = settings(GIVEN | {"STATE_DIR": ".papers"}, state=tmp_path)
+    assert read["STATE_DIR"] == ROOT / ".papers"
