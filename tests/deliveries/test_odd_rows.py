@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from django.core.management import call_command
 from django.db import Error, connection, transaction
+from django.db.models import Model
 
 from digest.models import Delivery
 from subscribers.models import Schedule, Subscriber
@@ -79,7 +80,7 @@ def cases(table: dict[str, list[str | int | Raw]]) -> list[object]:
     ]
 
 
-def set_by_sql(model: type, column: str, value: str | int | Raw, pk: int) -> None:
+def set_by_sql(model: type[Model], column: str, value: str | int | Raw, pk: int) -> None:
     """Skips the test if the database does not take the value."""
     expression, values = (value.sql, []) if isinstance(value, Raw) else ("%s", [value])
     sql = f"UPDATE {model._meta.db_table} SET {column} = {expression} WHERE id = %s"

@@ -19,7 +19,7 @@ from digest.models import Delivery
 from digest.ranking import loaded
 from digest.tasks import catch_up
 from subscribers import subscriptions
-from subscribers.models import Subscriber
+from subscribers.models import Schedule, Subscriber
 from tests import make
 from tests.sink import Sink
 
