@@ -60,6 +60,7 @@ class Group:
     rows: Sequence[Claimed] = ()
     mails: dict[int, Mail] = field(default_factory=dict)
     picks: dict[int, str] = field(default_factory=dict)
+    faults: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
@@ -159,7 +160,7 @@ def send_slice(
             group = prepared(loaded.encoded, rows, batch, now)
             with transaction.atomic():
                 record(sent, now)
-                intended = ledger.intend(group.rows, group.picks, now=now)
+                intended = ledger.intend(group.rows, group.picks, group.faults, now=now)
                 idempotent_retry.note_submission(
                     [pk for pk in group.mails if pk in intended], now
                 )
@@ -241,7 +242,7 @@ def groups(
             control.pause(Edition(pk=edition_id), "cannot be composed")
             continue
         owed = [(row.delivery_id, row.subscriber_id) for row in rows]
-        ranked = select(loaded, owed)
+        ranked = iter(select(loaded, owed))
         while batch := tuple(islice(ranked, batch_sizer.group)):
             if passing := gate.passing(batch):
                 yield loaded, passing
@@ -253,8 +254,10 @@ def prepared(
     """The batch's rows, picks and mails, composed only when their turn comes."""
     group = Group(rows)
     sender = senders(encoded.sender)
-    for reader, picks in batch:
+    for reader, picks, fault in batch:
         pk = reader.delivery_id
+        if fault:
+            group.faults[pk] = fault
         group.picks[pk] = written(encoded, reader, picks)
         if picks:
             compose = partial(encoded.compose, reader, picks, sent_at=now)
