@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import tempfile
+from datetime import UTC, datetime
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from kombu import Queue
 
-from digest.variables import Variables, load_file
-
 from digest import state_files
+from digest.variables import Variables, load_file
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -270,6 +270,8 @@ CELERY_BEAT_SCHEDULE = {
         ("readers", "subscribers.tasks.keep_house", 60),
     ]
 }
+# Due when beat starts for the first time, and not only a period later.
+CELERY_BEAT_SCHEDULE["publish"]["last_run_at"] = datetime(2000, 1, 1, tzinfo=UTC)
 
 # -- mail -------------------------------------------------------------------------
 
