@@ -9,6 +9,7 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 import hashlib
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -265,6 +266,8 @@ CELERY_BEAT_SCHEDULE = {
         ("readers", "subscribers.tasks.keep_house", 60),
     ]
 }
+# Due when beat starts for the first time, and not only a period later.
+CELERY_BEAT_SCHEDULE["publish"]["last_run_at"] = datetime(2000, 1, 1, tzinfo=UTC)
 
 # -- mail -------------------------------------------------------------------------
 
