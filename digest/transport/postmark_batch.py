@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 MOST_MESSAGES = 500
 MOST_BYTES = 48_000_000
-SLOT = re.compile(r"slot-([A-Za-z-]+)-slot")
+SLOT = re.compile(r"slot-([A-Za-z-]{1,40})-slot")
 
 Written = tuple[Mail, bytes]
 

@@ -9,8 +9,8 @@ import logging
 import smtplib
 from collections import deque
 from collections.abc import Generator, Sequence
-from urllib.parse import SplitResult
 
+from digest.endpoints import SmtpServer
 from digest.transport.base import Mail
 from digest.transport.outcomes import POISON, Outcome, Phase, Verdict, of_reply, of_silence
 from digest.transport.smtp_session import (
@@ -33,15 +33,15 @@ type Work = Generator[tuple[int, Outcome] | None]
 class Connection:
     """One session after the other, and the transactions on it."""
 
-    def __init__(self, url: SplitResult, *, may_pipeline: bool) -> None:
-        self.url = url
+    def __init__(self, server: SmtpServer, *, may_pipeline: bool) -> None:
+        self.server = server
         self.may_pipeline = may_pipeline
         self.session: Session | None = None
 
     def open(self) -> Outcome | None:
         """Blocks; why there is no session now, if there is none."""
         try:
-            session = open_session(self.url)
+            session = open_session(self.server)
         except smtplib.SMTPResponseException as error:
             text = readable(error.smtp_error)
             return of_reply(Phase.CONNECT, error.smtp_code, text)
