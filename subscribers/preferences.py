@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from subscribers.models import (
     USUAL_PAPERS,
@@ -167,6 +167,14 @@ def day_bits(cadence: Schedule.Cadence, days: Sequence[int]) -> int:
     return sum(1 << day for day in set(DAYS.get(cadence) or days or MONDAY))
 
 
+def zone(preference: Schedule) -> ZoneInfo:
+    """Return the schedule's zone; UTC for what is no zone, as tzdata drops names."""
+    try:
+        return ZoneInfo(preference.timezone)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        return ZoneInfo("UTC")
+
+
 def first_hour(preference: Schedule, day: date) -> datetime:
     """The first instant (UTC) of the schedule on the local date `day` or after it.
 
@@ -175,9 +183,7 @@ def first_hour(preference: Schedule, day: date) -> datetime:
     """
     while not preference.days >> day.weekday() & 1:
         day += timedelta(days=1)
-    local = datetime.combine(
-        day, time(preference.send_hour), tzinfo=ZoneInfo(preference.timezone)
-    )
+    local = datetime.combine(day, time(preference.send_hour), tzinfo=zone(preference))
     return local.astimezone(UTC)
 
 

@@ -61,6 +61,15 @@ class Sink:
                 mails.append(Mail(at, entry["mail_from"], tuple(entry["rcpt"]), raw))
         return mails
 
+    def begun(self) -> list[tuple[str, float]]:
+        """Whose hand-overs were begun, and when, in order."""
+        lines = (self.folder / "begun.jsonl").read_text().splitlines()
+        return [(entry["rcpt"], entry["at"]) for entry in map(json.loads, lines)]
+
+    def turn_slow(self, seconds: float, *, after: int = 0) -> None:
+        """From so many accepted mails on, wait before each reply."""
+        (self.folder / "pace").write_text(f"{after} {seconds}")
+
     def to(self, address: str) -> list[Mail]:
         return [mail for mail in self.mails() if address in mail.rcpt]
 
@@ -100,6 +109,7 @@ def in_thread(
         thread.join(10)
         loop.close()
         server.journal.close()
+        server.begun.close()
     assert findings(Sink(folder, 0)) == []
 
 

@@ -17,6 +17,8 @@ the sender's address has it), rcpt, data (the command), body, dot or quit, and A
   wait        the file `waiting` is made, and nothing more is done until `go` is there
   keep-drop, keep-hang, keep-garbage, keep-kill   dot only: the mail is accepted, the
               answer is lost
+A file `pace` with "12 0.5" makes the line turn slow: when 12 mails are kept, half a second
+passes before each reply. `begun.jsonl` says when each hand-over's MAIL came.
 With `x2` at the end (`+rcpt-450x2`) only the first two times for this address.
 """
 
@@ -78,6 +80,7 @@ class Server:
         self.count = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.journal = open(folder / "journal.jsonl", "ab")  # noqa: SIM115
+        self.begun = open(folder / "begun.jsonl", "a")  # noqa: SIM115
 
     async def accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -114,6 +117,19 @@ class Server:
         self.journal.flush()
         os.fsync(self.journal.fileno())
 
+    def delay(self) -> float:
+        """Seconds before each reply, by the file `pace` and the mails that were kept."""
+        try:
+            after, seconds = (self.folder / "pace").read_text().split()
+        except FileNotFoundError:
+            return 0.0
+        return float(seconds) if self.count >= int(after) else 0.0
+
+    def begin(self, recipient: str, at: float) -> None:
+        """Note when a hand-over's MAIL came, once its RCPT says whose it is."""
+        self.begun.write(json.dumps({"at": at, "rcpt": recipient}) + "\n")
+        self.begun.flush()
+
     def applies(self, fault: Fault) -> bool:
         self.seen[fault.address] += 1
         return fault.times is None or self.seen[fault.address] <= fault.times
@@ -131,10 +147,13 @@ class Connection:
 
     def reset(self) -> None:
         self.sender: str | None = None
+        self.begun_at = 0.0
         self.recipients: list[str] = []
         self.faults: list[Fault] = []
 
     async def reply(self, text: str) -> None:
+        if delay := self.server.delay():
+            await asyncio.sleep(delay)
         self.writer.write(text.encode() + b"\r\n")
         await self.writer.drain()
 
@@ -236,7 +255,7 @@ class Connection:
         elif await self.misbehave("mail"):
             self.reset()
         else:
-            self.sender = found[1]
+            self.sender, self.begun_at = found[1], time.time()
             await self.reply("250 2.1.0 OK")
 
     async def do_rcpt(self, rest: str) -> None:
@@ -244,6 +263,7 @@ class Connection:
         if not found or self.sender is None:
             await self.reply("503 5.5.1 out of order" if found else "501 5.5.4 syntax")
             return
+        self.server.begin(found[1], self.begun_at)
         fault = fault_of(found[1])
         if fault and fault.stage == "rcpt":
             if self.server.applies(fault) and await self.perform(fault.action):

@@ -1,5 +1,6 @@
 """Wrong values: one line that names the variable and repeats no secret, or the right reading."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from digest.endpoints import SmtpServer, Tls, smtp_server
 from tests.configured import GIVEN, settings
+from tests.environment import ROOT
 
 pytestmark = pytest.mark.embedded
 Read = dict[str, Any]

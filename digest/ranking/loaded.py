@@ -59,8 +59,7 @@ def load(edition_id: int) -> LoadedEdition:
     ]
     labels += BESIDE_TOPICS
     projection = shipped()
-    around = frame_content(edition, topics=labels)
-    keep(edition, around)
+    around = keep(edition, frame_content(edition, topics=labels))
     papers = np.zeros((len(blocks), width), dtype=np.float32)
     for place, block in enumerate(blocks):
         for column, topic in topics.items():

@@ -4,7 +4,9 @@ Per reader nothing is made but what the mail needs; readers × papers is numpy's
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import logging
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +18,10 @@ from digest.ranking.directions import Kind, unpack
 from digest.ranking.interests import phrases
 from digest.ranking.loaded import LoadedEdition
 from digest.sql import id_list
+from subscribers.addresses import LONGEST
 from subscribers.preferences import CHOSEN
+
+logger = logging.getLogger(__name__)
 
 
 class Person(NamedTuple):
@@ -41,24 +46,66 @@ class Person(NamedTuple):
 
 NOTHING = ("", "[]", "[]", "[]")
 NOBODY = Person(0, "", "", "", 0, b"", b"", *NOTHING)
+# Somebody with all that a form can store: what fails for them fails for everybody.
+ANYBODY = Person(
+    0, "a@example.org", "a", "en", 3, b"\x7f", b"", "a", '["a"]', '["a"]', '["b"]'
+)
+UNREADABLE = "the reader's row cannot be read"
+# What headers, an envelope and a provider's API take as exactly one address. Forms take
+# less; letters beyond ASCII are left to the transport.
+ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f()<>\[\],:;@\\\"]+@[^\s\x00-\x1f\x7f()<>,:;@\\\"]+")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{1,22}")
 
 
 class Digest(NamedTuple):
-    """What one reader gets of an edition, for the delivery that `reader` names."""
+    """What one reader gets of an edition, for the delivery that `reader` names.
+
+    With a `fault` there are no picks: it says why no mail can be made for the reader.
+    """
 
     reader: Reader
     picks: Sequence[Pick]
+    fault: str = ""
 
 
 def select(
     loaded: LoadedEdition, owed: Sequence[tuple[int, int | None]]
-) -> Iterator[Digest]:
-    """Yield a digest per (delivery id, subscriber id), in order; the slice is ranked at once.
+) -> Sequence[Digest]:
+    """Return a digest per (delivery id, subscriber id), in order; the slice is ranked at once.
 
     A subscriber who was erased (id None or unknown) has an empty address and no picks.
     """
     people = readers([subscriber_id or 0 for _, subscriber_id in owed])
-    ranked = ranking.rank(
+    return sound(loaded, [pk for pk, _ in owed], people)
+
+
+def sound(
+    loaded: LoadedEdition, delivery_ids: Sequence[int], people: Sequence[Person]
+) -> Sequence[Digest]:
+    """Rank people; one whose row cannot be read costs that row only.
+
+    On an error the slice is halved until the row stands alone. Raises what is no row's
+    fault: an error that readers without fault would meet too.
+    """
+    try:
+        return ranked(loaded, delivery_ids, people)
+    except Exception as error:
+        if len(people) == 1:
+            ranked(loaded, delivery_ids, [ANYBODY])
+            name = type(error).__name__
+            logger.error("delivery %d: %s (%s)", *delivery_ids, UNREADABLE, name)
+            return [Digest(Reader(delivery_ids[0], "", ""), (), UNREADABLE)]
+    half = len(people) // 2
+    return [
+        *sound(loaded, delivery_ids[:half], people[:half]),
+        *sound(loaded, delivery_ids[half:], people[half:]),
+    ]
+
+
+def ranked(
+    loaded: LoadedEdition, delivery_ids: Sequence[int], people: Sequence[Person]
+) -> Sequence[Digest]:
+    found = ranking.rank(
         profiles(loaded, people),
         loaded.papers,
         loaded.popular,
@@ -66,17 +113,34 @@ def select(
         matches=matches(loaded, people),
         closeness=closeness(loaded, people),
     )
-    places = ranked.picks * loaded.picks.columns + ranked.topics + 1
-    counts = (ranked.picks >= 0).sum(axis=1)
+    places = found.picks * loaded.picks.columns + found.topics + 1
+    counts = (found.picks >= 0).sum(axis=1)
     pick = loaded.picks.__getitem__
-    for (delivery_id, _), person, chosen, count in zip(
-        owed, people, places.tolist(), counts.tolist(), strict=True
+    digests = []
+    for delivery_id, person, chosen, count in zip(
+        delivery_ids, people, places.tolist(), counts.tolist(), strict=True
     ):
+        fault = fault_of(person)
         reader = Reader(
-            delivery_id, person.email, person.unsubscribe_token, person.language
+            delivery_id,
+            "" if fault else person.email,
+            person.unsubscribe_token,
+            person.language,
         )
-        chosen = chosen[: min(count, person.most_papers)]
-        yield Digest(reader, list(map(pick, chosen)))
+        most = 0 if fault else min(count, person.most_papers)
+        digests.append(Digest(reader, list(map(pick, chosen[:most])), fault))
+    return digests
+
+
+def fault_of(person: Person) -> str:
+    """Why no mail can be made for the reader, or ''. Raises TypeError for what is no text."""
+    if person is NOBODY:
+        return ""
+    if not ADDRESS.fullmatch(person.email) or len(person.email) > LONGEST:
+        return "the reader's address cannot be written to"
+    if not TOKEN.fullmatch(person.unsubscribe_token):
+        return "the reader's link to unsubscribe is broken"
+    return ""
 
 
 def readers(ids: Sequence[int]) -> list[Person]:

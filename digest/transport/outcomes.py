@@ -18,6 +18,8 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     RETRY = "retry"
     UNKNOWN = "unknown"
+    # Not begun, as nobody wants it any more or we shall stop: pending again, uncharged.
+    RETURNED = "returned"
 
 
 class Phase(StrEnum):
@@ -52,6 +54,7 @@ LOST_ANSWER = "no certain answer from the provider"
 MAILBOX = re.compile(r"\b4\.[12]\.")
 BAD_ADDRESS = re.compile(r"\b5\.(?:1\.[0-36]|2\.1)\b")
 NOT_TRIED = Outcome(Verdict.RETRY, "not tried", charged=False)
+NOT_BEGUN = Outcome(Verdict.RETURNED, "not begun", charged=False)
 POISON = Outcome(Verdict.REFUSED, "cannot be composed")
 
 

@@ -11,7 +11,7 @@ def compute_later(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("subscribers", "0005_preferences_of_link")]
+    dependencies = [("subscribers", "0006_keyed_seals")]
 
     operations = [
         migrations.AddField(
