@@ -223,7 +223,7 @@ def test_receipts_from_before_are_keyed_and_sealed_anew(chain: Head) -> None:
     """As the last release left them: hashes without a key, blanked ones without a mark."""
     rewrite_as_before()
     assert consent.verify().wrong
-    migration = import_module("subscribers.migrations.0007_keyed_seals")
+    migration = import_module("subscribers.migrations.0006_keyed_seals")
     apps = MigrationExecutor(connection).loader.project_state().apps
     migration.key_hashes(apps, None)
     consent.head_file().unlink()

@@ -38,7 +38,7 @@ def key_hashes(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("subscribers", "0006_subscriber_directions")]
+    dependencies = [("subscribers", "0005_preferences_of_link")]
 
     operations = [
         migrations.AlterField(
