@@ -26,6 +26,13 @@ logger = logging.getLogger(__name__)
 
 NOT_ASCII = Outcome(Verdict.REFUSED, "address is not ASCII")
 
+# The replies by which a transaction goes on (RFC 5321 section 4.3.2).
+ENVELOPE = {
+    Phase.SENDER: (b"250",),
+    Phase.RECIPIENT: (b"250", b"251"),
+    Phase.DATA: (b"354",),
+}
+
 # An outcome as it becomes known; None whenever it waits for the server.
 type Work = Generator[tuple[int, Outcome] | None]
 
@@ -78,7 +85,7 @@ class Connection:
         try:
             if not session.pipelining:
                 return (yield from self.answers(session, commands))
-            yield from session.write(b"".join(commands), phase=Phase.ENVELOPE)
+            yield from session.write(b"".join(commands), phase=Phase.SENDER)
             return (yield from self.answers(session))
         except ConnectionLost as lost:
             self.drop()
@@ -128,20 +135,20 @@ class Connection:
         if not commands and session.goes_on():
             return None
         refused: Outcome | None = None
-        for place, wanted in enumerate((b"250 ", b"250 ", b"354 ")):
+        for place, (phase, wanted) in enumerate(ENVELOPE.items()):
             if commands:
-                yield from session.write(commands[place], phase=Phase.ENVELOPE)
-            line = yield from session.line(Phase.ENVELOPE)
-            if line.startswith(wanted) and not refused:
+                yield from session.write(commands[place], phase=phase)
+            line = yield from session.line(phase)
+            if line[:3] in wanted and line[3:4] == b" " and not refused:
                 continue
-            code, text = yield from session.reply(Phase.ENVELOPE, line)
+            code, text = yield from session.reply(phase, line)
             if code == 421:
                 self.drop()
-                return refused or of_reply(Phase.ENVELOPE, code, text)
+                return refused or of_reply(phase, code, text)
             if code == 354 and refused:  # DATA without a recipient: end it, empty
                 yield from session.exchange(DOT)
-            elif code not in (int(wanted), 251 if place == 1 else int(wanted)):
-                refused = refused or of_reply(Phase.ENVELOPE, code, text)
+            elif line[:3] not in wanted:
+                refused = refused or of_reply(phase, code, text)
                 if commands:
                     break
         if refused:
