@@ -8,10 +8,12 @@ erasure has blanked content and salt, it stands for nothing, and the chain still
 
 import hashlib
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
 from subscribers.models import ConsentEvent, Subscriber, new_capability
 
@@ -108,8 +110,52 @@ def verify() -> ChainReport:
     return ChainReport(expected, blanked, before, wrong)
 
 
-def blank(email_hash: str) -> None:
-    """Take the person out of their receipts: when and what kind stay, and the hashes."""
-    events.filter(email_hash=email_hash).update(
+def blank(receipts: Collection[int]) -> None:
+    """Take the person out of these receipts: when and what kind stay, and the hashes."""
+    events.filter(pk__in=receipts).update(
         email_hash="", subscriber=None, source="", network="", detail={}, salt=""
     )
+
+
+# -- whose receipts -------------------------------------------------------------------
+
+
+def of_person(subscriber: Subscriber) -> QuerySet[ConsentEvent]:
+    """Return all receipts of a person, under every address that they have had."""
+    return events.filter(belonging(subscriber, addresses_of(subscriber)))
+
+
+def of_address(email_hash: str) -> QuerySet[ConsentEvent]:
+    """Return the receipts of an address that are no reader's any more."""
+    return events.filter(email_hash=email_hash, subscriber=None)
+
+
+def addresses_of(subscriber: Subscriber) -> dict[str, datetime | None]:
+    """Return the hash of each address the person has had, and until when: None is now.
+
+    Each change of address left a receipt under the new one that names the old one.
+    """
+    found: dict[str, datetime | None] = {subscriber.email_hash: None}
+    to_trace = [subscriber.email_hash]
+    while to_trace:
+        address = to_trace.pop()
+        mine = belonging(subscriber, {address: found[address]})
+        moves = events.filter(mine, kind=ConsentEvent.Kind.MOVED).order_by("-at")
+        for move in moves:
+            former = str(move.detail.get("from", ""))
+            if former and former not in found:
+                found[former] = move.at
+                to_trace.append(former)
+    return found
+
+
+def belonging(subscriber: Subscriber, addresses: Mapping[str, datetime | None]) -> Q:
+    """Receipts of this row, or of none and from when the address was this person's.
+
+    Rows that are gone leave receipts behind; an address may have another reader by now.
+    """
+    mine = Q(subscriber=subscriber)
+    for email_hash, until in addresses.items():
+        ownerless = Q(subscriber=None, email_hash=email_hash)
+        mine |= ownerless & Q(at__lte=until) if until else ownerless
+    return mine

@@ -13,7 +13,15 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from subscribers.models import USUAL_PAPERS, Schedule, Subscriber, Subscription, Topic
+from subscribers.models import (
+    USUAL_PAPERS,
+    Link,
+    Notice,
+    Schedule,
+    Subscriber,
+    Subscription,
+    Topic,
+)
 
 Cadence = Schedule.Cadence
 DAYS = {
@@ -45,6 +53,16 @@ class Preferences:
         """For a JSONField; `from_json` reads it."""
         return {field.name: asdict(self)[field.name] for field in fields(Preferences)}
 
+    @property
+    def schedule(self) -> Schedule:
+        """The wanted zone, hour and days, to be shown: a row that is not saved."""
+        return Schedule(
+            timezone=self.timezone,
+            send_hour=self.send_hour,
+            cadence=self.cadence,
+            days=day_bits(self.cadence, self.days),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionRequest(Preferences):
@@ -59,6 +77,32 @@ def from_json(stored: dict[str, object]) -> Preferences:
     }
     cadence = Cadence(str(plain.pop("cadence")))
     return Preferences(cadence=cadence, **plain)  # type: ignore[arg-type]
+
+
+def stored(subscriber: Subscriber) -> Preferences:
+    """Return what the reader's row says."""
+    when = subscriber.schedule
+    return Preferences(
+        topics=tuple(sorted(topic.slug for topic in subscriber.topics.all())),
+        interests=subscriber.interests,
+        keywords=tuple(subscriber.keywords),
+        watched_authors=tuple(subscriber.watched_authors),
+        muted_authors=tuple(subscriber.muted_authors),
+        most_papers=subscriber.most_papers,
+        language=subscriber.language,
+        timezone=when.timezone,
+        send_hour=when.send_hour,
+        cadence=Cadence(when.cadence),
+        days=() if when.cadence in DAYS else tuple(when.weekdays),
+    )
+
+
+def bound_to(row: Link | Notice, subscriber: Subscriber) -> Preferences:
+    """Return the preferences that this mail or link is about, and no others.
+
+    Rows that name none are about what the reader's row says.
+    """
+    return from_json(row.preferences) if row.preferences else stored(subscriber)
 
 
 def set_preferences(
@@ -107,14 +151,18 @@ def schedule(
 
     The weekdays count where the cadence leaves them open; Monday, if none is given.
     """
-    wished = DAYS.get(cadence) or days or MONDAY
     found, _ = Schedule.objects.get_or_create(
         timezone=timezone,
         send_hour=send_hour,
         cadence=cadence,
-        days=sum(1 << day for day in set(wished)),
+        days=day_bits(cadence, days),
     )
     return found
+
+
+def day_bits(cadence: Schedule.Cadence, days: Sequence[int]) -> int:
+    """Return Schedule.days: bit 0 is Monday."""
+    return sum(1 << day for day in set(DAYS.get(cadence) or days or MONDAY))
 
 
 def first_hour(preference: Schedule, day: date) -> datetime:

@@ -13,7 +13,13 @@ from tests.sink import Sink
 from tests.stack import Stack, kill
 
 MakeStack = Callable[..., Stack]
-SERVICES = ["-server", "catcher", "gunicorn", "worker", "beat"]  # redis-server or valkey-server
+SERVICES = [
+    "-server",
+    "catcher",
+    "gunicorn",
+    "worker",
+    "beat",
+]  # redis-server or valkey-server
 
 pytestmark = pytest.mark.embedded
 

@@ -30,7 +30,7 @@ from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
 from digest.editions.compose import Encoded
 from digest.editions.picks import written
-from digest.models import Delivery, Edition
+from digest.models import Delivery, Edition, HighWater
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
 from digest.signing import senders
@@ -129,7 +129,7 @@ def send_due(
                 rate.settle(permits, Counter(), ledger.database_now)
                 break
             gate = domains.gate(clock(), troubled=mark.troubled)
-            sent = send_slice(claimed, run, gate)
+            sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
             if run.relay.cause:
@@ -142,7 +142,9 @@ def send_due(
     return tally
 
 
-def send_slice(claimed: Sequence[Claimed], run: Run, gate: Gate) -> Counter[str]:
+def send_slice(
+    claimed: Sequence[Claimed], run: Run, gate: Gate, mark: HighWater
+) -> Counter[str]:
     """Send a claimed slice group by group.
 
     The outcomes of a group and the intents of the next are one commit. When the
@@ -163,7 +165,9 @@ def send_slice(claimed: Sequence[Claimed], run: Run, gate: Gate) -> Counter[str]
                 idempotent_retry.note_submission(
                     [pk for pk in group.mails if pk in intended], now
                 )
+                fencing.advance(mark)
             sent = group
+            fencing.remember(mark)
             for pk in intended:
                 del rest[pk]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]

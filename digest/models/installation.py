@@ -18,6 +18,12 @@ class HighWater(models.Model):
     )
     count = models.PositiveBigIntegerField(default=0)
     site_url = models.CharField(max_length=200, blank=True, default="")
+    place = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        help_text="PostgreSQL's server, timeline, database and table; another is a restore.",
+    )
     resting_until = models.DateTimeField(
         null=True, blank=True, help_text="The provider asked us, or failed us, until then."
     )

@@ -8,8 +8,8 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import SplitResult
 
+from digest.endpoints import SmtpServer
 from digest.transport.base import Mail
 from digest.transport.outcomes import NOT_TRIED, Outcome
 from digest.transport.smtp_connection import Connection, Work
@@ -22,10 +22,10 @@ class Smtp:
     """A transport by several SMTP connections, opened at the first hand-over."""
 
     def __init__(
-        self, url: SplitResult, *, connections: int = 1, may_pipeline: bool = True
+        self, server: SmtpServer, *, connections: int = 1, may_pipeline: bool = True
     ) -> None:
         self.connections = [
-            Connection(url, may_pipeline=may_pipeline) for _ in range(connections)
+            Connection(server, may_pipeline=may_pipeline) for _ in range(connections)
         ]
         self.unreachable: Outcome | None = None
 

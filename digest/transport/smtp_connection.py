@@ -5,12 +5,13 @@ one write, so a mail costs one round trip. One bad recipient, a dropped connecti
 garbled QUIT never spoils another mail's outcome.
 """
 
+import base64
 import logging
 import smtplib
 from collections import deque
 from collections.abc import Generator, Sequence
-from urllib.parse import SplitResult
 
+from digest.endpoints import SmtpServer
 from digest.transport.base import Mail
 from digest.transport.outcomes import POISON, Outcome, Phase, Verdict, of_reply, of_silence
 from digest.transport.smtp_session import (
@@ -40,24 +41,36 @@ type Work = Generator[tuple[int, Outcome] | None]
 class Connection:
     """One session after the other, and the transactions on it."""
 
-    def __init__(self, url: SplitResult, *, may_pipeline: bool) -> None:
-        self.url = url
+    def __init__(self, server: SmtpServer, *, may_pipeline: bool) -> None:
+        self.server = server
         self.may_pipeline = may_pipeline
         self.session: Session | None = None
 
     def open(self) -> Outcome | None:
-        """Blocks; why there is no session now, if there is none."""
+        """Open a session (blocking). Return None, or the Outcome explaining the failure."""
         try:
-            session = open_session(self.url)
+            session = open_session(self.server)
         except smtplib.SMTPResponseException as error:
-            text = readable(error.smtp_error)
+            text = self.without_login(readable(error.smtp_error))
             return of_reply(Phase.CONNECT, error.smtp_code, text)
-        # ValueError: a password or a challenge that AUTH cannot carry.
-        except (OSError, smtplib.SMTPException, ValueError) as error:
-            return of_silence(Phase.CONNECT, f"{type(error).__name__}: {error}")
+        except (OSError, smtplib.SMTPException) as error:
+            text = self.without_login(f"{type(error).__name__}: {error}")
+            return of_silence(Phase.CONNECT, text)
+        except ValueError:  # not its words: they may quote the password
+            return of_silence(
+                Phase.CONNECT, "password or challenge cannot be used to log in"
+            )
         session.pipelining &= self.may_pipeline
         self.session = session
         return None
+
+    def without_login(self, text: str) -> str:
+        """Hide name and password, also as AUTH sends them, where a server repeats them."""
+        name, password = self.server.user, self.server.password
+        for secret in (f"\0{name}\0{password}", password, name):
+            for said in (secret, base64.b64encode(secret.encode()).decode()):
+                text = text.replace(said, "***") if secret.strip("\0") else text
+        return text
 
     def work(self, line: deque[Mail]) -> Work:
         """Hand over mails, the next in line each time, until none or no session is left."""

@@ -21,6 +21,7 @@ from django.utils import translation
 from subscribers import links
 from subscribers.addresses import masked
 from subscribers.models import Link, Notice, Subscriber
+from subscribers.preferences import Preferences
 
 PURPOSES = {
     Notice.Kind.CONFIRM: Link.Purpose.CONFIRM,
@@ -56,6 +57,7 @@ class Claim:
 
     notice: Notice
     subscriber: Subscriber
+    preferences: Preferences
     topics: list[str]
     token: str
 
@@ -77,12 +79,12 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
     context = links_of(claim) | {
         "masked_email": masked(claim.address),
         "subscriber": claim.subscriber,
-        "schedule": claim.subscriber.schedule,
+        "schedule": claim.preferences.schedule,
         "topics": claim.topics,
         "site_url": settings.SITE_URL,
         "postal_address": settings.POSTAL_ADDRESS,
     }
-    with translation.override(language_of(claim.subscriber)):
+    with translation.override(offered(claim.preferences.language)):
         subject = render_to_string(f"{name}.subject.txt", context, using="text")
         text = render_to_string(f"{name}.txt", context, using="text")
         html = render_to_string(f"{name}.html", context, using="html")
@@ -100,9 +102,8 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
     return message
 
 
-def language_of(subscriber: Subscriber) -> str:
-    """English, if the reader's own is offered no more."""
-    code = subscriber.language
+def offered(code: str) -> str:
+    """Return the language, or English if that one is offered no more."""
     return code if code in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 

@@ -17,9 +17,10 @@ from django.db.models import F
 
 from subscribers import links
 from subscribers.addresses import address_hash
-from subscribers.models import Notice, Subscriber
+from subscribers.models import Link, Notice, Subscriber, Topic
 from subscribers.notices.errors import Outcome, meaning
 from subscribers.notices.message import PURPOSES, Claim, compose
+from subscribers.preferences import Preferences, bound_to
 from subscribers.suppression import is_barred
 
 logger = logging.getLogger(__name__)
@@ -90,14 +91,27 @@ def claim_notice(notice_id: int, *, now: datetime) -> Claim | None:
     if barred or subscriber.state not in WANTED_BY.get(kind, READING):
         close(notice, Outcome(Notice.State.REFUSED, "not wanted any more"))
         return None
-    purpose = PURPOSES.get(kind)
+    preferences = bound_to(notice, subscriber)
+    topics = Topic.objects.filter(slug__in=preferences.topics)
     return Claim(
         notice=notice,
         subscriber=subscriber,
-        topics=list(subscriber.topics.values_list("label", flat=True)),
-        token=links.make(subscriber, purpose, now=now, email=notice.email)
-        if purpose
-        else "",
+        preferences=preferences,
+        topics=list(topics.values_list("label", flat=True)),
+        token=link_for(notice, subscriber, preferences, now=now),
+    )
+
+
+def link_for(
+    notice: Notice, subscriber: Subscriber, preferences: Preferences, *, now: datetime
+) -> str:
+    """Return a new token for the link in this mail; empty if it holds none."""
+    purpose = PURPOSES.get(Notice.Kind(notice.kind))
+    if purpose is None:
+        return ""
+    confirmed = preferences.as_json() if purpose == Link.Purpose.CONFIRM else None
+    return links.make(
+        subscriber, purpose, now=now, email=notice.email, preferences=confirmed
     )
 
 

@@ -7,11 +7,11 @@ import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
 
 import pytest
 import trustme
 
+from digest.endpoints import smtp_server
 from digest.transport import smtp_session
 from digest.transport.base import Mail
 from digest.transport.outcomes import Outcome, Phase, Verdict
@@ -27,7 +27,7 @@ def server(request, tmp_path, monkeypatch):
     monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 1.0)
     monkeypatch.setattr(smtp_session, "OPEN_TIMEOUT", 1.0)
     with in_thread(tmp_path / "sink") as sink:
-        client = Smtp(urlsplit(sink.url), may_pipeline=request.param == "pipelining")
+        client = Smtp(smtp_server(sink.url), may_pipeline=request.param == "pipelining")
         yield sink, client
         client.close()
 
@@ -100,7 +100,7 @@ def test_a_fault_is_judged_by_its_phase_and_spoils_no_other_mail(
 
 
 def test_a_server_that_is_not_there_is_a_retry_that_costs_the_row_nothing():
-    client = Smtp(urlsplit("smtp://127.0.0.1:9"))
+    client = Smtp(smtp_server("smtp://127.0.0.1:9"))
     outcomes = hand_over(client, "a@example.org", "b@example.org")
     assert [outcome.verdict for outcome in outcomes] == [Verdict.RETRY] * 2
     assert not any(outcome.charged for outcome in outcomes)
@@ -193,7 +193,7 @@ def test_one_connection_that_cannot_be_opened_anew_costs_no_other(tmp_path):
         assert len(carry(client, [f"r{number}@example.org" for number in range(8)])) == 8
         lost = client.connections[0]
         lost.drop()
-        lost.url = urlsplit("smtp://127.0.0.1:9")
+        lost.server = smtp_server("smtp://127.0.0.1:9")
         assert carry(client, ["a@example.org"]) == {"a@example.org": "accepted"}
         line = [f"s{number}@example.org" for number in range(8)]
         assert set(carry(client, line).values()) == {"accepted"}
@@ -202,7 +202,7 @@ def test_one_connection_that_cannot_be_opened_anew_costs_no_other(tmp_path):
 
 
 def several(url: str, connections: int = 3) -> Smtp:
-    return Smtp(urlsplit(url), connections=connections)
+    return Smtp(smtp_server(url), connections=connections)
 
 
 FAULTS = {
@@ -287,7 +287,7 @@ def test_mails_longer_than_a_socket_takes_at_once_arrive_byte_for_byte(
     with in_thread(tmp_path / "sink", tls=tls, secure=kind == "smtps") as sink:
         login = f"ann:secret@127.0.0.1:{sink.port}"
         url = {"smtps": f"smtps://{login}", "starttls": f"smtp://{login}?tls=starttls"}
-        parts = urlsplit(url.get(kind, sink.url))
+        parts = smtp_server(url.get(kind, sink.url))
         client = Smtp(parts, connections=2, may_pipeline=kind != "one by one")
         found = carry(client, line, content)
         client.close()

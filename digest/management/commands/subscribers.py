@@ -9,7 +9,6 @@ from django.utils import timezone
 from digest.management.base import OperatorCommand
 from subscribers import consent, import_export, privacy
 from subscribers.addresses import BadAddress
-from subscribers.notices.outbox import by_address
 
 
 class Command(OperatorCommand):
@@ -70,11 +69,11 @@ class Command(OperatorCommand):
 
     def erase(self, email: str) -> None:
         try:
-            found = by_address(email)
+            erased = privacy.erase_address(email, now=timezone.now())
         except BadAddress as error:
             raise CommandError(str(error)) from None
-        if found is None or not privacy.erase(found, now=timezone.now()):
-            raise CommandError("nobody has this address")
+        if not erased:
+            raise CommandError("nothing is known of this address")
         self.stdout.write("erased")
 
     def verify(self) -> None:
