@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from digest.deliveries import heartbeats, ledger
 from digest.papers import source_days
+from digest.throttling import circuit_breaker
 
 
 @require_safe
@@ -40,8 +41,10 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def unwell() -> list[str]:
-    """What of the workers does not run. Raises DatabaseError."""
-    return heartbeats.troubles(ledger.database_now())
+    """Return what does not run, and why no mail goes out. Raises DatabaseError."""
+    now = ledger.database_now()
+    rest = circuit_breaker.resting(now)
+    return heartbeats.troubles(now) + ([f"degraded: {rest}"] if rest else [])
 
 
 def degraded() -> list[str]:
