@@ -111,10 +111,22 @@ def test_a_server_that_is_not_there_is_a_retry_that_costs_the_row_nothing():
     assert outcomes[1].reason == "not tried"
 
 
-def test_an_address_the_envelope_cannot_carry_is_refused(server):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "用户@example.org",
+        "a@example.org>\r\nRCPT TO:<x@example.org",
+        "a@example.org> SIZE=1",
+        "a@example.org\n",
+        "a b@example.org",
+        "a\0@example.org",
+        "",
+    ],
+)
+def test_r33_an_address_the_envelope_cannot_carry_is_refused(server, address):
     sink, client = server
-    assert verdicts(client, "用户@example.org", "b@example.org") == ["refused", "accepted"]
-    assert len(sink.mails()) == 1
+    assert verdicts(client, address, "b@example.org") == ["refused", "accepted"]
+    assert [mail.rcpt for mail in sink.mails()] == [("b@example.org",)]
 
 
 def carry(client: Smtp, recipients: list[str], content: bytes = CONTENT) -> dict[str, str]:
