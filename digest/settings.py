@@ -9,6 +9,7 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 import hashlib
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -104,6 +105,7 @@ MIDDLEWARE = [
     "digest.front_end.FrontEnd",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -264,6 +266,8 @@ CELERY_BEAT_SCHEDULE = {
         ("readers", "subscribers.tasks.keep_house", 60),
     ]
 }
+# Due when beat starts for the first time, and not only a period later.
+CELERY_BEAT_SCHEDULE["publish"]["last_run_at"] = datetime(2000, 1, 1, tzinfo=UTC)
 
 # -- mail -------------------------------------------------------------------------
 
@@ -380,20 +384,26 @@ SECURE_CSP = {
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.SELF] if MAILBOX else [CSP.NONE],
 }
-# W002: frame-ancestors above says more than X-Frame-Options. W005, W021: whether all
-# subdomains are HTTPS only is for the owner of the domain to say, not for us.
-SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W005", "security.W021"]
+# The same as frame-ancestors, for scanners and old browsers that know only this.
+X_FRAME_OPTIONS = "SAMEORIGIN" if MAILBOX else "DENY"
+# W005, W021: whether all subdomains are HTTPS only is for the owner of the domain to say,
+# not for us. W019: the mailbox's page shows each mail in a frame.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
 # With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
 # Pages with a token in their path say no-referrer themselves.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
+# A balancer asks the process itself, by its address and without TLS.
+SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
 BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
+# How many of them stand one behind the other: so many entries of X-Forwarded-For are true.
+TRUSTED_PROXIES = variables.whole("TRUSTED_PROXIES", 1, least=1, most=10)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 

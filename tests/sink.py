@@ -19,7 +19,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from tests.smtp_sink import Server, listen
+from tests.smtp_sink import Illness, Server, listen
 
 OURS = re.compile(rb"(?m)^X-Auto-Response-Suppress: All\r?$")
 
@@ -45,6 +45,12 @@ class Sink:
     folder: Path
     port: int
     scheme: str = "smtp"
+    server: Server | None = None  # where it is in this process
+
+    def ails(self, illness: Illness | None) -> None:
+        """From now on the server is ill in this way, or well again."""
+        assert self.server
+        self.server.illness = illness
 
     @property
     def url(self) -> str:
@@ -102,7 +108,7 @@ def in_thread(
     listener = asyncio.run_coroutine_threadsafe(listening, loop).result(10)
     port = listener.sockets[0].getsockname()[1]
     try:
-        yield Sink(folder, port, "smtps" if secure else "smtp")
+        yield Sink(folder, port, "smtps" if secure else "smtp", server)
     finally:
         asyncio.run_coroutine_threadsafe(close(listener), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)

@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
@@ -30,12 +30,13 @@ from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
 from digest.editions.compose import Encoded
 from digest.editions.picks import written
-from digest.models import Edition, HighWater
+from digest.models import Delivery, Edition, HighWater
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
 from digest.signing import senders
 from digest.throttling import circuit_breaker, domains, rate
 from digest.throttling.domains import Gate
+from digest.throttling.relay import FEW, Relay
 from digest.transport.base import Mail, Transport
 from digest.transport.line import Line
 from digest.transport.open import open_transport
@@ -49,6 +50,7 @@ logger = logging.getLogger(__name__)
 NO_WORD = Outcome(Verdict.UNKNOWN, "no outcome from the transport")
 SLICE = 1000
 SLICE_GROUPS = 10
+JUST_NOW = timedelta(minutes=10)
 
 Clock = Callable[[], datetime]
 
@@ -73,7 +75,7 @@ class BatchSizer:
     SECONDS, GROWTH = 1.0, 4
 
     def __init__(self) -> None:
-        self.group = min(2 * settings.SEND_CONNECTIONS, settings.SUBMIT_GROUP)
+        self.group = min(max(2 * settings.SEND_CONNECTIONS, FEW), settings.SUBMIT_GROUP)
 
     @property
     def slice(self) -> int:
@@ -96,6 +98,7 @@ class Run:
     until: datetime | None
     transport: Transport = field(default_factory=open_transport)
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
+    relay: Relay = field(default_factory=Relay)
 
     def over(self) -> bool:
         """Looked at after each group: a slow line keeps nobody longer than a group."""
@@ -131,8 +134,8 @@ def send_due(
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
-            if sent["not tried"]:
-                circuit_breaker.trip(clock(), asked=gate.asked)
+            if run.relay.cause:
+                circuit_breaker.trip(clock(), run.relay.cause, asked=run.relay.asked)
                 break
             if sent["accepted"] and mark.failures:
                 circuit_breaker.reset()
@@ -171,9 +174,9 @@ def send_slice(
                 del rest[pk]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
             hand_over(wanted, group, run)
-            down = gate.judge(group.mails, begun(group))
-            tally += tallied(group, len(group.rows) - len(intended), down=down)
-            if tally["not tried"] or run.over():
+            judge(group, run, gate)
+            tally += tallied(group, len(group.rows) - len(intended), run.relay)
+            if run.relay.cause or run.over():
                 break
     except BaseException:
         settle(sent, run.clock)
@@ -281,13 +284,27 @@ def record(group: Group, now: datetime) -> None:
             suppression.suppress(email_hash, Suppression.Reason.BOUNCED, now=now)
 
 
-def tallied(group: Group, skipped: int, *, down: bool) -> Counter[str]:
-    """`not tried`: put off through no fault of theirs or, not `down`, of their domain."""
+def judge(group: Group, run: Run, gate: Gate) -> None:
+    """Tell whose fault it was: the relay's or ours first, then a domain's."""
+    took_others = partial(accepts, {row.edition_id for row in group.rows}, run.clock())
+    outcomes = begun(group)
+    is_down = run.relay.judge(group.mails, outcomes, took_others=took_others)
+    group.outcomes |= outcomes
+    if not is_down:
+        gate.judge(group.mails, outcomes)
+
+
+def accepts(editions: set[int], now: datetime) -> bool:
+    """Return whether mails of these editions were accepted just now."""
+    accepted = Delivery.objects.filter(edition__in=editions, state=Delivery.State.ACCEPTED)
+    return accepted.filter(outcome_at__gte=now - JUST_NOW).exists()
+
+
+def tallied(group: Group, skipped: int, relay: Relay) -> Counter[str]:
+    """Count the group by verdict; `not tried` is what a relay that is down did not take."""
     outcomes: Mapping[int, Outcome] = group.outcomes
     tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
     tally["skipped"] += skipped
-    tally["not tried"] += sum(
-        not outcome.charged and (down or not outcome.domain_fault)
-        for outcome in begun(group).values()
-    )
+    if relay.cause:
+        tally["not tried"] += sum(not one.charged for one in begun(group).values())
     return tally
