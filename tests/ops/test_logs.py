@@ -290,6 +290,8 @@ def test_s22_whatever_fails_no_log_and_no_mail_holds_a_secret(
         database.commit()
     assert stack.ask("/subscribe/", method="POST", form=form)[0] == 500
     assert stack.ask(f"/confirm/{token}/", method="POST", form=form)[0] == 500
+    assert read_logs(stack).count("Invalid HTTP_HOST header") == MOST
+    assert "DisallowedHost: " not in read_logs(stack)
     wait_for_log(stack, "server error at /confirm/")
     wait_for_log(stack, "no such table: subscribers_request")
     wait_for_log(stack, "subscribers.tasks.send_notices")
