@@ -11,6 +11,7 @@ class DigestConfig(AppConfig):
         # Here and not in digest/__init__.py, so that pure modules load no Celery.
         from digest import (
             celery,  # noqa: F401
+            checks,  # noqa: F401
             privacy,
         )
         from digest.papers.topics import sync_after_migrate

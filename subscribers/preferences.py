@@ -115,8 +115,10 @@ def set_preferences(
         preferences.cadence,
         days=preferences.days,
     )
-    subscriber.interests = preferences.interests
-    subscriber.keywords = list(preferences.keywords)
+    words = (preferences.interests, list(preferences.keywords))
+    if words != (subscriber.interests, subscriber.keywords):
+        subscriber.interests, subscriber.keywords = words
+        subscriber.directions = None
     subscriber.watched_authors = list(preferences.watched_authors)
     subscriber.muted_authors = list(preferences.muted_authors)
     subscriber.most_papers = preferences.most_papers
@@ -212,7 +214,8 @@ def follow_votes(subscriber: Subscriber, leanings: Mapping[int, int]) -> None:
     """Store the profile with these leanings in place of the old. The row is locked."""
     chosen = Subscription.objects.filter(subscriber=subscriber)
     subscriber.profile = profile(chosen.values_list("topic__column", flat=True), leanings)
-    subscriber.save(update_fields=["profile"])
+    subscriber.directions = None
+    subscriber.save(update_fields=["profile", "directions"])
 
 
 def weights(subscriber: Subscriber) -> list[dict[str, object]]:

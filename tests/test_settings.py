@@ -1,5 +1,6 @@
 """Wrong values: one line that names the variable and repeats no secret, or the right reading."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from digest.endpoints import SmtpServer, Tls, smtp_server
 from tests.configured import GIVEN, settings
+from tests.environment import ROOT
 
 pytestmark = pytest.mark.embedded
 Read = dict[str, Any]
@@ -229,3 +231,17 @@ def test_a_redis_is_read_in_both_dialects(
 ) -> None:
     read = settings(GIVEN | {"REDIS_URL": url}, state=tmp_path)
     assert (read["REDIS_URL"], read["CELERY_BROKER_URL"]) == (client, broker)
+
+
+def test_compose_puts_no_password_into_a_url() -> None:
+    """What is put in there as it stands would have to be percent-encoded first."""
+    lines = (ROOT / "compose.yaml").read_text().splitlines()
+    assert [line for line in lines if "://" in line and "$" in line] == []
+    assert any("PGPASSWORD: ${POSTGRES_PASSWORD" in line for line in lines)
+
+
+def test_the_image_is_built_with_values_that_the_settings_take(tmp_path: Path) -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    (command,) = re.findall(r"^RUN (DATABASE_URL=(?:.|\\\n)*)$", text, re.MULTILINE)
+    values = dict(re.findall(r"([A-Z_]+)=(\S+)", command))
+    assert settings(values, state=tmp_path)["EMBEDDED"] is False

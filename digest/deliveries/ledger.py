@@ -6,7 +6,7 @@ rows are written by lease token, so a sender that slept through its lease change
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from types import MappingProxyType
@@ -161,6 +161,26 @@ def intend(
         return {pk for pk, state in cursor.fetchall() if state == State.SUBMITTING}
 
 
+STILL_WANTED = """
+SELECT d.id FROM digest_delivery d JOIN subscribers_subscriber p ON p.id = d.subscriber_id
+WHERE d.id {ids} AND d.state = 'submitting' AND d.lease_token = %s AND d.{not_held}
+    AND p.state = 'active' AND NOT EXISTS (
+        SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = p.email_hash)
+"""
+
+
+def still_wanted(ids: Iterable[int], token: str) -> set[int]:
+    """Those with an intent of ours that may still be begun: by the rows' keys, no lock.
+
+    Between an intent and its turn a reader may leave, an edition be held, a lease end.
+    """
+    chosen, values = id_list(ids)
+    with connection.cursor() as cursor:
+        sql = STILL_WANTED.format(ids=chosen, not_held=NOT_HELD)
+        cursor.execute(sql, [values, token])
+        return {pk for (pk,) in cursor.fetchall()}
+
+
 EXTEND = "UPDATE digest_lease SET submitting_until = %s WHERE token = %s"
 RECORD = """
 UPDATE digest_delivery
@@ -220,6 +240,7 @@ STATES = {
     Verdict.REFUSED: State.REFUSED,
     Verdict.RETRY: State.PENDING,
     Verdict.UNKNOWN: State.UNKNOWN,
+    Verdict.RETURNED: State.PENDING,
 }
 
 

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from digest.editions.blocks import block
 from digest.models import Block, Edition, Paper
 from digest.papers import topics
+from digest.papers.sources import newest_day
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,12 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
         return Edition.objects.get(kind=kind, day=day)
     logger.info("published %s with %d papers", edition, len(blocks))
     return edition
+
+
+def newest_stored(now: datetime) -> date | None:
+    """Return the newest day with papers whose list is complete at `now`."""
+    stored = Paper.objects.filter(day__lte=newest_day(now))
+    return stored.order_by("-day").values_list("day", flat=True).first()
 
 
 def outdone_samples(edition: Edition) -> bool:

@@ -14,6 +14,7 @@ from django.db import connection
 
 from digest.editions.compose import Pick, Reader
 from digest.ranking import ranking
+from digest.ranking.directions import Kind, unpack
 from digest.ranking.interests import phrases
 from digest.ranking.loaded import LoadedEdition
 from digest.sql import id_list
@@ -32,6 +33,7 @@ class Person(NamedTuple):
     language: str
     most_papers: int
     profile: bytes
+    directions: bytes | None
     interests: str
     keywords: str  # JSON, as are the next two
     watched_authors: str
@@ -39,13 +41,15 @@ class Person(NamedTuple):
 
     @property
     def wrote(self) -> bool:
-        return self[6:] != NOTHING
+        return self[7:] != NOTHING
 
 
 NOTHING = ("", "[]", "[]", "[]")
-NOBODY = Person(0, "", "", "", 0, b"", *NOTHING)
+NOBODY = Person(0, "", "", "", 0, b"", b"", *NOTHING)
 # Somebody with all that a form can store: what fails for them fails for everybody.
-ANYBODY = Person(0, "a@example.org", "a", "en", 3, b"\x7f", "a", '["a"]', '["a"]', '["b"]')
+ANYBODY = Person(
+    0, "a@example.org", "a", "en", 3, b"\x7f", b"", "a", '["a"]', '["a"]', '["b"]'
+)
 UNREADABLE = "the reader's row cannot be read"
 # What headers, an envelope and a provider's API take as exactly one address. Forms take
 # less; letters beyond ASCII are left to the transport.
@@ -107,6 +111,7 @@ def ranked(
         loaded.popular,
         most=max([person.most_papers for person in people], default=0),
         matches=matches(loaded, people),
+        closeness=closeness(loaded, people),
     )
     places = found.picks * loaded.picks.columns + found.topics + 1
     counts = (found.picks >= 0).sum(axis=1)
@@ -159,7 +164,6 @@ def matches(
         return None
     shape = (len(people), len(loaded.papers))
     keywords, authors, muted = (np.zeros(shape, dtype=np.bool_) for _ in range(3))
-    wrote = np.zeros(len(people), dtype=np.bool_)
     lexicon = loaded.lexicon
     for place, person in writers:
         wanted = [*json.loads(person.keywords), *phrases(person.interests)]
@@ -168,8 +172,21 @@ def matches(
             keywords[place, list(lexicon.with_phrase(phrase))] = True
         authors[place, list(lexicon.by(watched))] = True
         muted[place, list(lexicon.by(json.loads(person.muted_authors)))] = True
-        wrote[place] = bool(wanted or watched)
-    return ranking.InterestMatches(keywords, authors, muted, wrote)
+    return ranking.InterestMatches(keywords, authors, muted)
+
+
+def closeness(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Closeness | None:
+    """Score the papers by what readers wrote and liked; None if nobody of the slice did."""
+    found = unpack([person.directions for person in people], loaded.version)
+    if found is None:
+        return None
+    scores = found.weights @ loaded.points.T - found.offset[:, None]
+    shape = (len(people), len(loaded.points))
+    written, liked = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
+    for kind, best in ((Kind.WRITTEN, written), (Kind.LIKED, liked)):
+        rows = np.flatnonzero(found.kind == kind)
+        np.maximum.at(best, found.reader[rows], scores[rows])
+    return ranking.Closeness(written, liked, found.likes)
 
 
 def profiles(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Floats:

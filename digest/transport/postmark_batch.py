@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from urllib.parse import urljoin
 
@@ -31,7 +31,7 @@ MOST_MESSAGES = 500
 MOST_BYTES = 48_000_000
 # Of this process alone, so that no setting or name of a sender can hold it.
 SLOTS = secrets.token_hex(8)
-SLOT = re.compile(rf"{SLOTS}-([A-Za-z-]+)-slot")
+SLOT = re.compile(rf"{SLOTS}-([A-Za-z-]{1, 40})-slot")
 
 Written = tuple[Mail, bytes]
 
@@ -43,7 +43,7 @@ class PostmarkBatch:
         self.backend: EmailBackend = mailers["default"]
         self.skeletons: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
 
-    def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
+    def hand_over(self, mails: Iterable[Mail]) -> Iterator[tuple[int, Outcome]]:
         batch: list[Written] = []
         size = 0
         for mail in mails:

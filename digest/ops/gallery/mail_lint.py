@@ -117,7 +117,7 @@ def headers(fields: list[tuple[str, str]]) -> list[str]:
     except ValueError:
         found.append("the date is none")
     domains = [
-        re.sub(r".*@", "", values.get(name, "")).strip("<> ")
+        values.get(name, "").rpartition("@")[2].strip("<> ")
         for name in ("from", "message-id")
     ]
     if domains[0] != domains[1]:
