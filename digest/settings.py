@@ -7,21 +7,18 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 """
 
 import hashlib
-import importlib.util
 import os
 import tempfile
 from datetime import UTC, datetime
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from kombu import Queue
 
-from digest import state_files
+from digest import endpoints, front_end, state_files
 from digest.variables import Variables, load_file
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
@@ -81,14 +78,15 @@ SECRET_KEY_FALLBACKS = variables.several("SECRET_KEY_FALLBACKS")
 ADDRESS_KEY = key("ADDRESS_KEY")
 
 SITE_URL_GIVEN = variables.text("SITE_URL").rstrip("/")
-SITE_URL = SITE_URL_GIVEN or RUNNING.get("site_url", "http://127.0.0.1:8000")
+SITE_URL = endpoints.site(
+    "SITE_URL", SITE_URL_GIVEN or RUNNING.get("site_url", "http://127.0.0.1:8000")
+)
 SITE_HOST = urlsplit(SITE_URL).hostname or ""
-if urlsplit(SITE_URL).scheme not in {"http", "https"} or not SITE_HOST:
-    raise ImproperlyConfigured(
-        f"SITE_URL must be like https://papers.example.org, not {SITE_URL!r}."
-    )
 ALLOWED_HOSTS = [SITE_HOST, *(["127.0.0.1", "localhost", "[::1]"] if EMBEDDED else [])]
 HTTPS = SITE_URL.startswith("https://")
+SITE_ORIGIN = front_end.origin(SITE_URL)
+# A browser's own word for the site, whatever Host a proxy passes on.
+CSRF_TRUSTED_ORIGINS = [SITE_ORIGIN]
 
 # -- the project ------------------------------------------------------------------
 
@@ -104,8 +102,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "digest.front_end.FrontEnd",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -115,7 +115,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "digest.urls"
 WSGI_APPLICATION = "digest.wsgi.application"
-ADMIN_PATH = variables.text("ADMIN_PATH", "admin").strip("/")
+ADMIN_PATH = variables.path("ADMIN_PATH", "admin")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 # Of the mail's own words; the pages are in English.
@@ -175,10 +175,9 @@ if EMBEDDED:
         }
     }
 else:
-    try:
-        DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
-    except ValueError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from None
+    DATABASES = {
+        "default": endpoints.database("DATABASE_URL", DATABASE_URL, folder=BASE_DIR)
+    }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # FULL: with NORMAL a power cut can undo a committed intent, and mail goes twice.
     DATABASES["default"]["OPTIONS"] = {
@@ -217,12 +216,9 @@ REDIS_SOCKET = redis_socket()
 REDIS_URL = variables.text("REDIS_URL")
 if not (EMBEDDED or REDIS_URL):
     raise ImproperlyConfigured("REDIS_URL must be set (redis://host:6379/0).")
-if REDIS_URL and urlsplit(REDIS_URL).scheme not in {"redis", "rediss", "unix"}:
-    raise ImproperlyConfigured("REDIS_URL must be like redis://host:6379/0.")
-if REDIS_URL.startswith("unix:"):
-    CELERY_BROKER_URL = "redis+socket" + REDIS_URL.removeprefix("unix")
-else:
-    CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{REDIS_SOCKET}"
+redis = endpoints.redis_urls("REDIS_URL", REDIS_URL or f"unix://{quote(str(REDIS_SOCKET))}")
+REDIS_URL = redis.client if REDIS_URL else ""
+CELERY_BROKER_URL = redis.broker
 
 # Tasks are wake-ups that carry ids at most; the database is the queue. So a task is
 # acknowledged early and never redelivered, and no result is kept.
@@ -275,20 +271,12 @@ CELERY_BEAT_SCHEDULE["publish"]["last_run_at"] = datetime(2000, 1, 1, tzinfo=UTC
 
 # -- mail -------------------------------------------------------------------------
 
-FROM_EMAIL = variables.text(
+FROM_EMAIL = variables.mailbox(
     "FROM_EMAIL", "Daily Papers <papers@daily-papers.example>" if EMBEDDED else ""
 )
-if not parseaddr(FROM_EMAIL)[1].count("@") == 1:
-    raise ImproperlyConfigured(
-        "FROM_EMAIL must be set (Daily Papers <papers@papers.example.org>)."
-    )
-if not (SITE_URL + parseaddr(FROM_EMAIL)[1]).isascii():  # both stand in mail headers
-    raise ImproperlyConfigured(
-        "SITE_URL and the address in FROM_EMAIL must be ASCII: write xn--… for the domain."
-    )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FROM_EMAIL
 # Who is told of alarms, by mail.
-ADMINS = variables.several("ADMINS")
+ADMINS = variables.mailboxes("ADMINS")
 EMAIL_SUBJECT_PREFIX = "[Daily Papers] "
 POSTAL_ADDRESS = variables.text(
     "POSTAL_ADDRESS",
@@ -304,34 +292,29 @@ MAILER_URL = variables.text(
     "MAILER_URL", RUNNING.get("mailer_url", CATCHER_URL) if EMBEDDED else ""
 )
 MAILBOX_DIR = STATE_DIR / "mailbox"
-MAILBOX = EMBEDDED and not variables.text("MAILER_URL")
+CATCHER = EMBEDDED and not variables.text("MAILER_URL")
+# The page of it shows mails with everybody's links: never at an address that others reach.
+MAILBOX = CATCHER and front_end.is_loopback(SITE_HOST)
 
 
-def mailer(url: str) -> dict[str, Any]:
-    """Django's MAILERS entry for MAILER_URL. Raises ImproperlyConfigured."""
-    parts = urlsplit(url)
-    if parts.scheme == "anymail" and parts.hostname:
-        return {"BACKEND": f"anymail.backends.{parts.hostname}.EmailBackend"}
-    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
-        raise ImproperlyConfigured(
-            "MAILER_URL must be smtp://host:25, smtps://user:password@host:465 "
-            "or anymail://postmark (any provider that Anymail knows)."
-        )
-    return {
-        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "OPTIONS": {
-            "host": parts.hostname,
-            "port": parts.port or (465 if parts.scheme == "smtps" else 25),
-            "username": parts.username or "",
-            "password": parts.password or "",
-            "use_ssl": parts.scheme == "smtps",
-            "use_tls": "tls=starttls" in parts.query,
-            "timeout": 120,
-        },
+mail = endpoints.mailer(MAILER_URL)
+if isinstance(mail, endpoints.SmtpServer):
+    MAILERS: dict[str, Any] = {
+        "default": {
+            "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "OPTIONS": {
+                "host": mail.host,
+                "port": mail.port,
+                "username": mail.user,
+                "password": mail.password,
+                "use_ssl": mail.tls is endpoints.Tls.IMPLICIT,
+                "use_tls": mail.tls is endpoints.Tls.STARTTLS,
+                "timeout": 120,
+            },
+        }
     }
-
-
-MAILERS = {"default": mailer(MAILER_URL)}
+else:
+    MAILERS = {"default": {"BACKEND": f"anymail.backends.{mail.name}.EmailBackend"}}
 
 # Per sender process: connections to server or provider side by side, and hand-overs whose
 # intents are committed together. A crash leaves at most one submit group unknown.
@@ -339,7 +322,7 @@ SEND_CONNECTIONS = variables.whole("SEND_CONNECTIONS", 4, least=1, most=256)
 SUBMIT_GROUP = variables.whole("SUBMIT_GROUP", 100, least=1, most=1000)
 # Postmark's batch API: one request for a submit group, and for all of it one answer to lose.
 PROVIDER_BATCH = variables.flag("PROVIDER_BATCH", False)
-if PROVIDER_BATCH and MAILER_URL != "anymail://postmark":
+if PROVIDER_BATCH and mail != endpoints.ProviderApi("postmark"):
     raise ImproperlyConfigured(
         "PROVIDER_BATCH works with MAILER_URL=anymail://postmark only."
     )
@@ -363,23 +346,7 @@ ANYMAIL["WEBHOOK_SECRET"] = variables.several("ANYMAIL_WEBHOOK_SECRET")
 if not all(":" in secret.strip(":") for secret in ANYMAIL["WEBHOOK_SECRET"]):
     raise ImproperlyConfigured("ANYMAIL_WEBHOOK_SECRET must be user:password.")
 
-# What single providers need beside Anymail: the module, and the extra that brings it.
-PROVIDER_PACKAGES = {
-    "amazon_ses": ("boto3", "ses"),
-    "postal": ("cryptography", "postal"),
-    "resend": ("svix", "resend"),
-    "sendgrid": ("cryptography", "sendgrid"),
-}
-for provider, (module, extra) in PROVIDER_PACKAGES.items():
-    # A provider that has a variable of its own reports to us, even if another sends.
-    named = [f"ANYMAIL_{name}" for name in ANYMAIL if name.startswith(provider.upper())]
-    named = [name for name in named if variables.text(name)]
-    named += ["MAILER_URL"] if f"anymail://{provider}" == MAILER_URL else []
-    if named and not importlib.util.find_spec(module):
-        raise ImproperlyConfigured(
-            f"{named[-1]} names {provider}, which needs the package {module}: "
-            f"install it with `uv sync --no-dev --extra {extra}`."
-        )
+endpoints.require_packages(mail, variables.named("ANYMAIL_"))
 
 # -- readers ----------------------------------------------------------------------
 
@@ -399,7 +366,9 @@ WARM_UP_FROM = variables.day("WARM_UP_FROM")
 
 # -- papers -----------------------------------------------------------------------
 
-SOURCE_URL = variables.text("SOURCE_URL", "https://huggingface.co").rstrip("/")
+SOURCE_URL = endpoints.base(
+    "SOURCE_URL", variables.text("SOURCE_URL", "https://huggingface.co")
+)
 
 # -- security ---------------------------------------------------------------------
 
@@ -415,18 +384,27 @@ SECURE_CSP = {
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.SELF] if MAILBOX else [CSP.NONE],
 }
-# W002: frame-ancestors above says more than X-Frame-Options. W005, W021: whether all
-# subdomains are HTTPS only is for the owner of the domain to say, not for us.
-SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W005", "security.W021"]
-SECURE_REFERRER_POLICY = "no-referrer"
+# The same as frame-ancestors, for scanners and old browsers that know only this.
+X_FRAME_OPTIONS = "SAMEORIGIN" if MAILBOX else "DENY"
+# W005, W021: whether all subdomains are HTTPS only is for the owner of the domain to say,
+# not for us. W019: the mailbox's page shows each mail in a frame.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
+# With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
+# Pages with a token in their path say no-referrer themselves.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
+# A balancer asks the process itself, by its address and without TLS.
+SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
-if variables.flag("BEHIND_PROXY", False):
+BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
+# How many of them stand one behind the other: so many entries of X-Forwarded-For are true.
+TRUSTED_PROXIES = variables.whole("TRUSTED_PROXIES", 1, least=1, most=10)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # -- logs -------------------------------------------------------------------------
@@ -439,7 +417,10 @@ LOGGING = {
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
     },
-    "filters": {"route": {"()": "digest.ops.logs.RouteInsteadOfPath"}},
+    "filters": {
+        "route": {"()": "digest.ops.logs.RouteInsteadOfPath"},
+        "one line": {"()": "digest.ops.logs.OneLine"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
@@ -449,6 +430,7 @@ LOGGING = {
         # Django's own handlers go: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
+        "django.security.DisallowedHost": {"filters": ["one line"]},
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }

@@ -51,21 +51,35 @@ def read_strings(path: Path) -> dict[str, str]:
 def read_or_make_key(path: Path) -> str:
     """Return the key in the file; a new one when there is none or it is damaged.
 
-    Written whole before its name appears, so that a crash leaves no half of a key.
     Raises OSError when the folder takes no file.
     """
     with suppress(FileNotFoundError):
         if key := read_key(path):
             return key
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with open(draft, "x", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
-        file.write(secrets.token_urlsafe(50))
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileExistsError):  # another process was faster: all take its key
-        os.link(draft, path)
-    draft.unlink()
+    create(path, secrets.token_urlsafe(50))  # or another process was faster: all take its
     return read_key(path) or read_or_make_key(path)
+
+
+def create(path: Path, content: str) -> bool:
+    """Create the file, whole before its name appears. False when there is one already.
+
+    So no crash leaves half a file. Raises OSError when the folder takes no file.
+    """
+    if path.exists():
+        return False
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(draft, "x", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
 
 
 def read_key(path: Path) -> str | None:

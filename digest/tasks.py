@@ -24,6 +24,7 @@ from digest.editions.publish import NothingToPublish, publish
 from digest.feedback import alarms, reconcile
 from digest.models import Delivery, Edition
 from digest.papers import ingest, source_days, sources
+from digest.ranking import directions
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def catch_up(now: datetime) -> None:
     reconcile.resolve_reported(now)
     alarms.pause_alarming(now)
     end_overdue(now)
+    directions.refresh()
 
 
 @shared_task

@@ -47,11 +47,17 @@ class Expired(BadLink):
 
 
 def make(
-    subscriber: Subscriber, purpose: Link.Purpose, *, now: datetime, email: str = ""
+    subscriber: Subscriber,
+    purpose: Link.Purpose,
+    *,
+    now: datetime,
+    email: str = "",
+    preferences: dict[str, object] | None = None,
 ) -> str:
     """A new token. Of the links to confirm, only the newest stays valid.
 
-    `email` is the canonical new address that a link to confirm an address is for.
+    `email` is the canonical new address that a link to confirm an address is for,
+    `preferences` what a link to confirm a subscription confirms.
     Call it where the subscriber's row is locked.
     """
     if purpose in {Link.Purpose.CONFIRM, Link.Purpose.ADDRESS}:
@@ -65,6 +71,7 @@ def make(
         created_at=now,
         expires_at=now + LIFETIMES[purpose],
         email=email,
+        preferences=preferences or {},
     )
     return token
 

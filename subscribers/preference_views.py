@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from subscribers import links, privacy, rate_limits, requests, subscriptions
+from subscribers import links, privacy, requests, subscriptions
 from subscribers.forms import AddressForm, LinkForm, PauseForm
 from subscribers.http import action, origin, see_other, token_page
 from subscribers.models import Link, Request, Subscriber, Topic
@@ -18,7 +18,7 @@ from subscribers.tasks import wake
 from subscribers.views import Counts, offer_again
 
 Purpose = Link.Purpose
-type More = Callable[[int], privacy.Tables]
+type More = Callable[[Subscriber], privacy.Tables]
 type Beside = Callable[[int, str], SafeString]
 
 
@@ -61,13 +61,11 @@ def preferences(
     except links.Expired as expired:
         return offer_again(request, expired.link, asked)
     page = PreferencesPage(link.subscriber, timezone.now())
-    if request.method == "POST":
-        rate_limits.forget(link.subscriber)
-        if page.change(request, asked):
-            wake()
-            response = see_other("preferences", token)
-            response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
-            return response
+    if request.method == "POST" and page.change(request, asked):
+        wake()
+        response = see_other("preferences", token)
+        response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
+        return response
     context = page.context() | {
         "topic_groups": topic_groups(Topic.objects.all(), counts()),
         "saved": "saved" in request.GET,
@@ -139,7 +137,7 @@ class PreferencesPage:
 def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
     """Download or erase everything; either uses the link up.
 
-    `more` gives what other rooms hold of a subscriber id: table name → rows.
+    `more` gives what other rooms hold of a subscriber: table name → rows.
     """
     now = timezone.now()
     asked = action(request)
@@ -157,7 +155,7 @@ def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
 
 
 def download(subscriber: Subscriber, more: More) -> HttpResponse:
-    held = privacy.held(subscriber) | dict(more(subscriber.pk))
+    held = privacy.held(subscriber) | dict(more(subscriber))
     response = HttpResponse(privacy.zipped(held), content_type="application/zip")
     response["Content-Disposition"] = 'attachment; filename="daily-papers-data.zip"'
     return response

@@ -11,9 +11,17 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from subscribers.models import USUAL_PAPERS, Schedule, Subscriber, Subscription, Topic
+from subscribers.models import (
+    USUAL_PAPERS,
+    Link,
+    Notice,
+    Schedule,
+    Subscriber,
+    Subscription,
+    Topic,
+)
 
 Cadence = Schedule.Cadence
 DAYS = {
@@ -45,6 +53,16 @@ class Preferences:
         """For a JSONField; `from_json` reads it."""
         return {field.name: asdict(self)[field.name] for field in fields(Preferences)}
 
+    @property
+    def schedule(self) -> Schedule:
+        """The wanted zone, hour and days, to be shown: a row that is not saved."""
+        return Schedule(
+            timezone=self.timezone,
+            send_hour=self.send_hour,
+            cadence=self.cadence,
+            days=day_bits(self.cadence, self.days),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionRequest(Preferences):
@@ -61,6 +79,32 @@ def from_json(stored: dict[str, object]) -> Preferences:
     return Preferences(cadence=cadence, **plain)  # type: ignore[arg-type]
 
 
+def stored(subscriber: Subscriber) -> Preferences:
+    """Return what the reader's row says."""
+    when = subscriber.schedule
+    return Preferences(
+        topics=tuple(sorted(topic.slug for topic in subscriber.topics.all())),
+        interests=subscriber.interests,
+        keywords=tuple(subscriber.keywords),
+        watched_authors=tuple(subscriber.watched_authors),
+        muted_authors=tuple(subscriber.muted_authors),
+        most_papers=subscriber.most_papers,
+        language=subscriber.language,
+        timezone=when.timezone,
+        send_hour=when.send_hour,
+        cadence=Cadence(when.cadence),
+        days=() if when.cadence in DAYS else tuple(when.weekdays),
+    )
+
+
+def bound_to(row: Link | Notice, subscriber: Subscriber) -> Preferences:
+    """Return the preferences that this mail or link is about, and no others.
+
+    Rows that name none are about what the reader's row says.
+    """
+    return from_json(row.preferences) if row.preferences else stored(subscriber)
+
+
 def set_preferences(
     subscriber: Subscriber, preferences: Preferences, *, now: datetime
 ) -> None:
@@ -71,8 +115,10 @@ def set_preferences(
         preferences.cadence,
         days=preferences.days,
     )
-    subscriber.interests = preferences.interests
-    subscriber.keywords = list(preferences.keywords)
+    words = (preferences.interests, list(preferences.keywords))
+    if words != (subscriber.interests, subscriber.keywords):
+        subscriber.interests, subscriber.keywords = words
+        subscriber.directions = None
     subscriber.watched_authors = list(preferences.watched_authors)
     subscriber.muted_authors = list(preferences.muted_authors)
     subscriber.most_papers = preferences.most_papers
@@ -107,14 +153,26 @@ def schedule(
 
     The weekdays count where the cadence leaves them open; Monday, if none is given.
     """
-    wished = DAYS.get(cadence) or days or MONDAY
     found, _ = Schedule.objects.get_or_create(
         timezone=timezone,
         send_hour=send_hour,
         cadence=cadence,
-        days=sum(1 << day for day in set(wished)),
+        days=day_bits(cadence, days),
     )
     return found
+
+
+def day_bits(cadence: Schedule.Cadence, days: Sequence[int]) -> int:
+    """Return Schedule.days: bit 0 is Monday."""
+    return sum(1 << day for day in set(DAYS.get(cadence) or days or MONDAY))
+
+
+def zone(preference: Schedule) -> ZoneInfo:
+    """Return the schedule's zone; UTC for what is no zone, as tzdata drops names."""
+    try:
+        return ZoneInfo(preference.timezone)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        return ZoneInfo("UTC")
 
 
 def first_hour(preference: Schedule, day: date) -> datetime:
@@ -125,9 +183,7 @@ def first_hour(preference: Schedule, day: date) -> datetime:
     """
     while not preference.days >> day.weekday() & 1:
         day += timedelta(days=1)
-    local = datetime.combine(
-        day, time(preference.send_hour), tzinfo=ZoneInfo(preference.timezone)
-    )
+    local = datetime.combine(day, time(preference.send_hour), tzinfo=zone(preference))
     return local.astimezone(UTC)
 
 
@@ -158,7 +214,8 @@ def follow_votes(subscriber: Subscriber, leanings: Mapping[int, int]) -> None:
     """Store the profile with these leanings in place of the old. The row is locked."""
     chosen = Subscription.objects.filter(subscriber=subscriber)
     subscriber.profile = profile(chosen.values_list("topic__column", flat=True), leanings)
-    subscriber.save(update_fields=["profile"])
+    subscriber.directions = None
+    subscriber.save(update_fields=["profile", "directions"])
 
 
 def weights(subscriber: Subscriber) -> list[dict[str, object]]:

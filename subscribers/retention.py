@@ -12,7 +12,7 @@
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Max, OuterRef
 
 from subscribers import consent, privacy
 from subscribers.models import ConsentEvent, Link, Notice, Request, Subscriber
@@ -52,7 +52,8 @@ def remind_one(subscriber_id: int, *, now: datetime) -> bool:
         return False
     if Notice.objects.filter(subscriber=subscriber, kind=kind).exists():
         return False
-    outbox.enqueue(subscriber, kind, now=now)
+    asked = outbox.last_asked(subscriber)
+    outbox.enqueue(subscriber, kind, now=now, preferences=asked)
     return True
 
 
@@ -68,26 +69,32 @@ def purge(now: datetime) -> None:
     Link.objects.filter(expires_at__lte=now - MAILS).delete()
     final = Notice.objects.exclude(state__in=["pending", "submitting"])
     final.filter(created_at__lte=now - MAILS).delete()
-    old = ConsentEvent.objects.filter(at__lte=now - RECEIPTS).exclude(email_hash="")
+    # Receipts of a reader's row are kept with it, whatever address they were given under.
+    gone_for_long = ConsentEvent.objects.filter(at__lte=now - RECEIPTS, subscriber=None)
     known = Subscriber.objects.filter(email_hash=OuterRef("email_hash"))
-    hashes = old.exclude(Exists(known)).values_list("email_hash", flat=True)
-    for email_hash in list(hashes.distinct()[:BATCH]):
-        consent.blank(email_hash)
+    old = gone_for_long.exclude(email_hash="").exclude(Exists(known))
+    consent.blank(list(old.values_list("pk", flat=True)[:BATCH]))
 
 
 @transaction.atomic
 def drop_unconfirmed(subscriber_id: int, *, now: datetime) -> None:
-    """Erase; but who once read and left goes back to having left, receipts and all."""
+    """Erase; but who once read and left goes back to having left, receipts and all.
+
+    As of the day on which they left: by signing them up again and again, a stranger could
+    otherwise keep us from letting go of them.
+    """
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state != State.PENDING:
         return
     if now - subscriber.changed_at < UNCONFIRMED:
         return
     once = {ConsentEvent.Kind.CONFIRMED, ConsentEvent.Kind.IMPORTED}
-    events = ConsentEvent.objects.filter(email_hash=subscriber.email_hash)
-    if events.filter(kind__in=once).exists():
+    receipts = consent.of_person(subscriber)
+    if receipts.filter(kind__in=once).exists():
+        gone = {ConsentEvent.Kind.UNSUBSCRIBED, ConsentEvent.Kind.BLOCKED}
+        left = receipts.filter(kind__in=gone).aggregate(at=Max("at"))["at"] or now
         Subscriber.objects.filter(pk=subscriber.pk).update(
-            state=State.UNSUBSCRIBED, unsubscribed_at=now, changed_at=now
+            state=State.UNSUBSCRIBED, unsubscribed_at=left, changed_at=left
         )
     else:
         privacy.erase(subscriber.pk, now=now)

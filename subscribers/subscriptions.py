@@ -6,7 +6,6 @@ the same changes nothing and appends no second event.
 """
 
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
@@ -25,10 +24,12 @@ from subscribers.notices import outbox
 from subscribers.preferences import (
     Preferences,
     SubscriptionRequest,
+    bound_to,
     described,
     first_hour,
     schedule,
     set_preferences,
+    zone,
 )
 from subscribers.suppression import is_barred, lift, suppress
 
@@ -44,8 +45,10 @@ Kind = ConsentEvent.Kind
 def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) -> None:
     """Ask the address's holder to confirm. Raises BadAddress.
 
-    A confirmed reader's preferences stay as they are, since anyone can type an address: they
-    get a mail with a link instead. A barred address leaves no trace at all.
+    Whoever is known keeps their preferences, since anyone can type an address: the new
+    ones stand in the mail and belong to its link, and hold once that is confirmed. A
+    confirmed reader gets a mail with a link to their preferences instead. A barred address
+    leaves no trace at all.
     """
     email = canonical(request.email)
     rate_limits.one_at_a_time(counting_key(email))
@@ -58,11 +61,10 @@ def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) ->
         return
     if subscriber is None:
         subscriber = Subscriber(email=email, email_hash=address_hash(email), created_at=now)
-    subscriber.state = State.PENDING
-    subscriber.confirmed_at = None
-    subscriber.unsubscribed_at = None
-    subscriber.paused_until = None
-    set_preferences(subscriber, request, now=now)
+        set_preferences(subscriber, request, now=now)
+    else:
+        subscriber.confirmed_at = subscriber.unsubscribed_at = None
+        move(subscriber, State.PENDING, now=now)
     record(
         subscriber,
         Kind.REQUESTED,
@@ -70,12 +72,15 @@ def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) ->
         now=now,
         detail=described(request),
     )
-    outbox.enqueue(subscriber, Notice.Kind.CONFIRM, now=now)
+    asked = request.as_json()
+    outbox.enqueue(subscriber, Notice.Kind.CONFIRM, now=now, preferences=asked)
 
 
 @transaction.atomic
 def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
-    """Make a pending reader active; None if they were confirmed already.
+    """Make a pending reader active, with the preferences of this link and no others.
+
+    Returns None if they were confirmed already.
 
     Raises links.BadLink; links.Expired also if the reader has unsubscribed or complained.
     """
@@ -92,9 +97,13 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
     Link.objects.filter(pk=link.pk).update(used_at=now)
     lift(subscriber.email_hash)
     rate_limits.forget(subscriber)
+    preferences = bound_to(link, subscriber)
+    set_preferences(subscriber, preferences, now=now)
+    Link.objects.filter(subscriber=subscriber).update(preferences={})
+    Notice.objects.filter(subscriber=subscriber).update(preferences={})
     subscriber.confirmed_at = now
     move(subscriber, State.ACTIVE, now=now)
-    detail: dict[str, object] = {"link": link.pk}
+    detail = {"link": link.pk} | described(preferences)
     record(subscriber, Kind.CONFIRMED, origin=origin, now=now, detail=detail)
     return subscriber
 
@@ -163,7 +172,7 @@ def resume(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
 
 def local_date(subscriber: Subscriber, now: datetime) -> date:
     """Today, where the reader is. Needs the schedule."""
-    return now.astimezone(ZoneInfo(subscriber.schedule.timezone)).date()
+    return now.astimezone(zone(subscriber.schedule)).date()
 
 
 def in_a_month(subscriber_id: int, *, now: datetime) -> date | None:

@@ -6,6 +6,7 @@ whatever we know of it: the difference is only in the mail.
 
 from collections.abc import Callable, Mapping
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -22,6 +23,8 @@ from subscribers.forms import SignUpForm
 from subscribers.http import action, origin, see_other, token_page, while_open
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.notices import outbox
+from subscribers.notices.message import offered
+from subscribers.preferences import bound_to
 from subscribers.preferences_form import topic_groups
 from subscribers.tasks import wake
 
@@ -83,11 +86,13 @@ def show_confirm(request: HttpRequest, link: Link, token: str) -> HttpResponse:
         return confirmed(request, None)
     if subscriber.state == Subscriber.State.UNSUBSCRIBED:
         return offer_again(request, link, "")
+    preferences = bound_to(link, subscriber)
     context = {
         "token": token,
         "subscriber": subscriber,
-        "schedule": subscriber.schedule,
-        "topics": list(subscriber.topics.all()),
+        "preferences": preferences,
+        "topics": list(Topic.objects.filter(slug__in=preferences.topics)),
+        "language": dict(settings.LANGUAGES)[offered(preferences.language)],
     }
     return render(request, "subscribers/confirm.html", context)
 
@@ -107,7 +112,8 @@ def offer_again(request: HttpRequest, link: Link, asked: str) -> HttpResponse:
         if link.purpose == Purpose.DATA:
             outbox.ask_for_data(link.subscriber_id, now=now)
         elif link.purpose != Purpose.ADDRESS:
-            outbox.ask_again(link.subscriber_id, now=now)
+            bound = link.preferences
+            outbox.ask_again(link.subscriber_id, now=now, preferences=bound)
         wake()
         return render(request, "subscribers/link_sent.html")
     return render(request, "subscribers/expired.html", {"link": link}, status=410)

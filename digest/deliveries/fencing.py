@@ -1,18 +1,25 @@
 """A restored or copied database must not send by itself what its original has sent.
 
-Each slice raises a number in the database, and then the same in a file of this machine.
-A database whose number is below the file's is older than what this machine has seen; one
-that was made for another SITE_URL is a copy. In both cases senders refuse to start until
-`manage.py quarantine` has been told since when.
+Each slice and each commit of intents raises a number in the database, and then the same in
+a file of this machine, before a byte of those mails leaves. A database whose number is below
+the file's was set back, be it by one commit. One that another PostgreSQL server, timeline or
+table holds than at the last slice was restored, copied or has failed over, which senders on
+machines without that file see, too; and one made for another SITE_URL is a copy. In all
+these cases senders refuse until `manage.py quarantine` has been told since when.
 """
 
-import secrets
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 
+from digest import state_files
 from digest.models import HighWater
+from digest.sql import postgres
 
 
 class SendingRefused(Exception):
@@ -24,28 +31,18 @@ ADVICE = (
     "--since INSTANT` with the time of the backup"
 )
 
-
-def path() -> Path:
-    return Path(settings.STATE_DIR) / "high-water"
-
-
-def remembered(identity: str) -> int:
-    """This machine's number for that database; 0 if it last saw another one."""
-    try:
-        name, count = path().read_text().split()
-        return int(count) if name == identity else 0
-    except (OSError, ValueError):
-        return 0
-
-
-def site_url() -> str:
-    """Embedded, the address follows the port and says nothing."""
-    return "" if settings.EMBEDDED else str(settings.SITE_URL)
-
-
 RISE = """
 UPDATE digest_highwater SET count = count + 1 WHERE id = 1
 RETURNING *, EXISTS (SELECT 1 FROM digest_domainrest) AS has_rests
+"""
+ADVANCE = "UPDATE digest_highwater SET count = count + 1 WHERE id = 1 RETURNING count"
+# The server, its timeline (a failover or a recovery to a point in time begins the next
+# one), the database and the table: a restore makes at least one of these anew.
+PLACE = """
+SELECT (SELECT system_identifier FROM pg_control_system()),
+    left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
+    (SELECT oid FROM pg_database WHERE datname = current_database()),
+    'digest_highwater'::regclass::oid
 """
 
 
@@ -53,25 +50,81 @@ def rise() -> HighWater:
     """Before each slice: raise both marks, if they fit. Raises SendingRefused."""
     with transaction.atomic():
         mark = raised()
-        if mark.count <= remembered(mark.identity):
-            raise SendingRefused(
-                f"This database is older than this machine remembers. {ADVICE}."
-            )
-        if mark.site_url and site_url() and mark.site_url != site_url():
-            raise SendingRefused(
-                f"This database was made for {mark.site_url}, and SITE_URL is "
-                f"{site_url()}: it may be a copy. {ADVICE} or of the move."
-            )
-    write(mark.identity, mark.count)
+        check_place(mark)
+        check_site(mark)
+    remember(mark)
     return mark
 
 
 def raised() -> HighWater:
-    """The one row, with its number raised; made when there is none yet."""
+    """Return the one row, with its number raised; made when there is none yet."""
     for mark in HighWater.objects.raw(RISE):
+        check_count(mark)
         return mark
-    HighWater.objects.get_or_create(pk=1, defaults={"site_url": site_url()})
+    defaults = {"site_url": site_url(), "place": place()}
+    HighWater.objects.get_or_create(pk=1, defaults=defaults)
     return raised()
+
+
+def advance(mark: HighWater) -> None:
+    """Raise the number with a commit of intents; `remember` it before their mails leave.
+
+    Call it last in the transaction: senders that commit at once wait for each other here.
+    Raises SendingRefused.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(ADVANCE)
+        (mark.count,) = cursor.fetchone()
+    check_count(mark)
+
+
+def check_count(mark: HighWater) -> None:
+    """Raise SendingRefused when this machine remembers that number already.
+
+    While the transaction that raised it holds the row, nobody can have a higher one.
+    """
+    if mark.count <= remembered(mark.identity):
+        raise SendingRefused(
+            f"This database is older than this machine remembers. {ADVICE}."
+        )
+
+
+def check_place(mark: HighWater) -> None:
+    """Raise SendingRefused if the row is not where it was; note where, if nobody has yet."""
+    here = place()
+    if not mark.place and here:
+        HighWater.objects.filter(pk=mark.pk).update(place=here)
+    elif here and mark.place != here:
+        raise SendingRefused(
+            f"This database was restored, copied or has failed over ({mark.place} is now "
+            f"{here}). {ADVICE} or of the failover."
+        )
+
+
+def place() -> str:
+    """Return what PostgreSQL says of where this database is; empty where it says nothing."""
+    if not postgres():
+        return ""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(PLACE)
+            return "/".join(map(str, cursor.fetchone()))
+    except DatabaseError:  # some hosted servers keep these functions to themselves
+        return ""
+
+
+def check_site(mark: HighWater) -> None:
+    """Raise SendingRefused if the database was made for another SITE_URL."""
+    if mark.site_url and site_url() and mark.site_url != site_url():
+        raise SendingRefused(
+            f"This database was made for {mark.site_url}, and SITE_URL is "
+            f"{site_url()}: it may be a copy. {ADVICE} or of the move."
+        )
+
+
+def site_url() -> str:
+    """Embedded, the address follows the port and says nothing."""
+    return "" if settings.EMBEDDED else str(settings.SITE_URL)
 
 
 def accept() -> None:
@@ -80,13 +133,56 @@ def accept() -> None:
         mark, _ = HighWater.objects.select_for_update().get_or_create(pk=1)
         mark.count = max(mark.count, remembered(mark.identity)) + 1
         mark.site_url = site_url()
+        mark.place = place()
         mark.save()
-    write(mark.identity, mark.count)
+    remember(mark)
 
 
-def write(identity: str, count: int) -> None:
-    """Not synced: after a power cut an older number only notices less."""
-    settings.STATE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path().with_name(f"high-water.{secrets.token_hex(4)}")
-    draft.write_text(f"{identity} {count}")
-    draft.replace(path())
+def path() -> Path:
+    return Path(settings.STATE_DIR) / "high-water"
+
+
+def remembered(identity: str) -> int:
+    """Return this machine's number for that database; 0 if it last saw another one.
+
+    A damaged file is set aside: this machine has to learn the number anew.
+    """
+    try:
+        with locked() as file:
+            return number(file, identity)
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError) as error:
+        state_files.set_aside(path(), f"{type(error).__name__}: {error}")
+        return 0
+
+
+def remember(mark: HighWater) -> None:
+    """Note the number on this machine, unless another sender has noted a higher one.
+
+    Not synced: after a power cut an older number only notices less.
+    """
+    line = f"{mark.identity} {mark.count:020}\n"
+    if state_files.create(path(), line):
+        return
+    with locked() as file:
+        if mark.count > number(file, mark.identity):
+            os.pwrite(file, line.encode(), 0)
+            os.ftruncate(file, len(line))
+
+
+@contextmanager
+def locked() -> Iterator[int]:
+    """Open the file, ours alone until the end: the senders of a machine share it."""
+    file = os.open(path(), os.O_RDWR)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+    finally:
+        os.close(file)
+
+
+def number(file: int, identity: str) -> int:
+    """Raises ValueError for what is no mark."""
+    name, count = os.pread(file, 200, 0).decode().split()
+    return int(count) if name == identity else 0

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from django.conf import settings
 from django.db import DataError, transaction
@@ -86,7 +86,7 @@ def read(content: bytes) -> tuple[list[Claimed], dict[int, Outcome]]:
     return rows, outcomes
 
 
-def rebuilt[T: (Claimed, Outcome)](kind: type[T], fields: Mapping[str, object]) -> T:
+def rebuilt[T: (Claimed, Outcome)](kind: type[T], fields: Mapping[str, Any]) -> T:
     """Return the tuple of these fields, each of its own type, as JSON knows no enum.
 
     A field that is missing has its default: an older version did not write it. Raises
@@ -96,12 +96,12 @@ def rebuilt[T: (Claimed, Outcome)](kind: type[T], fields: Mapping[str, object]) 
     return kind(**{name: typed(types[name], value) for name, value in fields.items()})
 
 
-def typed(kind: object, value: object) -> object:
+def typed(kind: Any, value: Any) -> Any:
     """Return the value as a field of that type holds it. Raises ValueError or TypeError."""
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return kind(value)
     number = kind is float and type(value) is int
-    if not (number or isinstance(value, kind)):  # type: ignore[arg-type]
+    if not (number or isinstance(value, kind)):
         raise TypeError(f"{value!r} is no {kind}")
     return value
 

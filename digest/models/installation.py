@@ -18,11 +18,23 @@ class HighWater(models.Model):
     )
     count = models.PositiveBigIntegerField(default=0)
     site_url = models.CharField(max_length=200, blank=True, default="")
+    place = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        help_text="PostgreSQL's server, timeline, database and table; another is a restore.",
+    )
     resting_until = models.DateTimeField(
         null=True, blank=True, help_text="The provider asked us, or failed us, until then."
     )
     failures = models.PositiveSmallIntegerField(
         default=0, help_text="How often in a row the provider could not be used."
+    )
+    cause = models.CharField(
+        max_length=500, blank=True, default="", help_text="Why not, in its own words."
+    )
+    alarmed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the operator was last told so."
     )
 
     def __str__(self) -> str:

@@ -15,6 +15,8 @@ from django.views.decorators.http import require_safe
 
 from digest.deliveries import heartbeats, ledger
 from digest.papers import source_days
+from digest.scrub import scrub
+from digest.throttling import circuit_breaker
 
 
 @require_safe
@@ -40,8 +42,10 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def unwell() -> list[str]:
-    """What of the workers does not run. Raises DatabaseError."""
-    return heartbeats.troubles(ledger.database_now())
+    """Return what does not run, and why no mail goes out. Raises DatabaseError."""
+    now = ledger.database_now()
+    rest = circuit_breaker.resting(now)
+    return heartbeats.troubles(now) + ([f"degraded: {rest}"] if rest else [])
 
 
 def degraded() -> list[str]:
@@ -56,6 +60,7 @@ def migrations_missing() -> int:
 
 
 def plain(text: str, status: int = 200) -> HttpResponse:
+    """Answer with the text; a relay's own words in it may name a reader or a password."""
     return HttpResponse(
-        f"{text}\n", content_type="text/plain; charset=utf-8", status=status
+        f"{scrub(text)}\n", content_type="text/plain; charset=utf-8", status=status
     )

@@ -25,6 +25,9 @@ class Link(models.Model):
     email = models.CharField(
         max_length=254, blank=True, default="", help_text="The new address, canonical."
     )
+    preferences = models.JSONField(
+        default=dict, blank=True, help_text="What a link to confirm confirms."
+    )
 
     def __str__(self) -> str:
         return f"{self.purpose} link {self.pk}"
@@ -80,6 +83,9 @@ class Notice(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     submitted_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=200, blank=True)
+    preferences = models.JSONField(
+        default=dict, blank=True, help_text="What a mail to confirm asks about."
+    )
 
     objects = NoticeQuerySet.as_manager()
 

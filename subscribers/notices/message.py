@@ -4,6 +4,8 @@ mail.py hands it over.
 """
 
 import hashlib
+import re
+import secrets
 import textwrap
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +23,7 @@ from django.utils import translation
 from subscribers import links
 from subscribers.addresses import masked
 from subscribers.models import Link, Notice, Subscriber
+from subscribers.preferences import Preferences
 
 PURPOSES = {
     Notice.Kind.CONFIRM: Link.Purpose.CONFIRM,
@@ -34,20 +37,37 @@ PURPOSES = {
 WITH_WAY_OUT = {Notice.Kind.ALREADY, Notice.Kind.PREFERENCES, Notice.Kind.MOVED}
 
 
+# With room for one character that is encoded, as no line starts with SMTP's dot, the two
+# dashes of a delimiter or an mbox's From.
+BODY_WIDTH = 74
+GUARDED = re.compile(r"^(?:\.|-(?=-)|F(?=rom ))", re.MULTILINE)
+
+
 class SevenBitMail(EmailMultiAlternatives):
-    """Parts in 7 bits (quoted-printable where needed), headers never folded.
+    """Parts in quoted-printable, headers never folded.
 
     Python folds a long List-Unsubscribe or Message-ID into encoded words, which no
     mail program reads (RFC 8058 and RFC 5322 3.6.4 allow none).
     """
 
     def message(self, *, policy: Policy | None = None) -> EmailMessage:
-        narrow = (policy or SMTP).clone(cte_type="7bit", max_line_length=76)
+        narrow = (policy or SMTP).clone(cte_type="7bit", max_line_length=BODY_WIDTH)
         built = super().message(policy=narrow)
+        for part in built.iter_parts():
+            part.set_content(
+                part.get_content(),
+                subtype=part.get_content_subtype(),
+                cte="quoted-printable",
+            )
+            part.set_payload(GUARDED.sub(escaped, str(part.get_payload())))
         built.policy = built.policy.clone(max_line_length=998)
         # Short, as it is not folded; no quoted-printable text can hold it (RFC 2045 6.7).
-        built.set_boundary("=_daily-papers")
+        built.set_boundary(f"=_{secrets.token_hex(8)}")
         return built
+
+
+def escaped(character: re.Match[str]) -> str:
+    return f"={ord(character[0]):02X}"
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,7 @@ class Claim:
 
     notice: Notice
     subscriber: Subscriber
+    preferences: Preferences
     topics: list[str]
     token: str
 
@@ -77,12 +98,12 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
     context = links_of(claim) | {
         "masked_email": masked(claim.address),
         "subscriber": claim.subscriber,
-        "schedule": claim.subscriber.schedule,
+        "schedule": claim.preferences.schedule,
         "topics": claim.topics,
         "site_url": settings.SITE_URL,
         "postal_address": settings.POSTAL_ADDRESS,
     }
-    with translation.override(language_of(claim.subscriber)):
+    with translation.override(offered(claim.preferences.language)):
         subject = render_to_string(f"{name}.subject.txt", context, using="text")
         text = render_to_string(f"{name}.txt", context, using="text")
         html = render_to_string(f"{name}.html", context, using="html")
@@ -100,9 +121,8 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
     return message
 
 
-def language_of(subscriber: Subscriber) -> str:
-    """English, if the reader's own is offered no more."""
-    code = subscriber.language
+def offered(code: str) -> str:
+    """Return the language, or English if that one is offered no more."""
     return code if code in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 

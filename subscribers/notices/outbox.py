@@ -15,11 +15,17 @@ from subscribers.suppression import is_barred
 
 
 def enqueue(
-    subscriber: Subscriber, kind: Notice.Kind, *, now: datetime, email: str = ""
+    subscriber: Subscriber,
+    kind: Notice.Kind,
+    *,
+    now: datetime,
+    email: str = "",
+    preferences: dict[str, object] | None = None,
 ) -> None:
     """Put a mail into the outbox, unless the mailbox had its share (see rate_limits.py).
 
-    It goes to the canonical `email` where that is not the subscriber's own.
+    It goes to the canonical `email` where that is not the subscriber's own. A mail to
+    confirm asks about these `preferences`; without any, about the subscriber's row.
     """
     mailbox = counting_key(email or subscriber.email)
     rate_limits.one_at_a_time(mailbox)
@@ -31,22 +37,34 @@ def enqueue(
             mailbox=mailbox,
             created_at=now,
             not_before=now,
+            preferences=preferences or {},
         )
 
 
 @transaction.atomic
-def ask_again(subscriber_id: int, *, now: datetime) -> None:
+def ask_again(
+    subscriber_id: int, *, now: datetime, preferences: dict[str, object] | None = None
+) -> None:
     """Mail a fresh link: to confirm if that is open, else to the preferences.
 
-    A reader who has left gets none: a new sign-up is the way back.
+    To confirm the `preferences` of the old link, or else of the last mail that asked. A
+    reader who has left gets none: a new sign-up is the way back.
     """
     subscriber = known(subscriber_id)
     if subscriber is None:
         return
     if subscriber.state == Subscriber.State.PENDING:
-        enqueue(subscriber, Notice.Kind.CONFIRM, now=now)
+        asked = preferences or last_asked(subscriber)
+        enqueue(subscriber, Notice.Kind.CONFIRM, now=now, preferences=asked)
     elif subscriber.state != Subscriber.State.UNSUBSCRIBED:
         enqueue(subscriber, Notice.Kind.PREFERENCES, now=now)
+
+
+def last_asked(subscriber: Subscriber) -> dict[str, object]:
+    """Return the preferences that the newest mail to confirm asks about."""
+    mails = Notice.objects.filter(subscriber=subscriber, kind=Notice.Kind.CONFIRM)
+    newest = mails.order_by("-pk").values_list("preferences", flat=True).first()
+    return newest or {}
 
 
 @transaction.atomic

@@ -232,7 +232,7 @@ def test_r14_days_that_the_backup_lacks_hold_the_senders_until_something_is_said
     now = ledger.database_now()
     since = (now - timedelta(days=1)).isoformat()
     HighWater.objects.update_or_create(pk=1, defaults={"count": 0})
-    fencing.write(HighWater.objects.get().identity, 41)
+    fencing.remember(HighWater(identity=HighWater.objects.get().identity, count=41))
     with pytest.raises(CommandError, match="may have gone out") as refused:
         run("quarantine", "--since", since)
     with pytest.raises(CommandError, match="older than this machine"):
@@ -259,7 +259,7 @@ def test_r14_a_copy_for_another_address_sends_nothing(sink, edition, settings):
 
 def test_a_new_database_on_a_machine_that_knew_another_may_send(sink, edition):
     readers("ann")
-    fencing.write("another-database", 41)
+    fencing.remember(HighWater(identity="another-database", count=41))
     assert deliver() == {"accepted": 1}
 
 

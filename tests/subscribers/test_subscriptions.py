@@ -74,12 +74,12 @@ def test_the_proof_says_what_was_asked_and_from_where() -> None:
         event.save()
 
 
-def test_the_newest_wishes_of_a_pending_reader_win() -> None:
-    sign_up()
+def test_a_second_sign_up_leaves_a_pending_reader_as_they_are() -> None:
+    before = sign_up()
     reader = sign_up("ANN@example.org", topics=("vision",), cadence="weekly")
     assert reader.email == "ann@example.org"
-    assert topics_of(reader) == {"vision"}
-    assert reader.schedule.days == 1
+    assert topics_of(reader) == {"graphs"}
+    assert reader.schedule == before.schedule
     assert Subscriber.objects.count() == 1
 
 
@@ -127,7 +127,10 @@ def test_who_has_left_comes_back_by_confirming_anew() -> None:
     assert state_of() == "unsubscribed"
     back = sign_up(topics=("vision",))
     assert (back.state, back.unsubscribe_token) == ("pending", reader.unsubscribe_token)
-    assert topics_of(back) == {"vision"}
+    asked = Preferences(topics=("vision",)).as_json()
+    token = links.make(back, Link.Purpose.CONFIRM, now=NOW, preferences=asked)
+    subscriptions.confirm(token, origin=ORIGIN, now=NOW)
+    assert (state_of(), topics_of(back)) == ("active", {"vision"})
 
 
 def test_wishes_change_as_a_whole() -> None:

@@ -24,6 +24,7 @@ from digest.ops.gallery import specimens
 from digest.ops.gallery.mail_lint import lint
 from subscribers.models import Notice, Schedule, Subscriber
 from subscribers.notices.message import Claim, compose
+from subscribers.preferences import Preferences
 
 DAY = date(2026, 4, 17)
 TOPICS = [("agents", "Agents & tools"), ("graphs", "Graphs & networks")]
@@ -128,19 +129,14 @@ def has_text(kind: Notice.Kind) -> bool:
 
 
 def single(kind: Notice.Kind, now: datetime, *, language: str = "en") -> bytes:
-    schedule = Schedule(
-        timezone="Europe/Berlin", send_hour=7, cadence=Schedule.Cadence.WEEKDAYS, days=31
+    preferences = Preferences(
+        timezone="Europe/Berlin", cadence=Schedule.Cadence.WEEKDAYS, language=language
     )
-    subscriber = Subscriber(
-        pk=1,
-        email=ADDRESS,
-        schedule=schedule,
-        unsubscribe_token=TOKEN,
-        language=language,
-    )
+    subscriber = Subscriber(pk=1, email=ADDRESS, unsubscribe_token=TOKEN)
     claim = Claim(
         notice=Notice(pk=1, subscriber=subscriber, kind=kind, created_at=now),
         subscriber=subscriber,
+        preferences=preferences,
         topics=[label for _, label in TOPICS],
         token=TOKEN,
     )
