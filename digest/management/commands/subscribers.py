@@ -85,6 +85,8 @@ class Command(OperatorCommand):
                 return
             with open(file, "w", encoding="utf-8", newline="", opener=private) as out:
                 out.writelines(import_export.dump(jsonl=jsonl))
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise CommandError(f"cannot write {file}: {error.strerror}") from None
 
