@@ -419,7 +419,10 @@ LOGGING = {
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
     },
-    "filters": {"route": {"()": "digest.ops.logs.RouteInsteadOfPath"}},
+    "filters": {
+        "route": {"()": "digest.ops.logs.RouteInsteadOfPath"},
+        "one line": {"()": "digest.ops.logs.OneLine"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
@@ -429,6 +432,7 @@ LOGGING = {
         # Django's own handlers go: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
+        "django.security.DisallowedHost": {"filters": ["one line"]},
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }

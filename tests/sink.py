@@ -128,8 +128,11 @@ async def close(listener: asyncio.Server) -> None:
 
 
 @contextlib.contextmanager
-def in_process(folder: Path, *, port: int = 0) -> Iterator[Sink]:
-    """The server in a process of its own, which may outlast a killed stack."""
+def in_process(folder: Path, *, port: int = 0, lint: bool = True) -> Iterator[Sink]:
+    """The server in a process of its own, which may outlast a killed stack.
+
+    Without `lint` for mails that are wrong on purpose.
+    """
     command = [sys.executable, "-m", "tests.smtp_sink", "--folder", str(folder)]
     with subprocess.Popen(
         [*command, "--port", str(port)],
@@ -141,7 +144,7 @@ def in_process(folder: Path, *, port: int = 0) -> Iterator[Sink]:
             yield Sink(folder, int(process.stdout.readline()))
         finally:
             process.kill()
-    assert findings(Sink(folder, 0)) == []
+    assert not lint or findings(Sink(folder, 0)) == []
 
 
 def findings(sink: Sink) -> list[str]:

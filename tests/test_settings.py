@@ -261,6 +261,11 @@ def test_a_mail_server_is_read(url: str, server: SmtpServer) -> None:
             "unix:///run/r.sock?db=3",
             "redis+socket:///run/r.sock?virtual_host=3",
         ),
+        (
+            "unix://:p%40@/run/r.sock",
+            "unix://:p%40@/run/r.sock?db=0",
+            "redis+socket://:p%40@/run/r.sock?virtual_host=0",
+        ),
     ],
 )
 def test_a_redis_is_read_in_both_dialects(

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from digest.deliveries import heartbeats, ledger
 from digest.papers import source_days
+from digest.scrub import scrub
 from digest.throttling import circuit_breaker
 
 
@@ -59,6 +60,7 @@ def migrations_missing() -> int:
 
 
 def plain(text: str, status: int = 200) -> HttpResponse:
+    """Answer with the text; a relay's own words in it may name a reader or a password."""
     return HttpResponse(
-        f"{text}\n", content_type="text/plain; charset=utf-8", status=status
+        f"{scrub(text)}\n", content_type="text/plain; charset=utf-8", status=status
     )

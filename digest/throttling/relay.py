@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from digest.throttling.domains import domain_of
 from digest.transport.base import Mail
-from digest.transport.outcomes import RELAY_REFUSES, Outcome, Verdict
+from digest.transport.outcomes import Outcome, Verdict, put_back, without_addresses
 
 # So many mails taken are proof that the relay works, and so many refused alike one after
 # the other, with none taken, that it does not.
@@ -126,16 +126,6 @@ def is_surely_ours(outcome: Outcome) -> bool:
     return outcome.suspect and not (outcome.charged or outcome.domain_fault)
 
 
-def put_back(outcome: Outcome) -> Outcome:
-    return outcome._replace(
-        verdict=Verdict.RETRY,
-        reason=RELAY_REFUSES,
-        charged=False,
-        bad_address=False,
-        suspect=True,
-    )
-
-
 def kind(outcome: Outcome) -> Kind:
     found = STATUS.match(outcome.reply)
     return (outcome.verdict, outcome.reason, *(found.groups("") if found else ()))
@@ -144,5 +134,5 @@ def kind(outcome: Outcome) -> Kind:
 def words(outcomes: list[Outcome]) -> str:
     """Return the first answer that has words, as far as a log may show it."""
     said = next((one for one in outcomes if one.reply), outcomes[0])
-    reply = " ".join("…" if "@" in word else word for word in said.reply.split())
+    reply = without_addresses(said.reply)
     return f"{said.reason}: {reply}" if reply else said.reason

@@ -53,7 +53,11 @@ class Outcome(NamedTuple):
 
 
 # Token, quota, address or pace: no reader's fault. 404 and 405: a wrong address of the API.
-ABOUT_US = frozenset({401, 402, 403, 404, 405, 408, 420, 425, 429, 503})
+# 406 to 426 without 409, 413, 414 and 422: our client. 501 and 505 are a no for certain.
+ABOUT_US = frozenset(
+    {401, 402, 403, 404, 405, 406, 407, 408, 410, 411, 412, 415, 417, 420, 421, 423, 424}
+    | {425, 426, 428, 429, 431, 501, 503, 505, 511}
+)
 LOST_ANSWER = "no certain answer from the provider"
 RELAY_REFUSES = "provider refuses us"
 # Said of one mailbox (RFC 3463 sections 3.2 and 3.3), not of its domain.
@@ -135,25 +139,25 @@ def of_silence(phase: Phase, error: str) -> Outcome:
 
 
 def of_status(status: int | None, text: str, wait: float = 0.0) -> Outcome:
-    """The meaning of a provider's HTTP answer to one message for one reader.
+    """Judge a provider's HTTP answer to one message for one reader.
 
-    None: no answer was read after the request had gone out. 500, 502 and 504 may come
-    after the provider took the message, so they are as silent as no answer. `wait` is
-    its Retry-After in seconds.
+    None: no answer was read after the request had gone out. Errors of the server or of a
+    gateway (500, 502, 504, 520 …) may come after the provider took the message, as may the
+    409 of a request that goes on, so they are as silent as no answer. `wait` is its
+    Retry-After in seconds.
     """
     reply = f"{status} {text}"[:500] if status else text[:500]
-    if status is None or status in {500, 502, 504}:
-        return Outcome(Verdict.UNKNOWN, LOST_ANSWER, reply)
-    if 200 <= status < 300:
+    if status is not None and 200 <= status < 300:
         return Outcome(Verdict.ACCEPTED, "accepted", reply)
-    if status in ABOUT_US:
-        reason = "provider refuses us"
-        return Outcome(Verdict.RETRY, reason, reply, charged=False, wait=wait)
+    if status in ABOUT_US or (status and 300 <= status < 400):
+        return Outcome(Verdict.RETRY, RELAY_REFUSES, reply, charged=False, wait=wait)
+    if status is None or status == 409 or not 400 <= status < 500:
+        return Outcome(Verdict.UNKNOWN, LOST_ANSWER, reply)
     return Outcome(Verdict.REFUSED, "refused by the provider", reply)
 
 
 def of_recipient(status: str, text: str) -> Outcome:
-    """The meaning of a status of Anymail's for one reader, in an answer that was read.
+    """Judge a status of Anymail's for one reader, in an answer that was read.
 
     https://anymail.dev/en/stable/sending/anymail_additions/#esp-send-status
     """
@@ -166,6 +170,22 @@ def of_recipient(status: str, text: str) -> Outcome:
     if status == "failed":
         return Outcome(Verdict.REFUSED, "refused by the provider", reply)
     return Outcome(Verdict.UNKNOWN, LOST_ANSWER, reply)
+
+
+def put_back(outcome: Outcome) -> Outcome:
+    """Return it as the relay's or ours: tried again, and charged to no reader."""
+    return outcome._replace(
+        verdict=Verdict.RETRY,
+        reason=RELAY_REFUSES,
+        charged=False,
+        bad_address=False,
+        suspect=True,
+    )
+
+
+def without_addresses(reply: str) -> str:
+    """Return a server's words as far as a log may show them."""
+    return " ".join("…" if "@" in word else word for word in reply.split())
 
 
 def backoff(attempts: int, jitter: Callable[[], float] = random.random) -> timedelta:

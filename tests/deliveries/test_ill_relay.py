@@ -2,7 +2,8 @@
 
 import io
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 import pytest
@@ -138,7 +139,7 @@ def test_r32_what_is_said_before_any_recipient_costs_nobody_an_attempt(
     assert HighWater.objects.get().failures == 0
 
 
-def trusted_relay(tmp_path, monkeypatch) -> "Iterator[Sink]":
+def trusted_relay(tmp_path, monkeypatch) -> AbstractContextManager[Sink]:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
