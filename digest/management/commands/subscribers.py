@@ -1,3 +1,5 @@
+import os
+import stat
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -17,6 +19,14 @@ def parse_head(value: str) -> consent.Head:
         return consent.read_head(value)
     except ValueError as error:
         raise CommandError(f"{value!r:.90} is {error}, as in the log") from None
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that its owner alone may read, also when it was there already."""
+    number = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        os.fchmod(number, 0o600)
+    return number
 
 
 class Command(OperatorCommand):
@@ -73,8 +83,10 @@ class Command(OperatorCommand):
             if file is None:
                 sys.stdout.writelines(import_export.dump(jsonl=False))
                 return
-            with file.open("w", encoding="utf-8", newline="") as out:
+            with open(file, "w", encoding="utf-8", newline="", opener=private) as out:
                 out.writelines(import_export.dump(jsonl=jsonl))
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise CommandError(f"cannot write {file}: {error.strerror}") from None
 
