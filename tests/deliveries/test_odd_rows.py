@@ -26,17 +26,27 @@ class Raw(NamedTuple):
     sql: str
 
 
-JSON = [
+type Value = str | int | Raw
+JSON: list[Value] = [
     "null", "[1]", "[null]", '["a", null]', "{}", '{"a": 1}', '"x"', '""', "5", "true",
     '[["a"]]', '[{"a": "b"}]', '["\\u0000"]', '["\\ud800"]', '[""]', "[1e999]",
     "[" * 3000 + "]" * 3000, f'["{"word " * 20_000}"]', Raw("X'5b315d'"), Raw("X'ff'"),
     Raw("CAST(X'ff' AS TEXT)"), "",
 ]  # fmt: skip
-TEXT = ["", "\0", "x\r\ny", "é", " ", "x" * 9000, Raw("X'ff'"), Raw("CAST(X'ff' AS TEXT)")]
-INSTANTS = [
+TEXT: list[Value] = [
+    "",
+    "\0",
+    "x\r\ny",
+    "é",
+    " ",
+    "x" * 9000,
+    Raw("X'ff'"),
+    Raw("CAST(X'ff' AS TEXT)"),
+]
+INSTANTS: list[Value] = [
     "0001-01-01", "9999-12-31 23:59:59", "odd", "", Raw("'infinity'"), Raw("X'ff'")
 ]  # fmt: skip
-COLUMNS: dict[str, list[str | int | Raw]] = {
+COLUMNS: dict[str, list[Value]] = {
     "keywords": [*JSON],
     "watched_authors": [*JSON],
     "muted_authors": [*JSON],
@@ -61,7 +71,7 @@ COLUMNS: dict[str, list[str | int | Raw]] = {
     "unsubscribed_at": [*INSTANTS],
     "changed_at": [*INSTANTS],
 }  # fmt: skip
-SCHEDULE: dict[str, list[str | int | Raw]] = {
+SCHEDULE: dict[str, list[Value]] = {
     "timezone": [
         *TEXT[:5], "Nowhere/Else", "../../etc/passwd", "/etc/passwd", "Europe", "UTC ", ".",
         Raw("X'ff'"), Raw("CAST(X'ff' AS TEXT)"),
@@ -72,7 +82,7 @@ SCHEDULE: dict[str, list[str | int | Raw]] = {
 }  # fmt: skip
 
 
-def cases(table: dict[str, list[str | int | Raw]]) -> list[object]:
+def cases(table: dict[str, list[Value]]) -> list[object]:
     return [
         pytest.param(column, value, id=f"{column} {value!r:.40}")
         for column, values in table.items()
@@ -80,7 +90,7 @@ def cases(table: dict[str, list[str | int | Raw]]) -> list[object]:
     ]
 
 
-def set_by_sql(model: type[Model], column: str, value: str | int | Raw, pk: int) -> None:
+def set_by_sql(model: type[Model], column: str, value: Value, pk: int) -> None:
     """Skips the test if the database does not take the value."""
     expression, values = (value.sql, []) if isinstance(value, Raw) else ("%s", [value])
     sql = f"UPDATE {model._meta.db_table} SET {column} = {expression} WHERE id = %s"
