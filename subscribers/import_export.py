@@ -342,19 +342,24 @@ def store(people: Sequence[Person], *, now: datetime) -> list[Imported]:
 
 
 def meet(person: Person, reader: Subscriber, *, now: datetime) -> Imported:
-    """A known reader stays as they are, but leaves if the file's opt-out is newer."""
+    """A known reader stays as they are, but leaves if the file's opt-out is newer.
+
+    A bar needs no change of state: a suppressed address gets no mail in any.
+    """
+    if person.is_barred:
+        return Imported(person.line, Became.BARRED)
     if reader.state == State.UNSUBSCRIBED:
         return Imported(person.line, Became.OUT, "has left or must not be written to")
     if not person.is_out or not is_newer(person, reader):
         return Imported(person.line, Became.KNOWN, "known already")
     subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=now)
-    return Imported(person.line, Became.BARRED if person.is_barred else Became.OPTED_OUT)
+    return Imported(person.line, Became.OPTED_OUT)
 
 
 def is_newer(person: Person, reader: Subscriber) -> bool:
-    """Whether the file's opt-out is newer than the confirmation; a bar always counts."""
+    """Whether the file's opt-out is newer than the confirmation here."""
     left, confirmed = person.unsubscribed_at, reader.confirmed_at
-    return person.is_barred or left is None or confirmed is None or left > confirmed
+    return left is None or confirmed is None or left > confirmed
 
 
 def suppress(people: Sequence[Person], *, now: datetime) -> None:
