@@ -24,6 +24,7 @@ from subscribers import (
 )
 from subscribers.consent import Origin
 from subscribers.import_file import ImportFile
+from subscribers.import_rows import KNOWN
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.preferences import Preferences, SubscriptionRequest
 from tests import make
@@ -182,9 +183,7 @@ def test_imported_readers_have_their_profile(papers, tmp_path):
             [["email", "topics"], ["cy@example.org", "knots films"], ["di@example.org", ""]]
         )
     imported = list(
-        import_export.load(
-            ImportFile(path, import_export.KNOWN), legal_source="a list", now=make.NOON
-        )
+        import_export.load(ImportFile(path, KNOWN), legal_source="a list", now=make.NOON)
     )
     assert [row.refused for row in imported] == ["", ""]
     cy, di = Subscriber.objects.order_by("email")

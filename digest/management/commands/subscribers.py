@@ -15,6 +15,7 @@ from subscribers import consent, import_export, privacy
 from subscribers.addresses import BadAddress
 from subscribers.import_export import Became
 from subscribers.import_file import BadFile, ImportFile
+from subscribers.import_rows import KNOWN
 
 EVERY = 10_000  # rows: then a line of progress
 
@@ -82,7 +83,7 @@ class Command(OperatorCommand):
         all_or_nothing: bool,
         **_: Any,
     ) -> None:
-        source = ImportFile(file, import_export.KNOWN)
+        source = ImportFile(file, KNOWN)
         tally: Counter[Became] = Counter()
         fault = ""
         as_one = transaction.atomic() if dry_run or all_or_nothing else nullcontext()
