@@ -4,6 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from digest.bodies import LimitedBodies
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
 
-application = get_wsgi_application()
+application = LimitedBodies(get_wsgi_application())
