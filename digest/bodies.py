@@ -38,20 +38,20 @@ class LimitedBodies:
         self.slow = threading.BoundedSemaphore(MOST_SLOW)
 
     def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+        self, request: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        if environ.get("PATH_INFO", "").startswith(THEIR_OWN_LIMIT):
-            return self.application(environ, start_response)
+        length = int(request.get("CONTENT_LENGTH") or 0)
+        if request.get("PATH_INFO", "").startswith(THEIR_OWN_LIMIT):
+            return self.application(request, start_response)
         if length > MOST_BYTES:
             return refused("413 Content Too Large", start_response)
-        if length and (connection := environ.get("gunicorn.socket")):
+        if length and (connection := request.get("gunicorn.socket")):
             try:
-                body = self.read(connection, environ["wsgi.input"].read, length)
+                body = self.read(connection, request["wsgi.input"].read, length)
             except TooSlow:
                 return refused("408 Request Timeout", start_response)
-            environ["wsgi.input"] = BytesIO(body)
-        return self.application(environ, start_response)
+            request["wsgi.input"] = BytesIO(body)
+        return self.application(request, start_response)
 
     def read(self, connection: socket, read: Callable[[int], bytes], length: int) -> bytes:
         """Return the body. Raises TooSlow."""
