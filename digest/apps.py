@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_delete
 
 
@@ -14,6 +15,8 @@ class DigestConfig(AppConfig):
             privacy,
         )
         from digest.papers.topics import sync_after_migrate
+        from digest.sql import read_any_text
 
+        connection_created.connect(read_any_text)
         post_migrate.connect(sync_after_migrate, sender=self)
         pre_delete.connect(privacy.forget, sender="subscribers.Subscriber")

@@ -1,11 +1,9 @@
 """The web entry point for gunicorn: `gunicorn digest.wsgi`."""
 
-import os
-
 from django.core.wsgi import get_wsgi_application
 
 from digest.bodies import LimitedBodies
+from digest.startup import load_settings
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
-
+load_settings()
 application = LimitedBodies(get_wsgi_application())

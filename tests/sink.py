@@ -19,7 +19,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from tests.smtp_sink import Server, listen
+from tests.smtp_sink import Illness, Server, listen
 
 OURS = re.compile(rb"(?m)^X-Auto-Response-Suppress: All\r?$")
 
@@ -45,6 +45,12 @@ class Sink:
     folder: Path
     port: int
     scheme: str = "smtp"
+    server: Server | None = None  # where it is in this process
+
+    def ails(self, illness: Illness | None) -> None:
+        """From now on the server is ill in this way, or well again."""
+        assert self.server
+        self.server.illness = illness
 
     @property
     def url(self) -> str:
@@ -60,6 +66,15 @@ class Sink:
                 raw = (self.folder / entry["path"]).read_bytes()
                 mails.append(Mail(at, entry["mail_from"], tuple(entry["rcpt"]), raw))
         return mails
+
+    def begun(self) -> list[tuple[str, float]]:
+        """Whose hand-overs were begun, and when, in order."""
+        lines = (self.folder / "begun.jsonl").read_text().splitlines()
+        return [(entry["rcpt"], entry["at"]) for entry in map(json.loads, lines)]
+
+    def turn_slow(self, seconds: float, *, after: int = 0) -> None:
+        """From so many accepted mails on, wait before each reply."""
+        (self.folder / "pace").write_text(f"{after} {seconds}")
 
     def to(self, address: str) -> list[Mail]:
         return [mail for mail in self.mails() if address in mail.rcpt]
@@ -93,13 +108,14 @@ def in_thread(
     listener = asyncio.run_coroutine_threadsafe(listening, loop).result(10)
     port = listener.sockets[0].getsockname()[1]
     try:
-        yield Sink(folder, port, "smtps" if secure else "smtp")
+        yield Sink(folder, port, "smtps" if secure else "smtp", server)
     finally:
         asyncio.run_coroutine_threadsafe(close(listener), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
         server.journal.close()
+        server.begun.close()
     assert findings(Sink(folder, 0)) == []
 
 
@@ -112,8 +128,11 @@ async def close(listener: asyncio.Server) -> None:
 
 
 @contextlib.contextmanager
-def in_process(folder: Path, *, port: int = 0) -> Iterator[Sink]:
-    """The server in a process of its own, which may outlast a killed stack."""
+def in_process(folder: Path, *, port: int = 0, lint: bool = True) -> Iterator[Sink]:
+    """The server in a process of its own, which may outlast a killed stack.
+
+    Without `lint` for mails that are wrong on purpose.
+    """
     command = [sys.executable, "-m", "tests.smtp_sink", "--folder", str(folder)]
     with subprocess.Popen(
         [*command, "--port", str(port)],
@@ -125,7 +144,7 @@ def in_process(folder: Path, *, port: int = 0) -> Iterator[Sink]:
             yield Sink(folder, int(process.stdout.readline()))
         finally:
             process.kill()
-    assert findings(Sink(folder, 0)) == []
+    assert not lint or findings(Sink(folder, 0)) == []
 
 
 def findings(sink: Sink) -> list[str]:

@@ -17,7 +17,11 @@ the sender's address has it), rcpt, data (the command), body, dot or quit, and A
   wait        the file `waiting` is made, and nothing more is done until `go` is there
   keep-drop, keep-hang, keep-garbage, keep-kill   dot only: the mail is accepted, the
               answer is lost
+A file `pace` with "12 0.5" makes the line turn slow: when 12 mails are kept, half a second
+passes before each reply. `begun.jsonl` says when each hand-over's MAIL came.
 With `x2` at the end (`+rcpt-450x2`) only the first two times for this address.
+
+A server can also be ill by itself, whoever the mail is for: see Illness.
 """
 
 import argparse
@@ -31,6 +35,7 @@ import signal
 import ssl
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +54,19 @@ class Fault:
     stage: str
     action: str
     times: int | None
+
+
+@dataclass(frozen=True)
+class Illness:
+    """What a server says at one stage, whoever the mail is for.
+
+    STAGE is banner, ehlo, starttls, auth, mail, rcpt, data or dot. From mail on, `hits`
+    tells by the transaction's number, from 0, whether it is said.
+    """
+
+    stage: str
+    reply: str
+    hits: Callable[[int], bool] = lambda number: True
 
 
 def fault_of(address: str) -> Fault | None:
@@ -76,8 +94,11 @@ class Server:
         self.extensions = ("PIPELINING", "8BITMIME", f"SIZE {SIZE}", *extensions)
         self.seen: Counter[str] = Counter()
         self.count = 0
+        self.illness: Illness | None = None
+        self.transactions = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.journal = open(folder / "journal.jsonl", "ab")  # noqa: SIM115
+        self.begun = open(folder / "begun.jsonl", "a")  # noqa: SIM115
 
     async def accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -114,6 +135,19 @@ class Server:
         self.journal.flush()
         os.fsync(self.journal.fileno())
 
+    def delay(self) -> float:
+        """Seconds before each reply, by the file `pace` and the mails that were kept."""
+        try:
+            after, seconds = (self.folder / "pace").read_text().split()
+        except FileNotFoundError:
+            return 0.0
+        return float(seconds) if self.count >= int(after) else 0.0
+
+    def begin(self, recipient: str, at: float) -> None:
+        """Note when a hand-over's MAIL came, once its RCPT says whose it is."""
+        self.begun.write(json.dumps({"at": at, "rcpt": recipient}) + "\n")
+        self.begun.flush()
+
     def applies(self, fault: Fault) -> bool:
         self.seen[fault.address] += 1
         return fault.times is None or self.seen[fault.address] <= fault.times
@@ -127,14 +161,18 @@ class Connection:
         self.reader = reader
         self.writer = writer
         self.later: list[Fault] = []  # of the stages mail and quit
+        self.number = 0  # of the transaction
         self.reset()
 
     def reset(self) -> None:
         self.sender: str | None = None
+        self.begun_at = 0.0
         self.recipients: list[str] = []
         self.faults: list[Fault] = []
 
     async def reply(self, text: str) -> None:
+        if delay := self.server.delay():
+            await asyncio.sleep(delay)
         self.writer.write(text.encode() + b"\r\n")
         await self.writer.drain()
 
@@ -173,14 +211,30 @@ class Connection:
                     raise Dropped
                 return True
 
+    async def is_ill(self, stage: str) -> bool:
+        """Say what the server's illness says at this stage. True when it does."""
+        illness = self.server.illness
+        if illness is None or illness.stage != stage or not illness.hits(self.number):
+            return False
+        await self.reply(illness.reply)
+        if illness.reply.startswith("421"):
+            raise Dropped
+        return True
+
     async def serve(self) -> None:
         if self.server.connections > self.server.most_connections:
             await self.reply("421 4.7.0 too many connections")
+            return
+        if await self.is_ill("banner"):
             return
         await self.reply("220 sink.example ESMTP")
         while True:
             line = (await self.reader.readuntil(b"\r\n")).decode("utf-8", "replace")
             verb, _, rest = line.strip().partition(" ")
+            if verb.lower() in {"ehlo", "starttls", "auth"} and await self.is_ill(
+                verb.lower()
+            ):
+                continue
             handler = getattr(self, f"do_{verb.lower()}", None)
             if handler is None:
                 await self.reply("502 5.5.2 not implemented")
@@ -206,6 +260,8 @@ class Connection:
 
     async def do_auth(self, rest: str) -> None:
         given = base64.b64decode(rest.removeprefix("PLAIN "))
+        with open(self.server.folder / "logins", "ab") as file:
+            file.write(given + b"\n")
         known = given.rpartition(b"\0")[2].startswith(b"secret")
         await self.reply("235 2.7.0 welcome" if known else "535 5.7.8 not you")
 
@@ -226,6 +282,10 @@ class Connection:
         if not found or self.sender is not None:
             await self.reply("503 5.5.1 out of order" if found else "501 5.5.4 syntax")
             return
+        self.number = self.server.transactions
+        self.server.transactions += 1
+        if await self.is_ill("mail"):
+            return
         if fault := fault_of(found[1]):
             self.faults = [fault]
         size = re.search(r"size=(\d+)", found[2], re.IGNORECASE)
@@ -234,13 +294,16 @@ class Connection:
         elif await self.misbehave("mail"):
             self.reset()
         else:
-            self.sender = found[1]
+            self.sender, self.begun_at = found[1], time.time()
             await self.reply("250 2.1.0 OK")
 
     async def do_rcpt(self, rest: str) -> None:
         found = re.match(r"to:\s*<([^>]+)>", rest, re.IGNORECASE)
         if not found or self.sender is None:
             await self.reply("503 5.5.1 out of order" if found else "501 5.5.4 syntax")
+            return
+        self.server.begin(found[1], self.begun_at)
+        if await self.is_ill("rcpt"):
             return
         fault = fault_of(found[1])
         if fault and fault.stage == "rcpt":
@@ -255,7 +318,7 @@ class Connection:
         if not self.recipients:
             await self.reply("554 5.5.1 no valid recipients")
             return
-        if await self.misbehave("data"):
+        if await self.is_ill("data") or await self.misbehave("data"):
             self.reset()
             return
         await self.reply("354 go ahead")
@@ -280,6 +343,8 @@ class Connection:
         return b"".join(lines) if size <= SIZE else None
 
     async def finish(self, content: bytes) -> None:
+        if await self.is_ill("dot"):
+            return
         fault = next((one for one in self.faults if one.stage == "dot"), None)
         if fault is None or not self.server.applies(fault):
             self.keep(content)

@@ -4,16 +4,23 @@ A hold is looked at in every commit of intents, so it holds for each hand-over a
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count
+from django.db.models.functions import Greatest
 
-from digest.models import Delivery, Edition
+from digest.deliveries import history
+from digest.models import Delivery, DeliveryEvent, Edition
+from subscribers.models import Subscriber, Suppression
 
 State = Delivery.State
 CANCELLED = "edition cancelled"
 RESUMED = "resumed by the operator"
+RETRIED = "sent again by the operator"
+# What is sent again gets this long at least, however late it is.
+RETRY_FOR = timedelta(hours=6)
+BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -62,3 +69,48 @@ def skip_cancelled(now: datetime) -> int:
     cancelled = Edition.objects.filter(hold=Edition.Hold.CANCELLED).values("pk")
     rows = Delivery.objects.filter(is_open=True, state=State.PENDING, edition__in=cancelled)
     return rows.update(state=State.SKIPPED, reason=CANCELLED, outcome_at=now)
+
+
+def retry_refused(edition: Edition, since: datetime, *, now: datetime) -> int:
+    """Put back what was refused since then, and lift the bars that came with it.
+
+    For when the relay refused us and readers were charged. Safe to repeat when it was cut
+    short. Return how many rows are pending again.
+    """
+    rows = Delivery.objects.filter(
+        edition=edition, state=State.REFUSED, outcome_at__gte=since
+    ).order_by("pk")
+    count = 0
+    while moved := put_back(list(rows[:BATCH]), now=now):
+        count += moved
+    return count
+
+
+@transaction.atomic
+def put_back(found: list[Delivery], *, now: datetime) -> int:
+    rows = Delivery.objects.filter(pk__in=[row.pk for row in found], state=State.REFUSED)
+    refused = list(rows.select_for_update())
+    source = DeliveryEvent.Source.OPERATOR
+    history.note(refused, State.PENDING, source=source, reason=RETRIED, now=now)
+    lift_bars(refused)
+    return rows.update(
+        state=State.PENDING,
+        reason=RETRIED,
+        attempts=0,
+        not_before=now,
+        expires_at=Greatest("expires_at", now + RETRY_FOR),
+        lease_token="",
+        outcome_at=None,
+    )
+
+
+def lift_bars(refused: list[Delivery]) -> None:
+    """Lift the suppressions that these very refusals made: they have the same instant."""
+    bars = Suppression.objects.filter(
+        reason=Suppression.Reason.BOUNCED,
+        at__in={row.outcome_at for row in refused},
+        email_hash__in=Subscriber.objects.filter(
+            pk__in=[row.subscriber_id for row in refused]
+        ).values("email_hash"),
+    )
+    bars.delete()

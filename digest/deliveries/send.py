@@ -7,9 +7,9 @@ two lines of `send_slice`, the ledger says what may still be sent and what may n
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
@@ -30,15 +30,17 @@ from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
 from digest.editions.compose import Encoded
 from digest.editions.picks import written
-from digest.models import Edition, HighWater
+from digest.models import Delivery, Edition, HighWater
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
 from digest.signing import senders
 from digest.throttling import circuit_breaker, domains, rate
 from digest.throttling.domains import Gate
+from digest.throttling.relay import FEW, Relay
 from digest.transport.base import Mail, Transport
+from digest.transport.line import Line
 from digest.transport.open import open_transport
-from digest.transport.outcomes import Outcome, Verdict
+from digest.transport.outcomes import NOT_BEGUN, Outcome, Verdict
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
@@ -48,6 +50,7 @@ logger = logging.getLogger(__name__)
 NO_WORD = Outcome(Verdict.UNKNOWN, "no outcome from the transport")
 SLICE = 1000
 SLICE_GROUPS = 10
+JUST_NOW = timedelta(minutes=10)
 
 Clock = Callable[[], datetime]
 
@@ -59,6 +62,7 @@ class Group:
     rows: Sequence[Claimed] = ()
     mails: dict[int, Mail] = field(default_factory=dict)
     picks: dict[int, str] = field(default_factory=dict)
+    faults: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
@@ -71,7 +75,7 @@ class BatchSizer:
     SECONDS, GROWTH = 1.0, 4
 
     def __init__(self) -> None:
-        self.group = min(2 * settings.SEND_CONNECTIONS, settings.SUBMIT_GROUP)
+        self.group = min(max(2 * settings.SEND_CONNECTIONS, FEW), settings.SUBMIT_GROUP)
 
     @property
     def slice(self) -> int:
@@ -94,6 +98,7 @@ class Run:
     until: datetime | None
     transport: Transport = field(default_factory=open_transport)
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
+    relay: Relay = field(default_factory=Relay)
 
     def over(self) -> bool:
         """Looked at after each group: a slow line keeps nobody longer than a group."""
@@ -129,8 +134,8 @@ def send_due(
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
-            if sent["not tried"]:
-                circuit_breaker.trip(clock(), asked=gate.asked)
+            if run.relay.cause:
+                circuit_breaker.trip(clock(), run.relay.cause, asked=run.relay.asked)
                 break
             if sent["accepted"] and mark.failures:
                 circuit_breaker.reset()
@@ -158,7 +163,7 @@ def send_slice(
             group = prepared(loaded.encoded, rows, batch, now)
             with transaction.atomic():
                 record(sent, now)
-                intended = ledger.intend(group.rows, group.picks, now=now)
+                intended = ledger.intend(group.rows, group.picks, group.faults, now=now)
                 idempotent_retry.note_submission(
                     [pk for pk in group.mails if pk in intended], now
                 )
@@ -168,13 +173,10 @@ def send_slice(
             for pk in intended:
                 del rest[pk]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
-            begin = time.monotonic()
-            group.outcomes.update(run.transport.hand_over(wanted))
-            group.outcomes |= dict.fromkeys(intended - group.outcomes.keys(), NO_WORD)
-            run.batch_sizer.learn(len(wanted), time.monotonic() - begin)
-            down = gate.judge(group.mails, group.outcomes)
-            tally += tallied(group, len(group.rows) - len(intended), down=down)
-            if tally["not tried"] or run.over():
+            hand_over(wanted, group, run)
+            judge(group, run, gate)
+            tally += tallied(group, len(group.rows) - len(intended), run.relay)
+            if run.relay.cause or run.over():
                 break
     except BaseException:
         settle(sent, run.clock)
@@ -186,6 +188,34 @@ def send_slice(
         ledger.put_off(gate.waits, claimed[0].lease_token)
     ledger.finish(claimed[0].lease_token, list(rest.values()))
     return tally
+
+
+def hand_over(mails: Sequence[Mail], group: Group, run: Run) -> None:
+    """Hand over what is still wanted when its turn comes; every mail gets an outcome."""
+    token = group.rows[0].lease_token if group.rows else ""
+    begin = time.monotonic()
+
+    def look(ids: Collection[int]) -> Collection[int]:
+        """Begin nothing more where we shall stop, or where the database does not say."""
+        try:
+            return () if shutdown.asked() else ledger.still_wanted(ids, token)
+        except Error as error:
+            logger.error("nothing more is begun: %s", type(error).__name__)
+            return ()
+
+    line = Line(mails, look)
+    group.outcomes.update(run.transport.hand_over(line))
+    for mail in mails:
+        left = mail.delivery_id in line.dropped
+        group.outcomes.setdefault(mail.delivery_id, NOT_BEGUN if left else NO_WORD)
+    run.batch_sizer.learn(len(begun(group)), time.monotonic() - begin)
+
+
+def begun(group: Group) -> dict[int, Outcome]:
+    """The outcomes of what was handed over, or tried to be."""
+    return {
+        pk: one for pk, one in group.outcomes.items() if one.verdict is not Verdict.RETURNED
+    }
 
 
 def settle(sent: Group, clock: Clock) -> None:
@@ -215,7 +245,7 @@ def groups(
             control.pause(Edition(pk=edition_id), "cannot be composed")
             continue
         owed = [(row.delivery_id, row.subscriber_id) for row in rows]
-        ranked = select(loaded, owed)
+        ranked = iter(select(loaded, owed))
         while batch := tuple(islice(ranked, batch_sizer.group)):
             if passing := gate.passing(batch):
                 yield loaded, passing
@@ -227,8 +257,10 @@ def prepared(
     """The batch's rows, picks and mails, composed only when their turn comes."""
     group = Group(rows)
     sender = senders(encoded.sender)
-    for reader, picks in batch:
+    for reader, picks, fault in batch:
         pk = reader.delivery_id
+        if fault:
+            group.faults[pk] = fault
         group.picks[pk] = written(encoded, reader, picks)
         if picks:
             compose = partial(encoded.compose, reader, picks, sent_at=now)
@@ -252,13 +284,27 @@ def record(group: Group, now: datetime) -> None:
             suppression.suppress(email_hash, Suppression.Reason.BOUNCED, now=now)
 
 
-def tallied(group: Group, skipped: int, *, down: bool) -> Counter[str]:
-    """`not tried`: put off through no fault of theirs or, not `down`, of their domain."""
+def judge(group: Group, run: Run, gate: Gate) -> None:
+    """Tell whose fault it was: the relay's or ours first, then a domain's."""
+    took_others = partial(accepts, {row.edition_id for row in group.rows}, run.clock())
+    outcomes = begun(group)
+    is_down = run.relay.judge(group.mails, outcomes, took_others=took_others)
+    group.outcomes |= outcomes
+    if not is_down:
+        gate.judge(group.mails, outcomes)
+
+
+def accepts(editions: set[int], now: datetime) -> bool:
+    """Return whether mails of these editions were accepted just now."""
+    accepted = Delivery.objects.filter(edition__in=editions, state=Delivery.State.ACCEPTED)
+    return accepted.filter(outcome_at__gte=now - JUST_NOW).exists()
+
+
+def tallied(group: Group, skipped: int, relay: Relay) -> Counter[str]:
+    """Count the group by verdict; `not tried` is what a relay that is down did not take."""
     outcomes: Mapping[int, Outcome] = group.outcomes
     tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
     tally["skipped"] += skipped
-    tally["not tried"] += sum(
-        not outcome.charged and (down or not outcome.domain_fault)
-        for outcome in outcomes.values()
-    )
+    if relay.cause:
+        tally["not tried"] += sum(not one.charged for one in begun(group).values())
     return tally

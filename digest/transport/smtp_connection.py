@@ -5,13 +5,15 @@ one write, so a mail costs one round trip. One bad recipient, a dropped connecti
 garbled QUIT never spoils another mail's outcome.
 """
 
+import base64
 import logging
+import re
 import smtplib
-from collections import deque
 from collections.abc import Generator, Sequence
 
 from digest.endpoints import SmtpServer
 from digest.transport.base import Mail
+from digest.transport.line import Line
 from digest.transport.outcomes import POISON, Outcome, Phase, Verdict, of_reply, of_silence
 from digest.transport.smtp_session import (
     DOT,
@@ -24,7 +26,16 @@ from digest.transport.smtp_session import (
 
 logger = logging.getLogger(__name__)
 
-NOT_ASCII = Outcome(Verdict.REFUSED, "address is not ASCII")
+NOT_CARRIED = Outcome(Verdict.REFUSED, "an envelope cannot carry the address")
+# A path's inside as we write it (RFC 5321 section 4.1.2): printable ASCII, no space, no >.
+CARRIED = re.compile(r"[!-=?-~]+")
+
+# The replies by which a transaction goes on (RFC 5321 section 4.3.2).
+ENVELOPE = {
+    Phase.SENDER: (b"250",),
+    Phase.RECIPIENT: (b"250", b"251"),
+    Phase.DATA: (b"354",),
+}
 
 # An outcome as it becomes known; None whenever it waits for the server.
 type Work = Generator[tuple[int, Outcome] | None]
@@ -39,25 +50,39 @@ class Connection:
         self.session: Session | None = None
 
     def open(self) -> Outcome | None:
-        """Blocks; why there is no session now, if there is none."""
+        """Open a session (blocking). Return None, or the Outcome explaining the failure."""
         try:
             session = open_session(self.server)
         except smtplib.SMTPResponseException as error:
-            text = readable(error.smtp_error)
+            text = self.without_login(readable(error.smtp_error))
             return of_reply(Phase.CONNECT, error.smtp_code, text)
-        # ValueError: a password or a challenge that AUTH cannot carry.
-        except (OSError, smtplib.SMTPException, ValueError) as error:
-            return of_silence(Phase.CONNECT, f"{type(error).__name__}: {error}")
+        except (OSError, smtplib.SMTPException) as error:
+            text = self.without_login(f"{type(error).__name__}: {error}")
+            return of_silence(Phase.CONNECT, text)
+        except ValueError:  # not its words: they may quote the password
+            return of_silence(
+                Phase.CONNECT, "password or challenge cannot be used to log in"
+            )
         session.pipelining &= self.may_pipeline
         self.session = session
         return None
 
-    def work(self, line: deque[Mail]) -> Work:
+    def without_login(self, text: str) -> str:
+        """Hide name and password, also as AUTH sends them, where a server repeats them."""
+        name, password = self.server.user, self.server.password
+        for secret in (f"\0{name}\0{password}", password, name):
+            for said in (secret, base64.b64encode(secret.encode()).decode()):
+                text = text.replace(said, "***") if secret.strip("\0") else text
+        return text
+
+    def work(self, line: Line) -> Work:
         """Hand over mails, the next in line each time, until none or no session is left."""
         opened: Mail | None = None  # the server has said 354 to this one
-        while (session := self.session) and (opened or line):
+        while session := self.session:
             if opened is None:
-                opened = line.popleft()
+                opened = line.take()
+                if opened is None:
+                    return
                 if refused := (yield from self.begin(session, opened)):
                     yield opened.delivery_id, refused
                     opened = None
@@ -74,18 +99,18 @@ class Connection:
         """Open a transaction; an outcome if the mail is not wanted."""
         commands = envelope(mail)
         if not commands:
-            return NOT_ASCII
+            return NOT_CARRIED
         try:
             if not session.pipelining:
                 return (yield from self.answers(session, commands))
-            yield from session.write(b"".join(commands), phase=Phase.ENVELOPE)
+            yield from session.write(b"".join(commands), phase=Phase.SENDER)
             return (yield from self.answers(session))
         except ConnectionLost as lost:
             self.drop()
             return of_silence(lost.phase, str(lost))
 
     def finish(
-        self, session: Session, mail: Mail, line: deque[Mail]
+        self, session: Session, mail: Mail, line: Line
     ) -> Steps[tuple[Outcome, Mail | None, Outcome | None]]:
         """Write content and dot and, pipelining, the envelope of the next mail in line.
 
@@ -100,8 +125,11 @@ class Connection:
             self.drop()
             return POISON, None, None
         end = DOT if content.endswith(b"\r\n") else b"\r\n" + DOT
-        commands = envelope(line[0]) if session.pipelining and line else ()
-        following = line.popleft() if commands else None
+        following = line.take() if session.pipelining else None
+        commands = envelope(following) if following else ()
+        if following and not commands:
+            line.put_back(following)
+            following = None
         outcome = None
         try:
             yield from session.write(content, end, ahead=commands, phase=Phase.CONTENT)
@@ -114,7 +142,7 @@ class Connection:
         except ConnectionLost as lost:
             self.drop()
             if following:
-                line.appendleft(following)
+                line.put_back(following)
             return outcome or of_silence(lost.phase, str(lost)), None, None
         return outcome, following, refused
 
@@ -128,20 +156,20 @@ class Connection:
         if not commands and session.goes_on():
             return None
         refused: Outcome | None = None
-        for place, wanted in enumerate((b"250 ", b"250 ", b"354 ")):
+        for place, (phase, wanted) in enumerate(ENVELOPE.items()):
             if commands:
-                yield from session.write(commands[place], phase=Phase.ENVELOPE)
-            line = yield from session.line(Phase.ENVELOPE)
-            if line.startswith(wanted) and not refused:
+                yield from session.write(commands[place], phase=phase)
+            line = yield from session.line(phase)
+            if line[:3] in wanted and line[3:4] == b" " and not refused:
                 continue
-            code, text = yield from session.reply(Phase.ENVELOPE, line)
+            code, text = yield from session.reply(phase, line)
             if code == 421:
                 self.drop()
-                return refused or of_reply(Phase.ENVELOPE, code, text)
+                return refused or of_reply(phase, code, text)
             if code == 354 and refused:  # DATA without a recipient: end it, empty
                 yield from session.exchange(DOT)
-            elif code not in (int(wanted), 251 if place == 1 else int(wanted)):
-                refused = refused or of_reply(Phase.ENVELOPE, code, text)
+            elif line[:3] not in wanted:
+                refused = refused or of_reply(phase, code, text)
                 if commands:
                     break
         if refused:
@@ -164,7 +192,7 @@ class Connection:
 
 def envelope(mail: Mail) -> Sequence[bytes]:
     """MAIL, RCPT, DATA; nothing for an address that they cannot carry."""
-    if not (mail.sender.isascii() and mail.recipient.isascii()):
+    if not (CARRIED.fullmatch(mail.sender) and CARRIED.fullmatch(mail.recipient)):
         return ()
     return (
         b"MAIL FROM:<%b>\r\n" % mail.sender.encode(),

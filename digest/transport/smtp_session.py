@@ -165,8 +165,8 @@ class Session:
         return self.lines.popleft().rstrip(b"\r")
 
     def exchange(self, command: bytes) -> Steps[None]:
-        yield from self.write(command, phase=Phase.ENVELOPE)
-        yield from self.reply(Phase.ENVELOPE)
+        yield from self.write(command, phase=Phase.RECIPIENT)
+        yield from self.reply(Phase.RECIPIENT)
 
     def quit(self) -> None:
         """QUIT, without caring for the answer: every outcome is known already."""

@@ -1,4 +1,4 @@
-"""The check of the proof: six deliberate bugs, each in a copy, each to be caught.
+"""The check of the proof: deliberate bugs, each in a copy, each to be caught.
 
 A scenario plays one fault on a tree and returns which invariants broke. On the tree as
 it is each must find nothing, on its mutant something; otherwise it proves nothing.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.environment import ROOT
-from tests.faults import outside
+from tests.faults import author, outside
 from tests.faults.invariants import broken, repeated
 from tests.faults.scene import Scene, scene
 from tests.shell import Shell
@@ -113,6 +113,22 @@ def scanned(tree: Path, folder: Path) -> list[str]:
     return [] if state == "pending" else [f"I7 a GET made the reader {state}"]
 
 
+UNSAFE = (
+    ("digest/editions/frames.py", 'return f"=_{secrets.token_hex(16)}"', 'return "daily"'),
+    ("digest/editions/mime.py", r'rb"\.|--|From "', r'rb"\.|--=20|From "'),
+)
+
+
+def author_of_an_unsafe_mail(tree: Path, folder: Path) -> list[str]:
+    """Mails that papers can break are composed; they must be seen before any goes out."""
+    unsafe = copy_of(tree, folder / "unsafe")
+    for file, words, instead in UNSAFE:
+        Mutant(file, file, ((words, instead),), author.play).patch(unsafe)
+    wrong, _ = author.played_by_author(unsafe, folder)
+    shutil.rmtree(unsafe)
+    return wrong
+
+
 def begin(played: Scene, there: outside.Outside, sender: Shell) -> int:
     pid = sender.start("deliver", "--day", played.day)
     (there.folder / "victim").write_text(str(pid))
@@ -178,6 +194,21 @@ MUTANTS = [
             ),
         ),
         scanned,
+    ),
+    Mutant(
+        "has one boundary for all editions", *UNSAFE[0][:1], (UNSAFE[0][1:],), author.play
+    ),
+    Mutant(
+        "encodes no line that begins with dashes",
+        *UNSAFE[1][:1],
+        (UNSAFE[1][1:],),
+        author.play,
+    ),
+    Mutant(
+        "compares no mail with what was meant",
+        "digest/deliveries/preflight.py",
+        (("    if whole:\n        read_parts(message, sample)\n", ""),),
+        author_of_an_unsafe_mail,
     ),
 ]
 

@@ -15,6 +15,7 @@ from digest.deliveries.send import Clock, send_due
 from digest.management.base import OperatorCommand, parse_day, parse_instant
 from digest.models import Edition
 from digest.tasks import catch_up
+from digest.throttling import circuit_breaker
 
 
 class Command(OperatorCommand):
@@ -53,3 +54,5 @@ class Command(OperatorCommand):
             for word in ("accepted", "skipped", "refused", "retry", "unknown")
         )
         self.stdout.write(f"planned {planned}: {counts}")
+        if rest := circuit_breaker.resting(clock()):
+            raise CommandError(f"{rest}. `manage.py relay resume` tries at once.")

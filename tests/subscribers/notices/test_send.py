@@ -12,6 +12,7 @@ from subscribers.notices import outbox
 from subscribers.notices.send import claim_notice, send_open_notices, sweep
 from tests.race import at_once
 from tests.sink import Sink
+from tests.smtp_sink import Illness
 from tests.subscribers.conftest import NOW, ORIGIN, TOKEN, ask, notices
 
 pytestmark = pytest.mark.usefixtures("topics")
@@ -171,6 +172,37 @@ def test_a_server_that_is_down_costs_no_attempt(mailer: Sink, settings) -> None:
     settings.MAILERS = up
     send(minutes=20)
     assert len(mailer.mails()) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply"),
+    [
+        ("mail", "530 5.7.0 Must issue a STARTTLS command first"),
+        ("mail", "452 4.3.1 insufficient system storage"),
+        ("rcpt", "554 5.7.1 Relay access denied"),
+        ("dot", "550 5.7.60 not permitted to send as this sender"),
+    ],
+)
+def test_r32_what_a_relay_says_of_us_ends_no_notice(
+    mailer: Sink, caplog, stage: str, reply: str
+) -> None:
+    owed()
+    mailer.ails(Illness(stage, reply))
+    for hour in range(0, 40, 2):
+        send(minutes=hour * 60)
+    assert notices() == [("confirm", "pending")]
+    assert reply in caplog.text and "ann@" not in caplog.text
+    mailer.ails(None)
+    send(minutes=42 * 60)
+    assert notices() == [("confirm", "accepted")]
+
+
+def test_r32_a_relay_that_refuses_us_is_asked_once_for_all_that_waits(mailer: Sink) -> None:
+    for name in "abc":
+        subscriptions.subscribe(ask(f"{name}@example.org"), origin=ORIGIN, now=NOW)
+    mailer.ails(Illness("mail", "553 sender not allowed"))
+    send()
+    assert sorted(Notice.objects.values_list("attempts", flat=True)) == [0, 0, 1]
 
 
 def test_a_farewell_gone_wrong_does_not_undo_the_mail(mailer: Sink) -> None:
