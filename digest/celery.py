@@ -4,14 +4,13 @@ Tasks carry ids at most. Everything in Redis may be lost at any time: the next t
 finds in the database whatever is to be done.
 """
 
-import os
-
 from celery import Celery
 from celery.signals import worker_shutting_down
 
 from digest.deliveries import shutdown
+from digest.startup import load_settings
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
+load_settings()
 
 app = Celery("digest")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -186,10 +186,10 @@ def redis_urls(name: str, url: str) -> RedisUrls:
         raise ImproperlyConfigured(f"{name} must be like {like}")
     if address.options.get("ssl_cert_reqs", "required") not in {"required", "none"}:
         raise ImproperlyConfigured(f"{name}: ssl_cert_reqs must be required or none.")
-    user = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@"
+    user = login(address)
     host = f"[{address.host}]" if ":" in address.host else address.host
     port = f":{address.port}" if address.port else ""
-    plain = f"{address.scheme}://{user.removeprefix(':@')}{host}{port}/{number}"
+    plain = f"{address.scheme}://{user}{host}{port}/{number}"
     # Said outright: by default redis-py verifies the server's certificate, kombu does not.
     options = {"ssl_cert_reqs": "required", **address.options} if tls else {}
     if options.get("ssl_cert_reqs") == "none":
@@ -200,16 +200,22 @@ def redis_urls(name: str, url: str) -> RedisUrls:
 
 def redis_socket_urls(name: str, url: str) -> RedisUrls:
     """Read unix:///path/of/redis.sock?db=0. Raises ImproperlyConfigured."""
-    like = "unix:///path/of/redis.sock?db=0."
+    like = "unix:///path/of/redis.sock?db=0, or unix://:password@/path/of/redis.sock."
     address = split(name, url, like=like, schemes={"unix"}, options={"db"}, socket=True)
     number = address.options.get("db", "0")
     if address.host or not address.path.strip("/") or not number.isdigit():
         raise ImproperlyConfigured(f"{name} must be like {like}")
     path = quote(address.path)
     return RedisUrls(
-        client=f"unix://{path}?db={number}",
-        broker=f"redis+socket://{path}?virtual_host={number}",
+        client=f"unix://{login(address)}{path}?db={number}",
+        broker=f"redis+socket://{login(address)}{path}?virtual_host={number}",
     )
+
+
+def login(address: Address) -> str:
+    """Return user and password as they stand in a URL; empty without any."""
+    user = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@"
+    return user.removeprefix(":@")
 
 
 # -- mail -------------------------------------------------------------------------

@@ -9,6 +9,7 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 import hashlib
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from kombu import Queue
 
-from digest import endpoints, state_files
+from digest import endpoints, front_end, state_files
 from digest.variables import Variables, load_file
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
@@ -83,6 +84,9 @@ SITE_URL = endpoints.site(
 SITE_HOST = urlsplit(SITE_URL).hostname or ""
 ALLOWED_HOSTS = [SITE_HOST, *(["127.0.0.1", "localhost", "[::1]"] if EMBEDDED else [])]
 HTTPS = SITE_URL.startswith("https://")
+SITE_ORIGIN = front_end.origin(SITE_URL)
+# A browser's own word for the site, whatever Host a proxy passes on.
+CSRF_TRUSTED_ORIGINS = [SITE_ORIGIN]
 
 # -- the project ------------------------------------------------------------------
 
@@ -98,8 +102,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "digest.front_end.FrontEnd",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -260,6 +266,8 @@ CELERY_BEAT_SCHEDULE = {
         ("readers", "subscribers.tasks.keep_house", 60),
     ]
 }
+# Due when beat starts for the first time, and not only a period later.
+CELERY_BEAT_SCHEDULE["publish"]["last_run_at"] = datetime(2000, 1, 1, tzinfo=UTC)
 
 # -- mail -------------------------------------------------------------------------
 
@@ -284,7 +292,9 @@ MAILER_URL = variables.text(
     "MAILER_URL", RUNNING.get("mailer_url", CATCHER_URL) if EMBEDDED else ""
 )
 MAILBOX_DIR = STATE_DIR / "mailbox"
-MAILBOX = EMBEDDED and not variables.text("MAILER_URL")
+CATCHER = EMBEDDED and not variables.text("MAILER_URL")
+# The page of it shows mails with everybody's links: never at an address that others reach.
+MAILBOX = CATCHER and front_end.is_loopback(SITE_HOST)
 
 
 mail = endpoints.mailer(MAILER_URL)
@@ -374,18 +384,27 @@ SECURE_CSP = {
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.SELF] if MAILBOX else [CSP.NONE],
 }
-# W002: frame-ancestors above says more than X-Frame-Options. W005, W021: whether all
-# subdomains are HTTPS only is for the owner of the domain to say, not for us.
-SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W005", "security.W021"]
-SECURE_REFERRER_POLICY = "no-referrer"
+# The same as frame-ancestors, for scanners and old browsers that know only this.
+X_FRAME_OPTIONS = "SAMEORIGIN" if MAILBOX else "DENY"
+# W005, W021: whether all subdomains are HTTPS only is for the owner of the domain to say,
+# not for us. W019: the mailbox's page shows each mail in a frame.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
+# With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
+# Pages with a token in their path say no-referrer themselves.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
+# A balancer asks the process itself, by its address and without TLS.
+SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
-if variables.flag("BEHIND_PROXY", False):
+BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
+# How many of them stand one behind the other: so many entries of X-Forwarded-For are true.
+TRUSTED_PROXIES = variables.whole("TRUSTED_PROXIES", 1, least=1, most=10)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # -- logs -------------------------------------------------------------------------
@@ -398,7 +417,10 @@ LOGGING = {
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
     },
-    "filters": {"route": {"()": "digest.ops.logs.RouteInsteadOfPath"}},
+    "filters": {
+        "route": {"()": "digest.ops.logs.RouteInsteadOfPath"},
+        "one line": {"()": "digest.ops.logs.OneLine"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
@@ -408,6 +430,7 @@ LOGGING = {
         # Django's own handlers go: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
+        "django.security.DisallowedHost": {"filters": ["one line"]},
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from digest.alert import alert
 from digest.deliveries import (
     fencing,
     heartbeats,
@@ -22,7 +23,8 @@ from digest.deliveries.sweep import end_leases, end_overdue
 from digest.editions.publish import NothingToPublish, publish
 from digest.feedback import alarms, events, reconcile
 from digest.models import Delivery, Edition
-from digest.papers import ingest, sources
+from digest.papers import ingest, source_days, sources
+from digest.ranking import directions
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ def catch_up(now: datetime) -> None:
     events.suppress_refused(now)
     alarms.pause_alarming(now)
     end_overdue(now)
+    directions.refresh()
 
 
 @shared_task
@@ -103,12 +106,22 @@ def drop_old() -> None:
 
 @shared_task
 def fetch_and_publish() -> None:
-    """Fetch the newest complete day, votes and all, and publish it if it is not yet."""
+    """Fetch and publish the newest complete day, votes and all, and days that were missed.
+
+    The first failure ends it: a source that is down is not asked seven times.
+    """
     now = timezone.now()
-    try:
-        publish(ingest.fetch(now=now).days[-1], now=now)
-    except (sources.SourceError, NothingToPublish) as error:
-        logger.warning("nothing published: %s", error)
+    for day in source_days.due(now):
+        try:
+            ingest.fetch(now=now, day=day)
+            publish(day, now=now)
+        except (sources.NotYetPublished, NothingToPublish) as error:
+            logger.info("nothing published: %s", error)
+        except sources.SourceError as error:
+            logger.warning("nothing published: %s", error)
+            break
+    if message := source_days.new_alarm(now):
+        alert(message)
 
 
 @shared_task

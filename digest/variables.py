@@ -99,7 +99,7 @@ class Variables:
         except ValueError:
             value = math.nan
         if not least <= value <= most:
-            wanted = f"a number from {least:g} to {most:g}"
+            wanted = f"a number from {least:.0f} to {most:.0f}"
             raise ImproperlyConfigured(f"{name} must be {wanted}.")
         return value
 

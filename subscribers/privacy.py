@@ -25,7 +25,8 @@ from subscribers.tables import as_csv
 
 type Tables = Mapping[str, Sequence[Mapping[str, object]]]
 SECRETS = {"token_hash", "unsubscribe_token", "salt", "proof"}
-SHOWN_APART = {"profile"}
+# The profile has a table of its own; directions follow from words and votes, which have.
+SHOWN_APART = {"profile", "directions"}
 
 
 def held(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, object]]]:

@@ -17,6 +17,8 @@ the sender's address has it), rcpt, data (the command), body, dot or quit, and A
   wait        the file `waiting` is made, and nothing more is done until `go` is there
   keep-drop, keep-hang, keep-garbage, keep-kill   dot only: the mail is accepted, the
               answer is lost
+A file `pace` with "12 0.5" makes the line turn slow: when 12 mails are kept, half a second
+passes before each reply. `begun.jsonl` says when each hand-over's MAIL came.
 With `x2` at the end (`+rcpt-450x2`) only the first two times for this address.
 
 A server can also be ill by itself, whoever the mail is for: see Illness.
@@ -72,6 +74,14 @@ class Illness:
     hits: Callable[[int], bool] = lambda number: True
 
 
+def written(path: Path) -> Illness | None:
+    """Return the illness in a file, `STAGE:REPLY`, for a server that is another process."""
+    with contextlib.suppress(FileNotFoundError):
+        stage, _, reply = path.read_text().partition(":")
+        return Illness(stage, reply)
+    return None
+
+
 def fault_of(address: str) -> Fault | None:
     if found := FAULT.search(address.rpartition("@")[0]):
         stage, action, times = found.groups()
@@ -101,6 +111,7 @@ class Server:
         self.transactions = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.journal = open(folder / "journal.jsonl", "ab")  # noqa: SIM115
+        self.begun = open(folder / "begun.jsonl", "a")  # noqa: SIM115
 
     async def accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -137,6 +148,19 @@ class Server:
         self.journal.flush()
         os.fsync(self.journal.fileno())
 
+    def delay(self) -> float:
+        """Seconds before each reply, by the file `pace` and the mails that were kept."""
+        try:
+            after, seconds = (self.folder / "pace").read_text().split()
+        except FileNotFoundError:
+            return 0.0
+        return float(seconds) if self.count >= int(after) else 0.0
+
+    def begin(self, recipient: str, at: float) -> None:
+        """Note when a hand-over's MAIL came, once its RCPT says whose it is."""
+        self.begun.write(json.dumps({"at": at, "rcpt": recipient}) + "\n")
+        self.begun.flush()
+
     def applies(self, fault: Fault) -> bool:
         self.seen[fault.address] += 1
         return fault.times is None or self.seen[fault.address] <= fault.times
@@ -155,10 +179,13 @@ class Connection:
 
     def reset(self) -> None:
         self.sender: str | None = None
+        self.begun_at = 0.0
         self.recipients: list[str] = []
         self.faults: list[Fault] = []
 
     async def reply(self, text: str) -> None:
+        if delay := self.server.delay():
+            await asyncio.sleep(delay)
         self.writer.write(text.encode() + b"\r\n")
         await self.writer.drain()
 
@@ -199,7 +226,7 @@ class Connection:
 
     async def is_ill(self, stage: str) -> bool:
         """Say what the server's illness says at this stage. True when it does."""
-        illness = self.server.illness
+        illness = self.server.illness or written(self.server.folder / "illness")
         if illness is None or illness.stage != stage or not illness.hits(self.number):
             return False
         match illness.reply:
@@ -264,6 +291,8 @@ class Connection:
 
     async def do_auth(self, rest: str) -> None:
         given = base64.b64decode(rest.removeprefix("PLAIN "))
+        with open(self.server.folder / "logins", "ab") as file:
+            file.write(given + b"\n")
         known = given.rpartition(b"\0")[2].startswith(b"secret")
         await self.reply("235 2.7.0 welcome" if known else "535 5.7.8 not you")
 
@@ -296,7 +325,7 @@ class Connection:
         elif await self.misbehave("mail"):
             self.reset()
         else:
-            self.sender = found[1]
+            self.sender, self.begun_at = found[1], time.time()
             await self.reply("250 2.1.0 OK")
 
     async def do_rcpt(self, rest: str) -> None:
@@ -304,6 +333,7 @@ class Connection:
         if not found or self.sender is None:
             await self.reply("503 5.5.1 out of order" if found else "501 5.5.4 syntax")
             return
+        self.server.begin(found[1], self.begun_at)
         if await self.is_ill("rcpt"):
             return
         fault = fault_of(found[1])

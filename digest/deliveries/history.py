@@ -48,7 +48,7 @@ def note_outcomes(
             reply=outcome.reply.replace("\0", "")[:500],
         )
         for pk, outcome in outcomes.items()
-        if outcome.verdict is not Verdict.ACCEPTED
+        if outcome.verdict not in (Verdict.ACCEPTED, Verdict.RETURNED)
     ]
     if events:
         DeliveryEvent.objects.bulk_create(events)

@@ -6,9 +6,10 @@ rows are written by lease token, so a sender that slept through its lease change
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
+from types import MappingProxyType
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -111,8 +112,7 @@ FROM (
     SELECT r.id, r.picks, CASE
         WHEN p.id IS NULL OR p.state <> 'active' OR x.id IS NOT NULL
             THEN 'no longer subscribed'
-        WHEN r.picks = '' THEN 'no paper of the reader''s topics'
-        ELSE '' END AS reason
+        ELSE r.fault END AS reason
     FROM {rows} LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
     LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
 ) AS v
@@ -122,23 +122,33 @@ RETURNING digest_delivery.id, digest_delivery.state
 """
 
 
+NO_PAPER = "no paper of the reader's topics"
+
+
 def intend(
-    claimed: Sequence[Claimed], picks: Mapping[int, str], *, now: datetime
+    claimed: Sequence[Claimed],
+    picks: Mapping[int, str],
+    faults: Mapping[int, str] = MappingProxyType({}),
+    *,
+    now: datetime,
 ) -> set[int]:
     """Commit the intent to hand over; the ids that may go out, and nothing else may.
 
     Consent and suppression are looked at under the readers' row locks. `picks` is
-    delivery id → block positions; a row without picks is skipped, one of a held edition
-    stays claimed. All rows carry one lease token.
+    delivery id → block positions, `faults` why a mail cannot be made; a row with a fault
+    or without picks is skipped, one of a held edition stays claimed. All rows carry one
+    lease token.
     """
     readers, people = id_list(sorted({row.subscriber_id or 0 for row in claimed}))
     lock = "FOR NO KEY UPDATE" if postgres() else ""
     source, values = rows(
         "r",
-        {"id": "bigint", "subscriber_id": "bigint", "picks": "text"},
+        {"id": "bigint", "subscriber_id": "bigint", "picks": "text", "fault": "text"},
         [
-            (row.delivery_id, row.subscriber_id, picks.get(row.delivery_id, ""))
+            (pk, row.subscriber_id, chosen, faults.get(pk, "" if chosen else NO_PAPER))
             for row in claimed
+            for pk in [row.delivery_id]
+            for chosen in [picks.get(pk, "")]
         ],
     )
     sql = INTEND.format(now=typed(), rows=source, not_held=NOT_HELD)
@@ -149,6 +159,26 @@ def intend(
         cursor.execute(LOCK.format(readers=readers, lock=lock), [people])
         cursor.execute(sql, [*[stamp] * 5, *values, token])
         return {pk for pk, state in cursor.fetchall() if state == State.SUBMITTING}
+
+
+STILL_WANTED = """
+SELECT d.id FROM digest_delivery d JOIN subscribers_subscriber p ON p.id = d.subscriber_id
+WHERE d.id {ids} AND d.state = 'submitting' AND d.lease_token = %s AND d.{not_held}
+    AND p.state = 'active' AND NOT EXISTS (
+        SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = p.email_hash)
+"""
+
+
+def still_wanted(ids: Iterable[int], token: str) -> set[int]:
+    """Those with an intent of ours that may still be begun: by the rows' keys, no lock.
+
+    Between an intent and its turn a reader may leave, an edition be held, a lease end.
+    """
+    chosen, values = id_list(ids)
+    with connection.cursor() as cursor:
+        sql = STILL_WANTED.format(ids=chosen, not_held=NOT_HELD)
+        cursor.execute(sql, [values, token])
+        return {pk for (pk,) in cursor.fetchall()}
 
 
 EXTEND = "UPDATE digest_lease SET submitting_until = %s WHERE token = %s"
@@ -210,6 +240,7 @@ STATES = {
     Verdict.REFUSED: State.REFUSED,
     Verdict.RETRY: State.PENDING,
     Verdict.UNKNOWN: State.UNKNOWN,
+    Verdict.RETURNED: State.PENDING,
 }
 
 

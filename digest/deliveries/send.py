@@ -7,7 +7,7 @@ two lines of `send_slice`, the ledger says what may still be sent and what may n
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,8 +38,9 @@ from digest.throttling import circuit_breaker, domains, rate
 from digest.throttling.domains import Gate
 from digest.throttling.relay import FEW, Relay
 from digest.transport.base import Mail, Transport
+from digest.transport.line import Line
 from digest.transport.open import open_transport
-from digest.transport.outcomes import Outcome, Verdict
+from digest.transport.outcomes import NOT_BEGUN, Outcome, Verdict
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
@@ -61,6 +62,7 @@ class Group:
     rows: Sequence[Claimed] = ()
     mails: dict[int, Mail] = field(default_factory=dict)
     picks: dict[int, str] = field(default_factory=dict)
+    faults: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
@@ -161,7 +163,7 @@ def send_slice(
             group = prepared(loaded.encoded, rows, batch, now)
             with transaction.atomic():
                 record(sent, now)
-                intended = ledger.intend(group.rows, group.picks, now=now)
+                intended = ledger.intend(group.rows, group.picks, group.faults, now=now)
                 idempotent_retry.note_submission(
                     [pk for pk in group.mails if pk in intended], now
                 )
@@ -171,10 +173,7 @@ def send_slice(
             for pk in intended:
                 del rest[pk]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
-            begin = time.monotonic()
-            group.outcomes.update(run.transport.hand_over(wanted))
-            group.outcomes |= dict.fromkeys(intended - group.outcomes.keys(), NO_WORD)
-            run.batch_sizer.learn(len(wanted), time.monotonic() - begin)
+            hand_over(wanted, group, run)
             judge(group, run, gate)
             tally += tallied(group, len(group.rows) - len(intended), run.relay)
             if run.relay.cause or run.over():
@@ -189,6 +188,34 @@ def send_slice(
         ledger.put_off(gate.waits, claimed[0].lease_token)
     ledger.finish(claimed[0].lease_token, list(rest.values()))
     return tally
+
+
+def hand_over(mails: Sequence[Mail], group: Group, run: Run) -> None:
+    """Hand over what is still wanted when its turn comes; every mail gets an outcome."""
+    token = group.rows[0].lease_token if group.rows else ""
+    begin = time.monotonic()
+
+    def look(ids: Collection[int]) -> Collection[int]:
+        """Begin nothing more where we shall stop, or where the database does not say."""
+        try:
+            return () if shutdown.asked() else ledger.still_wanted(ids, token)
+        except Error as error:
+            logger.error("nothing more is begun: %s", type(error).__name__)
+            return ()
+
+    line = Line(mails, look)
+    group.outcomes.update(run.transport.hand_over(line))
+    for mail in mails:
+        left = mail.delivery_id in line.dropped
+        group.outcomes.setdefault(mail.delivery_id, NOT_BEGUN if left else NO_WORD)
+    run.batch_sizer.learn(len(begun(group)), time.monotonic() - begin)
+
+
+def begun(group: Group) -> dict[int, Outcome]:
+    """The outcomes of what was handed over, or tried to be."""
+    return {
+        pk: one for pk, one in group.outcomes.items() if one.verdict is not Verdict.RETURNED
+    }
 
 
 def settle(sent: Group, clock: Clock) -> None:
@@ -218,7 +245,7 @@ def groups(
             control.pause(Edition(pk=edition_id), "cannot be composed")
             continue
         owed = [(row.delivery_id, row.subscriber_id) for row in rows]
-        ranked = select(loaded, owed)
+        ranked = iter(select(loaded, owed))
         while batch := tuple(islice(ranked, batch_sizer.group)):
             if passing := gate.passing(batch):
                 yield loaded, passing
@@ -230,8 +257,10 @@ def prepared(
     """The batch's rows, picks and mails, composed only when their turn comes."""
     group = Group(rows)
     sender = senders(encoded.sender)
-    for reader, picks in batch:
+    for reader, picks, fault in batch:
         pk = reader.delivery_id
+        if fault:
+            group.faults[pk] = fault
         group.picks[pk] = written(encoded, reader, picks)
         if picks:
             compose = partial(encoded.compose, reader, picks, sent_at=now)
@@ -271,8 +300,11 @@ def refused_hashes(group: Group) -> dict[int, str]:
 def judge(group: Group, run: Run, gate: Gate) -> None:
     """Tell whose fault it was: the relay's or ours first, then a domain's."""
     took_others = partial(accepts, {row.edition_id for row in group.rows}, run.clock())
-    if not run.relay.judge(group.mails, group.outcomes, took_others=took_others):
-        gate.judge(group.mails, group.outcomes)
+    outcomes = begun(group)
+    is_down = run.relay.judge(group.mails, outcomes, took_others=took_others)
+    group.outcomes |= outcomes
+    if not is_down:
+        gate.judge(group.mails, outcomes)
 
 
 def accepts(editions: set[int], now: datetime) -> bool:
@@ -287,5 +319,5 @@ def tallied(group: Group, skipped: int, relay: Relay) -> Counter[str]:
     tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
     tally["skipped"] += skipped
     if relay.cause:
-        tally["not tried"] += sum(not outcome.charged for outcome in outcomes.values())
+        tally["not tried"] += sum(not one.charged for one in begun(group).values())
     return tally

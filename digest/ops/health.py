@@ -3,15 +3,19 @@
 /healthz needs nothing but the process, so that a database that is down does not get
 all web processes killed; a load balancer before them asks it. /readyz is for who watches
 the whole: it needs the database with all migrations, and workers that do their work.
+What mail can go out without, such as new papers, makes it say "degraded", still with 200.
 """
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from digest.deliveries import heartbeats, ledger
+from digest.papers import source_days
+from digest.scrub import scrub
 from digest.throttling import circuit_breaker
 
 
@@ -25,13 +29,16 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when mail can go out, else 503 with a line for each thing that is wrong."""
+    """Return 200 when mail can go out, else 503; with a line for each thing that is wrong."""
     try:
         missing = migrations_missing()
         wrong = [f"{missing} migrations are not applied"] if missing else unwell()
+        lacking = [] if wrong else degraded()
     except DatabaseError:
-        wrong = ["the database does not answer"]
-    return plain("\n".join(wrong), status=503) if wrong else plain("ready")
+        wrong, lacking = ["the database does not answer"], []
+    if wrong:
+        return plain("\n".join(wrong), status=503)
+    return plain("\n".join(["degraded", *lacking]) if lacking else "ready")
 
 
 def unwell() -> list[str]:
@@ -41,6 +48,11 @@ def unwell() -> list[str]:
     return heartbeats.troubles(now) + ([f"degraded: {rest}"] if rest else [])
 
 
+def degraded() -> list[str]:
+    """Return what is wrong while mail can go out. Raises DatabaseError."""
+    return source_days.troubles(timezone.now())
+
+
 def migrations_missing() -> int:
     """How many migrations are not applied. Raises DatabaseError."""
     executor = MigrationExecutor(connection)
@@ -48,6 +60,7 @@ def migrations_missing() -> int:
 
 
 def plain(text: str, status: int = 200) -> HttpResponse:
+    """Answer with the text; a relay's own words in it may name a reader or a password."""
     return HttpResponse(
-        f"{text}\n", content_type="text/plain; charset=utf-8", status=status
+        f"{scrub(text)}\n", content_type="text/plain; charset=utf-8", status=status
     )

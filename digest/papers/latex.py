@@ -56,9 +56,7 @@ APART = re.compile(
 # The alternatives exclude each other (words are ASCII letters only, as Greek letters
 # are in a class of their own) and the repeat is possessive: no text has two readings,
 # so a text that does not match fails in linear time.
-MATH_WORDS = "|".join(
-    sorted({w for w in SYMBOLS.values() if w.isascii() and w.isalpha()}, key=len)[::-1]
-)
+MATH_WORDS = "|".join(sorted({w for w in SYMBOLS.values() if w.isascii() and w.isalpha()}))
 CERTAIN_MATH = re.compile(
     rf"(?:(?:{MATH_WORDS})(?![A-Za-z])|[A-Za-z](?![A-Za-z])|[^\W_A-Za-z]"
     r"|[ .,:;()\[\]|/=+*<>!%~'-]|[^\w\s\x00-\x7f])++"

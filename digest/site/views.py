@@ -32,6 +32,7 @@ def today(request: HttpRequest) -> HttpResponse:
     newest = archive.newest_day()
     context = day_context(newest, topics) if newest else {}
     context |= {
+        "is_current": newest is not None and archive.is_current(newest),
         "form": SignUpForm(),
         "topic_groups": topic_groups(topics, archive.recent_counts()),
     }

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import requests
 from anymail.backends.base import AnymailBaseBackend
@@ -32,7 +32,7 @@ class Provider:
         self.name = getattr(self.backend, "esp_name", "").lower()
         self.has_keys = self.name in idempotency.KEPT
 
-    def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
+    def hand_over(self, mails: Iterable[Mail]) -> Iterator[tuple[int, Outcome]]:
         began = time.monotonic()
         for mail in mails:
             asleep = self.has_keys and time.monotonic() - began > AWAKE_SECONDS

@@ -4,19 +4,25 @@ A transport is given a group of mails whose intents are committed and yields an 
 for each, as it becomes known; it never raises for what a server does.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import batched
 from queue import SimpleQueue
+from threading import Lock
 
 from django.conf import settings
 
 from digest.endpoints import ProviderApi, SmtpServer, mailer
 from digest.transport.base import Mail, Transport
 from digest.transport.esp import Provider
+from digest.transport.line import Line, line_of
 from digest.transport.outcomes import Outcome
 from digest.transport.postmark_batch import PostmarkBatch
 from digest.transport.smtp import Smtp
+
+type Asked = Future[Mail | None]
+# What a connection's thread says: outcomes, nothing more, or that it wants the next mail.
+type Said = tuple[tuple[int, Outcome], ...] | Asked
 
 
 class Fan:
@@ -26,25 +32,47 @@ class Fan:
         self.connections = connections
         self.threads = ThreadPoolExecutor(len(connections), thread_name_prefix="send")
 
-    def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
-        known: SimpleQueue[tuple[tuple[int, Outcome], ...]] = SimpleQueue()
-        shares = [
-            mails[place :: len(self.connections)] for place in range(len(self.connections))
-        ]
+    def hand_over(self, mails: Iterable[Mail]) -> Iterator[tuple[int, Outcome]]:
+        """Each connection takes from one line, until there is nothing left."""
+        line, known, lock = line_of(mails), SimpleQueue[Said](), Lock()
 
-        def run(connection: Transport, share: Sequence[Mail]) -> None:
+        def taken() -> Iterator[Mail]:
+            """In a connection's thread: only the main thread has the database to look."""
+            while True:
+                asked: Asked = Future()
+                with lock:
+                    if line.fresh or not line:
+                        asked.set_result(line.take())
+                    else:
+                        known.put(asked)
+                if (mail := asked.result()) is None:
+                    return
+                yield mail
+
+        def run(connection: Transport) -> None:
             try:
                 # In handfuls: each wakes the thread that collects them.
-                for results in batched(connection.hand_over(share), 16, strict=False):
+                for results in batched(connection.hand_over(taken()), 16, strict=False):
                     known.put(results)
             finally:
                 known.put(())
 
-        pairs = [pair for pair in zip(self.connections, shares, strict=True) if pair[1]]
-        running = [self.threads.submit(run, *pair) for pair in pairs]
-        for _ in running:
-            while results := known.get():
-                yield from results
+        wanted = self.connections[: len(line)]
+        running = [self.threads.submit(run, connection) for connection in wanted]
+        try:
+            for _ in running:
+                while said := known.get():
+                    if isinstance(said, Future):
+                        with lock:
+                            answer(said, line)
+                    else:
+                        yield from said
+        finally:  # even if we are interrupted, no thread waits for an answer
+            with lock:
+                line.mails.clear()
+            while not known.empty():
+                if isinstance(said := known.get(), Future) and not said.done():
+                    said.set_result(None)
         for future in running:
             future.result()
 
@@ -52,6 +80,15 @@ class Fan:
         self.threads.shutdown()
         for connection in self.connections:
             connection.close()
+
+
+def answer(asked: Asked, line: Line) -> None:
+    """Give the next mail to the thread that asked; none if we are interrupted."""
+    mail = None
+    try:
+        mail = line.take()
+    finally:
+        asked.set_result(mail)
 
 
 def open_transport() -> Transport:

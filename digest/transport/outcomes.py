@@ -18,6 +18,8 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     RETRY = "retry"
     UNKNOWN = "unknown"
+    # Not begun, as nobody wants it any more or we shall stop: pending again, uncharged.
+    RETURNED = "returned"
 
 
 class Phase(StrEnum):
@@ -79,6 +81,7 @@ OF_US = re.compile(
     re.IGNORECASE,
 )
 NOT_TRIED = Outcome(Verdict.RETRY, "not tried", charged=False)
+NOT_BEGUN = Outcome(Verdict.RETURNED, "not begun", charged=False)
 POISON = Outcome(Verdict.REFUSED, "cannot be composed")
 
 

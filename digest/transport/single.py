@@ -5,7 +5,6 @@ client takes its place: it knows how far a hand-over had come, and smtplib does 
 """
 
 import re
-from collections import deque
 
 import requests
 from anymail.exceptions import AnymailError
@@ -17,6 +16,7 @@ from digest.endpoints import SmtpServer, Tls
 from digest.transport.base import Mail
 from digest.transport.esp import of_sent
 from digest.transport.esp_errors import of_error
+from digest.transport.line import Line
 from digest.transport.outcomes import Outcome, put_back
 from digest.transport.smtp import side_by_side
 from digest.transport.smtp_connection import Connection
@@ -47,7 +47,7 @@ class SingleMail:
         address = self.backend.prep_address
         content = DOT_STUFFED.sub(b"..", message.message().as_bytes())
         mail = Mail(0, address(message.from_email), address(message.to[0]), lambda: content)
-        work = {self.connection: self.connection.work(deque([mail]))}
+        work = {self.connection: self.connection.work(Line([mail]))}
         return dict(side_by_side(work))[0]
 
     def by_api(self, message: EmailMultiAlternatives) -> Outcome:

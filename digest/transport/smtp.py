@@ -5,12 +5,12 @@ All of them are in one thread, but for their opening, and take mails from one li
 
 import select
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from digest.endpoints import SmtpServer
 from digest.transport.base import Mail
+from digest.transport.line import line_of
 from digest.transport.outcomes import NOT_TRIED, Outcome
 from digest.transport.smtp_connection import Connection, Work
 
@@ -29,15 +29,15 @@ class Smtp:
         ]
         self.unreachable: Outcome | None = None
 
-    def hand_over(self, mails: Sequence[Mail]) -> Iterator[tuple[int, Outcome]]:
+    def hand_over(self, mails: Iterable[Mail]) -> Iterator[tuple[int, Outcome]]:
         """One transaction a mail; lost connections are opened anew for what is left.
 
         When none can be opened, the rest is not tried.
         """
-        line = deque(mails)
+        line = line_of(mails)
         while line and (connections := self.opened(len(line))):
             yield from side_by_side({one: one.work(line) for one in connections})
-        for mail in line:
+        for mail in line.drain():
             yield mail.delivery_id, self.unreachable or NOT_TRIED
             self.unreachable = None
 

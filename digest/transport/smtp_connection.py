@@ -7,12 +7,13 @@ garbled QUIT never spoils another mail's outcome.
 
 import base64
 import logging
+import re
 import smtplib
-from collections import deque
 from collections.abc import Generator, Sequence
 
 from digest.endpoints import SmtpServer
 from digest.transport.base import Mail
+from digest.transport.line import Line
 from digest.transport.outcomes import POISON, Outcome, Phase, Verdict, of_reply, of_silence
 from digest.transport.smtp_session import (
     DOT,
@@ -26,7 +27,9 @@ from digest.transport.smtp_session import (
 
 logger = logging.getLogger(__name__)
 
-NOT_ASCII = Outcome(Verdict.REFUSED, "address is not ASCII")
+NOT_CARRIED = Outcome(Verdict.REFUSED, "an envelope cannot carry the address")
+# A path's inside as we write it (RFC 5321 section 4.1.2): printable ASCII, no space, no >.
+CARRIED = re.compile(r"[!-=?-~]+")
 
 # The replies by which a transaction goes on (RFC 5321 section 4.3.2).
 ENVELOPE = {
@@ -73,17 +76,19 @@ class Connection:
                 text = text.replace(said, "***") if secret.strip("\0") else text
         return text
 
-    def work(self, line: deque[Mail]) -> Work:
+    def work(self, line: Line) -> Work:
         """Hand over mails, the next in line each time, until none or no session is left."""
         opened: Mail | None = None  # the server has said 354 to this one
-        while (session := self.session) and (opened or line):
+        while session := self.session:
             if opened is None:
-                opened = line.popleft()
+                opened = line.take()
+                if opened is None:
+                    return
                 refused = yield from self.begin(session, opened)
                 if refused:
                     yield opened.delivery_id, refused
                 elif self.session is not session:
-                    line.appendleft(opened)
+                    line.put_back(opened)
                 if self.session is not session or refused:
                     opened = None
                     continue
@@ -103,7 +108,7 @@ class Connection:
         """
         commands = envelope(mail)
         if not commands:
-            return NOT_ASCII
+            return NOT_CARRIED
         try:
             if not session.pipelining:
                 return (yield from self.answers(session, commands))
@@ -116,7 +121,7 @@ class Connection:
             return of_silence(lost.phase, str(lost))
 
     def finish(
-        self, session: Session, mail: Mail, line: deque[Mail]
+        self, session: Session, mail: Mail, line: Line
     ) -> Steps[tuple[Outcome, Mail | None, Outcome | None]]:
         """Write content and dot and, pipelining, the envelope of the next mail in line.
 
@@ -131,8 +136,11 @@ class Connection:
             self.drop()
             return POISON, None, None
         end = DOT if content.endswith(b"\r\n") else b"\r\n" + DOT
-        commands = envelope(line[0]) if session.pipelining and line else ()
-        following = line.popleft() if commands else None
+        following = line.take() if session.pipelining else None
+        commands = envelope(following) if following else ()
+        if following and not commands:
+            line.put_back(following)
+            following = None
         outcome = None
         try:
             session.check_step(Phase.SENDER)
@@ -151,7 +159,7 @@ class Connection:
         except ConnectionLost as lost:
             self.drop()
             if following:
-                line.appendleft(following)
+                line.put_back(following)
             return outcome or of_silence(lost.phase, str(lost)), None, None
         return outcome, following, refused
 
@@ -205,7 +213,7 @@ class Connection:
 
 def envelope(mail: Mail) -> Sequence[bytes]:
     """MAIL, RCPT, DATA; nothing for an address that they cannot carry."""
-    if not (mail.sender.isascii() and mail.recipient.isascii()):
+    if not (CARRIED.fullmatch(mail.sender) and CARRIED.fullmatch(mail.recipient)):
         return ()
     return (
         b"MAIL FROM:<%b>\r\n" % mail.sender.encode(),

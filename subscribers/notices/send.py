@@ -49,8 +49,11 @@ class Unreachable(Exception):
     """The mail server takes no connection, no login, or no mail from us."""
 
 
-def send_open_notices(*, now: datetime) -> None:
-    """Send what is due, oldest first, a batch at most. Safe to run at once and twice."""
+def send_open_notices(*, now: datetime) -> int:
+    """Send what is due, oldest first, a batch at most; return its size, 0 without a server.
+
+    Safe to run at once and twice.
+    """
     due = Notice.objects.open(now).order_by("not_before", "pk")
     ids = list(due.values_list("pk", flat=True)[:BATCH])
     try:
@@ -58,6 +61,8 @@ def send_open_notices(*, now: datetime) -> None:
             send_notice(notice_id, now=now)
     except Unreachable as error:
         logger.warning("%s notices wait, the relay cannot be used: %s", len(ids), error)
+        return 0
+    return len(ids)
 
 
 def send_notice(notice_id: int, *, now: datetime) -> None:

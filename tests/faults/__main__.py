@@ -9,7 +9,7 @@ mutants` runs these parts only:
   storm    SQLite: 50 sign-ups a second while senders and web server are killed 100 times
   broker   Redis killed, emptied, flushed, full, frozen, cut off while readers come due
   life     readers sign up, change, leave, complain, come back … in any order
-  mutants  six deliberate bugs, each in a copy of the tree, each to be caught
+  mutants  deliberate bugs, each in a copy of the tree, each to be caught
   soak     SQLite and PostgreSQL side by side: all processes killed at random
 
 It needs strace. The exit status is 0 when every figure is as wanted.

@@ -15,6 +15,7 @@ A recipient chooses the fault by the end of the local part, `ann+http-500@exampl
   drop                    the connection is closed without an answer, nothing is taken
   keep-garbage            the mail is taken, and the answer is no JSON
   keep-kill               the mail is taken, and the process whose id stands in `victim` killed
+  slow                    the right answer after half a second
   keep-noid keep-absent   the mail is taken, and its result has no id, or is missing
 With `x1` at the end only the first time for this address. In a batch the status of one
 is that of the request, and nothing of it is taken; keep-… means that all of it is.
@@ -39,6 +40,7 @@ from typing import Any
 
 FAULT = re.compile(r"\+http-(keep-)?(code-)?([a-z]+|\d{3})(?:x(\d+))?@")
 PER_READER = {"noid", "absent"}
+HARMLESS = PER_READER | {"slow"}
 
 
 class Server(ThreadingHTTPServer):
@@ -127,11 +129,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer_to(self, addresses: Sequence[str], key: str | None, digest: str) -> None:
         faults = {address: self.fault(address) for address in addresses}
+        if "slow" in [action for _, action in faults.values()]:
+            time.sleep(0.5)
         keep, action = next(
             (
                 fault
                 for fault in faults.values()
-                if fault[1] and fault[1] not in PER_READER and "code-" not in fault[1]
+                if fault[1] and fault[1] not in HARMLESS and "code-" not in fault[1]
             ),
             (False, ""),
         )

@@ -7,9 +7,11 @@ import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import pytest
 import trustme
+from django.test import override_settings
 
 from digest.endpoints import smtp_server
 from digest.transport import smtp_session
@@ -17,6 +19,8 @@ from digest.transport.base import Mail
 from digest.transport.outcomes import Outcome, Phase, Verdict
 from digest.transport.smtp import Smtp
 from digest.transport.smtp_session import ConnectionLost, Session
+from tests.configured import GIVEN
+from tests.configured import settings as settings_with
 from tests.sink import in_thread
 
 CONTENT = b"Subject: x\r\nTo: a@example.org\r\n\r\nHello=\r\n there\r\n"
@@ -107,10 +111,22 @@ def test_a_server_that_is_not_there_is_a_retry_that_costs_the_row_nothing():
     assert outcomes[1].reason == "not tried"
 
 
-def test_an_address_the_envelope_cannot_carry_is_refused(server):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "用户@example.org",
+        "a@example.org>\r\nRCPT TO:<x@example.org",
+        "a@example.org> SIZE=1",
+        "a@example.org\n",
+        "a b@example.org",
+        "a\0@example.org",
+        "",
+    ],
+)
+def test_r33_an_address_the_envelope_cannot_carry_is_refused(server, address):
     sink, client = server
-    assert verdicts(client, "用户@example.org", "b@example.org") == ["refused", "accepted"]
-    assert len(sink.mails()) == 1
+    assert verdicts(client, address, "b@example.org") == ["refused", "accepted"]
+    assert [mail.rcpt for mail in sink.mails()] == [("b@example.org",)]
 
 
 def carry(client: Smtp, recipients: list[str], content: bytes = CONTENT) -> dict[str, str]:
@@ -327,3 +343,25 @@ def test_a_server_that_cannot_be_trusted_gets_no_mail(reason, trusted, authority
         assert sink.mails() == []
     assert {outcome.verdict for outcome in outcomes} == {Verdict.RETRY}
     assert not any(outcome.charged for outcome in outcomes)
+
+
+def test_a_password_of_any_characters_is_the_same_for_digests_and_single_mails(
+    trusted, tmp_path, monkeypatch
+):
+    from django.core.mail import EmailMessage
+
+    context = smtp_session.trust()
+    monkeypatch.setattr(ssl, "create_default_context", lambda: context)
+    password = "secret#/?@:% +%41\"'"
+    with in_thread(tmp_path / "sink", tls=trusted) as sink:
+        login = f"a%40b.example:{quote(password, safe='')}"
+        url = f"smtp://{login}@127.0.0.1:{sink.port}?tls=starttls"
+        client = Smtp(smtp_server(url))
+        assert carry(client, ["a@example.org"]) == {"a@example.org": "accepted"}
+        client.close()
+        read = settings_with({**GIVEN, "MAILER_URL": url}, state=tmp_path)
+        with override_settings(MAILERS=read["MAILERS"]):
+            EmailMessage("x", "x", "p@example.org", ["b@example.org"]).send(using="default")
+        assert len(sink.mails()) == 2
+    logins = (tmp_path / "sink" / "logins").read_text().splitlines()
+    assert logins == [f"\0a@b.example\0{password}"] * 2

@@ -25,7 +25,7 @@ class Plan:
 
     @property
     def catches(self) -> bool:
-        return bool(settings.MAILBOX)
+        return bool(settings.CATCHER)
 
 
 def redis(plan: Plan) -> Service:

@@ -1,0 +1,58 @@
+"""The line of mails that wait: looked at again before each hand-over on a slow line."""
+
+import threading
+
+import pytest
+
+from digest.transport.line import Line
+from digest.transport.open import open_transport
+
+
+@pytest.mark.django_db
+@pytest.mark.embedded
+@pytest.mark.parametrize("connections", [1, 3])
+def test_p3a_providers_begin_nothing_that_nobody_wants_any_more(
+    use, settings, mails, connections, journal
+):
+    use("postmark")
+    settings.SEND_CONNECTIONS = connections
+    asked, where = [], set()
+
+    def look(ids):
+        where.add(threading.current_thread())
+        asked.append(set(ids))
+        return {max(ids)}
+
+    line = Line(mails(*[f"r{number}+http-slow" for number in range(12)]), look)
+    transport = open_transport()
+    outcomes = dict(transport.hand_over(line))
+    transport.close()
+    assert set(outcomes) | line.dropped == set(range(1, 13))
+    assert not set(outcomes) & line.dropped
+    assert len(journal()) == len(outcomes) == connections + 1
+    assert asked[0] == set(range(connections + 1, 13))
+    assert where == {threading.main_thread()}, "only it has the database's connection"
+
+
+@pytest.mark.django_db
+@pytest.mark.embedded
+def test_an_interrupted_sender_leaves_no_thread_that_waits_for_it(use, settings, mails):
+    use("postmark")
+    settings.SEND_CONNECTIONS = 3
+
+    def look(ids):
+        raise KeyboardInterrupt
+
+    line = Line(mails(*[f"r{number}+http-slow" for number in range(12)]), look)
+    transport = open_transport()
+    with pytest.raises(KeyboardInterrupt):
+        dict(transport.hand_over(line))
+    transport.close()
+    assert not [one for one in threading.enumerate() if one.name.startswith("send")]
+
+
+@pytest.mark.django_db
+def test_a_fast_line_is_never_looked_at_again(mails):
+    line = Line(mails(*"abc"), lambda ids: pytest.fail("looked"))
+    assert [mail.delivery_id for mail in line] == [1, 2, 3]
+    assert line.take() is None
