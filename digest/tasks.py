@@ -21,7 +21,7 @@ from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
 from digest.deliveries.sweep import end_leases, end_overdue
 from digest.editions.publish import NothingToPublish, publish
-from digest.feedback import alarms, reconcile
+from digest.feedback import alarms, events, reconcile
 from digest.models import Delivery, Edition
 from digest.papers import ingest, source_days, sources
 from digest.ranking import directions
@@ -45,6 +45,7 @@ def catch_up(now: datetime) -> None:
     """
     end_leases(now)
     reconcile.resolve_reported(now)
+    events.suppress_refused(now)
     alarms.pause_alarming(now)
     end_overdue(now)
     directions.refresh()

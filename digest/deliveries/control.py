@@ -93,6 +93,10 @@ def put_back(found: list[Delivery], *, now: datetime) -> int:
     source = DeliveryEvent.Source.OPERATOR
     history.note(refused, State.PENDING, source=source, reason=RETRIED, now=now)
     lift_bars(refused)
+    # Neither do they count as bounces any more.
+    DeliveryEvent.objects.filter(
+        delivery__in=refused, source=DeliveryEvent.Source.SENDER, kind=State.REFUSED
+    ).update(email_hash="")
     return rows.update(
         state=State.PENDING,
         reason=RETRIED,

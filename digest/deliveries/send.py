@@ -274,14 +274,27 @@ def record(group: Group, now: datetime) -> None:
     if not group.outcomes:
         return
     ledger.record(group.outcomes, group.rows, now=now)
-    history.note_outcomes(group.outcomes, now=now)
-    bad = {pk for pk, outcome in group.outcomes.items() if outcome.bad_address}
-    if bad:
-        people = [row.subscriber_id or 0 for row in group.rows if row.delivery_id in bad]
-        for email_hash in Subscriber.objects.filter(pk__in=people).values_list(
-            "email_hash", flat=True
-        ):
+    refused = refused_hashes(group)
+    history.note_outcomes(group.outcomes, refused, now=now)
+    for pk, email_hash in refused.items():
+        if group.outcomes[pk].bad_address:
             suppression.suppress(email_hash, Suppression.Reason.BOUNCED, now=now)
+
+
+def refused_hashes(group: Group) -> dict[int, str]:
+    """Return the address hashes of the deliveries that a server refused, by delivery id."""
+    owners = {
+        row.delivery_id: row.subscriber_id
+        for row in group.rows
+        if (outcome := group.outcomes.get(row.delivery_id))
+        and outcome.verdict is Verdict.REFUSED
+        and outcome.reply
+    }
+    if not owners:
+        return {}
+    people = Subscriber.objects.filter(pk__in={pk or 0 for pk in owners.values()})
+    hashes = dict(people.values_list("pk", "email_hash"))
+    return {pk: hashes[owner] for pk, owner in owners.items() if owner in hashes}
 
 
 def judge(group: Group, run: Run, gate: Gate) -> None:
