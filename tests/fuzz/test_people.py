@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from digest import signing
 from subscribers import links
 from subscribers.addresses import BadAddress, address_hash, canonical, domain_hash, masked
-from subscribers.import_export import KNOWN, load
+from subscribers.import_export import load
 from subscribers.import_file import BadFile, ImportFile
+from subscribers.import_rows import KNOWN
 from subscribers.models import Link
 from tests import make
 from tests.fuzz import explore
