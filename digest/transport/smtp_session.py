@@ -212,7 +212,8 @@ class Session:
 
     def reply(self, phase: Phase, first: bytes | None = None) -> Steps[tuple[int, str]]:
         """Read one reply, all its lines (RFC 5321 4.2.1). Raises ConnectionLost."""
-        line, texts, size = first or (yield from self.line(phase)), [], 0
+        line, size = first or (yield from self.line(phase)), 0
+        texts: list[str] = []
         while True:
             size += len(line)
             if len(texts) >= MOST_REPLY_LINES or size > MOST_REPLY_BYTES:
