@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
@@ -247,6 +247,11 @@ class SmtpServer:
         except ValueError:
             return self.host == "localhost"
 
+    @property
+    def in_clear_text(self) -> bool:
+        """Whether somebody on the way could read the mail."""
+        return self.tls is Tls.NONE and not self.is_local
+
 
 @dataclass(frozen=True)
 class ProviderApi:
@@ -292,16 +297,18 @@ def smtp_server(url: str, *, name: str = "MAILER_URL") -> SmtpServer:
     return server
 
 
+@cache
+def providers() -> list[str]:
+    """Return the names of the providers that Anymail knows."""
+    backends = importlib.import_module("anymail.backends").__path__
+    names = [module.name for module in pkgutil.iter_modules(backends)]
+    return [name for name in names if not name.startswith("base")]
+
+
 def provider_api(url: str, *, name: str) -> ProviderApi:
     """Read anymail://NAME. Raises ImproperlyConfigured."""
     provider = url.removeprefix("anymail://").strip("/")
-    known = [
-        module.name
-        for module in pkgutil.iter_modules(
-            importlib.import_module("anymail.backends").__path__
-        )
-        if not module.name.startswith("base")
-    ]
+    known = providers()
     if provider not in known:
         names = ", ".join(name for name in known if name not in {"console", "test"})
         raise ImproperlyConfigured(

@@ -179,6 +179,8 @@ else:
         "default": endpoints.database("DATABASE_URL", DATABASE_URL, folder=BASE_DIR)
     }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Its files lie in a folder that others may have made, open to everybody.
+    os.umask(0o077)
     # FULL: with NORMAL a power cut can undo a committed intent, and mail goes twice.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",

@@ -75,6 +75,18 @@ def record(
     detail: dict[str, object] | None = None,
 ) -> None:
     """Append a receipt."""
+    receipt(subscriber, kind, origin=origin, now=now, detail=detail).save()
+
+
+def receipt(
+    subscriber: Subscriber,
+    kind: ConsentEvent.Kind,
+    *,
+    origin: Origin,
+    now: datetime,
+    detail: dict[str, object] | None = None,
+) -> ConsentEvent:
+    """Return a receipt that is not saved yet."""
     event = ConsentEvent(
         subscriber=subscriber,
         email_hash=subscriber.email_hash,
@@ -87,7 +99,7 @@ def record(
         salt=new_capability(),
     )
     event.content_hash = content_hash(event)
-    event.save()
+    return event
 
 
 def content_hash(event: ConsentEvent) -> str:

@@ -299,7 +299,7 @@ def refused_hashes(group: Group) -> dict[int, str]:
 
 def judge(group: Group, run: Run, gate: Gate) -> None:
     """Tell whose fault it was: the relay's or ours first, then a domain's."""
-    took_others = partial(accepts, {row.edition_id for row in group.rows}, run.clock())
+    took_others = partial(accepts, {row.edition_id for row in group.rows}, run.clock)
     outcomes = begun(group)
     is_down = run.relay.judge(group.mails, outcomes, took_others=took_others)
     group.outcomes |= outcomes
@@ -307,10 +307,10 @@ def judge(group: Group, run: Run, gate: Gate) -> None:
         gate.judge(group.mails, outcomes)
 
 
-def accepts(editions: set[int], now: datetime) -> bool:
+def accepts(editions: set[int], clock: Clock) -> bool:
     """Return whether mails of these editions were accepted just now."""
     accepted = Delivery.objects.filter(edition__in=editions, state=Delivery.State.ACCEPTED)
-    return accepted.filter(outcome_at__gte=now - JUST_NOW).exists()
+    return accepted.filter(outcome_at__gte=clock() - JUST_NOW).exists()
 
 
 def tallied(group: Group, skipped: int, relay: Relay) -> Counter[str]:

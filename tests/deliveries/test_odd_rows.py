@@ -26,15 +26,14 @@ class Raw(NamedTuple):
     sql: str
 
 
-type Odd = str | int | Raw
-
-JSON: list[Odd] = [
+type Value = str | int | Raw
+JSON: list[Value] = [
     "null", "[1]", "[null]", '["a", null]', "{}", '{"a": 1}', '"x"', '""', "5", "true",
     '[["a"]]', '[{"a": "b"}]', '["\\u0000"]', '["\\ud800"]', '[""]', "[1e999]",
     "[" * 3000 + "]" * 3000, f'["{"word " * 20_000}"]', Raw("X'5b315d'"), Raw("X'ff'"),
     Raw("CAST(X'ff' AS TEXT)"), "",
 ]  # fmt: skip
-TEXT: list[Odd] = [
+TEXT: list[Value] = [
     "",
     "\0",
     "x\r\ny",
@@ -44,10 +43,10 @@ TEXT: list[Odd] = [
     Raw("X'ff'"),
     Raw("CAST(X'ff' AS TEXT)"),
 ]
-INSTANTS: list[Odd] = [
+INSTANTS: list[Value] = [
     "0001-01-01", "9999-12-31 23:59:59", "odd", "", Raw("'infinity'"), Raw("X'ff'")
 ]  # fmt: skip
-COLUMNS: dict[str, list[Odd]] = {
+COLUMNS: dict[str, list[Value]] = {
     "keywords": [*JSON],
     "watched_authors": [*JSON],
     "muted_authors": [*JSON],
@@ -76,7 +75,7 @@ COLUMNS: dict[str, list[Odd]] = {
     "unsubscribed_at": [*INSTANTS],
     "changed_at": [*INSTANTS],
 }  # fmt: skip
-SCHEDULE: dict[str, list[Odd]] = {
+SCHEDULE: dict[str, list[Value]] = {
     "timezone": [
         *TEXT[:5], "Nowhere/Else", "../../etc/passwd", "/etc/passwd", "Europe", "UTC ", ".",
         Raw("X'ff'"), Raw("CAST(X'ff' AS TEXT)"),
@@ -87,7 +86,7 @@ SCHEDULE: dict[str, list[Odd]] = {
 }  # fmt: skip
 
 
-def cases(table: dict[str, list[Odd]]) -> list[object]:
+def cases(table: dict[str, list[Value]]) -> list[object]:
     return [
         pytest.param(column, value, id=f"{column} {value!r:.40}")
         for column, values in table.items()
@@ -95,7 +94,7 @@ def cases(table: dict[str, list[Odd]]) -> list[object]:
     ]
 
 
-def set_by_sql(model: type[Model], column: str, value: str | int | Raw, pk: int) -> None:
+def set_by_sql(model: type[Model], column: str, value: Value, pk: int) -> None:
     """Skips the test if the database does not take the value."""
     expression, values = (value.sql, []) if isinstance(value, Raw) else ("%s", [value])
     sql = f"UPDATE {model._meta.db_table} SET {column} = {expression} WHERE id = %s"

@@ -1,6 +1,7 @@
 """`manage.py edition DAY [--json] [pause|resume|cancel|retry-refused]`: count it, stop it."""
 
 import json
+import sys
 from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,7 @@ class Command(OperatorCommand):
             "--since", type=parse_instant, help="retry-refused: what was refused since then"
         )
         parser.add_argument("--json", action="store_true")
+        parser.add_argument("--yes", action="store_true", help="cancel without asking")
 
     def handle(self, *args: Any, **options: Any) -> None:
         kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY
@@ -41,6 +43,8 @@ class Command(OperatorCommand):
         if options["action"] == "retry-refused":
             self.retry_refused(edition, options["since"])
         elif options["action"]:
+            if options["action"] == "cancel" and not options["yes"]:
+                self.ask(edition)
             self.act(edition, options["action"], options["reason"])
             edition.refresh_from_db()
         account = control.account(edition)
@@ -63,6 +67,15 @@ class Command(OperatorCommand):
             raise CommandError("say since when: retry-refused --since 2026-04-17T12:00Z")
         count = control.retry_refused(edition, since, now=ledger.database_now())
         self.stdout.write(f"{count} pending again")
+
+    def ask(self, edition: Edition) -> None:
+        """Ask whether to cancel. Raises CommandError unless the day is typed again."""
+        self.stderr.write(
+            f"{edition} goes to nobody more, and a cancelled edition cannot be resumed. "
+            f"Type {edition.day} to cancel it:"
+        )
+        if sys.stdin.readline().strip() != f"{edition.day}":
+            raise CommandError("not cancelled (--yes cancels without asking)")
 
     def act(self, edition: Edition, action: str, reason: str) -> None:
         if action == "cancel":
