@@ -11,11 +11,12 @@ from digest.deliveries import (
     heartbeats,
     idempotent_retry,
     ledger,
+    preflight,
     retention,
     shutdown,
 )
 from digest.deliveries.clock import DatabaseClock
-from digest.deliveries.plan import plan
+from digest.deliveries.plan import due_editions, plan
 from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
 from digest.deliveries.sweep import end_leases, end_overdue
@@ -52,6 +53,7 @@ def tick() -> None:
     """Catch up: end old leases, plan what has come due, wake senders if rows are ready."""
     now = ledger.database_now()
     catch_up(now)
+    preflight.check_new(due_editions(now), now)
     planned = plan(now)
     if Delivery.objects.ready(now).exists():
         logger.info("planned %d deliveries, waking senders", planned)

@@ -1,7 +1,7 @@
 """The canary: what all mails of an edition share is composed and read before any goes out.
 
-A fault in it would refuse every reader's mail, one by one. So the first plan of an
-edition looks at whole mails, and each sender composes them before its first.
+A fault in it would refuse every reader's mail, one by one. So whole mails of an edition are
+looked at before its first plan, and each sender composes them before its first.
 """
 
 import email
@@ -13,6 +13,7 @@ from email.headerregistry import HeaderRegistry
 from functools import lru_cache
 
 from django.db import Error
+from django.db.models import QuerySet
 
 from digest.alert import alert
 from digest.deliveries import control
@@ -34,6 +35,13 @@ NO_BREAK = 998  # octets of a line, RFC 5322 section 2.1.1
 
 class PreflightFailed(Exception):
     """A mail of the edition must not go out; the message says why."""
+
+
+def check_new(editions: QuerySet[Edition], now: datetime) -> None:
+    """Check those that nobody has checked yet, before their first mail can go out."""
+    for edition in editions.filter(checked_at=None, hold=Edition.Hold.NONE):
+        hold_if_failing(edition)
+        Edition.objects.filter(pk=edition.pk).update(checked_at=now)
 
 
 def hold_if_failing(edition: Edition) -> bool:

@@ -7,7 +7,7 @@ two lines of `send_slice`, the ledger says what may still be sent and what may n
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -25,6 +25,7 @@ from digest.deliveries import (
     outcome_journal,
     shutdown,
 )
+from digest.deliveries.hand_over import begun, hand_over
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
@@ -37,16 +38,13 @@ from digest.signing import senders
 from digest.throttling import circuit_breaker, domains, rate
 from digest.throttling.domains import Gate
 from digest.transport.base import Mail, Transport
-from digest.transport.line import Line
 from digest.transport.open import open_transport
-from digest.transport.outcomes import NOT_BEGUN, Outcome, Verdict
+from digest.transport.outcomes import Cause, Outcome
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
 
-# A transport gives an outcome for each mail; should one not, nothing may stay open.
-NO_WORD = Outcome(Verdict.UNKNOWN, "no outcome from the transport")
 SLICE = 1000
 SLICE_GROUPS = 10
 
@@ -92,6 +90,7 @@ class Run:
     """One sender at work: how it sends, how fast the line is, and until when it sends."""
 
     clock: Clock
+    due: Clock
     until: datetime | None
     transport: Transport = field(default_factory=open_transport)
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
@@ -103,15 +102,21 @@ class Run:
 
 
 def send_due(
-    clock: Clock, *, until: datetime | None = None, edition_id: int | None = None
+    clock: Clock,
+    *,
+    due: Clock | None = None,
+    until: datetime | None = None,
+    edition_id: int | None = None,
 ) -> Counter[str]:
     """Send slices of what is due until nothing is left, `until` has come, or we shall stop.
 
+    `due` is another instant to judge by what is due and what too late: leases, rests and
+    waits that outlive this sender are always by `clock`.
     Returns how many rows ended in which verdict or skip. Raises fencing.SendingRefused.
     """
     tally: Counter[str] = Counter()
     outcome_journal.replay(ledger.database_now())
-    run = Run(clock, until)
+    run = Run(clock, due or clock, until)
     try:
         while not run.over():
             permits = rate.ask(run.batch_sizer.slice, ledger.database_now)
@@ -122,7 +127,9 @@ def send_due(
             mark = fencing.rise()
             if circuit_breaker.is_open(mark, clock()):
                 break
-            claimed = ledger.claim(clock(), limit=permits.mails, edition_id=edition_id)
+            claimed = ledger.claim(
+                clock(), due=run.due(), limit=permits.mails, edition_id=edition_id
+            )
             if not claimed:
                 rate.settle(permits, Counter(), ledger.database_now)
                 break
@@ -130,7 +137,7 @@ def send_due(
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
-            if sent["not tried"]:
+            if sent[Cause.NOT_TRIED]:
                 circuit_breaker.trip(clock(), asked=gate.asked)
                 break
             if sent["accepted"] and mark.failures:
@@ -159,7 +166,7 @@ def send_slice(
             group = prepared(loaded.encoded, rows, batch, now)
             with transaction.atomic():
                 record(sent, now)
-                intended = ledger.intend(group.rows, group.picks, now=now)
+                intended = ledger.intend(group.rows, group.picks, now=now, due=run.due())
                 idempotent_retry.note_submission(
                     [pk for pk in group.mails if pk in intended], now
                 )
@@ -169,10 +176,13 @@ def send_slice(
             for pk in intended:
                 del rest[pk]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
-            hand_over(wanted, group, run)
-            down = gate.judge(group.mails, begun(group))
+            begin = time.monotonic()
+            for pk, outcome in hand_over(wanted, run.transport, claimed[0].lease_token):
+                group.outcomes[pk] = outcome
+            run.batch_sizer.learn(len(begun(group.outcomes)), time.monotonic() - begin)
+            down = gate.judge(group.mails, begun(group.outcomes))
             tally += tallied(group, len(group.rows) - len(intended), down=down)
-            if tally["not tried"] or run.over():
+            if tally[Cause.NOT_TRIED] or run.over():
                 break
     except BaseException:
         settle(sent, run.clock)
@@ -184,34 +194,6 @@ def send_slice(
         ledger.put_off(gate.waits, claimed[0].lease_token)
     ledger.finish(claimed[0].lease_token, list(rest.values()))
     return tally
-
-
-def hand_over(mails: Sequence[Mail], group: Group, run: Run) -> None:
-    """Hand over what is still wanted when its turn comes; every mail gets an outcome."""
-    token = group.rows[0].lease_token if group.rows else ""
-    begin = time.monotonic()
-
-    def look(ids: Collection[int]) -> Collection[int]:
-        """Begin nothing more where we shall stop, or where the database does not say."""
-        try:
-            return () if shutdown.asked() else ledger.still_wanted(ids, token)
-        except Error as error:
-            logger.error("nothing more is begun: %s", type(error).__name__)
-            return ()
-
-    line = Line(mails, look)
-    group.outcomes.update(run.transport.hand_over(line))
-    for mail in mails:
-        left = mail.delivery_id in line.dropped
-        group.outcomes.setdefault(mail.delivery_id, NOT_BEGUN if left else NO_WORD)
-    run.batch_sizer.learn(len(begun(group)), time.monotonic() - begin)
-
-
-def begun(group: Group) -> dict[int, Outcome]:
-    """The outcomes of what was handed over, or tried to be."""
-    return {
-        pk: one for pk, one in group.outcomes.items() if one.verdict is not Verdict.RETURNED
-    }
 
 
 def settle(sent: Group, clock: Clock) -> None:
@@ -283,8 +265,8 @@ def tallied(group: Group, skipped: int, *, down: bool) -> Counter[str]:
     outcomes: Mapping[int, Outcome] = group.outcomes
     tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
     tally["skipped"] += skipped
-    tally["not tried"] += sum(
+    tally[Cause.NOT_TRIED] += sum(
         not outcome.charged and (down or not outcome.domain_fault)
-        for outcome in begun(group).values()
+        for outcome in begun(group.outcomes).values()
     )
     return tally

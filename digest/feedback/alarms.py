@@ -104,7 +104,7 @@ def pause(ids: Collection[int], reason: str) -> list[Edition]:
     if not ids:
         return []
     among = Edition.objects.filter(delivery__in=ids, hold=Edition.Hold.NONE)
-    going = among.exclude(hold_reason=control.RESUMED).distinct()
+    going = among.filter(resumed_at=None).distinct()
     return [edition for edition in going if control.pause(edition, reason)]
 
 
@@ -114,11 +114,7 @@ def pause_alarming(now: datetime) -> list[Edition]:
     for edition in lately_reported(now):
         reason = bounce_rules.alarm(feedback_counts(edition))
         # Once is enough: who has looked at it and resumed it knows better.
-        if (
-            reason
-            and edition.hold_reason != control.RESUMED
-            and control.pause(edition, reason)
-        ):
+        if reason and edition.resumed_at is None and control.pause(edition, reason):
             alert(f"{edition} is paused: too many mails bounced or were reported")
             paused.append(edition)
     return paused

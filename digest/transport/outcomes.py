@@ -22,6 +22,15 @@ class Verdict(StrEnum):
     RETURNED = "returned"
 
 
+class Cause(StrEnum):
+    """The reasons of outcomes on which something depends; others are for people only."""
+
+    # unknown: a provider with keys may be asked about it again
+    LOST_ANSWER = "no certain answer from the provider"
+    # retry: no fault of the mail or its reader; senders rest
+    NOT_TRIED = "not tried"
+
+
 class Phase(StrEnum):
     """How far a hand-over had come when something happened."""
 
@@ -49,11 +58,10 @@ class Outcome(NamedTuple):
 
 # Token, quota, address or pace: no reader's fault. 404 and 405: a wrong address of the API.
 ABOUT_US = frozenset({401, 402, 403, 404, 405, 408, 420, 425, 429, 503})
-LOST_ANSWER = "no certain answer from the provider"
 # Said of one mailbox (RFC 3463 sections 3.2 and 3.3), not of its domain.
 MAILBOX = re.compile(r"\b4\.[12]\.")
 BAD_ADDRESS = re.compile(r"\b5\.(?:1\.[0-36]|2\.1)\b")
-NOT_TRIED = Outcome(Verdict.RETRY, "not tried", charged=False)
+NOT_TRIED = Outcome(Verdict.RETRY, Cause.NOT_TRIED, charged=False)
 NOT_BEGUN = Outcome(Verdict.RETURNED, "not begun", charged=False)
 POISON = Outcome(Verdict.REFUSED, "cannot be composed")
 
@@ -97,7 +105,7 @@ def of_status(status: int | None, text: str, wait: float = 0.0) -> Outcome:
     """
     reply = f"{status} {text}"[:500] if status else text[:500]
     if status is None or status in {500, 502, 504}:
-        return Outcome(Verdict.UNKNOWN, LOST_ANSWER, reply)
+        return Outcome(Verdict.UNKNOWN, Cause.LOST_ANSWER, reply)
     if 200 <= status < 300:
         return Outcome(Verdict.ACCEPTED, "accepted", reply)
     if status in ABOUT_US:
@@ -119,7 +127,7 @@ def of_recipient(status: str, text: str) -> Outcome:
         return Outcome(Verdict.REFUSED, reason, reply, bad_address=True)
     if status == "failed":
         return Outcome(Verdict.REFUSED, "refused by the provider", reply)
-    return Outcome(Verdict.UNKNOWN, LOST_ANSWER, reply)
+    return Outcome(Verdict.UNKNOWN, Cause.LOST_ANSWER, reply)
 
 
 def backoff(attempts: int, jitter: Callable[[], float] = random.random) -> timedelta:

@@ -94,7 +94,7 @@ def test_o5_a_pause_reaches_a_line_that_turned_slow(line):
     assert set(make.states().values()) == {"accepted", "pending"}
     assert not Delivery.objects.filter(state="pending", attempts__gt=0).exists()
     line.turn_slow(0)
-    control.resume(Edition.objects.get())
+    control.resume(Edition.objects.get(), now=ledger.database_now())
     send_due(ledger.database_now)
     assert set(make.states().values()) == {"accepted"}
     assert len(line.mails()) == READERS

@@ -68,7 +68,7 @@ def test_r15_an_address_with_two_mails_of_an_edition_pauses_it_and_pages_once(
     row = Delivery.objects.latest("pk")
     assert f"{row.pk}" in told.body and "ann@" not in told.body + caplog.text
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    control.resume(handed_over)
+    control.resume(handed_over, now=make.NOON)
     assert alarms.watch(NOW) == [], "who has resumed it knows better"
 
 
