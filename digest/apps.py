@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_delete
 
 
@@ -10,9 +11,12 @@ class DigestConfig(AppConfig):
         # Here and not in digest/__init__.py, so that pure modules load no Celery.
         from digest import (
             celery,  # noqa: F401
+            checks,  # noqa: F401
             privacy,
         )
         from digest.papers.topics import sync_after_migrate
+        from digest.sql import read_any_text
 
+        connection_created.connect(read_any_text)
         post_migrate.connect(sync_after_migrate, sender=self)
         pre_delete.connect(privacy.forget, sender="subscribers.Subscriber")

@@ -7,20 +7,20 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 """
 
 import hashlib
-import importlib.util
 import os
 import tempfile
-from email.utils import parseaddr
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-import dj_database_url
+from celery.schedules import schedule
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from kombu import Queue
 
-from digest import state_files
+from digest import endpoints, front_end, state_files
 from digest.variables import Variables, load_file
 
 # Ranking's small products: threads of numpy would spin on the other senders' cores.
@@ -80,14 +80,15 @@ SECRET_KEY_FALLBACKS = variables.several("SECRET_KEY_FALLBACKS")
 ADDRESS_KEY = key("ADDRESS_KEY")
 
 SITE_URL_GIVEN = variables.text("SITE_URL").rstrip("/")
-SITE_URL = SITE_URL_GIVEN or RUNNING.get("site_url", "http://127.0.0.1:8000")
+SITE_URL = endpoints.site(
+    "SITE_URL", SITE_URL_GIVEN or RUNNING.get("site_url", "http://127.0.0.1:8000")
+)
 SITE_HOST = urlsplit(SITE_URL).hostname or ""
-if urlsplit(SITE_URL).scheme not in {"http", "https"} or not SITE_HOST:
-    raise ImproperlyConfigured(
-        f"SITE_URL must be like https://papers.example.org, not {SITE_URL!r}."
-    )
 ALLOWED_HOSTS = [SITE_HOST, *(["127.0.0.1", "localhost", "[::1]"] if EMBEDDED else [])]
 HTTPS = SITE_URL.startswith("https://")
+SITE_ORIGIN = front_end.origin(SITE_URL)
+# A browser's own word for the site, whatever Host a proxy passes on.
+CSRF_TRUSTED_ORIGINS = [SITE_ORIGIN]
 
 # -- the project ------------------------------------------------------------------
 
@@ -103,6 +104,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "digest.front_end.FrontEnd",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -114,7 +116,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "digest.urls"
 WSGI_APPLICATION = "digest.wsgi.application"
-ADMIN_PATH = variables.text("ADMIN_PATH", "admin").strip("/")
+ADMIN_PATH = variables.path("ADMIN_PATH", "admin")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 # Of the mail's own words; the pages are in English.
@@ -174,10 +176,9 @@ if EMBEDDED:
         }
     }
 else:
-    try:
-        DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
-    except ValueError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from None
+    DATABASES = {
+        "default": endpoints.database("DATABASE_URL", DATABASE_URL, folder=BASE_DIR)
+    }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # FULL: with NORMAL a power cut can undo a committed intent, and mail goes twice.
     DATABASES["default"]["OPTIONS"] = {
@@ -202,6 +203,13 @@ else:
 
 # -- Redis and Celery -------------------------------------------------------------
 
+STARTED_AT = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+
+def steady() -> datetime:
+    """A clock that runs on evenly when somebody sets this machine's."""
+    return STARTED_AT + timedelta(seconds=time.monotonic())
+
 
 def redis_socket() -> Path:
     """The embedded Redis' socket; a unix socket's path may have 107 bytes at most."""
@@ -216,12 +224,9 @@ REDIS_SOCKET = redis_socket()
 REDIS_URL = variables.text("REDIS_URL")
 if not (EMBEDDED or REDIS_URL):
     raise ImproperlyConfigured("REDIS_URL must be set (redis://host:6379/0).")
-if REDIS_URL and urlsplit(REDIS_URL).scheme not in {"redis", "rediss", "unix"}:
-    raise ImproperlyConfigured("REDIS_URL must be like redis://host:6379/0.")
-if REDIS_URL.startswith("unix:"):
-    CELERY_BROKER_URL = "redis+socket" + REDIS_URL.removeprefix("unix")
-else:
-    CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{REDIS_SOCKET}"
+redis = endpoints.redis_urls("REDIS_URL", REDIS_URL or f"unix://{quote(str(REDIS_SOCKET))}")
+REDIS_URL = redis.client if REDIS_URL else ""
+CELERY_BROKER_URL = redis.broker
 
 # Tasks are wake-ups that carry ids at most; the database is the queue. So a task is
 # acknowledged early and never redelivered, and no result is kept.
@@ -256,9 +261,16 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_TIMEZONE = "UTC"
 # A tick finds what is due in the database: any number of beats may run, and a tick that
-# waited longer than its period is dropped, as the next one does its work.
+# comes too soon after another is dropped by whoever runs it. Messages carry no expiry: it
+# would be by beat's clock, and judged by the worker's. Nothing is kept on disk, so each task
+# runs when beat starts.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    name: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    name: {
+        "task": task,
+        "schedule": schedule(seconds, nowfun=steady),
+        "last_run_at": datetime(1970, 1, 1, tzinfo=UTC),
+    }
     for name, task, seconds in [
         ("tick", "digest.tasks.tick", 10),
         ("watch", "digest.tasks.watch", 300),
@@ -272,20 +284,12 @@ CELERY_BEAT_SCHEDULE = {
 
 # -- mail -------------------------------------------------------------------------
 
-FROM_EMAIL = variables.text(
+FROM_EMAIL = variables.mailbox(
     "FROM_EMAIL", "Daily Papers <papers@daily-papers.example>" if EMBEDDED else ""
 )
-if not parseaddr(FROM_EMAIL)[1].count("@") == 1:
-    raise ImproperlyConfigured(
-        "FROM_EMAIL must be set (Daily Papers <papers@papers.example.org>)."
-    )
-if not (SITE_URL + parseaddr(FROM_EMAIL)[1]).isascii():  # both stand in mail headers
-    raise ImproperlyConfigured(
-        "SITE_URL and the address in FROM_EMAIL must be ASCII: write xn--… for the domain."
-    )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FROM_EMAIL
 # Who is told of alarms, by mail.
-ADMINS = variables.several("ADMINS")
+ADMINS = variables.mailboxes("ADMINS")
 EMAIL_SUBJECT_PREFIX = "[Daily Papers] "
 POSTAL_ADDRESS = variables.text(
     "POSTAL_ADDRESS",
@@ -301,34 +305,29 @@ MAILER_URL = variables.text(
     "MAILER_URL", RUNNING.get("mailer_url", CATCHER_URL) if EMBEDDED else ""
 )
 MAILBOX_DIR = STATE_DIR / "mailbox"
-MAILBOX = EMBEDDED and not variables.text("MAILER_URL")
+CATCHER = EMBEDDED and not variables.text("MAILER_URL")
+# The page of it shows mails with everybody's links: never at an address that others reach.
+MAILBOX = CATCHER and front_end.is_loopback(SITE_HOST)
 
 
-def mailer(url: str) -> dict[str, Any]:
-    """Django's MAILERS entry for MAILER_URL. Raises ImproperlyConfigured."""
-    parts = urlsplit(url)
-    if parts.scheme == "anymail" and parts.hostname:
-        return {"BACKEND": f"anymail.backends.{parts.hostname}.EmailBackend"}
-    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
-        raise ImproperlyConfigured(
-            "MAILER_URL must be smtp://host:25, smtps://user:password@host:465 "
-            "or anymail://postmark (any provider that Anymail knows)."
-        )
-    return {
-        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "OPTIONS": {
-            "host": parts.hostname,
-            "port": parts.port or (465 if parts.scheme == "smtps" else 25),
-            "username": parts.username or "",
-            "password": parts.password or "",
-            "use_ssl": parts.scheme == "smtps",
-            "use_tls": "tls=starttls" in parts.query,
-            "timeout": 120,
-        },
+mail = endpoints.mailer(MAILER_URL)
+if isinstance(mail, endpoints.SmtpServer):
+    MAILERS: dict[str, Any] = {
+        "default": {
+            "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "OPTIONS": {
+                "host": mail.host,
+                "port": mail.port,
+                "username": mail.user,
+                "password": mail.password,
+                "use_ssl": mail.tls is endpoints.Tls.IMPLICIT,
+                "use_tls": mail.tls is endpoints.Tls.STARTTLS,
+                "timeout": 120,
+            },
+        }
     }
-
-
-MAILERS = {"default": mailer(MAILER_URL)}
+else:
+    MAILERS = {"default": {"BACKEND": f"anymail.backends.{mail.name}.EmailBackend"}}
 
 # Per sender process: connections to server or provider side by side, and hand-overs whose
 # intents are committed together. A crash leaves at most one submit group unknown.
@@ -336,7 +335,7 @@ SEND_CONNECTIONS = variables.whole("SEND_CONNECTIONS", 4, least=1, most=256)
 SUBMIT_GROUP = variables.whole("SUBMIT_GROUP", 100, least=1, most=1000)
 # Postmark's batch API: one request for a submit group, and for all of it one answer to lose.
 PROVIDER_BATCH = variables.flag("PROVIDER_BATCH", False)
-if PROVIDER_BATCH and MAILER_URL != "anymail://postmark":
+if PROVIDER_BATCH and mail != endpoints.ProviderApi("postmark"):
     raise ImproperlyConfigured(
         "PROVIDER_BATCH works with MAILER_URL=anymail://postmark only."
     )
@@ -360,23 +359,7 @@ ANYMAIL["WEBHOOK_SECRET"] = variables.several("ANYMAIL_WEBHOOK_SECRET")
 if not all(":" in secret.strip(":") for secret in ANYMAIL["WEBHOOK_SECRET"]):
     raise ImproperlyConfigured("ANYMAIL_WEBHOOK_SECRET must be user:password.")
 
-# What single providers need beside Anymail: the module, and the extra that brings it.
-PROVIDER_PACKAGES = {
-    "amazon_ses": ("boto3", "ses"),
-    "postal": ("cryptography", "postal"),
-    "resend": ("svix", "resend"),
-    "sendgrid": ("cryptography", "sendgrid"),
-}
-for provider, (module, extra) in PROVIDER_PACKAGES.items():
-    # A provider that has a variable of its own reports to us, even if another sends.
-    named = [f"ANYMAIL_{name}" for name in ANYMAIL if name.startswith(provider.upper())]
-    named = [name for name in named if variables.text(name)]
-    named += ["MAILER_URL"] if f"anymail://{provider}" == MAILER_URL else []
-    if named and not importlib.util.find_spec(module):
-        raise ImproperlyConfigured(
-            f"{named[-1]} names {provider}, which needs the package {module}: "
-            f"install it with `uv sync --no-dev --extra {extra}`."
-        )
+endpoints.require_packages(mail, variables.named("ANYMAIL_"))
 
 # -- readers ----------------------------------------------------------------------
 
@@ -396,7 +379,9 @@ WARM_UP_FROM = variables.day("WARM_UP_FROM")
 
 # -- papers -----------------------------------------------------------------------
 
-SOURCE_URL = variables.text("SOURCE_URL", "https://huggingface.co").rstrip("/")
+SOURCE_URL = endpoints.base(
+    "SOURCE_URL", variables.text("SOURCE_URL", "https://huggingface.co")
+)
 
 # -- security ---------------------------------------------------------------------
 
@@ -415,7 +400,9 @@ SECURE_CSP = {
 # W002: frame-ancestors above says more than X-Frame-Options. W005, W021: whether all
 # subdomains are HTTPS only is for the owner of the domain to say, not for us.
 SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W005", "security.W021"]
-SECURE_REFERRER_POLICY = "no-referrer"
+# With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
+# Pages with a token in their path say no-referrer themselves.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
@@ -423,7 +410,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
-if variables.flag("BEHIND_PROXY", False):
+BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # -- logs -------------------------------------------------------------------------

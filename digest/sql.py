@@ -7,10 +7,24 @@ arrays on PostgreSQL, JSON on SQLite.
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigIntegerField
 from django.db.models.expressions import RawSQL
+
+
+def read_any_text(connection: BaseDatabaseWrapper, **_: object) -> None:
+    """Read text that is not UTF-8 with U+FFFD in it, as SQLite stores any bytes as text.
+
+    For Django's signal `connection_created`. By default one such value is an error for
+    all rows of its query.
+    """
+    if connection.vendor == "sqlite":
+        connection.connection.text_factory = partial(
+            str, encoding="utf-8", errors="replace"
+        )
 
 
 def postgres() -> bool:

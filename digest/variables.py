@@ -9,15 +9,18 @@ the variable and does not repeat a secret.
 import json
 import math
 import os
+import re
 import unicodedata
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import date
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from dotenv.parser import parse_stream
+from email_validator import validate_email
 
 YES = {"1", "on", "true", "y", "yes"}
 NO = {"0", "false", "n", "no", "off"}
@@ -96,7 +99,7 @@ class Variables:
         except ValueError:
             value = math.nan
         if not least <= value <= most:
-            wanted = f"a number from {least:g} to {most:g}"
+            wanted = f"a number from {least:.0f} to {most:.0f}"
             raise ImproperlyConfigured(f"{name} must be {wanted}.")
         return value
 
@@ -120,6 +123,19 @@ class Variables:
         values = [cleaned(name, value) for value in self.text(name).split(",")]
         return [value for value in values if value]
 
+    def mailbox(self, name: str, default: str = "") -> str:
+        """Return one address, with or without a name before it (RFC 5322 section 3.4)."""
+        value = self.text(name, default)
+        check_mailbox(name, value)
+        return value
+
+    def mailboxes(self, name: str) -> list[str]:
+        """Return the addresses between commas."""
+        values = self.several(name)
+        for value in values:
+            check_mailbox(name, value)
+        return values
+
     def rates(self, name: str) -> dict[str, float]:
         """Return numbers by domain, from gmail.com=20,outlook.com=10."""
         rates = {}
@@ -140,6 +156,13 @@ class Variables:
         value = self.text(name)
         return (base / Path(value).expanduser()).resolve() if value else default
 
+    def path(self, name: str, default: str) -> str:
+        """Return the path of a page, without the slashes around it."""
+        value = self.text(name, default).strip("/")
+        if not re.fullmatch(r"\w[\w.~-]*(/\w[\w.~-]*)*", value, re.ASCII):
+            raise ImproperlyConfigured(f"{name} must be a path like back-room.")
+        return value
+
     def option(self, name: str) -> Any:
         """Return a library's option: true, false, JSON in brackets, or else text."""
         value = self.text(name)
@@ -153,6 +176,24 @@ class Variables:
             raise ImproperlyConfigured(
                 f"{name} must be JSON, as it is in brackets."
             ) from None
+
+
+def check_mailbox(name: str, value: str) -> None:
+    """Raise ImproperlyConfigured unless the value is one address that mail can carry."""
+    found = getaddresses([value])
+    try:
+        ((_, address),) = found
+        validate_email(
+            address, check_deliverability=False, test_environment=True, allow_smtputf8=True
+        )
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name} must be set, like Daily Papers <papers@papers.example.org>."
+        ) from None
+    if not address.isascii():
+        raise ImproperlyConfigured(
+            f"{name}: the address must be ASCII: write xn--… for the domain."
+        )
 
 
 def content(path: Path, name: str) -> str:
@@ -170,8 +211,8 @@ def cleaned(name: str, value: str) -> str:
     value = value.strip()
     if len(value) > 1 and value[0] in QUOTES and value[0] == value[-1]:
         value = value[1:-1].strip()
-    if any(value[:1] == quote != value[-1:] and value.count(quote) % 2 for quote in QUOTES):
-        raise ImproperlyConfigured(f"{name} begins with a quote that does not end.")
+    if any(quote in value[:1] + value[-1:] and value.count(quote) % 2 for quote in QUOTES):
+        raise ImproperlyConfigured(f"{name} has a quote at one of its ends only.")
     if any(unicodedata.category(character) in NO_TEXT for character in value):
         raise ImproperlyConfigured(f"{name} must be one line of plain text.")
     return value

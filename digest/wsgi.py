@@ -1,9 +1,8 @@
 """The web entry point for gunicorn: `gunicorn digest.wsgi`."""
 
-import os
-
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
+from digest.startup import load_settings
 
+load_settings()
 application = get_wsgi_application()

@@ -8,10 +8,10 @@ from django.db.models import QuerySet
 from subscribers import links
 from subscribers.addresses import address_hash
 from subscribers.consent import Origin, record
-from subscribers.models import ConsentEvent, Link, Notice, Subscriber
+from subscribers.models import ConsentEvent, Link, Notice, Subscriber, Suppression
 from subscribers.notices import outbox
 from subscribers.subscriptions import CONFIRMED, locked
-from subscribers.suppression import is_barred, lift
+from subscribers.suppression import is_barred, lift, suppress
 
 
 @transaction.atomic
@@ -27,6 +27,8 @@ def ask(subscriber_id: int, email: str, *, now: datetime) -> None:
 @transaction.atomic
 def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber:
     """Move to the new address by the link that was mailed to it.
+
+    No import of an old list brings the old one back; a sign-up of its holder does.
 
     Raises links.BadLink; links.Expired also if the address reads already or is barred.
     """
@@ -47,6 +49,7 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber:
     subscriber.changed_at = now
     subscriber.save(update_fields=["email", "email_hash", "changed_at"])
     lift(subscriber.email_hash)
+    suppress(address_hash(old), Suppression.Reason.LEFT, now=now)
     links.end_all(subscriber, now=now)
     detail: dict[str, object] = {"link": link.pk, "from": address_hash(old)}
     record(subscriber, ConsentEvent.Kind.MOVED, origin=origin, now=now, detail=detail)

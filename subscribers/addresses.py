@@ -64,6 +64,10 @@ def refuse_by_sight(typed: str) -> None:
 
 
 def keyed(text: str) -> str:
+    """Return 64 hex digits that only we can make.
+
+    Texts of other kinds than an address begin with a word of their own and a space.
+    """
     key = settings.ADDRESS_KEY.encode()
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 

@@ -1,19 +1,33 @@
 """Receipts of consent: appended in the transaction they prove, sealed soon after.
 
-A seal hashes the seal before it and the receipt's content hash, so nobody can change,
-insert or remove a receipt in the middle unnoticed. Sealing is a step of its own, as one
-chain would make all readers wait for each other. The content hash is salted: once an
-erasure has blanked content and salt, it stands for nothing, and the chain still holds.
+A seal is a keyed hash of the seal before it and of the receipt, so nobody who can write
+the database, but lacks ADDRESS_KEY, can change, insert or remove a receipt unnoticed. The
+newest seal also stands outside the database, in the log and in STATE_DIR, or the newest
+receipts could be removed. What is not sealed yet, usually a minute's receipts, is safe
+from a change but not from removal.
+
+Sealing is a step of its own, as one chain would make all readers wait for each other. The
+content hash is salted: once an erasure has blanked content and salt, it stands for nothing,
+and the chain still holds.
 """
 
-import hashlib
 import json
+import logging
+import os
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
+from subscribers.addresses import keyed
 from subscribers.models import ConsentEvent, Subscriber, new_capability
+
+logger = logging.getLogger(__name__)
 
 SEALED_AT_ONCE = 1000
 SEALING = 0x64617065  # the advisory lock's number: one sealer at a time
@@ -22,7 +36,7 @@ events = ConsentEvent._base_manager  # the open door past "appended, never chang
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a request came from: the form's path, the truncated network, the text shown."""
+    """Where a preference came from: the form's path, the truncated network, the text shown."""
 
     source: str
     network: str = ""
@@ -30,12 +44,24 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class ChainReport:
-    """What `verify` found: how many receipts, the newest seal, and what is wrong."""
+class Head:
+    """The newest seal, and the number of its receipt. Before the first: 0 and nothing."""
+
+    number: int = 0
+    seal: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.seal}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `verify` found: how many receipts are in which state, and what is wrong."""
 
     sealed: int
+    unsealed: int
     blanked: int
-    head: str
+    head: Head
     wrong: list[str]
 
 
@@ -64,52 +90,218 @@ def record(
 
 
 def content_hash(event: ConsentEvent) -> str:
-    at = event.at.astimezone(UTC).isoformat()
     where = [event.wording, event.source, event.network]
-    content = [event.salt, event.email_hash, event.kind, at, *where, event.detail]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    content = [
+        event.salt,
+        event.email_hash,
+        event.kind,
+        instant(event),
+        *where,
+        event.detail,
+    ]
+    return keyed("receipt " + json.dumps(content, sort_keys=True))
 
 
-def sealed(before: str, event: ConsentEvent) -> str:
-    return hashlib.sha256(f"{before} {event.content_hash}".encode()).hexdigest()
+def seal_of(before: Head, event: ConsentEvent) -> str:
+    """What stays of a blanked receipt is sealed beside its hash: when, and of what kind."""
+    kept = f"{event.kind} {instant(event)} {event.content_hash}"
+    return keyed(f"seal {before} {kept}")
 
 
-@transaction.atomic
+def blank_mark(event: ConsentEvent) -> str:
+    """What stands for the salt of a receipt that we blanked, and nobody else."""
+    return "-" + keyed(f"blanked {event.content_hash}")[:21]
+
+
+def instant(event: ConsentEvent) -> str:
+    return event.at.astimezone(UTC).isoformat()
+
+
+# -- sealing --------------------------------------------------------------------------
+
+
 def seal() -> int:
-    """Append the receipts that are not in the chain yet; how many."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEALING])
-    last = events.filter(number__isnull=False).order_by("-number").first()
-    number, before = (last.number or 0, last.seal) if last else (0, "")
-    fresh = list(events.filter(number=None).order_by("pk")[:SEALED_AT_ONCE])
-    for event in fresh:
-        number, before = number + 1, sealed(before, event)
-        event.number, event.seal = number, before
-    events.bulk_update(fresh, ["number", "seal"])
+    """Append the receipts that are not in the chain yet, in batches; return how many."""
+    total = 0
+    while count := seal_batch():
+        total += count
+    return total
+
+
+def seal_batch() -> int:
+    """Seal the oldest ones, SEALED_AT_ONCE at most, and note the new head."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEALING])
+        fresh = list(events.filter(number=None).order_by("pk")[:SEALED_AT_ONCE])
+        head = newest()
+        for event in fresh:
+            event.seal = seal_of(head, event)
+            event.number = head.number + 1
+            head = Head(event.number, event.seal)
+        events.bulk_update(fresh, ["number", "seal"])
+    if fresh:
+        note(head)
     return len(fresh)
 
 
-def verify() -> ChainReport:
-    """Walk the whole chain."""
-    wrong, before, expected, blanked = [], "", 0, 0
-    for event in events.filter(number__isnull=False).order_by("number").iterator():
-        expected += 1
-        if event.number != expected:
-            wrong.append(f"before receipt {event.number}: some are missing")
-            expected = event.number or expected
-        if event.seal != sealed(before, event):
-            wrong.append(f"receipt {event.number}: its seal does not fit the one before")
-        if not event.salt:
-            blanked += 1
-        elif event.content_hash != content_hash(event):
-            wrong.append(f"receipt {event.number}: its content was changed")
-        before = event.seal
-    return ChainReport(expected, blanked, before, wrong)
+def newest() -> Head:
+    last = events.filter(number__isnull=False).order_by("-number").first()
+    return Head(last.number or 0, last.seal) if last else Head()
 
 
-def blank(email_hash: str) -> None:
-    """Take the person out of their receipts: when and what kind stay, and the hashes."""
-    events.filter(email_hash=email_hash).update(
-        email_hash="", subscriber=None, source="", network="", detail={}, salt=""
+# -- the head outside of the database -------------------------------------------------
+
+
+def head_file() -> Path:
+    return Path(settings.STATE_DIR) / "receipts-head"
+
+
+def note(head: Head) -> None:
+    """Write the newest head to the log and to STATE_DIR, unless the old one is missing.
+
+    Then it is left there: it is the evidence that `verify` goes by.
+    """
+    logger.info("receipts are sealed, the newest seal is %s", head)
+    path = head_file()
+    try:
+        if lost := missing(noted()):
+            logger.error(lost)
+            return
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(f"{head}\n")
+        fresh.replace(path)
+    except OSError as error:
+        logger.warning("%s cannot be written: %s", path, error.strerror)
+
+
+def noted() -> Head:
+    """Return the head that this machine knows of; the first, if its file is damaged.
+
+    Raises OSError, but for a missing file.
+    """
+    try:
+        return read_head(head_file().read_text())
+    except (FileNotFoundError, ValueError):
+        return Head()
+
+
+def read_head(text: str) -> Head:
+    """Return the head of a log or of the file. Raises ValueError."""
+    found = re.fullmatch(r"([1-9][0-9]{0,17}):([0-9a-f]{64})", text.strip())
+    if not found:
+        raise ValueError("not like NUMBER:SEAL")
+    return Head(int(found[1]), found[2])
+
+
+def missing(known: Head) -> str:
+    """Return what to say if the chain does not hold this head; empty if it does."""
+    if not known.number or events.filter(number=known.number, seal=known.seal).exists():
+        return ""
+    return (
+        f"receipt {known.number} was sealed with {known.seal} and is not there any more: "
+        f"receipts are missing. After a restore of the database remove {head_file()}"
     )
+
+
+# -- checking -------------------------------------------------------------------------
+
+
+def verify(known: Head | None = None) -> Report:
+    """Walk the whole chain, and look for the heads that are known from outside.
+
+    `known` is one that the log holds; the file's is looked for in any case.
+    """
+    heads = [noted(), known or Head()]  # before the walk, as sealing may go on meanwhile
+    wrong = [lost for lost in map(missing, heads) if lost]
+    before, blanked, sealed = Head(), 0, 0
+    chain = events.filter(number__isnull=False).order_by("number")
+    for event in chain.select_related("subscriber").iterator():
+        number = event.number or 0
+        if number != before.number + 1:
+            wrong.append(f"before receipt {number}: some are missing")
+            before = Head(number - 1, before.seal)
+        if event.seal != seal_of(before, event):
+            wrong.append(f"receipt {number}: its seal does not fit the one before")
+        blanked += event.salt == blank_mark(event)
+        wrong += [f"receipt {number}: {words}" for words in wrong_with(event)]
+        before, sealed = Head(number, event.seal), sealed + 1
+    unsealed = 0
+    open_ = events.filter(number=None).order_by("pk").select_related("subscriber")
+    for event in open_.iterator():
+        unsealed += 1
+        wrong += [f"row {event.pk}, not sealed yet: {words}" for words in wrong_with(event)]
+    return Report(sealed, unsealed, blanked, before, wrong)
+
+
+def wrong_with(event: ConsentEvent) -> list[str]:
+    """Return what is wrong with one receipt by itself."""
+    if event.salt == blank_mark(event):
+        left = (event.email_hash, event.subscriber_id, event.source, event.network)
+        emptied = left == ("", None, "", "") and event.detail == {}
+        return [] if emptied else ["it was blanked, and its content was changed since"]
+    if event.content_hash != content_hash(event):
+        return ["its content was changed"]
+    reader = event.subscriber
+    if reader is None or reader.email_hash == event.email_hash:
+        return []
+    known = event.email_hash in addresses_of(reader)
+    return [] if known else ["it was given to a reader who never had its address"]
+
+
+def blank(receipts: Collection[int]) -> None:
+    """Take the person out of these receipts: when and what kind stay, and the hashes."""
+    rows = list(events.filter(pk__in=receipts))
+    for row in rows:
+        row.email_hash = row.source = row.network = ""
+        row.subscriber, row.detail, row.salt = None, {}, blank_mark(row)
+    columns = ["email_hash", "subscriber", "source", "network", "detail", "salt"]
+    events.bulk_update(rows, columns, batch_size=500)
+
+
+# -- whose receipts -------------------------------------------------------------------
+
+
+def of_person(subscriber: Subscriber) -> QuerySet[ConsentEvent]:
+    """Return all receipts of a person, under every address that they have had."""
+    return events.filter(belonging(subscriber, addresses_of(subscriber)))
+
+
+def of_address(email_hash: str) -> QuerySet[ConsentEvent]:
+    """Return the receipts of an address that are no reader's any more."""
+    return events.filter(email_hash=email_hash, subscriber=None)
+
+
+def addresses_of(subscriber: Subscriber) -> dict[str, datetime | None]:
+    """Return the hash of each address the person has had, and until when: None is now.
+
+    Each change of address left a receipt under the new one that names the old one.
+    """
+    found: dict[str, datetime | None] = {subscriber.email_hash: None}
+    to_trace = [subscriber.email_hash]
+    while to_trace:
+        address = to_trace.pop()
+        mine = belonging(subscriber, {address: found[address]})
+        moved_to_it = events.filter(email_hash=address, kind=ConsentEvent.Kind.MOVED)
+        moves = moved_to_it.filter(mine).order_by("-at")
+        for move in moves:
+            former = str(move.detail.get("from", ""))
+            if former and former not in found:
+                found[former] = move.at
+                to_trace.append(former)
+    return found
+
+
+def belonging(subscriber: Subscriber, addresses: Mapping[str, datetime | None]) -> Q:
+    """Receipts of this row, or of none and from when the address was this person's.
+
+    Rows that are gone leave receipts behind; an address may have another reader by now.
+    """
+    mine = Q(subscriber=subscriber)
+    for email_hash, until in addresses.items():
+        ownerless = Q(subscriber=None, email_hash=email_hash)
+        mine |= ownerless & Q(at__lte=until) if until else ownerless
+    return mine

@@ -34,7 +34,8 @@ def token_page[**P](view: View[P]) -> View[P]:
         request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         response = answer(request, *args, **kwargs)
         response["X-Robots-Tag"] = "noindex"
-        response["Referrer-Policy"] = "no-referrer"
+        if any(isinstance(value, str) for value in kwargs.values()):  # a token in the path
+            response["Referrer-Policy"] = "no-referrer"
         return response
 
     @require_http_methods(["GET", "HEAD", "POST"])

@@ -18,7 +18,7 @@ from subscribers.tasks import wake
 from subscribers.views import Counts, offer_again
 
 Purpose = Link.Purpose
-type More = Callable[[int], privacy.Tables]
+type More = Callable[[Subscriber], privacy.Tables]
 type Beside = Callable[[int, str], SafeString]
 
 
@@ -139,7 +139,7 @@ class PreferencesPage:
 def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
     """Download or erase everything; either uses the link up.
 
-    `more` gives what other rooms hold of a subscriber id: table name → rows.
+    `more` gives what other rooms hold of a subscriber: table name → rows.
     """
     now = timezone.now()
     asked = action(request)
@@ -157,7 +157,7 @@ def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
 
 
 def download(subscriber: Subscriber, more: More) -> HttpResponse:
-    held = privacy.held(subscriber) | dict(more(subscriber.pk))
+    held = privacy.held(subscriber) | dict(more(subscriber))
     response = HttpResponse(privacy.zipped(held), content_type="application/zip")
     response["Content-Disposition"] = 'attachment; filename="daily-papers-data.zip"'
     return response

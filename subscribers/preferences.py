@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from subscribers.models import (
     USUAL_PAPERS,
@@ -115,8 +115,10 @@ def set_preferences(
         preferences.cadence,
         days=preferences.days,
     )
-    subscriber.interests = preferences.interests
-    subscriber.keywords = list(preferences.keywords)
+    words = (preferences.interests, list(preferences.keywords))
+    if words != (subscriber.interests, subscriber.keywords):
+        subscriber.interests, subscriber.keywords = words
+        subscriber.directions = None
     subscriber.watched_authors = list(preferences.watched_authors)
     subscriber.muted_authors = list(preferences.muted_authors)
     subscriber.most_papers = preferences.most_papers
@@ -165,6 +167,14 @@ def day_bits(cadence: Schedule.Cadence, days: Sequence[int]) -> int:
     return sum(1 << day for day in set(DAYS.get(cadence) or days or MONDAY))
 
 
+def zone(preference: Schedule) -> ZoneInfo:
+    """Return the schedule's zone; UTC for what is no zone, as tzdata drops names."""
+    try:
+        return ZoneInfo(preference.timezone)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        return ZoneInfo("UTC")
+
+
 def first_hour(preference: Schedule, day: date) -> datetime:
     """The first instant (UTC) of the schedule on the local date `day` or after it.
 
@@ -173,9 +183,7 @@ def first_hour(preference: Schedule, day: date) -> datetime:
     """
     while not preference.days >> day.weekday() & 1:
         day += timedelta(days=1)
-    local = datetime.combine(
-        day, time(preference.send_hour), tzinfo=ZoneInfo(preference.timezone)
-    )
+    local = datetime.combine(day, time(preference.send_hour), tzinfo=zone(preference))
     return local.astimezone(UTC)
 
 
@@ -206,7 +214,8 @@ def follow_votes(subscriber: Subscriber, leanings: Mapping[int, int]) -> None:
     """Store the profile with these leanings in place of the old. The row is locked."""
     chosen = Subscription.objects.filter(subscriber=subscriber)
     subscriber.profile = profile(chosen.values_list("topic__column", flat=True), leanings)
-    subscriber.save(update_fields=["profile"])
+    subscriber.directions = None
+    subscriber.save(update_fields=["profile", "directions"])
 
 
 def weights(subscriber: Subscriber) -> list[dict[str, object]]:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 
 from subscribers import consent, preferences
+from subscribers.addresses import address_hash, canonical
 from subscribers.models import (
     ConsentEvent,
     Link,
@@ -24,25 +25,33 @@ from subscribers.tables import as_csv
 
 type Tables = Mapping[str, Sequence[Mapping[str, object]]]
 SECRETS = {"token_hash", "unsubscribe_token", "salt", "proof"}
-SHOWN_APART = {"profile"}
+# The profile has a table of its own; directions follow from words and votes, which have.
+SHOWN_APART = {"profile", "directions"}
 
 
 def held(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, object]]]:
     """Table name → rows: all that this room knows of a person, but secrets and keys."""
     mine = {"subscriber": subscriber}
-    by_hash = {"email_hash": subscriber.email_hash}
+    hashes = list(consent.addresses_of(subscriber))
     tables: dict[str, Sequence[Mapping[str, object]]] = {
         "subscriber": [row_of(subscriber)],
         "schedule": [row_of(subscriber.schedule)],
         "topics": [{"topic": topic.slug} for topic in subscriber.topics.all()],
         "profile": preferences.weights(subscriber),
-        "consent": rows_of(ConsentEvent.objects.filter(**by_hash).order_by("pk")),
+        "consent": rows_of(consent.of_person(subscriber).order_by("pk")),
         "links": rows_of(Link.objects.filter(**mine).order_by("pk")),
         "single_mails": rows_of(Notice.objects.filter(**mine).order_by("pk")),
-        "open_requests": rows_of(Request.objects.filter(email=subscriber.email)),
-        "suppression": rows_of(Suppression.objects.filter(**by_hash)),
+        "open_requests": rows_of(requests_of(subscriber)),
+        "suppression": rows_of(Suppression.objects.filter(email_hash__in=hashes)),
     }
     return tables
+
+
+def requests_of(subscriber: Subscriber) -> QuerySet[Request]:
+    """Return the open requests of a person, in whatever letter case they were typed."""
+    return Request.objects.filter(
+        Q(email__iexact=subscriber.email) | Q(subscriber=subscriber)
+    )
 
 
 def rows_of(found: Iterable[Model]) -> list[dict[str, object]]:
@@ -88,7 +97,25 @@ def erase(subscriber_id: int, *, now: datetime) -> bool:
         suppress(subscriber.email_hash, Suppression.Reason.LEFT, now=now)
     kind = ConsentEvent.Kind.ERASED
     consent.record(subscriber, kind, origin=consent.Origin("erasure"), now=now)
-    consent.blank(subscriber.email_hash)
-    Request.objects.filter(email=subscriber.email).delete()
-    subscriber.delete()
+    receipts = list(consent.of_person(subscriber).values_list("pk", flat=True))
+    requests_of(subscriber).delete()
+    subscriber.delete()  # before its receipts are blanked: they say which addresses it had
+    consent.blank(receipts)
     return True
+
+
+@transaction.atomic
+def erase_address(email: str, *, now: datetime) -> bool:
+    """Erase the reader of an address, or what is left of one whose row is gone.
+
+    Returns False if there is nothing. Raises BadAddress.
+    """
+    address = canonical(email)
+    email_hash = address_hash(address)
+    reader = Subscriber.objects.filter(email_hash=email_hash).first()
+    if reader is not None:
+        return erase(reader.pk, now=now)
+    receipts = list(consent.of_address(email_hash).values_list("pk", flat=True))
+    consent.blank(receipts)
+    requests, _ = Request.objects.filter(email__iexact=address).delete()
+    return bool(receipts or requests)

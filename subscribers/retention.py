@@ -69,11 +69,11 @@ def purge(now: datetime) -> None:
     Link.objects.filter(expires_at__lte=now - MAILS).delete()
     final = Notice.objects.exclude(state__in=["pending", "submitting"])
     final.filter(created_at__lte=now - MAILS).delete()
-    old = ConsentEvent.objects.filter(at__lte=now - RECEIPTS).exclude(email_hash="")
+    # Receipts of a reader's row are kept with it, whatever address they were given under.
+    gone_for_long = ConsentEvent.objects.filter(at__lte=now - RECEIPTS, subscriber=None)
     known = Subscriber.objects.filter(email_hash=OuterRef("email_hash"))
-    hashes = old.exclude(Exists(known)).values_list("email_hash", flat=True)
-    for email_hash in list(hashes.distinct()[:BATCH]):
-        consent.blank(email_hash)
+    old = gone_for_long.exclude(email_hash="").exclude(Exists(known))
+    consent.blank(list(old.values_list("pk", flat=True)[:BATCH]))
 
 
 @transaction.atomic
@@ -85,8 +85,7 @@ def drop_unconfirmed(subscriber_id: int, *, now: datetime) -> None:
     if now - subscriber.changed_at < UNCONFIRMED:
         return
     once = {ConsentEvent.Kind.CONFIRMED, ConsentEvent.Kind.IMPORTED}
-    events = ConsentEvent.objects.filter(email_hash=subscriber.email_hash)
-    if events.filter(kind__in=once).exists():
+    if consent.of_person(subscriber).filter(kind__in=once).exists():
         Subscriber.objects.filter(pk=subscriber.pk).update(
             state=State.UNSUBSCRIBED, unsubscribed_at=now, changed_at=now
         )

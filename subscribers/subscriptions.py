@@ -6,7 +6,6 @@ the same changes nothing and appends no second event.
 """
 
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
@@ -30,6 +29,7 @@ from subscribers.preferences import (
     first_hour,
     schedule,
     set_preferences,
+    zone,
 )
 from subscribers.suppression import is_barred, lift, suppress
 
@@ -172,7 +172,7 @@ def resume(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
 
 def local_date(subscriber: Subscriber, now: datetime) -> date:
     """Today, where the reader is. Needs the schedule."""
-    return now.astimezone(ZoneInfo(subscriber.schedule.timezone)).date()
+    return now.astimezone(zone(subscriber.schedule)).date()
 
 
 def in_a_month(subscriber_id: int, *, now: datetime) -> date | None:

@@ -40,12 +40,12 @@ def send_notices() -> None:
 
 @shared_task
 def keep_house() -> None:
-    """End pauses, remind, seal receipts, let go of what is past its time."""
+    """End pauses, remind, let go of what is past its time, seal receipts."""
     now = timezone.now()
     subscriptions.resume_due(now)
     retention.remind(now)
-    consent.seal()
     retention.purge(now)
+    consent.seal()  # last: after an import it may take as long as a task may
 
 
 def wake() -> None:

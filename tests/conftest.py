@@ -49,9 +49,11 @@ def nothing_loaded() -> None:
     """A process keeps loaded editions by id, and each test's ids begin anew."""
     from digest.deliveries.preflight import composed
     from digest.ranking.loaded import load
+    from subscribers import consent
 
     load.cache_clear()
     composed.cache_clear()
+    consent.head_file().unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -225,6 +225,8 @@ class Connection:
 
     async def do_auth(self, rest: str) -> None:
         given = base64.b64decode(rest.removeprefix("PLAIN "))
+        with open(self.server.folder / "logins", "ab") as file:
+            file.write(given + b"\n")
         known = given.rpartition(b"\0")[2].startswith(b"secret")
         await self.reply("235 2.7.0 welcome" if known else "535 5.7.8 not you")
 

@@ -42,13 +42,15 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
     "ADDRESS_KEY": ("a" * 50, lambda read: read["ADDRESS_KEY"], "a" * 50),
     "SITE_URL": (
         "https://news.example.net/",
-        lambda read: (read["SITE_URL"], read["ALLOWED_HOSTS"]),
-        ("https://news.example.net", ["news.example.net"]),
+        lambda read: [
+            read[name] for name in ("SITE_URL", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")
+        ],
+        ["https://news.example.net", ["news.example.net"], ["https://news.example.net"]],
     ),
     "BEHIND_PROXY": (
         "yes",
-        lambda read: read.get("SECURE_PROXY_SSL_HEADER"),
-        ("HTTP_X_FORWARDED_PROTO", "https"),
+        lambda read: (read["BEHIND_PROXY"], read.get("SECURE_PROXY_SSL_HEADER")),
+        (True, ("HTTP_X_FORWARDED_PROTO", "https")),
     ),
     "SECURE_SSL_REDIRECT": ("false", lambda read: read["SECURE_SSL_REDIRECT"], False),
     "ADMIN_PATH": ("/back-room/", lambda read: read["ADMIN_PATH"], "back-room"),

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -22,6 +21,7 @@ from digest.editions.bodies import letter
 from digest.editions.compose import Encoded, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import kept
+from digest.endpoints import ProviderApi, mailer
 from digest.models import Delivery, DeliveryEvent, Edition, Frame, Submission
 from digest.ranking.loaded import load
 from digest.signing import senders
@@ -148,8 +148,8 @@ def as_then(edition_id: int, fingerprint: str) -> Encoded:
 
 def provider() -> str:
     """The name in anymail://NAME; empty for SMTP."""
-    parts = urlsplit(settings.MAILER_URL)
-    return (parts.hostname or "") if parts.scheme == "anymail" else ""
+    mail = mailer(settings.MAILER_URL)
+    return mail.name if isinstance(mail, ProviderApi) else ""
 
 
 def account() -> str:

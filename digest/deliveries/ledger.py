@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
+from types import MappingProxyType
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -114,8 +115,7 @@ FROM (
     SELECT r.id, r.picks, CASE
         WHEN p.id IS NULL OR p.state <> 'active' OR x.id IS NOT NULL
             THEN '{left}'
-        WHEN r.picks = '' THEN '{no_paper}'
-        ELSE '' END AS reason
+        ELSE r.fault END AS reason
     FROM {rows} LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
     LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
 ) AS v
@@ -125,16 +125,13 @@ RETURNING digest_delivery.id, digest_delivery.state
 """
 
 # As the statement says them: it is the same for every group, so that it is planned once.
-ENDS = {
-    "too_late": Reason.TOO_LATE.value,
-    "left": Reason.LEFT.value,
-    "no_paper": Reason.NO_PAPER.value.replace("'", "''"),
-}
+ENDS = {"too_late": Reason.TOO_LATE.value, "left": Reason.LEFT.value}
 
 
 def intend(
     claimed: Sequence[Claimed],
     picks: Mapping[int, str],
+    faults: Mapping[int, str] = MappingProxyType({}),
     *,
     now: datetime,
     due: datetime | None = None,
@@ -142,17 +139,25 @@ def intend(
     """Commit the intent to hand over; the ids that may go out, and nothing else may.
 
     Consent and suppression are looked at under the readers' row locks. `picks` is
-    delivery id → block positions; a row without picks is skipped, one of a held edition
-    stays claimed. All rows carry one lease token.
+    delivery id → block positions, `faults` why a mail cannot be made; a row with a fault
+    or without picks is skipped, one of a held edition stays claimed. All rows carry one
+    lease token.
     """
     readers, people = id_list(sorted({row.subscriber_id or 0 for row in claimed}))
     lock = "FOR NO KEY UPDATE" if postgres() else ""
     source, values = rows(
         "r",
-        {"id": "bigint", "subscriber_id": "bigint", "picks": "text"},
+        {"id": "bigint", "subscriber_id": "bigint", "picks": "text", "fault": "text"},
         [
-            (row.delivery_id, row.subscriber_id, picks.get(row.delivery_id, ""))
+            (
+                pk,
+                row.subscriber_id,
+                chosen,
+                faults.get(pk, "" if chosen else Reason.NO_PAPER),
+            )
             for row in claimed
+            for pk in [row.delivery_id]
+            for chosen in [picks.get(pk, "")]
         ],
     )
     sql = INTEND.format(now=typed(), due=typed(), rows=source, not_held=NOT_HELD, **ENDS)

@@ -140,11 +140,16 @@ def due_instants(edition: Edition) -> dict[int, datetime]:
 
 
 def due_in_zone(release: datetime, zone: str, hour: int, days: int) -> datetime:
-    """In UTC where tzdata has dropped the zone: one odd row must not stop the rest."""
-    try:
-        return schedule.due_at(release, timezone=zone, hour=hour, days=days)
-    except ZoneInfoNotFoundError:
-        return schedule.due_at(release, timezone="UTC", hour=hour, days=days)
+    """Return the due instant; in UTC for what is no zone, as tzdata drops names.
+
+    At once for an hour or days that no calendar has. One odd row must not stop the rest.
+    """
+    for known in (zone, "UTC"):
+        try:
+            return schedule.due_at(release, timezone=known, hour=hour, days=days)
+        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+            continue
+    return release
 
 
 def plan_schedules(

@@ -58,6 +58,7 @@ class Group:
     rows: Sequence[Claimed] = ()
     mails: dict[int, Mail] = field(default_factory=dict)
     picks: dict[int, str] = field(default_factory=dict)
+    faults: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
@@ -90,10 +91,14 @@ class Run:
     """One sender at work: how it sends, how fast the line is, and until when it sends."""
 
     clock: Clock
-    due: Clock
+    due: Clock | None
     until: datetime | None
     transport: Transport = field(default_factory=open_transport)
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
+
+    def judged_at(self) -> datetime | None:
+        """Another instant by which to judge what is due; None: now."""
+        return self.due() if self.due else None
 
     def over(self) -> bool:
         """Looked at after each group: a slow line keeps nobody longer than a group."""
@@ -116,7 +121,7 @@ def send_due(
     """
     tally: Counter[str] = Counter()
     outcome_journal.replay(ledger.database_now())
-    run = Run(clock, due or clock, until)
+    run = Run(clock, due, until)
     try:
         while not run.over():
             permits = rate.ask(run.batch_sizer.slice, ledger.database_now)
@@ -128,7 +133,7 @@ def send_due(
             if circuit_breaker.is_open(mark, clock()):
                 break
             claimed = ledger.claim(
-                clock(), due=run.due(), limit=permits.mails, edition_id=edition_id
+                clock(), due=run.judged_at(), limit=permits.mails, edition_id=edition_id
             )
             if not claimed:
                 rate.settle(permits, Counter(), ledger.database_now)
@@ -166,7 +171,9 @@ def send_slice(
             group = prepared(loaded.encoded, rows, batch, now)
             with transaction.atomic():
                 record(sent, now)
-                intended = ledger.intend(group.rows, group.picks, now=now, due=run.due())
+                intended = ledger.intend(
+                    group.rows, group.picks, group.faults, now=now, due=run.judged_at()
+                )
                 idempotent_retry.note_submission(
                     [pk for pk in group.mails if pk in intended], now
                 )
@@ -223,7 +230,7 @@ def groups(
             control.pause(Edition(pk=edition_id), "cannot be composed")
             continue
         owed = [(row.delivery_id, row.subscriber_id) for row in rows]
-        ranked = select(loaded, owed)
+        ranked = iter(select(loaded, owed))
         while batch := tuple(islice(ranked, batch_sizer.group)):
             if passing := gate.passing(batch):
                 yield loaded, passing
@@ -235,8 +242,10 @@ def prepared(
     """The batch's rows, picks and mails, composed only when their turn comes."""
     group = Group(rows)
     sender = senders(encoded.sender)
-    for reader, picks in batch:
+    for reader, picks, fault in batch:
         pk = reader.delivery_id
+        if fault:
+            group.faults[pk] = fault
         group.picks[pk] = written(encoded, reader, picks)
         if picks:
             compose = partial(encoded.compose, reader, picks, sent_at=now)

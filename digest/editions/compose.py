@@ -42,6 +42,9 @@ class Reader(NamedTuple):
     language: str = "en"
 
 
+type Encoder = Callable[[str], bytes]  # to quoted-printable
+
+
 class Pick(NamedTuple):
     """One paper at one place in one reader's digest; topic None means trending."""
 
@@ -135,9 +138,13 @@ class Encoded:
     localized: Mapping[str, LocalizedEdition]
     titles: Sequence[str]
     page_name: Callable[[int], str]  # of a delivery
+    encode: Encoder
 
     def compose(self, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime) -> bytes:
-        """The mail, CRLF line ends, 7-bit, no line starting with a dot in the body."""
+        """The mail, CRLF line ends, 7-bit, no body line that starts with a dot.
+
+        No line of a body starts with two dashes either: those are the boundary's.
+        """
         text, html = self.bodies(reader, picks)
         headers = self.headers(reader, picks, sent_at)
         return b"".join([headers, self.top, *text, self.middle, *html, self.end])
@@ -155,9 +162,12 @@ class Encoded:
         if len(picks) > tongue.fits:
             shown = fitting(tongue, picks)
             more = self.left_out(tongue, len(picks) - len(shown), name)
+        token = reader.token.encode() + mime.SOFT_BREAK
+        if token.startswith(b"--"):
+            token = self.encode(reader.token)
         values = {
             MARKS.count: tongue.counts[len(picks)],
-            MARKS.token: reader.token.encode() + mime.SOFT_BREAK,
+            MARKS.token: token,
             MARKS.web: name + mime.SOFT_BREAK,
             MARKS.ahead: tongue.html.looking_ahead(shown),
             MARKS.more: more[0],
@@ -189,25 +199,24 @@ class Encoded:
             return b"", b""
         text, html = tongue.left_out[count]
         url = f"{self.site}/digest/{name.decode()}"
-        link = mime.quoted_printable(f'<a href="{url}">{escape(url)}</a></p>\n')
-        return text + mime.quoted_printable(f"{url}\n\n"), html + link
+        link = self.encode(f'<a href="{url}">{escape(url)}</a></p>\n')
+        return text + self.encode(f"{url}\n\n"), html + link
 
 
-def pieces(text: str) -> Pieces:
+def pieces(text: str, encode: Encoder) -> Pieces:
     """Text with marks, encoded."""
     found = OPEN.split(text)
-    fixed = [mime.quoted_printable(piece) for piece in found[0::2]]
+    fixed = [encode(piece) for piece in found[0::2]]
     places = [b""] * len(found)
     places[0::2] = fixed
     marks = [(2 * number + 1, mark) for number, mark in enumerate(found[1::2])]
     return Pieces(places, marks)
 
 
-def encoded_block(block: str) -> EncodedBlock:
+def encoded_block(block: str, encode: Encoder) -> EncodedBlock:
     opening, rest = block.split(MARKS.reason)
     middle, _, closing = rest.partition(MARKS.web)
-    first, second, third = map(mime.quoted_printable, (opening, middle, closing))
-    return first, second, third
+    return encode(opening), encode(middle), encode(closing)
 
 
 def part(
@@ -215,15 +224,14 @@ def part(
     blocks: Iterable[tuple[str, str]],
     labels: Sequence[str],
     *,
+    encode: Encoder,
     ahead: str = "",
     nothing_ahead: str = "",
 ) -> Part:
     """`blocks` each with its title as one of the next picks; the last label: trending."""
-    before, after = map(pieces, frame.split(MARKS.papers))
-    known = [
-        (encoded_block(block), mime.quoted_printable(title)) for block, title in blocks
-    ]
-    *topics, trending = map(mime.quoted_printable, labels)
+    before, after = (pieces(text, encode) for text in frame.split(MARKS.papers))
+    known = [(encoded_block(block, encode), encode(title)) for block, title in blocks]
+    *topics, trending = map(encode, labels)
     fixed = sum(map(len, [*before.fixed, *after.fixed]))
     following = sorted((len(title) for _, title in known), reverse=True)[:AHEAD]
     personal = max(map(len, [*topics, trending])) + NAME_ROOM
@@ -234,8 +242,8 @@ def part(
         has_votes=any(closing for (_, _, closing), _ in known),
         labels={**dict(enumerate(topics)), None: trending},
         titles=[title for _, title in known],
-        ahead=mime.quoted_printable(ahead),
-        nothing_ahead=mime.quoted_printable(nothing_ahead),
+        ahead=encode(ahead),
+        nothing_ahead=encode(nothing_ahead),
         size=fixed + sum(following),
         sizes=[sum(map(len, block)) + personal for block, _ in known],
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
+from functools import partial
 from html import escape
 from urllib.parse import urlsplit
 
@@ -10,7 +11,7 @@ from django.utils import translation
 
 from digest.editions import mime, phrases, text_layout
 from digest.editions.blocks import no_merge, shortened
-from digest.editions.compose import Encoded, LocalizedEdition, part, sure_to_fit
+from digest.editions.compose import Encoded, Encoder, LocalizedEdition, part, sure_to_fit
 from digest.editions.frames import FrameContent, Spoken
 from digest.editions.phrases import MARKS
 from digest.models import Block, Edition
@@ -49,7 +50,10 @@ def encode(
 
     Without `votes` no paper has the link to vote: it needs a mail that was planned.
     """
-    boundary = f"daily-papers-{edition.kind}-{edition.day:%Y%m%d}"
+    boundary, encoder = around.boundary, mime.quoted_printable
+    if not boundary:  # a frame of a time when all editions of a day had the same
+        boundary = f"daily-papers-{edition.kind}-{edition.day:%Y%m%d}"
+        encoder = partial(mime.quoted_printable, guarded=mime.DOTS_ONLY)
     sender = parseaddr(around.sender)[1]
     labels = [label for _, label in around.topics]
     papers = [paper(block, votes=votes) for block in blocks]
@@ -63,11 +67,14 @@ def encode(
         middle=mime.CRLF + part_opening(boundary, "html"),
         end=mime.CRLF + f"--{boundary}--\r\n".encode(),
         localized={
-            language: localized_edition(spoken, papers, labels=labels, language=language)
+            language: localized_edition(
+                spoken, papers, encoder, labels=labels, language=language
+            )
             for language, spoken in around.spoken.items()
         },
         titles=[block.title for block in blocks],
         page_name=namer(Purpose.PAGE),
+        encode=encoder,
     )
 
 
@@ -82,6 +89,7 @@ def paper(block: Block, *, votes: bool) -> LocalizedPaper:
 def localized_edition(
     spoken: Spoken,
     papers: Sequence[LocalizedPaper],
+    encoder: Encoder,
     *,
     labels: Sequence[str],
     language: str,
@@ -90,7 +98,8 @@ def localized_edition(
     with translation.override(language):
         why = [phrases.why(label) for label in [*labels, ""]]
         said = [paper.said() for paper in papers]
-        text = part(spoken.text, [(one, "") for one, _ in said], why)
+        blocks = [(one, "") for one, _ in said]
+        text = part(spoken.text, blocks, why, encode=encoder)
         html = part(
             spoken.html,
             [
@@ -98,6 +107,7 @@ def localized_edition(
                 for paper, (_, one) in zip(papers, said, strict=True)
             ],
             [in_html(label) for label in why],
+            encode=encoder,
             ahead=phrases.ahead(),
             nothing_ahead=phrases.nothing_ahead(),
         )
@@ -105,12 +115,9 @@ def localized_edition(
         return LocalizedEdition(
             text=text,
             html=html,
-            counts=encoded([phrases.counted(count) for count in range(MOST_COUNTED + 1)]),
+            counts=[encoder(phrases.counted(count)) for count in range(MOST_COUNTED + 1)],
             left_out=[
-                (
-                    mime.quoted_printable(f"{sentence}\n"),
-                    mime.quoted_printable(f'<p class="text">{escape(sentence)}\n'),
-                )
+                (encoder(f"{sentence}\n"), encoder(f'<p class="text">{escape(sentence)}\n'))
                 for sentence in left_out
             ],
             fits=sure_to_fit(text, html),
@@ -125,10 +132,6 @@ def isolated(html: str) -> str:
 
 def in_html(text: str) -> str:
     return no_merge(escape(text))
-
-
-def encoded(texts: Sequence[str]) -> list[bytes]:
-    return [mime.quoted_printable(text) for text in texts]
 
 
 def shared_headers(around: FrameContent, edition: Edition, boundary: str) -> bytes:

@@ -7,8 +7,9 @@ byte after templates and settings have changed; the next process makes mails of 
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -39,13 +40,20 @@ class FrameContent:
     site: str  # as settings.SITE_URL
     topics: Sequence[tuple[str, str]]  # (slug, label) in the ranking's columns
     spoken: Mapping[str, Spoken]  # by language
+    # Between the parts of each mail; "" in frames of a time when it was not random.
+    boundary: str = ""
 
     @property
     def fingerprint(self) -> str:
-        return hashlib.blake2b(self.as_json().encode(), digest_size=6).hexdigest()
+        """Of all but the boundary, which is the choice of the first process to keep it."""
+        same = replace(self, boundary="random") if self.boundary else self
+        return hashlib.blake2b(same.as_json().encode(), digest_size=6).hexdigest()
 
     def as_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        if not self.boundary:
+            del values["boundary"]
+        return json.dumps(values, sort_keys=True)
 
 
 def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> FrameContent:
@@ -55,13 +63,26 @@ def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> Fra
         site=settings.SITE_URL,
         topics=[(slug, label) for slug, label in topics],
         spoken={language: rendered(edition, language) for language in languages()},
+        boundary=random_boundary(),
     )
 
 
-def keep(edition: Edition, used: FrameContent) -> None:
-    """Store it, if that was not done yet. Safe to run twice and at once."""
+def random_boundary() -> str:
+    """Return a boundary that no paper can know, as it is chosen after they are frozen.
+
+    Quoted-printable text never holds "=_" (RFC 2045 section 6.7).
+    """
+    return f"=_{secrets.token_hex(16)}"
+
+
+def keep(edition: Edition, used: FrameContent) -> FrameContent:
+    """Store it, if that was not done yet, and return what is stored: with one boundary.
+
+    Safe to run twice and at once.
+    """
     row = Frame(edition=edition, fingerprint=used.fingerprint, data=used.as_json())
     Frame.objects.bulk_create([row], ignore_conflicts=True)
+    return kept(edition, used.fingerprint)
 
 
 def kept(edition: Edition, fingerprint: str) -> FrameContent:
@@ -69,14 +90,17 @@ def kept(edition: Edition, fingerprint: str) -> FrameContent:
     data = json.loads(Frame.objects.get(edition=edition, fingerprint=fingerprint).data)
     spoken = {code: Spoken(**texts) for code, texts in data["spoken"].items()}
     topics = [(slug, label) for slug, label in data["topics"]]
-    return FrameContent(data["sender"], data["site"], topics, spoken)
+    boundary = data.get("boundary", "")
+    return FrameContent(data["sender"], data["site"], topics, spoken, boundary)
 
 
 def rendered(edition: Edition, language: str) -> Spoken:
     with translation.override(language):
         text = render_to_string("mail/digest.txt", context(edition), using="text")
     lines = [fits(line) for line in text.split("\n")]
-    return Spoken(html=page_frame(edition, language, web=False), text="\n".join(lines))
+    # A part must not end in a soft line break (RFC 2045 section 6.7), so with a hard one.
+    html = page_frame(edition, language, web=False) + "\n"
+    return Spoken(html=html, text="\n".join(lines))
 
 
 def fits(line: str) -> str:

@@ -2,7 +2,8 @@
 
 Every encoded piece starts at column 0 and ends with a line break, a hard or a soft one,
 so pieces made once can be joined in any order. No encoded line starts with a dot, so
-the transport has nothing to stuff.
+the transport has nothing to stuff; none starts with two dashes, so no text is taken for
+the delimiter of a part.
 """
 
 import re
@@ -24,15 +25,23 @@ Q = [bytes([byte]) if byte in PLAIN else b"=%02X" % byte for byte in range(256)]
 Q[ord(" ")] = b"_"
 UNSAFE = re.compile(rb"[^\t -<>-~]")
 TRAILING_SPACE = re.compile(rb"[\t ]$")
+# What may not stand at the start of a line: SMTP's end of a mail (RFC 5321 section 4.5.2),
+# a MIME delimiter (RFC 2046 section 5.1.1), the separator of mails in an mbox.
+GUARDED = re.compile(rb"\.|--|From ")
+# As in the mails of frames that were kept without a boundary of their own.
+DOTS_ONLY = re.compile(rb"\.")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def quoted_printable(text: str) -> bytes:
-    """RFC 2045 quoted-printable of text with LF line ends; ends with a line break."""
+def quoted_printable(text: str, *, guarded: re.Pattern[bytes] = GUARDED) -> bytes:
+    """RFC 2045 quoted-printable of text with LF line ends; ends with a line break.
+
+    A line that would start with what is `guarded` starts with its first character encoded.
+    """
     *lines, last = text.split("\n")
-    encoded = [wrapped(line) + CRLF for line in lines]
+    encoded = [wrapped(line, guarded) + CRLF for line in lines]
     if last:
-        encoded.append(wrapped(last, soft_end=True) + SOFT_BREAK)
+        encoded.append(wrapped(last, guarded, soft_end=True) + SOFT_BREAK)
     return b"".join(encoded)
 
 
@@ -40,7 +49,7 @@ def escaped(match: re.Match[bytes]) -> bytes:
     return b"=%02X" % ord(match[0])
 
 
-def wrapped(line: str, *, soft_end: bool = False) -> bytes:
+def wrapped(line: str, guarded: re.Pattern[bytes], *, soft_end: bool = False) -> bytes:
     """One line, encoded and broken softly into at most 75 columns and the '='."""
     data = UNSAFE.sub(escaped, line.encode())
     if not soft_end:
@@ -48,14 +57,13 @@ def wrapped(line: str, *, soft_end: bool = False) -> bytes:
     pieces = []
     start = 0
     while True:
-        dot = data[start : start + 1] == b"."
-        room = WIDTH - 2 if dot else WIDTH
-        end = start + room
+        guard = guarded.match(data, start)
+        end = start + (WIDTH - 2 if guard else WIDTH)
         if end < len(data):  # never cut inside =XX
             cut = data.rfind(b"=", end - 2, end)
             end = cut if cut >= 0 else end
         piece = data[start:end]
-        pieces.append(b"=2E" + piece[1:] if dot else piece)
+        pieces.append(b"=%02X" % piece[0] + piece[1:] if guard else piece)
         start = end
         if start >= len(data):
             return SOFT_BREAK.join(pieces)

@@ -8,7 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError
 
-MISSING_TABLE = re.compile("no such (table|column)|(relation|column) .* does not exist")
+MISSING_TABLE = re.compile(
+    "no such (table|column)|(relation|column) .{1,200} does not exist"
+)
 
 
 def parse_day(value: str) -> date:

@@ -28,14 +28,32 @@ def readyz(request: HttpRequest) -> HttpResponse:
     try:
         missing = migrations_missing()
         wrong = [f"{missing} migrations are not applied"] if missing else unwell()
+        told = [] if missing else skewed()
     except DatabaseError:
-        wrong = ["the database does not answer"]
-    return plain("\n".join(wrong), status=503) if wrong else plain("ready")
+        wrong, told = ["the database does not answer"], []
+    if wrong:
+        return plain("\n".join([*wrong, *told]), status=503)
+    return plain("\n".join(["ready", *told]))
 
 
 def unwell() -> list[str]:
     """What of the workers does not run. Raises DatabaseError."""
-    return heartbeats.troubles(ledger.database_now())
+    now = ledger.database_now()
+    far = [
+        f"the clock of {name} is {abs(skew):.0f} seconds off: set it"
+        for name, skew in heartbeats.skews(now).items()
+        if abs(skew) > heartbeats.MOST_SKEW
+    ]
+    return heartbeats.troubles(now) + far
+
+
+def skewed() -> list[str]:
+    """Which clocks differ from the database's, though everything works."""
+    return [
+        f"clock: {name} is {abs(skew):.0f} seconds {'ahead of' if skew > 0 else 'behind'}"
+        " the database"
+        for name, skew in heartbeats.skews(ledger.database_now()).items()
+    ]
 
 
 def migrations_missing() -> int:

@@ -53,10 +53,13 @@ APART = re.compile(
     r"(https?://[^\s{}]+)"
     r"|(?<![\\$\w])\$(?:(?! )([^$]{1,80})(?<! )\$(?![\w$])|(\\[^$]{1,80})\$)"
 )
-MATH_WORDS = "|".join(sorted((w for w in SYMBOLS.values() if w.isalpha()), key=len)[::-1])
+# The alternatives exclude each other (words are ASCII letters only, as Greek letters
+# are in a class of their own) and the repeat is possessive: no text has two readings,
+# so a text that does not match fails in linear time.
+MATH_WORDS = "|".join(sorted({w for w in SYMBOLS.values() if w.isascii() and w.isalpha()}))
 CERTAIN_MATH = re.compile(
     rf"(?:(?:{MATH_WORDS})(?![A-Za-z])|[A-Za-z](?![A-Za-z])|[^\W_A-Za-z]"
-    r"|[ .,:;()\[\]|/=+*<>!%~'-]|[^\w\s\x00-\x7f])+"
+    r"|[ .,:;()\[\]|/=+*<>!%~'-]|[^\w\s\x00-\x7f])++"
 )
 
 

@@ -11,11 +11,13 @@ from digest.editions.frames import frame_content, keep
 from digest.models import Block, Edition
 from digest.ranking import ranking
 from digest.ranking.interests import Lexicon
+from digest.ranking.vectors import shipped
 from subscribers.models import Topic
 
 # The columns after the topics': why a reader gets a paper that no topic brought.
 BESIDE_TOPICS = [("", "Your keywords"), ("", "An author you watch")]
-BESIDE_TOPICS += [("", "Like papers you liked")]
+BESIDE_TOPICS += [("", "Like papers you liked"), ("", "Close to what you wrote")]
+BESIDE_TOPICS += [("", "The nearest today to what you wrote")]
 
 
 class Picks(dict[int, Pick]):
@@ -32,12 +34,14 @@ class Picks(dict[int, Pick]):
 
 @dataclass(frozen=True, slots=True)
 class LoadedEdition:
-    """A published edition made loaded: encoded for the wire, laid out for the ranking."""
+    """A published edition, encoded for the wire and laid out for the ranking."""
 
     encoded: Encoded
     columns: dict[int, int]  # topic id → column
     papers: ranking.Floats
     popular: ranking.Floats
+    points: ranking.Floats  # P × DIMENSIONS, see vectors.py
+    version: str  # of the projection that made them
     lexicon: Lexicon
     picks: Picks
 
@@ -54,8 +58,8 @@ def load(edition_id: int) -> LoadedEdition:
         for column in range(width)
     ]
     labels += BESIDE_TOPICS
-    around = frame_content(edition, topics=labels)
-    keep(edition, around)
+    projection = shipped()
+    around = keep(edition, frame_content(edition, topics=labels))
     papers = np.zeros((len(blocks), width), dtype=np.float32)
     for place, block in enumerate(blocks):
         for column, topic in topics.items():
@@ -65,6 +69,11 @@ def load(edition_id: int) -> LoadedEdition:
         columns={topic.pk: column for column, topic in topics.items()},
         papers=papers,
         popular=ranking.popularity(np.array([block.upvotes for block in blocks])),
+        points=np.array(
+            [projection.paper(block.title, block.paper.abstract) for block in blocks],
+            dtype=np.float32,
+        ).reshape(len(blocks), projection.matrix.shape[1]),
+        version=projection.version,
         lexicon=Lexicon(
             [f"{block.title}\n{block.paper.abstract}" for block in blocks],
             [block.paper.authors for block in blocks],

@@ -5,6 +5,7 @@ readers × papers.
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +13,29 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
-# Popularity decides between papers of about equal fit, it does not make one fit.
+# Popularity decides between papers of about equal fit, it does not make one fit. Beside
+# closeness, which has many more steps than topics, less of it is enough.
 POPULARITY_WEIGHT = np.float32(0.5)
+POPULARITY_BESIDE_CLOSENESS = np.float32(0.1)
 # A keyword counts like a topic that fits wholly, a watched author for more.
 KEYWORD_WEIGHT = np.float32(1)
 AUTHOR_WEIGHT = np.float32(1.5)
 # In a profile a chosen topic weighs 1, less or more by votes but never under this;
-# what votes alone lean to stays below it.
+# what votes alone lean to stays below it, and orders papers without bringing any.
 LEAST_CHOSEN = np.float32(0.5)
-# Leanings that add up to this bring a paper of no chosen topic: about three votes for
-# papers wholly of its topic.
-LIKED_ENOUGH = np.float32(0.2)
-# So many of them at most: a digest stays one of the reader's topics.
+# So many standard deviations of closeness count as much as a topic that fits wholly.
+LIKE_A_TOPIC = np.float32(2)
+# From here on a paper is close to what was written: on 98% of the days with a paper that
+# the reader wants there is one, and an average day of twenty papers has two or three.
+CLOSE = np.float32(1)
+# The same for likes, which are less sure of themselves; all the more, the fewer they are.
+CLOSE_TO_LIKES = np.float32(2)
+# Likes weigh 2n / (n + 3) beside words.
+MOST_LIKE_WEIGHT, HALF_LIKE_WEIGHT = np.float32(2), np.float32(3)
+# So many papers at most by likes alone: a digest stays one of what the reader named.
 MOST_LIKED = 3
+# A reader who wrote something gets so many papers, the nearest ones if none is close.
+FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +45,52 @@ class InterestMatches:
     keywords: NDArray[np.bool_]
     authors: NDArray[np.bool_]
     muted: NDArray[np.bool_]
-    # Readers (N) who wished for something beside topics, found today or not.
-    any: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """How close papers are to readers' words and likes (N × P), in standard deviations.
+
+    -inf in the row of a reader who wrote, or liked, nothing. `likes` (N) counts papers.
+    """
+
+    written: Floats
+    liked: Floats
+    likes: Ints
+
+    def points(self) -> Floats:
+        """Return what closeness adds to a score (N × P); never less than nothing."""
+        likes = self.likes[:, None].astype(np.float32)
+        weight = MOST_LIKE_WEIGHT * likes / (likes + HALF_LIKE_WEIGHT)
+        both: Floats = np.maximum(self.written, 0) + weight * np.maximum(self.liked, 0)
+        return both / LIKE_A_TOPIC
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """For N readers and at most K picks: block positions and the topic that won.
+    """For N readers and at most K picks: block positions and what brought each.
 
     `picks` is N × K, best first, -1 where a reader has fewer; `topics` is N × K, the
-    column of the reader's topic that fits the paper best, -1 for a reader who named
-    none and gets what is trending. Beyond the T topics: T says a keyword, T + 1 a
-    watched author, T + 2 votes for papers like it.
+    column of the reader's topic that fits the paper best, -1 for a paper that is trending.
+    Beyond the T topics stand the values of Beside, counted from T.
     """
 
     picks: Ints
     topics: Ints
 
 
+class Beside(IntEnum):
+    """What brings a paper beside topics, as a column after theirs."""
+
+    KEYWORD = 0  # a keyword of the reader's is in it
+    AUTHOR = 1  # an author that the reader watches
+    LIKED = 2  # close to papers that the reader liked
+    WRITTEN = 3  # close to what the reader wrote
+    NEAREST = 4  # not close, but the nearest of the day
+
+
 def popularity(upvotes: NDArray[np.int64]) -> Floats:
-    """Upvotes (P) on a scale of 0 to 1: each doubling counts the same."""
+    """Return upvotes (P) on a scale of 0 to 1: each doubling counts the same."""
     logs = np.log1p(upvotes).astype(np.float32)
     return logs / max(logs.max(initial=0), np.float32(1))
 
@@ -65,34 +102,44 @@ def rank(
     *,
     most: int,
     matches: InterestMatches | None = None,
+    closeness: Closeness | None = None,
 ) -> Ranked:
     """Rank papers (P × T topic weights) for readers (N × T, see LEAST_CHOSEN).
 
-    A reader who wished for nothing gets all papers by popularity and votes.
+    A reader who chose no topic and wrote nothing gets all papers by popularity and votes.
     """
     chosen = np.where(profiles >= LEAST_CHOSEN, profiles, np.float32(0))
     scores = chosen @ papers.T
-    fits = scores > 0
-    anything = ~chosen.any(axis=1)
+    brought: dict[Beside, NDArray[np.bool_]] = {}
     if matches:
         scores += matches.keywords * KEYWORD_WEIGHT + matches.authors * AUTHOR_WEIGHT
-        fits |= matches.keywords | matches.authors
-        anything &= ~matches.any
-    fits |= anything[:, None]
-    scores += popular * POPULARITY_WEIGHT
-    liked = None
+        brought[Beside.KEYWORD] = matches.keywords
+        brought[Beside.AUTHOR] = matches.authors
+    tie = np.full((len(profiles), 1), POPULARITY_WEIGHT)
+    anything = ~chosen.any(axis=1, keepdims=True)
+    if closeness:
+        scores += closeness.points()
+        brought[Beside.WRITTEN] = closeness.written >= CLOSE
+        wrote = (closeness.written > -np.inf).any(axis=1, keepdims=True)
+        anything &= ~wrote
+        tie[wrote[:, 0] | (closeness.likes > 0)] = POPULARITY_BESIDE_CLOSENESS
+    fits = anything | (chosen @ papers.T > 0)
+    for papers_brought in brought.values():
+        fits |= papers_brought
+    scores += popular * tie
     if (leaning := profiles - chosen).any():
-        votes = leaning @ papers.T
-        liked = votes >= LIKED_ENOUGH
-        scores += votes
-        fits |= most_liked(scores, liked & ~fits)
-    if matches:
-        fits &= ~matches.muted
-    scores[~fits] = -np.inf
+        scores += leaning @ papers.T
+    muted = matches.muted if matches else np.zeros_like(fits)
+    if closeness:
+        liked = closeness.liked >= CLOSE_TO_LIKES
+        brought[Beside.LIKED] = liked
+        fits |= most_liked(scores, liked & ~fits & ~muted)
+        near = nearest(closeness.written, fits & ~muted, ~muted & wrote)
+        brought[Beside.NEAREST] = near
+        fits |= near
+    scores[~fits | muted] = -np.inf
     picks = best(scores, min(most, scores.shape[1]))
-    topics = winning_topics(chosen, papers, picks)
-    beside(topics, picks, papers.shape[1], liked=liked, matches=matches)
-    return Ranked(picks, topics)
+    return Ranked(picks, reasons(chosen, papers, picks, brought, closeness))
 
 
 def best(scores: Floats, most: int) -> Ints:
@@ -108,10 +155,24 @@ def best(scores: Floats, most: int) -> Ints:
 
 
 def most_liked(scores: Floats, liked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Of each reader's liked papers (N × P) the MOST_LIKED best."""
-    kept = np.zeros_like(liked)
-    picks = best(np.where(liked, scores, -np.inf), min(MOST_LIKED, scores.shape[1]))
-    rows, places = (picks >= 0).nonzero()
+    """Return, of each reader's liked papers (N × P), the MOST_LIKED best."""
+    return the_best(np.where(liked, scores, -np.inf), np.full(len(scores), MOST_LIKED))
+
+
+def nearest(
+    written: Floats, fits: NDArray[np.bool_], allowed: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the papers (N × P) nearest to what was written that make up for FEWEST."""
+    missing = FEWEST - fits.sum(axis=1)
+    return the_best(np.where(allowed & ~fits, written, -np.inf), missing)
+
+
+def the_best(scores: Floats, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mark the `counts` (N) greatest scores of each row that are not -inf."""
+    kept = np.zeros(scores.shape, dtype=np.bool_)
+    picks = best(scores.copy(), min(max(int(counts.max(initial=0)), 0), scores.shape[1]))
+    wanted = (picks >= 0) & (np.arange(picks.shape[1]) < counts[:, None])
+    rows, places = wanted.nonzero()
     kept[rows, picks[rows, places]] = True
     return kept
 
@@ -127,21 +188,32 @@ def winning_topics(chosen: Floats, papers: Floats, picks: Ints) -> Ints:
     return topics.astype(np.int32)
 
 
-def beside(
-    topics: Ints,
+def reasons(
+    chosen: Floats,
+    papers: Floats,
     picks: Ints,
-    first: int,
-    *,
-    liked: NDArray[np.bool_] | None,
-    matches: InterestMatches | None,
-) -> None:
-    """Write into `topics` the reasons beside topics, from column `first` on.
+    brought: dict[Beside, NDArray[np.bool_]],
+    closeness: Closeness | None,
+) -> Ints:
+    """Return the column of what brought each pick; the strongest where there are several.
 
-    Votes only where nothing that the reader named brought the paper.
+    A keyword or an author is certain and says most; then a topic or the reader's words,
+    whichever adds more to the score; then likes; then that nothing is nearer.
     """
+    topics = winning_topics(chosen, papers, picks)
     rows, found = np.arange(len(picks))[:, None], picks >= 0
-    if liked is not None:
-        topics[found & liked[rows, picks] & (topics < 0)] = first + 2
-    if matches:
-        topics[found & matches.keywords[rows, picks]] = first
-        topics[found & matches.authors[rows, picks]] = first + 1
+    first = papers.shape[1]
+    weights = (chosen[:, None, :] * papers[picks]).max(axis=2, initial=0)
+
+    def say(reason: Beside, where: NDArray[np.bool_] | bool = True) -> None:
+        if reason in brought:
+            topics[found & brought[reason][rows, picks] & where] = first + reason
+
+    unsaid = topics < 0
+    say(Beside.NEAREST, unsaid)
+    say(Beside.LIKED, unsaid)
+    if closeness and picks.size:
+        say(Beside.WRITTEN, closeness.written[rows, picks] / LIKE_A_TOPIC > weights)
+    say(Beside.KEYWORD)
+    say(Beside.AUTHOR)
+    return topics

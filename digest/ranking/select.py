@@ -4,7 +4,9 @@ Per reader nothing is made but what the mail needs; readers × papers is numpy's
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import logging
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +14,14 @@ from django.db import connection
 
 from digest.editions.compose import Pick, Reader
 from digest.ranking import ranking
+from digest.ranking.directions import Kind, unpack
 from digest.ranking.interests import phrases
 from digest.ranking.loaded import LoadedEdition
 from digest.sql import id_list
+from subscribers.addresses import LONGEST
 from subscribers.preferences import CHOSEN
+
+logger = logging.getLogger(__name__)
 
 
 class Person(NamedTuple):
@@ -27,6 +33,7 @@ class Person(NamedTuple):
     language: str
     most_papers: int
     profile: bytes
+    directions: bytes | None
     interests: str
     keywords: str  # JSON, as are the next two
     watched_authors: str
@@ -34,46 +41,106 @@ class Person(NamedTuple):
 
     @property
     def wrote(self) -> bool:
-        return self[6:] != NOTHING
+        return self[7:] != NOTHING
 
 
 NOTHING = ("", "[]", "[]", "[]")
-NOBODY = Person(0, "", "", "", 0, b"", *NOTHING)
+NOBODY = Person(0, "", "", "", 0, b"", b"", *NOTHING)
+# Somebody with all that a form can store: what fails for them fails for everybody.
+ANYBODY = Person(
+    0, "a@example.org", "a", "en", 3, b"\x7f", b"", "a", '["a"]', '["a"]', '["b"]'
+)
+UNREADABLE = "the reader's row cannot be read"
+# What headers, an envelope and a provider's API take as exactly one address. Forms take
+# less; letters beyond ASCII are left to the transport.
+ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f()<>\[\],:;@\\\"]+@[^\s\x00-\x1f\x7f()<>,:;@\\\"]+")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{1,22}")
 
 
 class Digest(NamedTuple):
-    """What one reader gets of an edition, for the delivery that `reader` names."""
+    """What one reader gets of an edition, for the delivery that `reader` names.
+
+    With a `fault` there are no picks: it says why no mail can be made for the reader.
+    """
 
     reader: Reader
     picks: Sequence[Pick]
+    fault: str = ""
 
 
 def select(
     loaded: LoadedEdition, owed: Sequence[tuple[int, int | None]]
-) -> Iterator[Digest]:
-    """Yield a digest per (delivery id, subscriber id), in order; the slice is ranked at once.
+) -> Sequence[Digest]:
+    """Return a digest per (delivery id, subscriber id), in order; the slice is ranked at once.
 
     A subscriber who was erased (id None or unknown) has an empty address and no picks.
     """
     people = readers([subscriber_id or 0 for _, subscriber_id in owed])
-    ranked = ranking.rank(
+    return sound(loaded, [pk for pk, _ in owed], people)
+
+
+def sound(
+    loaded: LoadedEdition, delivery_ids: Sequence[int], people: Sequence[Person]
+) -> Sequence[Digest]:
+    """Rank people; one whose row cannot be read costs that row only.
+
+    On an error the slice is halved until the row stands alone. Raises what is no row's
+    fault: an error that readers without fault would meet too.
+    """
+    try:
+        return ranked(loaded, delivery_ids, people)
+    except Exception as error:
+        if len(people) == 1:
+            ranked(loaded, delivery_ids, [ANYBODY])
+            name = type(error).__name__
+            logger.error("delivery %d: %s (%s)", *delivery_ids, UNREADABLE, name)
+            return [Digest(Reader(delivery_ids[0], "", ""), (), UNREADABLE)]
+    half = len(people) // 2
+    return [
+        *sound(loaded, delivery_ids[:half], people[:half]),
+        *sound(loaded, delivery_ids[half:], people[half:]),
+    ]
+
+
+def ranked(
+    loaded: LoadedEdition, delivery_ids: Sequence[int], people: Sequence[Person]
+) -> Sequence[Digest]:
+    found = ranking.rank(
         profiles(loaded, people),
         loaded.papers,
         loaded.popular,
         most=max([person.most_papers for person in people], default=0),
         matches=matches(loaded, people),
+        closeness=closeness(loaded, people),
     )
-    places = ranked.picks * loaded.picks.columns + ranked.topics + 1
-    counts = (ranked.picks >= 0).sum(axis=1)
+    places = found.picks * loaded.picks.columns + found.topics + 1
+    counts = (found.picks >= 0).sum(axis=1)
     pick = loaded.picks.__getitem__
-    for (delivery_id, _), person, chosen, count in zip(
-        owed, people, places.tolist(), counts.tolist(), strict=True
+    digests = []
+    for delivery_id, person, chosen, count in zip(
+        delivery_ids, people, places.tolist(), counts.tolist(), strict=True
     ):
+        fault = fault_of(person)
         reader = Reader(
-            delivery_id, person.email, person.unsubscribe_token, person.language
+            delivery_id,
+            "" if fault else person.email,
+            person.unsubscribe_token,
+            person.language,
         )
-        chosen = chosen[: min(count, person.most_papers)]
-        yield Digest(reader, list(map(pick, chosen)))
+        most = 0 if fault else min(count, person.most_papers)
+        digests.append(Digest(reader, list(map(pick, chosen[:most])), fault))
+    return digests
+
+
+def fault_of(person: Person) -> str:
+    """Why no mail can be made for the reader, or ''. Raises TypeError for what is no text."""
+    if person is NOBODY:
+        return ""
+    if not ADDRESS.fullmatch(person.email) or len(person.email) > LONGEST:
+        return "the reader's address cannot be written to"
+    if not TOKEN.fullmatch(person.unsubscribe_token):
+        return "the reader's link to unsubscribe is broken"
+    return ""
 
 
 def readers(ids: Sequence[int]) -> list[Person]:
@@ -97,7 +164,6 @@ def matches(
         return None
     shape = (len(people), len(loaded.papers))
     keywords, authors, muted = (np.zeros(shape, dtype=np.bool_) for _ in range(3))
-    wrote = np.zeros(len(people), dtype=np.bool_)
     lexicon = loaded.lexicon
     for place, person in writers:
         wanted = [*json.loads(person.keywords), *phrases(person.interests)]
@@ -106,8 +172,21 @@ def matches(
             keywords[place, list(lexicon.with_phrase(phrase))] = True
         authors[place, list(lexicon.by(watched))] = True
         muted[place, list(lexicon.by(json.loads(person.muted_authors)))] = True
-        wrote[place] = bool(wanted or watched)
-    return ranking.InterestMatches(keywords, authors, muted, wrote)
+    return ranking.InterestMatches(keywords, authors, muted)
+
+
+def closeness(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Closeness | None:
+    """Score the papers by what readers wrote and liked; None if nobody of the slice did."""
+    found = unpack([person.directions for person in people], loaded.version)
+    if found is None:
+        return None
+    scores = found.weights @ loaded.points.T - found.offset[:, None]
+    shape = (len(people), len(loaded.points))
+    written, liked = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
+    for kind, best in ((Kind.WRITTEN, written), (Kind.LIKED, liked)):
+        rows = np.flatnonzero(found.kind == kind)
+        np.maximum.at(best, found.reader[rows], scores[rows])
+    return ranking.Closeness(written, liked, found.likes)
 
 
 def profiles(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Floats:

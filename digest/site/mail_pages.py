@@ -42,6 +42,7 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404("There is no such mail.")
     response = HttpResponse(digest_page(found.edition, was, name))
     response["X-Robots-Tag"] = "noindex, nofollow"
+    response["Referrer-Policy"] = "no-referrer"
     return response
 
 

@@ -9,10 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import batched
 from queue import SimpleQueue
 from threading import Lock
-from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from digest.endpoints import ProviderApi, SmtpServer, mailer
 from digest.transport.base import Mail, Transport
 from digest.transport.esp import Provider
 from digest.transport.line import Line, line_of
@@ -93,10 +93,11 @@ def answer(asked: Asked, line: Line) -> None:
 
 def open_transport() -> Transport:
     """Connects at the first hand-over, and again after a lost connection."""
-    parts = urlsplit(settings.MAILER_URL)
     if settings.PROVIDER_BATCH:
         return PostmarkBatch()
-    if parts.scheme == "anymail":
-        providers = [Provider() for _ in range(settings.SEND_CONNECTIONS)]
-        return providers[0] if len(providers) == 1 else Fan(providers)
-    return Smtp(parts, connections=settings.SEND_CONNECTIONS)
+    match mailer(settings.MAILER_URL):
+        case SmtpServer() as server:
+            return Smtp(server, connections=settings.SEND_CONNECTIONS)
+        case ProviderApi():
+            providers = [Provider() for _ in range(settings.SEND_CONNECTIONS)]
+            return providers[0] if len(providers) == 1 else Fan(providers)

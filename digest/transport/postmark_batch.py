@@ -8,6 +8,7 @@ are joined from pieces that were escaped once.
 
 import logging
 import re
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
@@ -28,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 MOST_MESSAGES = 500
 MOST_BYTES = 48_000_000
-SLOT = re.compile(r"slot-([A-Za-z-]+)-slot")
+# Of this process alone, so that no setting or name of a sender can hold it.
+SLOTS = secrets.token_hex(8)
+SLOT = re.compile(rf"{SLOTS}-([A-Za-z-]{1, 40})-slot")
 
 Written = tuple[Mail, bytes]
 
@@ -158,7 +161,7 @@ class PostmarkBatch:
 
 
 def slot(name: str) -> str:
-    return f"slot-{name}-slot"
+    return f"{SLOTS}-{name}-slot"
 
 
 def every(batch: Sequence[Written], outcome: Outcome) -> Iterator[tuple[int, Outcome]]:

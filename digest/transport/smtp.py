@@ -7,8 +7,8 @@ import select
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import SplitResult
 
+from digest.endpoints import SmtpServer
 from digest.transport.base import Mail
 from digest.transport.line import line_of
 from digest.transport.outcomes import NOT_TRIED, Outcome
@@ -22,10 +22,10 @@ class Smtp:
     """A transport by several SMTP connections, opened at the first hand-over."""
 
     def __init__(
-        self, url: SplitResult, *, connections: int = 1, may_pipeline: bool = True
+        self, server: SmtpServer, *, connections: int = 1, may_pipeline: bool = True
     ) -> None:
         self.connections = [
-            Connection(url, may_pipeline=may_pipeline) for _ in range(connections)
+            Connection(server, may_pipeline=may_pipeline) for _ in range(connections)
         ]
         self.unreachable: Outcome | None = None
 

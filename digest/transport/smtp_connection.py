@@ -6,10 +6,11 @@ garbled QUIT never spoils another mail's outcome.
 """
 
 import logging
+import re
 import smtplib
 from collections.abc import Generator, Sequence
-from urllib.parse import SplitResult
 
+from digest.endpoints import SmtpServer
 from digest.transport.base import Mail
 from digest.transport.line import Line
 from digest.transport.outcomes import POISON, Outcome, Phase, Verdict, of_reply, of_silence
@@ -24,7 +25,9 @@ from digest.transport.smtp_session import (
 
 logger = logging.getLogger(__name__)
 
-NOT_ASCII = Outcome(Verdict.REFUSED, "address is not ASCII")
+NOT_CARRIED = Outcome(Verdict.REFUSED, "an envelope cannot carry the address")
+# A path's inside as we write it (RFC 5321 section 4.1.2): printable ASCII, no space, no >.
+CARRIED = re.compile(r"[!-=?-~]+")
 
 # An outcome as it becomes known; None whenever it waits for the server.
 type Work = Generator[tuple[int, Outcome] | None]
@@ -33,15 +36,15 @@ type Work = Generator[tuple[int, Outcome] | None]
 class Connection:
     """One session after the other, and the transactions on it."""
 
-    def __init__(self, url: SplitResult, *, may_pipeline: bool) -> None:
-        self.url = url
+    def __init__(self, server: SmtpServer, *, may_pipeline: bool) -> None:
+        self.server = server
         self.may_pipeline = may_pipeline
         self.session: Session | None = None
 
     def open(self) -> Outcome | None:
         """Blocks; why there is no session now, if there is none."""
         try:
-            session = open_session(self.url)
+            session = open_session(self.server)
         except smtplib.SMTPResponseException as error:
             text = readable(error.smtp_error)
             return of_reply(Phase.CONNECT, error.smtp_code, text)
@@ -76,7 +79,7 @@ class Connection:
         """Open a transaction; an outcome if the mail is not wanted."""
         commands = envelope(mail)
         if not commands:
-            return NOT_ASCII
+            return NOT_CARRIED
         try:
             if not session.pipelining:
                 return (yield from self.answers(session, commands))
@@ -169,7 +172,7 @@ class Connection:
 
 def envelope(mail: Mail) -> Sequence[bytes]:
     """MAIL, RCPT, DATA; nothing for an address that they cannot carry."""
-    if not (mail.sender.isascii() and mail.recipient.isascii()):
+    if not (CARRIED.fullmatch(mail.sender) and CARRIED.fullmatch(mail.recipient)):
         return ()
     return (
         b"MAIL FROM:<%b>\r\n" % mail.sender.encode(),

@@ -14,8 +14,8 @@ import time
 from collections import deque
 from collections.abc import Buffer, Generator, Sequence
 from functools import cache
-from urllib.parse import SplitResult, unquote
 
+from digest.endpoints import SmtpServer, Tls
 from digest.transport.outcomes import Phase
 
 OPEN_TIMEOUT = 30.0
@@ -45,23 +45,21 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def open_session(url: SplitResult) -> "Session":
+def open_session(server: SmtpServer) -> "Session":
     """Greeting, EHLO, TLS, AUTH; blocks. Raises OSError or smtplib.SMTPException."""
-    secure = url.scheme == "smtps"
-    host, port = url.hostname or "", url.port or (465 if secure else 25)
     session = (
-        smtplib.SMTP_SSL(host, port, timeout=OPEN_TIMEOUT, context=trust())
-        if secure
-        else smtplib.SMTP(host, port, timeout=OPEN_TIMEOUT)
+        smtplib.SMTP_SSL(server.host, server.port, timeout=OPEN_TIMEOUT, context=trust())
+        if server.tls is Tls.IMPLICIT
+        else smtplib.SMTP(server.host, server.port, timeout=OPEN_TIMEOUT)
     )
     with contextlib.ExitStack() as stack:
         stack.callback(session.close)
         session.ehlo_or_helo_if_needed()
-        if "tls=starttls" in url.query:
+        if server.tls is Tls.STARTTLS:
             session.starttls(context=trust())
             session.ehlo()
-        if url.username:
-            session.login(unquote(url.username), unquote(url.password or ""))
+        if server.user:
+            session.login(server.user, server.password)
         stack.pop_all()
     if session.sock is None:
         raise smtplib.SMTPServerDisconnected("closed while opening")

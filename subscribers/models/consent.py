@@ -46,7 +46,9 @@ class ConsentEvent(models.Model):
         max_length=43, blank=True, help_text="Truncated: /24 of IPv4, /48 of IPv6."
     )
     detail = models.JSONField(default=dict, blank=True)
-    salt = models.CharField(max_length=22, blank=True, default="")
+    salt = models.CharField(
+        max_length=22, blank=True, default="", help_text="A mark, once blanked."
+    )
     content_hash = models.CharField(max_length=64, blank=True, default="")
     number = models.PositiveBigIntegerField(
         null=True, unique=True, help_text="Its place in the chain, once sealed."
@@ -55,7 +57,7 @@ class ConsentEvent(models.Model):
         max_length=64,
         blank=True,
         default="",
-        help_text="Hash of the seal before it and of its content.",
+        help_text="Keyed hash of the seal before it and of its content.",
     )
 
     objects = ConsentEvents.as_manager()

@@ -147,7 +147,13 @@ class Subscriber(models.Model):
     profile = models.BinaryField(
         default=b"",
         blank=True,
-        help_text="Topics chosen and voted for: see preferences.py.",
+        help_text="Topics chosen and voted for: see profiles.py.",
+    )
+    directions = models.BinaryField(
+        null=True,
+        blank=True,
+        default=b"",
+        help_text="Written interests and likes as vectors; null: to be computed.",
     )
     paused_until = models.DateField(
         null=True, blank=True, help_text="Local date from which mail comes again."
@@ -185,6 +191,11 @@ class Subscriber(models.Model):
                 fields=["schedule"],
                 condition=Q(state="active"),
                 name="subscriber_active_schedule",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(directions__isnull=True),
+                name="subscriber_to_compute",
             ),
         ]
 

@@ -4,6 +4,8 @@ mail.py hands it over.
 """
 
 import hashlib
+import re
+import secrets
 import textwrap
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,20 +37,37 @@ PURPOSES = {
 WITH_WAY_OUT = {Notice.Kind.ALREADY, Notice.Kind.PREFERENCES, Notice.Kind.MOVED}
 
 
+# With room for one character that is encoded, as no line starts with SMTP's dot, the two
+# dashes of a delimiter or an mbox's From.
+BODY_WIDTH = 74
+GUARDED = re.compile(r"^(?:\.|-(?=-)|F(?=rom ))", re.MULTILINE)
+
+
 class SevenBitMail(EmailMultiAlternatives):
-    """Parts in 7 bits (quoted-printable where needed), headers never folded.
+    """Parts in quoted-printable, headers never folded.
 
     Python folds a long List-Unsubscribe or Message-ID into encoded words, which no
     mail program reads (RFC 8058 and RFC 5322 3.6.4 allow none).
     """
 
     def message(self, *, policy: Policy | None = None) -> EmailMessage:
-        narrow = (policy or SMTP).clone(cte_type="7bit", max_line_length=76)
+        narrow = (policy or SMTP).clone(cte_type="7bit", max_line_length=BODY_WIDTH)
         built = super().message(policy=narrow)
+        for part in built.iter_parts():
+            part.set_content(
+                part.get_content(),
+                subtype=part.get_content_subtype(),
+                cte="quoted-printable",
+            )
+            part.set_payload(GUARDED.sub(escaped, str(part.get_payload())))
         built.policy = built.policy.clone(max_line_length=998)
         # Short, as it is not folded; no quoted-printable text can hold it (RFC 2045 6.7).
-        built.set_boundary("=_daily-papers")
+        built.set_boundary(f"=_{secrets.token_hex(8)}")
         return built
+
+
+def escaped(character: re.Match[str]) -> str:
+    return f"={ord(character[0]):02X}"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ NAMES = {
     "servers": "gunicorn and granian: CPU of a page, of each form",
     "stages": "what each step of a mail costs",
     "profile": "where the sender's own time goes, function by function",
+    "ranking": "how well it finds what a reader wants on recorded days (PAPERS_DATA)",
     "votes": "what votes are worth on recorded days (PAPERS_DATA)",
     "building": "instructions and CPU to make a mail, beside Django's way",
 }

@@ -3,7 +3,6 @@
 import smtplib
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from tests.benchmarks import machine
 from tests.benchmarks.figures import Figure
@@ -48,10 +47,11 @@ def rate(send: Callable[[int], None], seconds: float) -> float:
 
 
 def own_client(sink: Sink) -> Callable[[int], None]:
+    from digest.endpoints import smtp_server
     from digest.transport.base import Mail
     from digest.transport.smtp import Smtp
 
-    client = Smtp(urlsplit(sink.url))
+    client = Smtp(smtp_server(sink.url))
     sender, recipient = "papers@bench.example", "reader@bench.example"
 
     def send(count: int) -> None:

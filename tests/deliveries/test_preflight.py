@@ -1,5 +1,6 @@
-"""The canary: an edition that nobody should get is held before anything is claimed."""
+"""Preflight: an edition that nobody should get is held before anything is claimed."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -116,9 +117,9 @@ def test_r10_hostile_papers_do_not_stop_an_edition(reader):
     assert "MAIL FROM" in Block.objects.get().title
 
 
-def sound() -> bytes:
+def sound() -> preflight.SampleMail:
     ready = loaded.load(make.edition({make.paper(1): {"graphs": 1.0}}).pk)
-    return next(preflight.mails(ready))[1]
+    return next(preflight.mails(ready))
 
 
 @pytest.mark.parametrize(
@@ -126,17 +127,53 @@ def sound() -> bytes:
     [
         (b"", b"x" * 1000 + b"\r\n", "a line is too long"),
         (b"\r\n", b"\n", "ends without CRLF"),
-        (b"To: canary@", b"To: somebody@", "headers"),
-        (b"text/html", b"text/other", "html part"),
-        (b"text/plain", b"text/other", "plain part"),
-        (b"/u/", b"/nowhere/", "headers|no way out"),
+        (b"To: preflight-", b"To: somebody-", "headers"),
+        (b"Precedence: bulk\r\n", b"", "headers"),
+        (b"Precedence: bulk\r\n", b"Precedence: bulk\r\nBcc: x@example.org\r\n", "headers"),
+        (b"text/html", b"text/other", "a text part and an html part"),
+        (b"text/plain", b"text/other", "a text part and an html part"),
+        (b"multipart/alternative", b"text/plain", "a text part and an html part"),
+        (b"/u/", b"/nowhere/", "headers|not what was meant"),
+        (b"\r\nPaper 1\r\n", b"\r\nPaper 2\r\n", "plain part is not what was meant"),
+        (b"<h1", b"<p", "html part is not what was meant"),
+        (b"\r\nPaper 1\r\n", b"\r\n--Paper 1\r\n", "delimiter of a part"),
         (b"</body>", b"x=\r\n" * 60_000 + b"</body>", "bytes"),
     ],
 )
 def test_r10_a_mail_that_must_not_go_out_is_told_from_one_that_may(old, new, words):
-    mail = sound()
-    preflight.read(mail)
+    sample = sound()
+    preflight.read(sample)
+    mail = (
+        sample.mail.replace(old, new, 1) if old != b"/u/" else sample.mail.replace(old, new)
+    )
+    assert mail != sample.mail
     with pytest.raises(preflight.PreflightFailed, match=words):
-        preflight.read(
-            mail.replace(old, new, 1) if old != b"/u/" else mail.replace(old, new)
-        )
+        preflight.read(sample._replace(mail=mail))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(b"--B--\r\n", id="ends all"),
+        pytest.param(b"--B\r\n", id="begins a part"),
+        pytest.param(b"--B\r\nContent-Type: text/html\r\n\r\nx\r\n", id="its own html"),
+        pytest.param(
+            b"--B\r\nContent-Type: text/html\r\n\r\nx\r\n--B--\r\n", id="its own, and ends"
+        ),
+        pytest.param(b"--other\r\n", id="a delimiter for a lenient parser"),
+    ],
+)
+def test_m30_a_delimiter_within_a_text_is_seen(lines):
+    sample = sound()
+    lines = lines.replace(b"B", re.findall(rb'boundary="([^"]+)"', sample.mail)[0])
+    mail = sample.mail.replace(b"DAILY PAPERS\r\n", b"DAILY PAPERS\r\n" + lines, 1)
+    assert mail != sample.mail
+    with pytest.raises(preflight.PreflightFailed):
+        preflight.read(sample._replace(mail=mail))
+
+
+def test_m30_no_two_samples_have_the_same_address_or_token():
+    ready = loaded.load(make.edition({make.paper(1): {"graphs": 1.0}}).pk)
+    samples = [next(preflight.mails(ready)) for _ in range(3)]
+    assert len({sample.reader.address for sample in samples}) == 3
+    assert len({sample.reader.token for sample in samples}) == 3

@@ -19,7 +19,7 @@ from digest.models import Delivery
 from digest.ranking import loaded
 from digest.tasks import catch_up
 from subscribers import subscriptions
-from subscribers.models import Subscriber
+from subscribers.models import Schedule, Subscriber
 from tests import make
 from tests.sink import Sink
 
@@ -86,7 +86,7 @@ def test_t5_after_three_days_the_newest_edition_goes_and_no_other(edition) -> No
     for number, day in enumerate(days):
         make.edition({make.paper(10 + number, day=day): {}}, day=day)
     assert plan(make.NOON + 3 * DAY) == 1
-    assert Delivery.objects.get().edition.day == days[-1]
+    assert Delivery.objects.get(state="pending").edition.day == days[-1]
 
 
 @pytest.mark.parametrize("skew", [timedelta(minutes=10), timedelta(minutes=-10)])
@@ -120,7 +120,8 @@ def test_t7_weekdays_are_the_days_where_the_reader_is() -> None:
         plan(now)
         now += HOUR
     for email, zone in (("tokyo", "Asia/Tokyo"), ("honolulu", "Pacific/Honolulu")):
-        rows = Delivery.objects.filter(subscriber__email=f"{email}@example.org")
+        going = Delivery.objects.filter(state="pending")
+        rows = going.filter(subscriber__email=f"{email}@example.org")
         local = [
             at.astimezone(ZoneInfo(zone)) for at in rows.values_list("due_at", flat=True)
         ]
@@ -152,3 +153,15 @@ def test_t7_what_was_due_in_a_pause_does_not_come_after_it(edition) -> None:
     assert plan(make.RELEASE + 14 * HOUR) == 1
     (row,) = Delivery.objects.filter(subscriber=ann)
     assert f"{row.due_at:%dT%H:%M}" == "17T22:00"
+
+
+@pytest.mark.parametrize(
+    "timezone", ["Nowhere/Else", "", ".", "../../etc/passwd", "Europe"]
+)
+def test_r33_a_pause_in_an_odd_zone_ends_and_keeps_no_other(edition, timezone) -> None:
+    odd = make.schedule("Asia/Tokyo", 9)
+    make.reader("odd@example.org", when=odd, state="paused")
+    make.reader("ann@example.org", state="paused")
+    Schedule.objects.filter(pk=odd.pk).update(timezone=timezone)
+    Subscriber.objects.update(paused_until=make.DAY)
+    assert subscriptions.resume_due(make.NOON) == 2

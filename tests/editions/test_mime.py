@@ -7,12 +7,15 @@ from email.header import decode_header
 from email.utils import parseaddr
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from digest.editions.mime import header, mailbox, quoted_printable
 
 TEXT = st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]))
+TEXT |= st.lists(st.sampled_from([".", "--", "-", "From ", "\n", "=", "a" * 74])).map(
+    "".join
+)
 
 
 @given(TEXT)
@@ -23,12 +26,14 @@ def test_what_was_encoded_decodes_to_the_same(text):
 
 
 @given(TEXT)
-def test_encoded_lines_are_short_seven_bit_and_never_start_with_a_dot(text):
+@example("--x\n-- \n.\n..\nFrom x\n- -\n" + "a" * 75 + "--b" + "." * 80 + "-" * 160)
+@example("--" + "a" * 73 + "\n--" + "a" * 72 + "\n--" + "ä" * 12 + "aa\nFrom")
+def test_encoded_lines_are_short_seven_bit_and_start_with_nothing_special(text):
     encoded = quoted_printable(text)
     assert encoded == b"" or encoded.endswith(b"\r\n")
     for line in encoded.split(b"\r\n"):
         assert len(line) <= 76
-        assert not line.startswith(b".")
+        assert not line.startswith((b".", b"--", b"From "))
         assert b"\n" not in line and b"\r" not in line
         assert all(byte < 128 for byte in line)
 

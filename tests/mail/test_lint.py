@@ -34,7 +34,8 @@ FAULTS = {
     ),
     "another domain": (b"@daily-papers.example>\r\nList", b"@host>\r\nList", "sending do"),
     "base64": (b"Encoding: quoted-printable", b"Encoding: base64", "neither quoted"),
-    "a third part": (b"\r\n--daily-papers-daily-20260417--", b"", "parts"),
+    "a third part": (b"</body></html>\r\n\r\n--", b"</body></html>\r\n\r\n", "parts"),
+    "a line like a delimiter": (b"DAILY PAPERS\r\n", b"--DAILY PAPERS\r\n", "a delimiter"),
     "a dot": (b"DAILY PAPERS\r\n", b".DAILY PAPERS\r\n", "dot"),
     "a script": (b"<p class=3D", b"<script>x</script><p class=3D", "an element script"),
     "a handler": (b"<p class=3D", b"<p onclick=3D'x' class=3D", "an attribute onclick"),
@@ -47,8 +48,7 @@ FAULTS = {
     ),
     "a mark": (b"DAILY PAPERS", b"DAILY =EF=B7=90", "a mark"),
     "no address": (b"Sample Street 1", b"", "no postal address"),
-    "too large": (b"\r\n--daily-papers-daily-20260417--", b"x" * 70 + b"\r\n" * 100_000
-                  + b"\r\n--daily-papers-daily-20260417--", "bytes"),
+    "too large": (b"</body>", b"x" * 70 + b"\r\n" * 100_000 + b"</body>", "bytes"),
 }  # fmt: skip
 
 

@@ -3,11 +3,17 @@
 import email
 import email.policy
 from collections import Counter
+from functools import partial
 
 import pytest
 
+from digest.editions.bodies import letter
+from digest.editions.compose import Pick, Reader
+from digest.ranking.loaded import load
 from digest.transport import postmark_batch
+from digest.transport.base import Mail, as_text
 from digest.transport.open import open_transport
+from tests import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 
@@ -97,3 +103,26 @@ def test_a7_in_a_batch_each_body_is_the_readers_own_mail(
         assert message["Metadata"] == {"delivery_id": str(mail.delivery_id)}
         assert message["MessageStream"] == "broadcast" and message["Tag"] == "digest"
         assert message["TrackOpens"] is False
+
+
+@pytest.mark.parametrize("field", ["title", "abstract", "organization"])
+@pytest.mark.parametrize(
+    "text",
+    ["slot-To-slot", "slot-html-slot", postmark_batch.slot("To")],
+    ids=["old", "html", "new"],
+)
+def test_m30_a_paper_with_the_name_of_a_slot_is_text_in_it(use, journal, text, field):
+    use("postmark")
+    item = make.paper(1)
+    setattr(item, field, f"{text} {text}")
+    encoded = load(make.edition({item: {}}).pk).encoded
+    reader, picks = Reader(1, "ann@example.org", f"{1:022}"), [Pick(0, None)]
+    made = partial(letter, encoded, reader, picks, sent_at=make.NOON)
+    whole = partial(encoded.compose, reader, picks, sent_at=make.NOON)
+    mail = Mail(1, encoded.sender, reader.address, whole, made)
+    dict(postmark_batch.PostmarkBatch().hand_over([mail]))
+    ((sent,),) = [entry["body"] for entry in journal("bodies")]
+    assert sent["To"] == "ann@example.org"
+    assert sent["TextBody"] == as_text(made().text) and text in sent["TextBody"]
+    assert sent["HtmlBody"] == as_text(made().html) and text in sent["HtmlBody"]
+    assert (text in sent["Subject"]) == (field == "title")

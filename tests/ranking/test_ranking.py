@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from digest.ranking.ranking import InterestMatches, popularity, rank
+from digest.ranking.ranking import Closeness, InterestMatches, popularity, rank
 
 PAPERS = np.array([[1, 0], [0.5, 1], [0, 1], [0, 0]], dtype=np.float32)
 POPULAR = popularity(np.array([0, 3, 40, 300]))
@@ -63,21 +63,8 @@ def test_votes_on_a_chosen_topic_move_its_papers_and_hide_none():
     assert liked(1.48, 0.52)[:3] == [0, 1, 2] and set(liked(1.48, 0.52)) == {0, 1, 2}
 
 
-def test_a_paper_that_only_votes_speak_for_comes_with_that_reason():
-    assert ranked(1, 0.25) == ([0, 1, 2, -1], [0, 0, 4, -1])
-
-
-def test_a_slight_leaning_brings_no_paper():
-    assert liked(1, 0.19) == [0, 1]
-
-
-def test_at_most_three_papers_come_by_votes_alone_the_best_of_them():
-    papers = np.array([[0, 1]] * 6 + [[1, 0]] * 2, dtype=np.float32)
-    popular = popularity(np.array([1, 2, 90, 4, 50, 6, 1, 0]))
-    profiles = np.array([[1, 0.48], [0, 0.48]], dtype=np.float32)
-    result = rank(profiles, papers, popular, most=8)
-    assert result.picks[0].tolist() == [6, 7, 2, 4, 5, -1, -1, -1]
-    assert set(result.picks[1].tolist()) == set(range(8))
+def test_votes_on_topics_alone_bring_no_paper():
+    assert set(liked(1, 0.48)) == {0, 1}
 
 
 def test_a_paper_half_of_a_topic_disliked_still_comes_for_the_chosen_one():
@@ -85,34 +72,83 @@ def test_a_paper_half_of_a_topic_disliked_still_comes_for_the_chosen_one():
 
 
 def test_without_topics_votes_order_what_is_trending_and_leave_nothing_out():
-    assert ranked(0, 0.48) == ([2, 1, 3, 0], [4, 4, -1, -1])
+    assert liked(0, 0.48) == [2, 1, 3, 0]
     assert liked(-0.48, -0.48) == [3, 2, 0, 1]
-    assert set(liked(-0.48, -0.48)) == {0, 1, 2, 3}
 
 
-def test_votes_of_one_reader_change_nothing_for_the_next():
-    profiles = np.array([[1, 0], [1, 0.4], [-0.4, 0], [0, 0]], dtype=np.float32)
-    together = rank(profiles, PAPERS, POPULAR, most=4)
-    for row, profile in enumerate(profiles):
-        alone = rank(profile[None], PAPERS, POPULAR, most=4)
-        assert together.picks[row].tolist() == alone.picks[0].tolist()
-        assert together.topics[row].tolist() == alone.topics[0].tolist()
+# -- closeness to words and likes ----------------------------------------------------
+
+NONE = [-np.inf] * 4
 
 
-def test_what_a_reader_named_outdoes_votes_as_the_reason():
-    yes, no = np.ones((1, 4), dtype=np.bool_), np.zeros((1, 4), dtype=np.bool_)
-    profile = np.array([[0, 0.48]], dtype=np.float32)
-    matches = InterestMatches(keywords=yes, authors=no, muted=no, any=np.array([True]))
-    result = rank(profile, PAPERS, POPULAR, most=4, matches=matches)
-    assert set(result.topics[0].tolist()) == {2}
-
-
-def test_a_muted_author_outdoes_votes():
-    none = np.zeros((1, 4), dtype=np.bool_)
-    muted = np.array([[False, False, True, False]])
-    matches = InterestMatches(
-        keywords=none, authors=none, muted=muted, any=np.array([False])
+def close(
+    *profile: float, written=NONE, liked=NONE, likes: int = 0, most: int = 10, muted=()
+) -> list[tuple[int, int]]:
+    """(paper, reason) of one reader."""
+    off = np.zeros((1, 4), dtype=np.bool_)
+    mutes = np.array([[place in muted for place in range(4)]])
+    result = rank(
+        np.array([profile], dtype=np.float32),
+        PAPERS,
+        POPULAR,
+        most=most,
+        matches=InterestMatches(off, off, mutes) if muted else None,
+        closeness=Closeness(
+            np.array([written], dtype=np.float32),
+            np.array([liked], dtype=np.float32),
+            np.array([likes]),
+        ),
     )
-    profile = np.array([[1, 0.48]], dtype=np.float32)
-    result = rank(profile, PAPERS, POPULAR, most=4, matches=matches)
-    assert 2 not in result.picks[0].tolist()
+    pairs = zip(result.picks[0].tolist(), result.topics[0].tolist(), strict=True)
+    return [(paper, reason) for paper, reason in pairs if paper >= 0]
+
+
+KEYWORD, AUTHOR, LIKED, WRITTEN, NEAREST = range(2, 7)
+
+
+def test_papers_close_to_what_was_written_come_nearest_first_and_no_others():
+    picks = close(0, 0, written=[3, 1.5, 0.5, 2])
+    assert picks == [(0, WRITTEN), (3, WRITTEN), (1, WRITTEN)]
+
+
+def test_a_reader_whom_nothing_is_close_to_gets_the_nearest_and_is_told_so():
+    picks = close(0, 0, written=[-1, 0.9, 0.2, -2])
+    assert picks == [(1, NEAREST), (2, NEAREST), (0, NEAREST)]
+    assert close(0, 0, written=[2, 0.1, 0.5, -2])[0] == (0, WRITTEN)
+    assert close(0, 0, written=[2, 0.1, 0.5, -2])[1:] == [(2, NEAREST), (1, NEAREST)]
+
+
+def test_topics_and_words_add_up_and_the_stronger_is_the_reason():
+    picks = close(1, 0, written=[0.5, 3, 1.2, -1])
+    assert picks == [(1, WRITTEN), (0, 0), (2, WRITTEN)]
+
+
+def test_at_most_three_papers_come_by_likes_alone_and_hide_no_topic():
+    picks = close(1, 0, liked=[0, 0, 5, 4], likes=10)
+    assert sorted(picks) == [(0, 0), (1, 0), (2, LIKED), (3, LIKED)]
+    assert close(0, 0, liked=[9, 9, 9, 9], likes=10, most=4) != []
+
+
+def test_one_like_says_less_than_ten():
+    few = dict(close(0, 1, liked=[9, 0, 0, 0], likes=1))
+    assert few[0] == LIKED
+    order = [paper for paper, _ in close(0, 1, liked=[3, 0, 0, 0], likes=1)]
+    assert order.index(0) > order.index(2)
+    order = [paper for paper, _ in close(0, 1, liked=[3, 0, 0, 0], likes=30)]
+    assert order.index(0) < order.index(2)
+
+
+def test_a_muted_author_outdoes_words_and_likes_and_is_not_made_up_for_by_itself():
+    picks = close(0, 0, written=[3, -1, -1, -1], muted=(0,))
+    assert 0 not in dict(picks) and len(picks) == 3
+
+
+def test_readers_with_and_without_words_do_not_disturb_each_other():
+    profiles = np.array([[0, 0], [1, 0], [0, 0]], dtype=np.float32)
+    written = np.array([[2, 1, 0, -1], NONE, NONE], dtype=np.float32)
+    nothing = np.full((3, 4), -np.inf, dtype=np.float32)
+    both = Closeness(written, nothing, np.zeros(3, dtype=np.int32))
+    result = rank(profiles, PAPERS, POPULAR, most=4, closeness=both)
+    plain = rank(profiles[1:], PAPERS, POPULAR, most=4)
+    assert result.picks[1:].tolist() == plain.picks.tolist()
+    assert result.topics[1:].tolist() == plain.topics.tolist()

@@ -7,16 +7,20 @@ import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import pytest
 import trustme
+from django.test import override_settings
 
+from digest.endpoints import smtp_server
 from digest.transport import smtp_session
 from digest.transport.base import Mail
 from digest.transport.outcomes import Outcome, Phase, Verdict
 from digest.transport.smtp import Smtp
 from digest.transport.smtp_session import ConnectionLost, Session
+from tests.configured import GIVEN
+from tests.configured import settings as settings_with
 from tests.sink import in_thread
 
 CONTENT = b"Subject: x\r\nTo: a@example.org\r\n\r\nHello=\r\n there\r\n"
@@ -27,7 +31,7 @@ def server(request, tmp_path, monkeypatch):
     monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 1.0)
     monkeypatch.setattr(smtp_session, "OPEN_TIMEOUT", 1.0)
     with in_thread(tmp_path / "sink") as sink:
-        client = Smtp(urlsplit(sink.url), may_pipeline=request.param == "pipelining")
+        client = Smtp(smtp_server(sink.url), may_pipeline=request.param == "pipelining")
         yield sink, client
         client.close()
 
@@ -100,17 +104,29 @@ def test_a_fault_is_judged_by_its_phase_and_spoils_no_other_mail(
 
 
 def test_a_server_that_is_not_there_is_a_retry_that_costs_the_row_nothing():
-    client = Smtp(urlsplit("smtp://127.0.0.1:9"))
+    client = Smtp(smtp_server("smtp://127.0.0.1:9"))
     outcomes = hand_over(client, "a@example.org", "b@example.org")
     assert [outcome.verdict for outcome in outcomes] == [Verdict.RETRY] * 2
     assert not any(outcome.charged for outcome in outcomes)
     assert outcomes[1].reason == "not tried"
 
 
-def test_an_address_the_envelope_cannot_carry_is_refused(server):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "用户@example.org",
+        "a@example.org>\r\nRCPT TO:<x@example.org",
+        "a@example.org> SIZE=1",
+        "a@example.org\n",
+        "a b@example.org",
+        "a\0@example.org",
+        "",
+    ],
+)
+def test_r33_an_address_the_envelope_cannot_carry_is_refused(server, address):
     sink, client = server
-    assert verdicts(client, "用户@example.org", "b@example.org") == ["refused", "accepted"]
-    assert len(sink.mails()) == 1
+    assert verdicts(client, address, "b@example.org") == ["refused", "accepted"]
+    assert [mail.rcpt for mail in sink.mails()] == [("b@example.org",)]
 
 
 def carry(client: Smtp, recipients: list[str], content: bytes = CONTENT) -> dict[str, str]:
@@ -193,7 +209,7 @@ def test_one_connection_that_cannot_be_opened_anew_costs_no_other(tmp_path):
         assert len(carry(client, [f"r{number}@example.org" for number in range(8)])) == 8
         lost = client.connections[0]
         lost.drop()
-        lost.url = urlsplit("smtp://127.0.0.1:9")
+        lost.server = smtp_server("smtp://127.0.0.1:9")
         assert carry(client, ["a@example.org"]) == {"a@example.org": "accepted"}
         line = [f"s{number}@example.org" for number in range(8)]
         assert set(carry(client, line).values()) == {"accepted"}
@@ -202,7 +218,7 @@ def test_one_connection_that_cannot_be_opened_anew_costs_no_other(tmp_path):
 
 
 def several(url: str, connections: int = 3) -> Smtp:
-    return Smtp(urlsplit(url), connections=connections)
+    return Smtp(smtp_server(url), connections=connections)
 
 
 FAULTS = {
@@ -287,7 +303,7 @@ def test_mails_longer_than_a_socket_takes_at_once_arrive_byte_for_byte(
     with in_thread(tmp_path / "sink", tls=tls, secure=kind == "smtps") as sink:
         login = f"ann:secret@127.0.0.1:{sink.port}"
         url = {"smtps": f"smtps://{login}", "starttls": f"smtp://{login}?tls=starttls"}
-        parts = urlsplit(url.get(kind, sink.url))
+        parts = smtp_server(url.get(kind, sink.url))
         client = Smtp(parts, connections=2, may_pipeline=kind != "one by one")
         found = carry(client, line, content)
         client.close()
@@ -327,3 +343,25 @@ def test_a_server_that_cannot_be_trusted_gets_no_mail(reason, trusted, authority
         assert sink.mails() == []
     assert {outcome.verdict for outcome in outcomes} == {Verdict.RETRY}
     assert not any(outcome.charged for outcome in outcomes)
+
+
+def test_a_password_of_any_characters_is_the_same_for_digests_and_single_mails(
+    trusted, tmp_path, monkeypatch
+):
+    from django.core.mail import EmailMessage
+
+    context = smtp_session.trust()
+    monkeypatch.setattr(ssl, "create_default_context", lambda: context)
+    password = "secret#/?@:% +%41\"'"
+    with in_thread(tmp_path / "sink", tls=trusted) as sink:
+        login = f"a%40b.example:{quote(password, safe='')}"
+        url = f"smtp://{login}@127.0.0.1:{sink.port}?tls=starttls"
+        client = Smtp(smtp_server(url))
+        assert carry(client, ["a@example.org"]) == {"a@example.org": "accepted"}
+        client.close()
+        read = settings_with({**GIVEN, "MAILER_URL": url}, state=tmp_path)
+        with override_settings(MAILERS=read["MAILERS"]):
+            EmailMessage("x", "x", "p@example.org", ["b@example.org"]).send(using="default")
+        assert len(sink.mails()) == 2
+    logins = (tmp_path / "sink" / "logins").read_text().splitlines()
+    assert logins == [f"\0a@b.example\0{password}"] * 2

@@ -9,7 +9,14 @@ from django.utils import timezone
 from digest.management.base import OperatorCommand
 from subscribers import consent, import_export, privacy
 from subscribers.addresses import BadAddress
-from subscribers.notices.outbox import by_address
+
+
+def parse_head(value: str) -> consent.Head:
+    """An argument's type: a head as the log holds it. Raises CommandError."""
+    try:
+        return consent.read_head(value)
+    except ValueError as error:
+        raise CommandError(f"{value!r:.90} is {error}, as in the log") from None
 
 
 class Command(OperatorCommand):
@@ -29,7 +36,10 @@ class Command(OperatorCommand):
         exporting.add_argument("file", type=Path, nargs="?")
         erasing = doing.add_parser("erase", help="remove a person for good")
         erasing.add_argument("email")
-        doing.add_parser("verify", help="walk the chain of receipts")
+        verifying = doing.add_parser("verify", help="walk the chain of receipts")
+        verifying.add_argument(
+            "--head", type=parse_head, help="NUMBER:SEAL from a log: is it still there?"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         match options["doing"]:
@@ -40,7 +50,7 @@ class Command(OperatorCommand):
             case "erase":
                 self.erase(options["email"])
             case "verify":
-                self.verify()
+                self.verify(options["head"])
 
     def load(self, file: Path, legal_source: str) -> None:
         taken = refused = 0
@@ -70,20 +80,20 @@ class Command(OperatorCommand):
 
     def erase(self, email: str) -> None:
         try:
-            found = by_address(email)
+            erased = privacy.erase_address(email, now=timezone.now())
         except BadAddress as error:
             raise CommandError(str(error)) from None
-        if found is None or not privacy.erase(found, now=timezone.now()):
-            raise CommandError("nobody has this address")
+        if not erased:
+            raise CommandError("nothing is known of this address")
         self.stdout.write("erased")
 
-    def verify(self) -> None:
-        consent.seal()
-        report = consent.verify()
+    def verify(self, head: consent.Head | None) -> None:
+        report = consent.verify(head)
         for line in report.wrong:
             self.stderr.write(line)
         self.stdout.write(
-            f"{report.sealed} receipts, {report.blanked} blanked, head {report.head}"
+            f"{report.sealed} receipts sealed, {report.blanked} of them blanked, "
+            f"{report.unsealed} not sealed yet, head {report.head}"
         )
         if report.wrong:
             raise CommandError(f"{len(report.wrong)} things are wrong with the receipts")

@@ -117,7 +117,7 @@ def headers(fields: list[tuple[str, str]]) -> list[str]:
     except ValueError:
         found.append("the date is none")
     domains = [
-        re.sub(r".*@", "", values.get(name, "")).strip("<> ")
+        values.get(name, "").rpartition("@")[2].strip("<> ")
         for name in ("from", "message-id")
     ]
     if domains[0] != domains[1]:
@@ -150,6 +150,8 @@ def split(fields: list[tuple[str, str]], body: bytes) -> tuple[Parts | None, lis
     if len(pieces) != 4 or pieces[0].strip() or pieces[3].strip():
         return None, [f"{len(pieces) - 2} parts"]
     decoded, found = [], []
+    if len(re.findall(rb"(?m)^--", body)) != 3:
+        found.append("a body line starts as a delimiter of parts does")
     for subtype, piece in zip(("plain", "html"), pieces[1:3], strict=True):
         head, _, content = piece.partition(b"\r\n\r\n")
         of_part = dict(unfolded(head.decode("latin-1")))

@@ -1,4 +1,5 @@
-"""The mail catcher's page: what was caught, newest first. In the embedded run only."""
+"""The mail catcher's page: what was caught, newest first. In the embedded run, and where
+SITE_URL is an address of this machine alone."""
 
 from collections.abc import Callable, Collection
 from functools import wraps

@@ -174,7 +174,7 @@ def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
             time.sleep(0.05)
     wait_for_front_page(plan, stack, say)
     stack.start(services.worker())
-    stack.start(services.beat(plan))
+    stack.start(services.beat())
     greet(plan, stack, say)
     if not (first_time or plan.papers):
         stack.start(services.papers(plan))
@@ -200,7 +200,9 @@ def wait_for_front_page(plan: Plan, stack: Stack, say: Callable[[str], None]) ->
 def greet(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
     say("Daily Papers is open:")
     say(f"  front page   {plan.site_url}/")
-    if plan.catches:
+    if plan.catches and not settings.MAILBOX:
+        say(f"  mail         {settings.MAILBOX_DIR}  (none goes out: set MAILER_URL)")
+    elif plan.catches:
         say(f"  mailbox      {plan.site_url}/mailbox/  (every mail that goes out)")
     admin = f"{plan.site_url}/{settings.ADMIN_PATH}/"
     say(f"  admin        {admin}  (first: python manage.py createsuperuser)")

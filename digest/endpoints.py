@@ -1,0 +1,329 @@
+"""The addresses in the variables: one reading of each, for everything that uses it.
+
+A URL that could be read in two ways, or holds an option that nobody knows, is an
+ImproperlyConfigured of one line; it names the variable and repeats no secret. Users and
+passwords are percent-decoded here, and nowhere else.
+"""
+
+import importlib
+import importlib.util
+import ipaddress
+import pkgutil
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+ENCODE = (
+    "percent-encode special characters in its user and password "
+    "(/ is %2F, ? is %3F, # is %23, @ is %40, % is %25)"
+)
+STRAY = re.compile(r"[^\S]|[\"'<>\\^`{|}#]|%(?![0-9A-Fa-f]{2})")
+HOST = re.compile(r"[\w.:-]+")
+SOCKET = re.compile(r"(/[\w.-]+)+")
+SMTP_PORT, SMTPS_PORT = 25, 465
+SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL taken apart: the user and the password are decoded, the options known."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    user: str
+    password: str = field(repr=False)
+    options: Mapping[str, str]
+
+
+def split(
+    name: str,
+    url: str,
+    *,
+    like: str,
+    schemes: Collection[str],
+    options: Collection[str] = (),
+    socket: bool = False,
+) -> Address:
+    """Read the URL of the variable `name`; without a host, or with a socket's folder in
+    its place, only where `socket` says so. Raises ImproperlyConfigured."""
+    wanted = ImproperlyConfigured(f"{name} must be like {like}")
+    ambiguous = ImproperlyConfigured(f"{name} cannot be read: {ENCODE}.")
+    if STRAY.search(url) or not url.isprintable():
+        raise ambiguous
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ambiguous from None
+    host = unquote(parts.hostname or "")
+    if parts.scheme not in schemes or port == 0:
+        raise wanted
+    # The end of a password that was cut off at its / or ?.
+    if "@" in parts.path + parts.query:
+        raise ambiguous
+    if not (HOST.fullmatch(host) or (socket and (not host or SOCKET.fullmatch(host)))):
+        raise wanted
+    return Address(
+        parts.scheme,
+        host,
+        port,
+        unquote(parts.path),
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        known_options(name, parts, options),
+    )
+
+
+def known_options(name: str, parts: SplitResult, known: Collection[str]) -> dict[str, str]:
+    """Return the options after the question mark. Raises ImproperlyConfigured."""
+    try:
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        pairs = [(parts.query, "")] if parts.query else []
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ImproperlyConfigured(f"{name} has an option twice.")
+    for option in found.keys() - known:
+        shown = option if re.fullmatch(r"\w{1,30}", option) else "after the question mark"
+        takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+        raise ImproperlyConfigured(f"{name} has an unknown option {shown}: {takes}.")
+    return found
+
+
+# -- pages ------------------------------------------------------------------------
+
+
+def site(name: str, url: str) -> str:
+    """Return scheme, host and port of a site, which has no path: links begin with it."""
+    like = "https://papers.example.org, without a path."
+    if not url.isascii():
+        raise ImproperlyConfigured(f"{name} must be ASCII: write xn--… for the domain.")
+    address = split(name, url, like=like, schemes={"http", "https"})
+    if address.path.strip("/") or address.user or address.password or "?" in url:
+        raise ImproperlyConfigured(f"{name} must be like {like}")
+    return url.rstrip("/")
+
+
+def base(name: str, url: str) -> str:
+    """Return the base address of an API, which may have a path."""
+    like = "https://papers.example.org"
+    address = split(name, url, like=f"{like}.", schemes={"http", "https"})
+    if address.user or address.password or "?" in url:
+        raise ImproperlyConfigured(f"{name} must be like {like}, and nothing more.")
+    return url.rstrip("/")
+
+
+# -- database ---------------------------------------------------------------------
+
+
+def database(name: str, url: str, *, folder: Path) -> dict[str, Any]:
+    """Return Django's entry for PostgreSQL or SQLite, its file relative to `folder`."""
+    if url.startswith("sqlite:"):
+        return sqlite(name, url, folder=folder)
+    from psycopg.pq import Conninfo
+
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    like = "postgresql://user:password@host:5432/name."
+    address = split(
+        name,
+        url,
+        like=like,
+        schemes={"postgres", "postgresql", "pgsql"},
+        options=known,
+        socket=True,  # libpq finds the server of this machine by its socket
+    )
+    if not address.path.strip("/") or "/" in address.path.strip("/"):
+        raise ImproperlyConfigured(f"{name} must be like {like}")
+    if address.options.get("sslmode", "prefer") not in SSL_MODES:
+        modes = ", ".join(sorted(SSL_MODES))
+        raise ImproperlyConfigured(f"{name} has an unknown sslmode: it may be {modes}.")
+    return dict(dj_database_url.parse(url))
+
+
+def sqlite(name: str, url: str, *, folder: Path) -> dict[str, Any]:
+    """Return Django's entry for a file of SQLite. Raises ImproperlyConfigured."""
+    path = url.removeprefix("sqlite:///")
+    if path == url or not path or "?" in path or STRAY.search(path):
+        raise ImproperlyConfigured(f"{name} must be like sqlite:////path/of/the/file.")
+    file = path if path == ":memory:" else folder / unquote(path)
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": file}
+
+
+# -- Redis ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RedisUrls:
+    """The same server in the two dialects: redis-py's, and kombu's for Celery."""
+
+    client: str = field(repr=False)
+    broker: str = field(repr=False)
+
+
+def redis_urls(name: str, url: str) -> RedisUrls:
+    """Read a Redis by TCP, TLS or socket; over TLS both sides verify it alike.
+
+    Raises ImproperlyConfigured.
+    """
+    if url.startswith("unix:"):
+        return redis_socket_urls(name, url)
+    like = "redis://:password@host:6379/0 or rediss://… for TLS."
+    tls = url.startswith("rediss:")
+    known = {"ssl_cert_reqs", "ssl_ca_certs"} if tls else ()
+    address = split(name, url, like=like, schemes={"redis", "rediss"}, options=known)
+    number = address.path.strip("/") or "0"
+    if not (number.isascii() and number.isdigit()):
+        raise ImproperlyConfigured(f"{name} must be like {like}")
+    if address.options.get("ssl_cert_reqs", "required") not in {"required", "none"}:
+        raise ImproperlyConfigured(f"{name}: ssl_cert_reqs must be required or none.")
+    user = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@"
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    port = f":{address.port}" if address.port else ""
+    plain = f"{address.scheme}://{user.removeprefix(':@')}{host}{port}/{number}"
+    # Said outright: by default redis-py verifies the server's certificate, kombu does not.
+    options = {"ssl_cert_reqs": "required", **address.options} if tls else {}
+    if options.get("ssl_cert_reqs") == "none":
+        options |= {"ssl_check_hostname": "false"}
+    complete = f"{plain}?{urlencode(options)}" if options else plain
+    return RedisUrls(client=complete, broker=complete)
+
+
+def redis_socket_urls(name: str, url: str) -> RedisUrls:
+    """Read unix:///path/of/redis.sock?db=0. Raises ImproperlyConfigured."""
+    like = "unix:///path/of/redis.sock?db=0."
+    address = split(name, url, like=like, schemes={"unix"}, options={"db"}, socket=True)
+    number = address.options.get("db", "0")
+    if address.host or not address.path.strip("/") or not number.isdigit():
+        raise ImproperlyConfigured(f"{name} must be like {like}")
+    path = quote(address.path)
+    return RedisUrls(
+        client=f"unix://{path}?db={number}",
+        broker=f"redis+socket://{path}?virtual_host={number}",
+    )
+
+
+# -- mail -------------------------------------------------------------------------
+
+
+class Tls(StrEnum):
+    """How a connection to the mail server is kept secret."""
+
+    NONE = "none"  # in clear text: to this machine, or where it was asked for
+    STARTTLS = "starttls"  # RFC 3207, before anything else is said
+    IMPLICIT = "implicit"  # RFC 8314, from the first byte
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """A mail server that takes our mail."""
+
+    host: str
+    port: int
+    tls: Tls
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nothing leaves this machine on the way to it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+@dataclass(frozen=True)
+class ProviderApi:
+    """A provider that Anymail knows, by the name of its backend."""
+
+    name: str
+
+
+@lru_cache(maxsize=8)
+def mailer(url: str, *, name: str = "MAILER_URL") -> SmtpServer | ProviderApi:
+    """Read where mail goes. Raises ImproperlyConfigured."""
+    is_provider = url.startswith("anymail:")
+    return provider_api(url, name=name) if is_provider else smtp_server(url, name=name)
+
+
+def smtp_server(url: str, *, name: str = "MAILER_URL") -> SmtpServer:
+    """Read a mail server's address. Raises ImproperlyConfigured."""
+    like = (
+        "smtp://user:password@host:587?tls=starttls, smtps://user:password@host:465 "
+        "or anymail://postmark (any provider that Anymail knows)."
+    )
+    address = split(name, url, like=like, schemes={"smtp", "smtps"}, options={"tls"})
+    if address.path.strip("/"):
+        raise ImproperlyConfigured(f"{name} must be like {like}")
+    if bool(address.user) != bool(address.password):
+        raise ImproperlyConfigured(f"{name} must have a user and a password, or neither.")
+    implicit = address.scheme == "smtps"
+    tls = Tls.IMPLICIT if implicit else address.options.get("tls", "")
+    allowed = {"none", "starttls"}
+    if "tls" in address.options and (implicit or tls not in allowed):
+        raise ImproperlyConfigured(
+            f"{name}: tls must be starttls or none, and stands with smtp:// only."
+        )
+    port = address.port or (SMTPS_PORT if implicit else SMTP_PORT)
+    server = SmtpServer(
+        address.host, port, Tls(tls or "none"), address.user, address.password
+    )
+    if server.user and not tls and not server.is_local:
+        raise ImproperlyConfigured(
+            f"{name} would send its password in clear text: add ?tls=starttls, use "
+            "smtps://, or add ?tls=none if the way to the server is safe."
+        )
+    return server
+
+
+def provider_api(url: str, *, name: str) -> ProviderApi:
+    """Read anymail://NAME. Raises ImproperlyConfigured."""
+    provider = url.removeprefix("anymail://").strip("/")
+    known = [
+        module.name
+        for module in pkgutil.iter_modules(
+            importlib.import_module("anymail.backends").__path__
+        )
+        if not module.name.startswith("base")
+    ]
+    if provider not in known:
+        names = ", ".join(name for name in known if name not in {"console", "test"})
+        raise ImproperlyConfigured(
+            f"{name} must be like anymail://NAME; NAME is of {names}."
+        )
+    return ProviderApi(provider)
+
+
+# What single providers need beside Anymail: the module, and the extra that brings it.
+PACKAGES = {
+    "amazon_ses": ("boto3", "ses"),
+    "postal": ("cryptography", "postal"),
+    "resend": ("svix", "resend"),
+    "sendgrid": ("cryptography", "sendgrid"),
+}
+
+
+def require_packages(mail: SmtpServer | ProviderApi, variables: Collection[str]) -> None:
+    """Raise ImproperlyConfigured where a provider that is set up lacks its package.
+
+    A provider that has an ANYMAIL_… variable reports to us, even if another one sends.
+    """
+    for provider, (module, extra) in PACKAGES.items():
+        prefix = f"ANYMAIL_{provider.upper()}_"
+        named = [name for name in variables if name.startswith(prefix)]
+        named += ["MAILER_URL"] if mail == ProviderApi(provider) else []
+        if named and not importlib.util.find_spec(module):
+            raise ImproperlyConfigured(
+                f"{named[-1]} names {provider}, which needs the package {module}: "
+                f"install it with `uv sync --no-dev --extra {extra}`."
+            )

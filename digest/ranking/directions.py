@@ -1,0 +1,142 @@
+"""A reader's written interests and likes as directions, stored ready to multiply.
+
+Computed where they change (null means: to be computed), by the tick and not by a sender.
+The stored bytes are the projection's version (4 bytes), the number of likes (2 bytes), and
+then a record per direction: its kind (1 byte), scale and offset (float32), and the weights
+as signed bytes. One record per written interest, one for all likes together.
+"""
+
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from django.db import transaction
+from numpy.typing import NDArray
+
+from digest.models import Paper, Vote
+from digest.ranking.vectors import DIMENSIONS, Direction, Projection, shipped
+from subscribers.models import Subscriber
+
+Floats = NDArray[np.float32]
+
+MOST_INTERESTS = 5
+MOST_LIKES = 300  # the newest; what somebody liked years ago no longer counts
+LIST = re.compile(r"[,;]")
+LONGEST_ITEM = 4  # words: a line of such pieces is a list, and each piece an interest
+HEADER = struct.Struct("<4sH")
+RECORD = struct.Struct(f"<Bff{DIMENSIONS}s")
+
+
+class Kind(IntEnum):
+    WRITTEN = 0  # from the reader's own words
+    LIKED = 1  # from papers that they voted for, less those voted against
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """The directions of many readers, one row each: `reader` says whose it is."""
+
+    reader: NDArray[np.int32]  # (M,), ascending
+    kind: NDArray[np.int8]  # (M,)
+    weights: Floats  # M × DIMENSIONS
+    offset: Floats  # (M,)
+    likes: NDArray[np.int32]  # (N,): how many papers a reader liked
+
+
+def interests_of(text: str, keywords: Sequence[str] = ()) -> list[str]:
+    """Return the interests in what a reader wrote: a line each, or the items of a list.
+
+    Keywords are interests as well where nothing else was written.
+    """
+    found: list[str] = []
+    for line in text.splitlines():
+        pieces = [piece.strip() for piece in LIST.split(line) if piece.strip()]
+        short = all(len(piece.split()) <= LONGEST_ITEM for piece in pieces)
+        found += pieces if short else [line.strip()]
+    return (found or list(keywords))[:MOST_INTERESTS]
+
+
+def pack(version: str, likes: int, directions: Iterable[tuple[Kind, Direction]]) -> bytes:
+    """Return the stored form; empty when there is no direction."""
+    records = []
+    for kind, direction in directions:
+        scale = float(np.abs(direction.weights).max()) / 127 or 1.0
+        weights = np.round(direction.weights / np.float32(scale)).astype(np.int8)
+        records.append(RECORD.pack(kind, scale, direction.offset, weights.tobytes()))
+    header = HEADER.pack(bytes.fromhex(version), min(likes, 0xFFFF))
+    return header + b"".join(records) if records else b""
+
+
+LAYOUT = np.dtype(
+    [("kind", "i1"), ("scale", "<f4"), ("offset", "<f4"), ("weights", "i1", DIMENSIONS)]
+)
+
+
+def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
+    """Return the directions of a slice of readers; None if nobody has any.
+
+    Those of another projection are left out: the tick computes them anew.
+    """
+    mark = bytes.fromhex(version)
+    likes = np.zeros(len(stored), dtype=np.int32)
+    readers: list[int] = []
+    records: list[bytes] = []
+    for reader, one in enumerate(stored):
+        if not one or one[:4] != mark:
+            continue
+        likes[reader] = HEADER.unpack_from(one)[1]
+        records.append(one[HEADER.size :])
+        readers += [reader] * ((len(one) - HEADER.size) // RECORD.size)
+    if not readers:
+        return None
+    table = np.frombuffer(b"".join(records), dtype=LAYOUT)
+    return Directions(
+        reader=np.array(readers, dtype=np.int32),
+        kind=table["kind"],
+        weights=table["weights"].astype(np.float32) * table["scale"][:, None],
+        offset=table["offset"].astype(np.float32),
+        likes=likes,
+    )
+
+
+def compute(subscriber: Subscriber, projection: Projection) -> bytes:
+    """Return what to store for this reader's words and votes as they are now."""
+    written = [
+        (Kind.WRITTEN, direction)
+        for text in interests_of(subscriber.interests, subscriber.keywords)
+        if (direction := projection.interest(text))
+    ]
+    votes = Vote.objects.filter(subscriber=subscriber).order_by("-at", "-pk")
+    values = dict(votes.values_list("paper_id", "value")[:MOST_LIKES])
+    texts = Paper.objects.filter(pk__in=values).values_list("pk", "title", "abstract")
+    liked: list[Floats] = []
+    disliked: list[Floats] = []
+    for pk, title, abstract in texts:
+        into = liked if values[pk] == Vote.Value.MORE else disliked
+        into.append(projection.paper(title, abstract))
+    if liked:
+        away = np.stack(disliked) if disliked else None
+        written.append((Kind.LIKED, projection.direction(np.stack(liked), away)))
+    return pack(projection.version, len(liked), written)
+
+
+def refresh(most: int = 500) -> int:
+    """Compute the directions that are to be computed, `most` readers' at a time.
+
+    Returns how many. Each reader's row is locked meanwhile, as a vote or a change of
+    preferences locks it: what is stored is of the newest words and votes.
+    """
+    stale = Subscriber.objects.filter(directions__isnull=True).order_by("pk")
+    count = 0
+    for pk in list(stale.values_list("pk", flat=True)[:most]):
+        with transaction.atomic():
+            rows = Subscriber.objects.select_for_update()
+            reader = rows.filter(pk=pk, directions__isnull=True).first()
+            if reader is not None:
+                reader.directions = compute(reader, shipped())
+                reader.save(update_fields=["directions"])
+                count += 1
+    return count

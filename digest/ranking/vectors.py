@@ -1,0 +1,236 @@
+"""Texts as points in a space of meanings (LSA), and interests as directions in it.
+
+Pure: numpy and files only. A Projection turns a text's words into a point. It brings along
+past papers as points, the background: a written interest becomes the past papers nearest to
+it, and their mean, seen against the mean of all, is the direction that ranks a day's papers:
+
+    w = (Σ + 10 · mean variance · I)⁻¹ (mean of the nearest − mean of the background)
+
+That is linear discriminant analysis in closed form: no training loop, about a millisecond.
+Likes become a direction by the same formula.
+"""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digest.ranking.words import stems
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.int8]
+
+SHIPPED = Path(__file__).with_name("projection.npz")
+MOST_WORDS = 8190
+DIMENSIONS = 128
+RARE = 3  # a word of fewer papers is left out
+TITLE_COUNTS = 2  # a title's words count as often
+NEAREST = 20
+RIDGE = 10.0
+# A signed byte for each of a point's coordinates loses less than .003 nDCG.
+POINT_SCALE = np.float32(1 / 127)
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What papers are scored with: (point · weights − offset) is in standard deviations.
+
+    0 is an average paper of the background, and about 2 a paper close to the interest.
+    """
+
+    weights: Floats  # (DIMENSIONS,)
+    offset: float
+
+    def score(self, points: Floats) -> Floats:
+        """Score papers (P × DIMENSIONS). Returns (P,)."""
+        return points @ self.weights - np.float32(self.offset)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Words and how each moves a text, with the background that it was fitted on."""
+
+    words: Sequence[str]
+    idf: Floats  # (words,)
+    matrix: Floats  # words × DIMENSIONS
+    ids: Sequence[str]  # arXiv ids of the background
+    titles: Sequence[str]
+    packed: Bytes  # background × DIMENSIONS
+
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        return {word: column for column, word in enumerate(self.words)}
+
+    @cached_property
+    def version(self) -> str:
+        """Tell this projection from every other: what two of them make does not compare."""
+        return hashlib.blake2b(self.matrix.tobytes(), digest_size=4).hexdigest()
+
+    @cached_property
+    def background(self) -> Floats:
+        return unpacked(self.packed)
+
+    @cached_property
+    def mean(self) -> Floats:
+        mean: Floats = self.background.mean(axis=0)
+        return mean
+
+    @cached_property
+    def whitening(self) -> Floats:
+        """The inverse of the background's covariance with a ridge."""
+        covariance = np.cov(self.background.T)
+        ridge = RIDGE * np.trace(covariance) / len(covariance)
+        return np.linalg.inv(covariance + ridge * np.eye(len(covariance))).astype(
+            np.float32
+        )
+
+    def point(self, text: str) -> Floats:
+        """Return a text's point, of length 1; all zeros if it has no known word."""
+        columns, weights = weighted(self.columns, self.idf, stems(text))
+        if not columns:
+            return np.zeros(self.matrix.shape[1], dtype=np.float32)
+        return unit(np.array(weights, dtype=np.float32) @ self.matrix[columns])
+
+    def paper(self, title: str, abstract: str) -> Floats:
+        """Return a paper's point, as in the background."""
+        return unpacked(packed(self.point(document(title, abstract))))
+
+    def nearest(self, point: Floats, most: int = NEAREST) -> list[int]:
+        """Return the places of the background's papers nearest to a point, nearest first."""
+        order = np.argsort(-(self.background @ point), kind="stable")
+        return [int(place) for place in order[:most]]
+
+    def interest(self, text: str) -> Direction | None:
+        """Return the direction of a written interest; None if no word of it is known."""
+        point = self.point(text)
+        if not point.any():
+            return None
+        return self.direction(self.background[self.nearest(point)])
+
+    def direction(self, wanted: Floats, unwanted: Floats | None = None) -> Direction:
+        """Return the direction from an average paper to the wanted ones (n × DIMENSIONS)."""
+        towards = wanted.mean(axis=0) - self.mean
+        if unwanted is not None and len(unwanted):
+            away = len(unwanted) / (len(unwanted) + len(wanted))
+            towards = towards - np.float32(away) * (unwanted.mean(axis=0) - self.mean)
+        weights = self.whitening @ towards
+        scores = self.background @ weights
+        deviation = float(scores.std()) or 1.0
+        return Direction(
+            (weights / np.float32(deviation)).astype(np.float32),
+            float(scores.mean()) / deviation,
+        )
+
+    def save(self, file: Path) -> None:
+        """Write it as a compressed .npz; the matrix in half precision."""
+        held = io.BytesIO()
+        np.savez_compressed(
+            held,
+            words=np.array("\n".join(self.words)),
+            idf=self.idf.astype(np.float16),
+            matrix=self.matrix.astype(np.float16),
+            ids=np.array("\n".join(self.ids)),
+            titles=np.array("\n".join(self.titles)),
+            packed=self.packed,
+        )
+        file.write_bytes(held.getvalue())
+
+
+def read(file: Path) -> Projection:
+    """Read what `save` wrote. Raises OSError, ValueError, KeyError."""
+    with np.load(file, allow_pickle=False) as held:
+        return Projection(
+            words=str(held["words"]).split("\n"),
+            idf=held["idf"].astype(np.float32),
+            matrix=held["matrix"].astype(np.float32),
+            ids=str(held["ids"]).split("\n"),
+            titles=str(held["titles"]).split("\n"),
+            packed=held["packed"],
+        )
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Projection:
+    """Return the projection that comes with the project."""
+    return read(SHIPPED)
+
+
+def document(title: str, abstract: str) -> str:
+    return " ".join([title] * TITLE_COUNTS + [abstract])
+
+
+def weighted(
+    columns: dict[str, int], idf: Floats, words: Iterable[str]
+) -> tuple[list[int], list[float]]:
+    """Return the columns of the known words and their weights: (1 + log count) · idf."""
+    counts = Counter(columns[word] for word in words if word in columns)
+    places = sorted(counts)
+    return places, [(1 + np.log(counts[place])) * idf[place] for place in places]
+
+
+def unit(vector: Floats) -> Floats:
+    length = np.float32(np.linalg.norm(vector))
+    return vector / length if length else vector
+
+
+def packed(points: Floats) -> Bytes:
+    return np.clip(np.round(points / POINT_SCALE), -127, 127).astype(np.int8)
+
+
+def unpacked(points: Bytes) -> Floats:
+    return points.astype(np.float32) * POINT_SCALE
+
+
+def fit(papers: Sequence[tuple[str, str, str]], *, seed: int = 1) -> Projection:
+    """Fit a projection to (arXiv id, title, abstract) of past papers.
+
+    A truncated singular value decomposition of their weighted words by a few passes of
+    subspace iteration; the same papers and seed give the same projection.
+    """
+    documents = [stems(document(title, abstract)) for _, title, abstract in papers]
+    frequency = Counter(word for words in documents for word in set(words))
+    common = [word for word, count in frequency.most_common(MOST_WORDS) if count >= RARE]
+    words = sorted(common)
+    columns = {word: column for column, word in enumerate(words)}
+    idf = np.array(
+        [np.log(1 + len(papers) / frequency[word]) for word in words], dtype=np.float32
+    )
+    table = np.zeros((len(papers), len(words)), dtype=np.float32)
+    for row, document_words in enumerate(documents):
+        places, weights = weighted(columns, idf, document_words)
+        table[row, places] = weights
+        table[row] = unit(table[row])
+    matrix = half(leading(table, min(DIMENSIONS, len(words), len(papers)), seed))
+    points = table @ matrix
+    points /= np.linalg.norm(points, axis=1, keepdims=True) + np.float32(1e-9)
+    return Projection(
+        words=words,
+        idf=half(idf),
+        matrix=matrix,
+        ids=[arxiv_id for arxiv_id, _, _ in papers],
+        titles=[" ".join(title.split()) for _, title, _ in papers],
+        packed=packed(points),
+    )
+
+
+def half(values: Floats) -> Floats:
+    """Round to half precision, as saved: what is fitted and what is read are the same."""
+    return values.astype(np.float16).astype(np.float32)
+
+
+def leading(table: Floats, count: int, seed: int, passes: int = 4) -> Floats:
+    """Return the leading right singular vectors (columns × count) of a table."""
+    chance = np.random.default_rng(seed)
+    wide = min(count + 20, *table.shape)
+    basis = chance.standard_normal((table.shape[1], wide)).astype(np.float32)
+    for _ in range(passes):
+        basis, _ = np.linalg.qr(table.T @ (table @ basis))
+    _, _, rotation = np.linalg.svd(table @ basis, full_matrices=False)
+    found: Floats = (basis @ rotation.T)[:, :count].astype(np.float32)
+    return found

@@ -1,0 +1,374 @@
+"""Every form, ours and the admin's, posted by a real browser, whatever stands before us.
+
+What a test client cannot show: the Origin that a browser sends with the page's own referrer
+policy, cookies that are for TLS only, and Content-Security-Policy's form-action.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from digest import front_end, signing
+from digest.editions import picks
+from digest.editions.compose import Pick, Reader
+from digest.models import Delivery, Edition, Paper, Vote
+from digest.ranking.loaded import load
+from subscribers import links
+from subscribers.models import Link, Request, Subscriber, Suppression
+from tests import make
+from tests.conftest import installed_chromium
+from tests.environment import ROOT
+from tests.ports import free_port
+from tests.reverse_proxy import reverse_proxy
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PASSWORD = "correct horse battery staple"
+SITE = "papers.example.org"
+
+
+# -- what stands before us --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Front:
+    """`site`: SITE_URL, with {port} for the port that the browser asks.
+
+    `says`: the headers that the proxy puts in place; None where there is no proxy.
+    """
+
+    site: str
+    says: dict[str, str] | None = None
+
+
+TLS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
+FRONTS = {
+    "nothing": Front("http://127.0.0.1:{port}"),
+    "another port": Front("http://papers.example.org:{port}"),
+    "a proxy, Host without the port": Front(
+        "http://papers.example.org:{port}", {"Host": "{name}"}
+    ),
+    "TLS": Front("https://papers.example.org", TLS | {"Host": "{host}"}),
+    "TLS at another port": Front(
+        "https://papers.example.org:{port}", TLS | {"Host": "{host}"}
+    ),
+    "TLS at another port, Host without it": Front(
+        "https://papers.example.org:{port}", TLS | {"Host": "{name}"}
+    ),
+    "TLS, Host is the process's address": Front(
+        "https://papers.example.org", TLS | {"Host": "127.0.0.1:8000"}
+    ),
+    "TLS, Host is the service's name": Front(
+        "https://papers.example.org:{port}", TLS | {"Host": "web:8000"}
+    ),
+    "TLS, X-Forwarded-Host": Front(
+        "https://papers.example.org:{port}",
+        TLS | {"Host": "web.internal", "X-Forwarded-Host": "{host}"},
+    ),
+    "TLS, X-Forwarded-Host of two proxies": Front(
+        "https://papers.example.org",
+        TLS | {"Host": "web.internal", "X-Forwarded-Host": "{host}, edge.internal"},
+    ),
+}
+# Behind these every form is posted; behind the others one with a session and one without.
+ALL_FORMS = ["nothing", "TLS", "TLS at another port, Host without it"]
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    if installed_chromium() is None:
+        pytest.skip("no Chromium found: install chromium to run the browser tests")
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as running:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        yield running
+
+
+@pytest.fixture
+def site(
+    request: pytest.FixtureRequest, settings: Settings, playwright: Playwright
+) -> Iterator[tuple[str, Page]]:
+    """Our address as the browser has it, and a page of that browser."""
+    front = FRONTS[request.param]
+    port = free_port()
+    url = front.site.format(port=port)
+    settings.SITE_URL, settings.SITE_HOST = url, front.site.split("/")[2].split(":")[0]
+    settings.SITE_ORIGIN = front_end.origin(url)
+    settings.CSRF_TRUSTED_ORIGINS = [settings.SITE_ORIGIN]
+    settings.ALLOWED_HOSTS = [settings.SITE_HOST]
+    settings.HTTPS = url.startswith("https")
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = settings.HTTPS
+    settings.SECURE_SSL_REDIRECT = settings.HTTPS
+    settings.BEHIND_PROXY = bool(front.says)
+    if front.says:
+        settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    # A name of the example domain, and port 443, without being root.
+    rules = f"MAP {SITE}:443 127.0.0.1:{port}, MAP {SITE} 127.0.0.1"
+    with ExitStack() as running:
+        server = LiveServer("127.0.0.1" if front.says else f"127.0.0.1:{port}")
+        running.callback(server.stop)
+        if front.says:
+            backend = int(server.url.rpartition(":")[2])
+            tls = SITE if settings.HTTPS else ""
+            running.enter_context(
+                reverse_proxy(backend, says=front.says, tls=tls, port=port)
+            )
+        browser: Browser = playwright.chromium.launch(
+            executable_path=installed_chromium(),
+            args=[
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                f"--host-resolver-rules={rules}",
+            ],
+        )
+        running.callback(browser.close)
+        page = browser.new_context(ignore_https_errors=True).new_page()
+        page.set_default_timeout(20_000)
+        yield url, page
+
+
+# -- ours -------------------------------------------------------------------------
+
+numbers = count(1)
+
+
+def reader(state: str = "active") -> Subscriber:
+    return make.reader(f"reader{next(numbers)}@example.org", "graphs", state=state)
+
+
+def link(purpose: Link.Purpose, *, state: str = "active", days: int = 0) -> str:
+    """The path behind a fresh link of a new reader, or one that is so many days old."""
+    at = timezone.now() - timedelta(days=days)
+    email = f"new{next(numbers)}@example.com"
+    return f"/{purpose}/{links.make(reader(state), purpose, now=at, email=email)}/"
+
+
+def preferences() -> str:
+    return link(Link.Purpose.PREFERENCES)
+
+
+def paused() -> str:
+    path = preferences()
+    Subscriber.objects.filter(pk=Link.objects.latest("pk").subscriber_id).update(
+        state="paused"
+    )
+    return path
+
+
+def voted() -> str:
+    path = preferences()
+    Vote.objects.create(
+        subscriber_id=Link.objects.latest("pk").subscriber_id,
+        paper=Paper.objects.get(),
+        value=1,
+        at=timezone.now(),
+    )
+    return path
+
+
+def vote() -> str:
+    edition = Edition.objects.get()
+    one = reader()
+    delivery = Delivery.objects.create(
+        edition=edition,
+        subscriber=one,
+        state=Delivery.State.ACCEPTED,
+        picks=picks.written(
+            load(edition.pk).encoded, Reader(1, one.email, "t"), [Pick(0, 0)]
+        ),
+        due_at=make.NOON,
+        not_before=make.NOON,
+        expires_at=make.NOON,
+    )
+    return f"/v/{signing.name(signing.Purpose.PAGE, delivery.pk)}/0"
+
+
+def way_out() -> str:
+    return f"/u/{reader().unsubscribe_token}"
+
+
+def at(path: str) -> Callable[[], str]:
+    return lambda: path
+
+
+@dataclass(frozen=True)
+class Form:
+    template: str
+    page: Callable[[], str]
+    button: str
+    typed: dict[str, str] = field(default_factory=dict)
+    first: str = ""  # a button that brings the form about
+
+
+ADDRESS = {"#email": "ann@example.org"}
+OURS = [
+    Form("subscribers/_sign_up_form.html", at("/"), "Subscribe", ADDRESS),
+    Form("subscribers/_sign_up_form.html", at("/subscribe/"), "Subscribe", ADDRESS),
+    Form(
+        "subscribers/preferences_link.html",
+        at("/preferences/"),
+        "Mail me the link",
+        ADDRESS,
+    ),
+    Form(
+        "subscribers/confirm.html",
+        lambda: link(Link.Purpose.CONFIRM, state="pending"),
+        "Confirm my subscription",
+    ),
+    Form(
+        "subscribers/expired.html",
+        lambda: link(Link.Purpose.PREFERENCES, days=9),
+        "Mail me a new link",
+    ),
+    Form(
+        "subscribers/block.html",
+        lambda: link(Link.Purpose.CONFIRM, state="pending").replace("confirm", "block"),
+        "Never write to this address",
+    ),
+    Form(
+        "subscribers/address.html", lambda: link(Link.Purpose.ADDRESS), "Use this address"
+    ),
+    Form("subscribers/data.html", lambda: link(Link.Purpose.DATA), "Erase everything"),
+    Form("subscribers/preferences.html", preferences, "Save", {"#keywords": "graphs"}),
+    Form("subscribers/preferences.html", preferences, "Pause my mails"),
+    Form("subscribers/preferences.html", paused, "Send me mail again"),
+    Form(
+        "subscribers/preferences.html",
+        preferences,
+        "Mail the new address a link",
+        {"#new-email": "new@example.com"},
+    ),
+    Form("subscribers/preferences.html", preferences, "Mail me a link to download"),
+    Form("subscribers/preferences.html", preferences, "Unsubscribe"),
+    Form("subscribers/unsubscribe.html", way_out, "Unsubscribe"),
+    Form("subscribers/unsubscribe.html", way_out, "Once a week instead"),
+    Form("subscribers/unsubscribe.html", way_out, "Pause for 30 days"),
+    Form("subscribers/unsubscribe.html", way_out, "Mail me a link to my preferences"),
+    Form(
+        "subscribers/unsubscribe_done.html",
+        way_out,
+        "That was a mistake",
+        first="Unsubscribe",
+    ),
+    Form("digest/vote.html", vote, "More like this"),
+    Form("digest/vote.html", vote, "Less like this"),
+    Form("digest/vote.html", vote, "Take it back", first="More like this"),
+    Form("digest/_votes.html", voted, "Take it back"),
+]
+
+
+def test_s30_the_table_has_every_form() -> None:
+    posting = re.compile(r'<form[^>]*method="post"')
+    templates = ROOT / "templates"
+    found = {
+        str(path.relative_to(templates))
+        for path in templates.rglob("*.html")
+        if posting.search(path.read_text())
+    }
+    assert {form.template for form in OURS} == found
+
+
+def press(page: Page, name: str, *, says: str = "") -> None:
+    """Press a button and see that its POST was taken; with `says`, what comes next."""
+    with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
+        page.get_by_role("button", name=name).first.click()
+    answer = posted.value
+    assert answer.status in {200, 302, 303}, (
+        name,
+        answer.status,
+        answer.request.all_headers().get("origin"),
+    )
+    page.wait_for_load_state()
+    assert says in page.locator("body").inner_text(), name
+
+
+@pytest.mark.parametrize("site", ALL_FORMS, indirect=True)
+def test_s30_a_browser_posts_every_form_of_ours(site: tuple[str, Page]) -> None:
+    url, page = site
+    make.edition({make.paper(1, upvotes=3): {"graphs": 1.0}})
+    for form in OURS:
+        page.goto(url + form.page())
+        if form.first:
+            press(page, form.first)
+        for box, text in form.typed.items():
+            page.locator(box).fill(text)
+        if form.button == "Subscribe":
+            page.locator("input[value=graphs]").check()
+        press(page, form.button)
+    assert Request.objects.filter(email="ann@example.org").count() == 3
+    assert page.context.cookies() == []
+
+
+# -- the admin's ------------------------------------------------------------------
+
+
+def log_in(page: Page, url: str) -> None:
+    get_user_model().objects.create_superuser("ada", password=PASSWORD)
+    page.goto(f"{url}/admin/")
+    page.locator("#id_username").fill("ada")
+    page.locator("#id_password").fill(PASSWORD)
+    press(page, "Log in", says="Site administration")
+
+
+@pytest.mark.parametrize("site", sorted(set(FRONTS) - set(ALL_FORMS)), indirect=True)
+def test_s30_a_browser_posts_a_form_from_behind(site: tuple[str, Page]) -> None:
+    url, page = site
+    page.goto(url + way_out())
+    press(page, "Unsubscribe", says="You are unsubscribed")
+    log_in(page, url)
+    press(page, "Log out", says="Logged out")
+
+
+@pytest.mark.parametrize("site", ALL_FORMS, indirect=True)
+def test_s30_a_browser_posts_every_form_of_the_admin(site: tuple[str, Page]) -> None:
+    url, page = site
+    log_in(page, url)
+
+    page.goto(f"{url}/admin/subscribers/suppression/add/")
+    page.locator("#id_email").fill("eve@example.org")
+    press(page, "Save", says="was added successfully")
+    assert Suppression.objects.get().reason == Suppression.Reason.MANUAL
+
+    page.goto(f"{url}/admin/auth/group/add/")
+    page.locator("#id_name").fill("desk")
+    press(page, "Save", says="was added successfully")
+
+    page.goto(f"{url}/admin/auth/user/add/")
+    page.locator("#id_username").fill("bob")
+    page.locator("#id_password1").fill(PASSWORD)
+    page.locator("#id_password2").fill(PASSWORD)
+    press(page, "Save", says="was added successfully")
+    page.locator("#id_first_name").fill("Bob")
+    press(page, "Save", says="was changed successfully")
+    bob = get_user_model().objects.get(username="bob")
+    page.goto(f"{url}/admin/auth/user/{bob.pk}/password/")
+    page.locator("#id_password1").fill(PASSWORD + "!")
+    page.locator("#id_password2").fill(PASSWORD + "!")
+    press(page, "Change password", says="changed successfully")
+    page.goto(f"{url}/admin/auth/user/{bob.pk}/delete/")
+    press(page, "Yes, I’m sure", says="was deleted successfully")
+    page.goto(f"{url}/admin/auth/group/")
+    page.locator("input.action-select").first.check()
+    page.get_by_label("Action:").select_option("delete_selected")
+    press(page, "Run")
+    press(page, "Yes, I’m sure", says="Successfully deleted 1 group")
+
+    page.goto(f"{url}/admin/password_change/")
+    page.locator("#id_old_password").fill(PASSWORD)
+    page.locator("#id_new_password1").fill(PASSWORD + "!")
+    page.locator("#id_new_password2").fill(PASSWORD + "!")
+    press(page, "Change my password", says="Password change successful")
+    press(page, "Log out", says="Logged out")

@@ -1,0 +1,173 @@
+"""R33: a reader's row that is odd in one column costs that row only.
+
+Each column that a digest depends on is set by SQL to values that no form would store.
+What a database refuses by itself is skipped.
+"""
+
+import re
+from typing import NamedTuple
+
+import pytest
+from django.core.management import call_command
+from django.db import Error, connection, transaction
+from django.db.models import Model
+
+from digest.models import Delivery
+from subscribers.models import Schedule, Subscriber
+from tests import make
+
+pytestmark = pytest.mark.django_db
+OTHERS = [f"r{number}@example.org" for number in range(6)]
+
+
+class Raw(NamedTuple):
+    """An SQL expression."""
+
+    sql: str
+
+
+JSON = [
+    "null", "[1]", "[null]", '["a", null]', "{}", '{"a": 1}', '"x"', '""', "5", "true",
+    '[["a"]]', '[{"a": "b"}]', '["\\u0000"]', '["\\ud800"]', '[""]', "[1e999]",
+    "[" * 3000 + "]" * 3000, f'["{"word " * 20_000}"]', Raw("X'5b315d'"), Raw("X'ff'"),
+    Raw("CAST(X'ff' AS TEXT)"), "",
+]  # fmt: skip
+TEXT = ["", "\0", "x\r\ny", "é", " ", "x" * 9000, Raw("X'ff'"), Raw("CAST(X'ff' AS TEXT)")]
+INSTANTS = [
+    "0001-01-01", "9999-12-31 23:59:59", "odd", "", Raw("'infinity'"), Raw("X'ff'")
+]  # fmt: skip
+COLUMNS: dict[str, list[str | int | Raw]] = {
+    "keywords": [*JSON],
+    "watched_authors": [*JSON],
+    "muted_authors": [*JSON],
+    "interests": [*TEXT, ",;\n" * 1000, "\ud800"],
+    "email": [
+        *TEXT, "@", "a@", "@b.org", "a b@example.org", "a@example.org\r\nBcc: x@example.org",
+        "a@example.org>\r\nRCPT TO:<x@example.org", "a@example.org, x@example.org",
+        "<a@example.org>", '"a"@example.org', "a@b@example.org", "a@exämple.org",
+        "a\u2028@example.org", "a@example.org\n", "a:b;c@example.org", "\x1b@example.org",
+    ],
+    "unsubscribe_token": [
+        *TEXT, "a b", "a>b", "x\r\nX: y", "a/b", "<b>", "--", "=20", "a\n", ".",
+    ],
+    "language": [*TEXT, "xx", "de-AT", "../..", "e\nn", "DE", "en us"],
+    "profile": [Raw("X''"), Raw("X'80ff7f00'"), Raw("'odd'"), Raw("5"), Raw("'\\x80ff'")],
+    "most_papers": [-1, 0, 1, 3, 20, 1000, "odd", Raw("2.5"), Raw("X'ff'")],
+    "email_hash": ["", "odd", Raw("X'ff'")],
+    "state": ["odd", "", Raw("X'ff'")],
+    "paused_until": [*INSTANTS],
+    "created_at": [*INSTANTS],
+    "confirmed_at": [*INSTANTS],
+    "unsubscribed_at": [*INSTANTS],
+    "changed_at": [*INSTANTS],
+}  # fmt: skip
+SCHEDULE: dict[str, list[str | int | Raw]] = {
+    "timezone": [
+        *TEXT[:5], "Nowhere/Else", "../../etc/passwd", "/etc/passwd", "Europe", "UTC ", ".",
+        Raw("X'ff'"), Raw("CAST(X'ff' AS TEXT)"),
+    ],
+    "send_hour": [24, 99, -1, "odd"],
+    "days": [0, 128, -1, "odd"],
+    "cadence": ["odd", "", Raw("X'ff'")],
+}  # fmt: skip
+
+
+def cases(table: dict[str, list[str | int | Raw]]) -> list[object]:
+    return [
+        pytest.param(column, value, id=f"{column} {value!r:.40}")
+        for column, values in table.items()
+        for value in values
+    ]
+
+
+def set_by_sql(model: type[Model], column: str, value: str | int | Raw, pk: int) -> None:
+    """Skips the test if the database does not take the value."""
+    expression, values = (value.sql, []) if isinstance(value, Raw) else ("%s", [value])
+    sql = f"UPDATE {model._meta.db_table} SET {column} = {expression} WHERE id = %s"
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(sql, [*values, pk])
+    except (Error, ValueError) as refused:
+        pytest.skip(f"the database refuses it: {type(refused).__name__}")
+
+
+@pytest.fixture
+def slice_of_readers(sink, settings):
+    """Six readers, and an odd one with a schedule of its own in their middle."""
+    settings.MAILER_URL = sink.url
+    settings.SEND_CONNECTIONS = 2
+    make.edition({make.paper(number): {"graphs": 1.0} for number in range(1, 4)})
+    for email in OTHERS[:3]:
+        make.reader(email, "graphs")
+    odd = make.reader("odd@example.org", "graphs", when=make.schedule("Asia/Tokyo", 18))
+    for email in OTHERS[3:]:
+        make.reader(email, "graphs")
+    return odd
+
+
+def deliver() -> None:
+    call_command("deliver", now=make.NOON)
+
+
+def check(sink, odd: Subscriber) -> None:
+    """The others have their mail once; the odd reader's is right, or its row says why not."""
+    mails = sink.mails()
+    reached = [mail.rcpt for mail in mails]
+    assert all(reached.count((email,)) == 1 for email in OTHERS)
+    assert all(len(rcpt) == 1 for rcpt in reached)
+    for mail in mails:
+        assert "Bcc" not in mail.message and "X" not in mail.message
+    states = dict(Delivery.objects.values_list("subscriber_id", "state"))
+    assert states.pop(odd.pk, "no row") in {"accepted", "refused", "skipped", "no row"}
+    assert set(states.values()) == {"accepted"}
+    assert (
+        len(mails)
+        == 6 + Delivery.objects.filter(subscriber=odd.pk, state="accepted").count()
+    )
+    assert all(Delivery.objects.exclude(state="accepted").values_list("reason", flat=True))
+
+
+@pytest.mark.parametrize(("column", "value"), cases(COLUMNS))
+def test_r33_an_odd_column_of_a_reader_costs_that_row_only(
+    slice_of_readers, sink, column, value
+):
+    set_by_sql(Subscriber, column, value, slice_of_readers.pk)
+    deliver()
+    check(sink, slice_of_readers)
+
+
+@pytest.mark.parametrize(("column", "value"), cases(SCHEDULE))
+def test_r33_an_odd_column_of_a_schedule_costs_its_readers_only(
+    slice_of_readers, sink, column, value
+):
+    set_by_sql(Schedule, column, value, slice_of_readers.schedule_id)
+    deliver()
+    check(sink, slice_of_readers)
+
+
+@pytest.mark.parametrize("value", COLUMNS["most_papers"])
+def test_r33_where_a_check_of_the_database_is_missing_too(slice_of_readers, sink, value):
+    if connection.vendor != "sqlite":
+        pytest.skip("no way around the check")
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA ignore_check_constraints = ON")
+    try:
+        set_by_sql(Subscriber, "most_papers", value, slice_of_readers.pk)
+        deliver()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA ignore_check_constraints = OFF")
+    check(sink, slice_of_readers)
+
+
+def test_r33_many_odd_rows_of_one_slice_cost_a_row_each(sink, slice_of_readers, caplog):
+    odd = [make.reader(f"odd{number}@example.org", "graphs") for number in range(20)]
+    for number, reader in enumerate(odd):
+        value = ["null", "[1]", "5", "[[2]]"][number % 4]
+        set_by_sql(Subscriber, "keywords", value, reader.pk)
+    for _ in range(2):
+        deliver()
+        assert len(sink.mails()) == 7
+    skipped = Delivery.objects.filter(state="skipped").values_list("reason", flat=True)
+    assert list(skipped) == ["the reader's row cannot be read"] * 20
+    assert not re.search(r"odd\d*@", caplog.text), "nothing personal is logged"

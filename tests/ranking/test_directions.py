@@ -1,0 +1,237 @@
+"""A reader's words and likes, from the form to the picks, on the shipped projection."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digest.models import Edition, Paper, Vote
+from digest.ranking import directions, votes
+from digest.ranking.directions import Kind, interests_of, pack, unpack
+from digest.ranking.loaded import load
+from digest.ranking.select import select
+from digest.ranking.vectors import DIMENSIONS, Direction, shipped
+from subscribers import subscriptions
+from subscribers.consent import Origin
+from subscribers.models import Subscriber
+from subscribers.preferences import Preferences
+from tests import make
+
+SUBJECTS = {
+    "video": (
+        "Frames in Motion",
+        "A video diffusion model that generates long clips with temporal consistency.",
+    ),
+    "robots": (
+        "Hands that Fold",
+        "A manipulation policy lets a humanoid robot grasp and fold cloth.",
+    ),
+    "speech": (
+        "Heard in Noise",
+        "Automatic speech recognition of spoken audio with a small acoustic encoder.",
+    ),
+    "proofs": (
+        "Lean and Sure",
+        "Formal theorem proving in Lean with a language model that writes proofs.",
+    ),
+    "proteins": (
+        "Folds of Life",
+        "Generative design of protein structures and molecules for drug discovery.",
+    ),
+}
+SENTENCES = {
+    "video": "I work on how diffusion models learn to generate video",
+    "robots": "robots which can grasp things in a household",
+    "speech": "recognising what people say in noisy recordings of speech",
+    "proofs": "machines that prove mathematical theorems formally",
+}
+
+
+@pytest.fixture
+def edition(db) -> Edition:
+    return published(0)
+
+
+def published(days: int) -> Edition:
+    day = make.DAY + timedelta(days=days)
+    papers: dict[Paper, dict[str, float]] = {
+        make.paper(
+            100 * days + place, day=day, upvotes=place, title=title, abstract=text
+        ): {}
+        for place, (title, text) in enumerate(SUBJECTS.values())
+    }
+    return make.edition(papers, day=day)
+
+
+def digest_of(reader: Subscriber, edition: Edition) -> list[tuple[str, str]]:
+    """(subject, reason) of the picks, directions computed as the tick does."""
+    directions.refresh()
+    loaded = load(edition.pk)
+    names = {title: subject for subject, (title, _) in SUBJECTS.items()}
+    blocks = list(edition.blocks.order_by("position"))
+    labels = loaded.encoded.localized["en"].text.labels
+    (digest,) = select(loaded, [(1, reader.pk)])
+    return [
+        (names[blocks[pick.position].title], labels[pick.topic].decode().strip("=\r\n"))
+        for pick in digest.picks
+    ]
+
+
+def writes(reader: Subscriber, **fields: object) -> None:
+    wanted = Preferences(**fields)  # type: ignore[arg-type]
+    origin = Origin("/test/", "", "test")
+    subscriptions.change_preferences(reader.pk, wanted, origin=origin, now=make.NOON)
+
+
+@pytest.mark.parametrize("subject", SENTENCES)
+def test_a_sentence_alone_brings_its_subject_first_and_says_so(edition, subject) -> None:
+    ann = make.reader("ann@example.org")
+    writes(ann, interests=SENTENCES[subject])
+    assert digest_of(ann, edition)[0] == (subject, "Close to what you wrote")
+
+
+def test_several_lines_are_several_interests_and_each_brings_its_own(edition) -> None:
+    ann = make.reader("ann@example.org")
+    writes(ann, interests=f"{SENTENCES['video']}\n{SENTENCES['proofs']}")
+    assert {subject for subject, _ in digest_of(ann, edition)[:2]} == {"video", "proofs"}
+
+
+def test_a_reader_whom_nothing_fits_gets_the_nearest_and_reads_why(edition) -> None:
+    ann = make.reader("ann@example.org")
+    writes(ann, interests="compilers for quantum annealing hardware")
+    picks = digest_of(ann, edition)
+    assert len(picks) == 3
+    assert {reason for _, reason in picks} <= {
+        "Close to what you wrote",
+        "The nearest today to what you wrote",
+    }
+
+
+@pytest.mark.parametrize("words", ["", "zzz qqq", "the of and", "\x00 \u202e", "🤖🤖"])
+def test_words_that_mean_nothing_leave_what_is_trending(edition, words) -> None:
+    ann = make.reader("ann@example.org")
+    writes(ann, interests=words)
+    picks = digest_of(ann, edition)
+    assert len(picks) == 5 and {reason for _, reason in picks} == {"Trending"}
+
+
+def test_watching_an_author_does_not_switch_off_what_is_trending(edition) -> None:
+    ann = make.reader("ann@example.org")
+    writes(ann, watched_authors=("Ada Example",))
+    assert len(digest_of(ann, edition)) == 5
+
+
+def test_from_the_first_like_on_tomorrow_has_more_of_it(edition) -> None:
+    ann = make.reader("ann@example.org", "graphs")
+    tomorrow = published(1)
+    assert digest_of(ann, tomorrow) == []
+    liked = Paper.objects.get(title="Frames in Motion", day=make.DAY)
+    votes.cast(ann.pk, liked, Vote.Value.MORE, now=make.NOON)
+    assert digest_of(ann, tomorrow) == [("video", "Like papers you liked")]
+    votes.take_back(ann.pk, liked)
+    assert digest_of(ann, tomorrow) == []
+
+
+def test_a_dislike_counts_against_and_alone_brings_nothing(edition) -> None:
+    ann = make.reader("ann@example.org", "graphs")
+    tomorrow = published(1)
+    paper = Paper.objects.get(title="Hands that Fold", day=make.DAY)
+    votes.cast(ann.pk, paper, Vote.Value.LESS, now=make.NOON)
+    assert digest_of(ann, tomorrow) == []
+
+
+def test_new_words_replace_the_old_and_none_leave_nothing(edition) -> None:
+    ann = make.reader("ann@example.org")
+    writes(ann, interests=SENTENCES["video"])
+    assert digest_of(ann, edition)[0][0] == "video"
+    writes(ann, interests=SENTENCES["speech"])
+    assert digest_of(ann, edition)[0][0] == "speech"
+    writes(ann, interests="")
+    assert digest_of(ann, edition)[0][1] == "Trending"
+    ann.refresh_from_db()
+    assert ann.directions == b""
+
+
+def test_computing_is_done_once_and_only_for_who_changed(edition) -> None:
+    for name in "abc":
+        writes(make.reader(f"{name}@example.org"), interests=SENTENCES["video"])
+    make.reader("d@example.org")
+    assert directions.refresh(most=2) == 2
+    assert directions.refresh() == 1
+    assert directions.refresh() == 0
+
+
+def test_a_slice_ranks_each_reader_as_alone(edition) -> None:
+    people = [make.reader(f"{number}@example.org") for number in range(5)]
+    writes(people[1], interests=SENTENCES["video"])
+    writes(people[3], interests=f"{SENTENCES['proofs']}\n{SENTENCES['speech']}")
+    directions.refresh()
+    loaded = load(edition.pk)
+    together = list(select(loaded, [(place, one.pk) for place, one in enumerate(people)]))
+    for place, one in enumerate(people):
+        (alone,) = select(loaded, [(place, one.pk)])
+        assert together[place] == alone
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("protein folding, graph transformers; robots", 3),
+        ("I read about transformers, mostly vision ones, and pruning of them all", 1),
+        ("one line\n\nanother line\r\nthird", 3),
+        ("", 0),
+        (", ;", 0),
+        ("\n".join(map(str, range(20))), 5),
+    ],
+)
+def test_lines_and_lists_are_told_apart(text: str, found: int) -> None:
+    assert len(interests_of(text)) == found
+
+
+def test_keywords_are_interests_where_nothing_else_was_written() -> None:
+    assert interests_of("", ["KV cache", "pruning"]) == ["KV cache", "pruning"]
+    assert interests_of("speech", ["KV cache"]) == ["speech"]
+
+
+@given(
+    st.lists(st.lists(st.floats(-9, 9, width=32), min_size=4, max_size=4), max_size=6),
+    st.integers(0, 400),
+)
+def test_what_is_stored_is_what_comes_back(rows: list[list[float]], likes: int) -> None:
+    made = [
+        (
+            Kind.WRITTEN,
+            Direction(np.resize(np.array(row, dtype=np.float32), DIMENSIONS), 1.5),
+        )
+        for row in rows
+    ]
+    stored = pack("01020304", likes, made)
+    found = unpack([b"", stored, None, stored], "01020304")
+    if not rows:
+        assert stored == b"" and found is None
+        return
+    assert found is not None
+    assert found.reader.tolist() == [1] * len(rows) + [3] * len(rows)
+    assert found.likes.tolist() == [0, likes, 0, likes]
+    for place, (_, direction) in enumerate(made):
+        error = np.abs(found.weights[place] - direction.weights).max()
+        assert error <= np.abs(direction.weights).max() / 127
+    assert unpack([stored], "ffffffff") is None, "of another projection"
+
+
+def test_a_day_of_a_thousand_readers_asks_the_database_once(
+    edition, django_assert_num_queries
+) -> None:
+    for number in range(20):
+        writes(make.reader(f"{number}@example.org"), interests=SENTENCES["video"])
+    directions.refresh()
+    loaded = load(edition.pk)
+    owed: list[tuple[int, int | None]] = [
+        (place, pk)
+        for place, pk in enumerate(Subscriber.objects.values_list("pk", flat=True))
+    ]
+    with django_assert_num_queries(1):
+        assert len(list(select(loaded, owed))) == 20
+    assert shipped().version

@@ -1,0 +1,95 @@
+"""Points, directions and the projection: what they must hold, on small texts and as shipped."""
+
+import numpy as np
+import pytest
+
+from digest.ranking import vectors
+from digest.ranking.words import stems
+
+SUBJECTS = ["graph network message", "video diffusion frame", "robot grasp policy"]
+
+
+@pytest.fixture(scope="module")
+def small() -> vectors.Projection:
+    """Thirty papers of three subjects, which no word joins."""
+    papers = []
+    for number in range(90):
+        words = SUBJECTS[number % 3].split()
+        title = f"{words[number % 3]} {words[(number + 1) % 3]}"
+        papers.append((f"2604.{number:05}", title, " ".join(words)))
+    return vectors.fit(papers)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("agents", "agent"),
+        ("fine-tuning", "fine tuned"),
+        ("Étude", "etude"),
+        ("policies", "policy"),
+        ("diffusing", "diffuse"),
+        ("LLMs", "llm"),
+    ],
+)
+def test_alternatives_of_a_word_are_treated_alike(one: str, other: str) -> None:
+    assert stems(one) == stems(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("the of and", []),
+        ("C++ and C#", ["c++", "c#"]),
+        ("GPT 4 in 2026", ["gpt"]),
+        ("class glass", ["class", "glass"]),
+        ("\x00\ufdd0 §", []),
+    ],
+)
+def test_what_counts_as_a_word(text: str, words: list[str]) -> None:
+    assert stems(text) == words
+
+
+def test_an_interest_ranks_its_subject_first(small: vectors.Projection) -> None:
+    papers = np.stack([small.paper(subject, subject) for subject in SUBJECTS])
+    for place, subject in enumerate(SUBJECTS):
+        direction = small.interest(f"I read about {subject.split()[0]}s")
+        assert direction is not None
+        assert int(direction.score(papers).argmax()) == place
+
+
+def test_an_interest_without_a_known_word_has_no_direction(
+    small: vectors.Projection,
+) -> None:
+    assert small.interest("") is None
+    assert small.interest("zzz the of") is None
+
+
+def test_likes_and_dislikes_pull_apart(small: vectors.Projection) -> None:
+    graphs, video, robots = (
+        np.stack([small.paper(subject, subject)]) for subject in SUBJECTS
+    )
+    liked = small.direction(graphs)
+    torn = small.direction(graphs, video)
+    assert liked.score(graphs)[0] > liked.score(robots)[0]
+    assert torn.score(video)[0] < liked.score(video)[0]
+
+
+def test_a_fit_is_repeatable_and_survives_the_disk(small, tmp_path) -> None:
+    small.save(tmp_path / "projection.npz")
+    read = vectors.read(tmp_path / "projection.npz")
+    assert read.version == small.version
+    assert (read.paper("graph", "network") == small.paper("graph", "network")).all()
+    assert list(read.titles) == list(small.titles) and (read.packed == small.packed).all()
+
+
+def test_the_shipped_projection_is_whole() -> None:
+    shipped = vectors.shipped()
+    assert len(shipped.ids) == len(shipped.titles) == len(shipped.packed) > 5000
+    assert shipped.matrix.shape == (len(shipped.words), vectors.DIMENSIONS)
+    assert vectors.SHIPPED.stat().st_size < 8_000_000
+    near = [
+        shipped.titles[place]
+        for place in shipped.nearest(shipped.point("video diffusion models"), 20)
+    ]
+    assert sum("ideo" in title for title in near) >= 12

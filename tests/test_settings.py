@@ -1,0 +1,247 @@
+"""Wrong values: one line that names the variable and repeats no secret, or the right reading."""
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from digest.endpoints import SmtpServer, Tls, smtp_server
+from tests.configured import GIVEN, settings
+from tests.environment import ROOT
+
+pytestmark = pytest.mark.embedded
+Read = dict[str, Any]
+
+# Whatever a password may hold.
+PASSWORD = "p#a/s?s@w:o%r d[\"'<&=+é"
+ENCODED = quote(PASSWORD, safe="")
+HUSH = "hush-hush"
+URLS = {
+    "DATABASE_URL": "postgresql://ann:{}@db.example.org:5432/papers",
+    "REDIS_URL": "redis://ann:{}@redis.example.org:6379/0",
+    "MAILER_URL": "smtps://ann:{}@mail.example.org",
+}
+
+WRONG: dict[str, list[str]] = {
+    "DATABASE_URL": [
+        "papers",
+        "mysql://ann:hush-hush@db/papers",
+        "postgresql://ann:hush-hush@db",
+        "postgresql://ann:hush-hush@db/papers?sslmod=require",
+        "postgresql://ann:hush-hush@db/papers?sslmode=reqiure",
+        "postgresql://ann:hush-hush@db:port/papers",
+        "postgresql://ann:hush-hush@db:70000/papers",
+        "postgresql://ann:hush-hush@db/papers/more",
+        "postgresql://ann:hush-hush@db /papers",
+        "sqlite://papers.sqlite3",
+        "sqlite:///papers.sqlite3?mode=ro",
+    ],
+    "REDIS_URL": [
+        "redis.example.org:6379",
+        "http://redis.example.org",
+        "redis://:hush-hush@redis/zero",
+        "redis://:hush-hush@redis/0?ssl_cert_reqs=none",
+        "rediss://:hush-hush@redis/0?ssl_cert_reqs=off",
+        "rediss://:hush-hush@redis/0?tls=true",
+        "unix://redis.sock",
+        "unix:///redis.sock?database=0",
+    ],
+    "MAILER_URL": [
+        "mail.example.org",
+        "http://mail.example.org",
+        "smtp://",
+        "smtp://ann:hush-hush@mail.example.org",
+        "smtp://ann:hush-hush@10.0.0.1:587",
+        "smtp://ann:hush-hush@mail.example.org:587?tls=true",
+        "smtp://ann:hush-hush@mail.example.org:587?tls=",
+        "smtp://ann:hush-hush@mail.example.org:587?starttls",
+        "smtp://ann:hush-hush@mail.example.org:587?TLS=starttls",
+        "smtp://ann:hush-hush@mail.example.org:587?tls=starttls&tls=none",
+        "smtp://ann:hush-hush@mail.example.org:587?tls=starttls&verify=no",
+        "smtps://ann:hush-hush@mail.example.org?tls=none",
+        "smtp://mail.example.org/path?tls=starttls",
+        "smtp://ann@mail.example.org?tls=starttls",
+        "smtp://:hush-hush@mail.example.org?tls=starttls",
+        "smtp://mail.example.org:0",
+        "anymail://",
+        "anymail://postmrk",
+        "anymail://ann:hush-hush@postmark",
+        "anymail://postmark?token=hush-hush",
+        "anymail://base",
+    ],
+    "SITE_URL": [
+        "papers.example.org",
+        "ftp://papers.example.org",
+        "https://papers.example.org/news",
+        "https://papers.example.org/?a=b",
+        "https://papers.example.org/#top",
+        "https://ann:hush-hush@papers.example.org",
+        "https://papers.example.org:port",
+        "https://papers .example.org",
+        "https://päpers.example.org",
+        "https://",
+    ],
+    "SOURCE_URL": [
+        "huggingface.co",
+        "file:///etc/passwd",
+        "https://huggingface.co?date=1",
+        "https://ann:hush-hush@huggingface.co",
+    ],
+    "FROM_EMAIL": [
+        "Daily Papers",
+        "Daily Papers papers@example.org",
+        "papers@",
+        "a@example.org, b@example.org",
+        "Daily Papers <papers@päpers.example.org>",
+        "papers@example.org\r\nBcc: all@example.org",
+        '"Daily Papers <papers@example.org>',
+    ],
+    "ADMINS": ["ada", "ada@example.org; bob@example.org", "ada@example.org,bob"],
+    "POSTAL_ADDRESS": ["Street 1\n12345 Town", "Street 1\x07"],
+    "SECRET_KEY": ["hush-hush\nhush-hush", '"hush-hush'],
+    "ADDRESS_KEY": ["hush-hush\rhush-hush", "hush-hush'"],
+    "SECRET_KEY_FALLBACKS": ["one,'two"],
+    "ANYMAIL_WEBHOOK_SECRET": ["hush-hush", "hush-hush:", ":hush-hush", "a:b,hush-hush"],
+    "ANYMAIL_AMAZON_SES_SESSION_PARAMS": ["{region: eu}"],
+    "ADMIN_PATH": ["/", "back room", "?", "a//b", "../x"],
+    "BEHIND_PROXY": ["maybe", "2"],
+    "SECURE_SSL_REDIRECT": ["ja"],
+    "DEBUG": ["debug"],
+    "SIGN_UP_OPEN": ["closed"],
+    "PROVIDER_BATCH": ["sometimes", "true"],  # true: with a provider's batches only
+    "SEND_CONNECTIONS": ["0", "four", "4.5", "257", "-1", "nan"],
+    "SUBMIT_GROUP": ["0", "1001", "many", "1e9"],
+    "SEND_WINDOW": ["-1", "721", "1h", "inf"],
+    "SEND_RATE": ["fast", "-1", "nan", "inf", "1,5"],
+    "DOMAIN_RATES": ["gmail.com", "gmail.com=fast", "gmail.com=0", "=5", "gmail.com=nan"],
+    "WARM_UP_FROM": ["tomorrow", "17.04.2026", "2026-02-30"],
+    "REDIS_URL_FILE": ["/nowhere/at/all"],
+    "MAILER_URL_FILE": ["/"],
+}
+TABLE = [(name, value) for name, values in WRONG.items() for value in values]
+# Given either way, these would be "both".
+ALONE = {"REDIS_URL_FILE": "REDIS_URL", "MAILER_URL_FILE": "MAILER_URL"}
+
+
+def refusal(environ: dict[str, str], state: Path) -> str:
+    """Return the line in which the settings refuse these variables."""
+    with pytest.raises(ImproperlyConfigured) as refused:
+        settings(environ, state=state)
+    (line,) = str(refused.value).splitlines()
+    return line
+
+
+@pytest.mark.parametrize(("name", "value"), TABLE, ids=map("-".join, TABLE))
+def test_a_wrong_value_is_one_line_that_names_the_variable(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    given = {key: GIVEN[key] for key in GIVEN if key != ALONE.get(name)}
+    line = refusal(given | {name: value}, tmp_path)
+    assert name in line
+    assert HUSH not in line
+
+
+@pytest.mark.parametrize(
+    "name", ["REDIS_URL", "MAILER_URL", "FROM_EMAIL", "POSTAL_ADDRESS"]
+)
+@pytest.mark.parametrize("empty", ["", "  ", '""'])
+def test_what_a_deployment_must_give_is_named(
+    name: str, empty: str, tmp_path: Path
+) -> None:
+    assert name in refusal(GIVEN | {name: empty}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ADDRESS_KEY"])
+def test_a_deployment_makes_no_key_of_its_own(name: str, tmp_path: Path) -> None:
+    assert name in refusal(GIVEN | {name: ""}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stray", ["#", "/", "?", " ", "%", "%zz", "[", '"', "\\", "{"])
+@pytest.mark.parametrize("name", URLS)
+def test_a_stray_character_in_a_password_is_told_to_be_percent_encoded(
+    name: str, stray: str, tmp_path: Path
+) -> None:
+    line = refusal(GIVEN | {name: URLS[name].format(f"hush{stray}hush")}, tmp_path)
+    assert name in line
+    assert "percent-encode" in line
+    assert "hush" not in line
+
+
+def test_a_percent_encoded_password_is_read_alike_by_everything(tmp_path: Path) -> None:
+    import redis
+    from kombu import Connection
+
+    urls = {name: url.format(ENCODED) for name, url in URLS.items()}
+    read = settings(GIVEN | urls, state=tmp_path)
+    assert read["DATABASES"]["default"]["PASSWORD"] == PASSWORD
+    assert read["MAILERS"]["default"]["OPTIONS"]["password"] == PASSWORD
+    assert smtp_server(read["MAILER_URL"]).password == PASSWORD
+    pool = redis.ConnectionPool.from_url(read["REDIS_URL"])
+    assert pool.connection_kwargs["password"] == PASSWORD
+    assert pool.connection_kwargs["username"] == "ann"
+    broker = Connection(read["CELERY_BROKER_URL"])
+    assert (broker.userid, broker.password) == ("ann", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://mail.example.org", SmtpServer("mail.example.org", 25, Tls.NONE)),
+        ("smtp://mail.example.org:2525/", SmtpServer("mail.example.org", 2525, Tls.NONE)),
+        (
+            "smtp://a%40b.c:x%2Fy@mail:587?tls=starttls",
+            SmtpServer("mail", 587, Tls.STARTTLS, "a@b.c", "x/y"),
+        ),
+        ("smtp://a:b@mail?tls=none", SmtpServer("mail", 25, Tls.NONE, "a", "b")),
+        ("smtp://a:b@127.0.0.2:1025", SmtpServer("127.0.0.2", 1025, Tls.NONE, "a", "b")),
+        ("smtp://a:b@[::1]:1025", SmtpServer("::1", 1025, Tls.NONE, "a", "b")),
+        ("smtp://a:b@localhost", SmtpServer("localhost", 25, Tls.NONE, "a", "b")),
+        ("smtps://a:b%3Ac@mail", SmtpServer("mail", 465, Tls.IMPLICIT, "a", "b:c")),
+    ],
+)
+def test_a_mail_server_is_read(url: str, server: SmtpServer) -> None:
+    found = smtp_server(url)
+    assert found == server
+    assert not server.password or server.password not in repr(found).split("password")[-1]
+
+
+@pytest.mark.parametrize(
+    ("url", "client", "broker"),
+    [
+        ("redis://h", "redis://h/0", "redis://h/0"),
+        ("redis://:p%2F@h:1/2", "redis://:p%2F@h:1/2", "redis://:p%2F@h:1/2"),
+        (
+            "rediss://h",
+            "rediss://h/0?ssl_cert_reqs=required",
+            "rediss://h/0?ssl_cert_reqs=required",
+        ),
+        (
+            "unix:///run/r.sock?db=3",
+            "unix:///run/r.sock?db=3",
+            "redis+socket:///run/r.sock?virtual_host=3",
+        ),
+    ],
+)
+def test_a_redis_is_read_in_both_dialects(
+    url: str, client: str, broker: str, tmp_path: Path
+) -> None:
+    read = settings(GIVEN | {"REDIS_URL": url}, state=tmp_path)
+    assert (read["REDIS_URL"], read["CELERY_BROKER_URL"]) == (client, broker)
+
+
+def test_compose_puts_no_password_into_a_url() -> None:
+    """What is put in there as it stands would have to be percent-encoded first."""
+    lines = (ROOT / "compose.yaml").read_text().splitlines()
+    assert [line for line in lines if "://" in line and "$" in line] == []
+    assert any("PGPASSWORD: ${POSTGRES_PASSWORD" in line for line in lines)
+
+
+def test_the_image_is_built_with_values_that_the_settings_take(tmp_path: Path) -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    (command,) = re.findall(r"^RUN (DATABASE_URL=(?:.|\\\n)*)$", text, re.MULTILINE)
+    values = dict(re.findall(r"([A-Z_]+)=(\S+)", command))
+    assert settings(values, state=tmp_path)["EMBEDDED"] is False
