@@ -99,7 +99,7 @@ def rows_of(name: str, hour: int, first: date, days: int) -> list[Standing]:
         due_at(release_at(first + timedelta(days=n)), timezone=name, hour=hour, days=127)
         for n in range(days)
     ]
-    found = []
+    found: list[Standing] = []
     for due, newer in zip(instants, [*instants[1:], None], strict=True):
         # The first tick that sees it due is the one that makes its row.
         row = standing(due, newer, now=due, lateness=DAILY_LATENESS)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,10 @@ def test_every_field_of_an_outcome_comes_back(outcome):
 
 def changed(**parts: object) -> bytes:
     """A sound entry with some of its fields changed or, as None, left out."""
-    entry = {"row": Claimed(1, 1, 1, 0, "t")._asdict(), "outcome": ACCEPTED._asdict()}
+    entry: dict[str, Any] = {
+        "row": Claimed(1, 1, 1, 0, "t")._asdict(),
+        "outcome": ACCEPTED._asdict(),
+    }
     for name, value in parts.items():
         part, _, field = name.partition("_")
         if field:

@@ -1,4 +1,4 @@
-"""The check of the proof: six deliberate bugs, each in a copy, each to be caught.
+"""The check of the proof: deliberate bugs, each in a copy, each to be caught.
 
 A scenario plays one fault on a tree and returns which invariants broke. On the tree as
 it is each must find nothing, on its mutant something; otherwise it proves nothing.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.environment import ROOT
-from tests.faults import outside
+from tests.faults import adversity, outside
 from tests.faults.invariants import broken, repeated
 from tests.faults.scene import Scene, scene
 from tests.shell import Shell
@@ -150,8 +150,8 @@ MUTANTS = [
         LEDGER,
         (
             (
-                'state=State.UNKNOWN, reason="crashed in flight"',
-                'state=State.PENDING, reason="crashed in flight"',
+                "state=State.UNKNOWN, reason=Reason.CRASHED",
+                "state=State.PENDING, reason=Reason.CRASHED",
             ),
         ),
         killed_after_acceptance,
@@ -178,6 +178,52 @@ MUTANTS = [
             ),
         ),
         scanned,
+    ),
+    Mutant(
+        "raises the mark once a slice",
+        "digest/deliveries/send.py",
+        (("                fencing.advance(mark)\n", ""),),
+        adversity.set_back,
+    ),
+    Mutant(
+        "looks at consent once a submit group",
+        "digest/transport/line.py",
+        (("FRESH = 0.2", "FRESH = 1e9"),),
+        adversity.turned_slow,
+    ),
+    Mutant(
+        "makes no row for what was superseded",
+        "digest/deliveries/plan.py",
+        (
+            ("elif is_now is Standing.SUPERSEDED and after:", "elif False and after:"),
+            (
+                "            else:\n                over =",
+                "            elif False:\n                over =",
+            ),
+        ),
+        adversity.not_planned_in_time,
+    ),
+    Mutant(
+        "ends at a damaged file",
+        "digest/state_files.py",
+        (
+            (
+                '    """Rename a damaged file, and log why. Goes on when even that fails."""\n',
+                "    raise ValueError(path)\n",
+            ),
+        ),
+        adversity.damaged,
+    ),
+    Mutant(
+        "lets messages expire by beat's clock",
+        "digest/settings.py",
+        (
+            (
+                '"schedule": schedule(seconds, nowfun=steady),',
+                '"schedule": seconds, "options": {"expires": seconds},',
+            ),
+        ),
+        adversity.clocks_apart,
     ),
 ]
 

@@ -1,7 +1,8 @@
 """Migrate and fill a database for the harness: one edition, and a reader per address.
 
 `python -m tests.faults.seed` reads a JSON list of addresses and prints the edition's day.
-With `--plan` the rows of the ledger are made, too.
+With `--plan` the rows of the ledger are made, too. `--newer` adds the next day's edition, due
+at the same readers' hour, and reads nothing.
 """
 
 import json
@@ -22,6 +23,12 @@ def main() -> None:
     from tests import make
 
     now = datetime.now(UTC)
+    if "--newer" in sys.argv:
+        newer = (now - timedelta(hours=9)).date()
+        when, before = make.schedule("UTC", now.hour), now - timedelta(days=5)
+        Subscriber.objects.update(schedule=when, confirmed_at=before)
+        make.edition({make.paper(9, day=newer): {"graphs": 1.0}}, day=newer)
+        return
     day = (now - timedelta(days=2)).date()
     topic, schedule = make.topic("graphs"), make.schedule()
     papers = {
