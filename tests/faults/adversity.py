@@ -26,17 +26,19 @@ BEHIND = Off(beat=-60)
 
 
 def set_back(tree: Path, folder: Path, *, at: int = 2) -> list[str]:
-    """A backup of when the mail `at` is under way is put back when all have gone."""
-    readers = [
-        f"r{number}{'+dot-waitx1' if number == at else ''}@example.org"
-        for number in range(COUNT)
-    ]
+    """A backup of when the mail `at` is under way is put back when all have gone.
+
+    The sender is killed at the last, in the same slice.
+    """
+    faults = {at: "+dot-waitx1", COUNT - 1: "+dot-keep-killx1"}
+    readers = [f"r{number}{faults.get(number, '')}@example.org" for number in range(COUNT)]
     with outside.smtp(folder / "outside") as there:
         played = scene(folder, there.env | ONE_BY_ONE, tree=tree)
         played.seed(readers, "--plan")
         backup = folder / "backup.sqlite3"
         with played.sender() as sender:
             pid = sender.start("deliver", "--day", played.day)
+            (there.folder / "victim").write_text(f"{pid}")
             assert clocks.until((there.folder / "waiting").exists), "no mail came"
             played.ledger.ask("VACUUM INTO ?", [str(backup)])
             (there.folder / "go").touch()
