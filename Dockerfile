@@ -5,7 +5,7 @@ WORKDIR /app
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 COPY pyproject.toml uv.lock ./
 # With the packages of every provider (SES, Resend, …), so that one image fits all.
-RUN uv sync --locked --no-dev --all-extras --python /usr/local/bin/python3
+RUN uv sync --locked --no-default-groups --all-extras --python /usr/local/bin/python3
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /app papers

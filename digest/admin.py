@@ -19,29 +19,16 @@ from digest.models import (
     Paper,
     WarmUpDay,
 )
+from subscribers.admin import ToLookAt
 
 if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Model]  # Django's own class takes no parameter
-    Inline = admin.TabularInline[Model, Model]
+    Inline = admin.TabularInline[Model, Model]  # Django's own class takes no parameter
 else:
-    ModelAdmin = admin.ModelAdmin
     Inline = admin.TabularInline
 
 
-class ReadOnly(ModelAdmin):
-    """Nothing can be added, changed or deleted."""
-
-    show_full_result_count = False
+class ReadOnly(ToLookAt):
     list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 @admin.register(Paper)

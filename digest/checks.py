@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from digest import front_end
+from digest import endpoints, front_end
+from digest.feedback import webhooks
+
+KEY_LENGTH, PASSWORD_LENGTH = 32, 16
+DISTINCT = 8  # characters
 
 
 @register(Tags.security, deploy=True)
@@ -22,3 +26,83 @@ def mail_leaves_the_machine(
         "/mailbox/ is closed, as everybody's links stand there."
     )
     return [Error(words, hint=hint, id="digest.E001")]
+
+
+@register(Tags.security, deploy=True)
+def secrets_are_strong(
+    app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Find keys and webhook passwords that could be guessed; SECRET_KEY is Django's to judge."""
+    keys = [("ADDRESS_KEY", settings.ADDRESS_KEY)]
+    keys += [("SECRET_KEY_FALLBACKS", key) for key in settings.SECRET_KEY_FALLBACKS]
+    weak = [name for name, key in keys if not strong(key, length=KEY_LENGTH)]
+    weak += [
+        "ANYMAIL_WEBHOOK_SECRET"
+        for secret in settings.ANYMAIL["WEBHOOK_SECRET"]
+        if not strong(secret.partition(":")[2], length=PASSWORD_LENGTH)
+    ]
+    found = [
+        Warning(
+            f"{name} is too weak: it is short, or repeats a few characters.",
+            hint="Take a long random string, as of `openssl rand -base64 48`.",
+            id="digest.W002",
+        )
+        for name in dict.fromkeys(weak)
+    ]
+    if settings.ADDRESS_KEY == settings.SECRET_KEY:
+        words = "ADDRESS_KEY is the same as SECRET_KEY, and must outlive it."
+        found.append(Warning(words, hint="Take another key.", id="digest.W003"))
+    return list[CheckMessage](found)
+
+
+def strong(secret: str, *, length: int) -> bool:
+    return len(secret) >= length and len(set(secret)) >= DISTINCT
+
+
+@register(Tags.security, deploy=True)
+def connections_are_secret(
+    app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Find mail and passwords that anybody on the way could read."""
+    found: list[CheckMessage] = []
+    server = endpoints.mailer(settings.MAILER_URL)
+    if isinstance(server, endpoints.SmtpServer) and server.in_clear_text:
+        words = "MAILER_URL sends mail in clear text, and its password if it has one."
+        hint = "Add ?tls=starttls, or use smtps://."
+        found.append(Warning(words, hint=hint, id="digest.W004"))
+    if "ssl_cert_reqs=none" in settings.REDIS_URL:
+        words = "REDIS_URL takes any certificate for the server's."
+        hint = "Name its authority with ssl_ca_certs=FILE instead of ssl_cert_reqs=none."
+        found.append(Warning(words, hint=hint, id="digest.W005"))
+    return found
+
+
+@register(Tags.security)
+def reports_can_be_read(
+    app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Find a provider that is set up, but whose reports would be refused for lack of a key."""
+    if not settings.ANYMAIL["WEBHOOK_SECRET"]:
+        return []
+    return [
+        Error(
+            f"The reports of {provider} are not taken: {trouble}",
+            hint="Set the variable ANYMAIL_… that it names.",
+            id="digest.E006",
+        )
+        for provider in configured_providers()
+        if (trouble := webhooks.trouble(provider))
+    ]
+
+
+def configured_providers() -> list[str]:
+    """Return the provider that sends, and those with a variable of their own."""
+    mail = endpoints.mailer(settings.MAILER_URL)
+    sending = mail.name if isinstance(mail, endpoints.ProviderApi) else ""
+    return [
+        provider
+        for provider in endpoints.providers()
+        if provider == sending
+        or any(name.startswith(f"{provider.upper()}_") for name in settings.ANYMAIL)
+        and provider != "amazon_ses"  # has options of ours
+    ]

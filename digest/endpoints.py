@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
@@ -186,10 +186,10 @@ def redis_urls(name: str, url: str) -> RedisUrls:
         raise ImproperlyConfigured(f"{name} must be like {like}")
     if address.options.get("ssl_cert_reqs", "required") not in {"required", "none"}:
         raise ImproperlyConfigured(f"{name}: ssl_cert_reqs must be required or none.")
-    user = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@"
+    user = login(address)
     host = f"[{address.host}]" if ":" in address.host else address.host
     port = f":{address.port}" if address.port else ""
-    plain = f"{address.scheme}://{user.removeprefix(':@')}{host}{port}/{number}"
+    plain = f"{address.scheme}://{user}{host}{port}/{number}"
     # Said outright: by default redis-py verifies the server's certificate, kombu does not.
     options = {"ssl_cert_reqs": "required", **address.options} if tls else {}
     if options.get("ssl_cert_reqs") == "none":
@@ -200,16 +200,22 @@ def redis_urls(name: str, url: str) -> RedisUrls:
 
 def redis_socket_urls(name: str, url: str) -> RedisUrls:
     """Read unix:///path/of/redis.sock?db=0. Raises ImproperlyConfigured."""
-    like = "unix:///path/of/redis.sock?db=0."
+    like = "unix:///path/of/redis.sock?db=0, or unix://:password@/path/of/redis.sock."
     address = split(name, url, like=like, schemes={"unix"}, options={"db"}, socket=True)
     number = address.options.get("db", "0")
     if address.host or not address.path.strip("/") or not number.isdigit():
         raise ImproperlyConfigured(f"{name} must be like {like}")
     path = quote(address.path)
     return RedisUrls(
-        client=f"unix://{path}?db={number}",
-        broker=f"redis+socket://{path}?virtual_host={number}",
+        client=f"unix://{login(address)}{path}?db={number}",
+        broker=f"redis+socket://{login(address)}{path}?virtual_host={number}",
     )
+
+
+def login(address: Address) -> str:
+    """Return user and password as they stand in a URL; empty without any."""
+    user = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@"
+    return user.removeprefix(":@")
 
 
 # -- mail -------------------------------------------------------------------------
@@ -240,6 +246,11 @@ class SmtpServer:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+    @property
+    def in_clear_text(self) -> bool:
+        """Whether somebody on the way could read the mail."""
+        return self.tls is Tls.NONE and not self.is_local
 
 
 @dataclass(frozen=True)
@@ -286,16 +297,18 @@ def smtp_server(url: str, *, name: str = "MAILER_URL") -> SmtpServer:
     return server
 
 
+@cache
+def providers() -> list[str]:
+    """Return the names of the providers that Anymail knows."""
+    backends = importlib.import_module("anymail.backends").__path__
+    names = [module.name for module in pkgutil.iter_modules(backends)]
+    return [name for name in names if not name.startswith("base")]
+
+
 def provider_api(url: str, *, name: str) -> ProviderApi:
     """Read anymail://NAME. Raises ImproperlyConfigured."""
     provider = url.removeprefix("anymail://").strip("/")
-    known = [
-        module.name
-        for module in pkgutil.iter_modules(
-            importlib.import_module("anymail.backends").__path__
-        )
-        if not module.name.startswith("base")
-    ]
+    known = providers()
     if provider not in known:
         names = ", ".join(name for name in known if name not in {"console", "test"})
         raise ImproperlyConfigured(

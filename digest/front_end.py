@@ -1,7 +1,7 @@
 """What stands before us: the proxies' headers, read once for every request.
 
-Everything after this middleware may take REMOTE_ADDR for the client's address and Host
-for the site's own.
+Everything after this middleware may take REMOTE_ADDR for the client's address, without a
+port or brackets, and Host for the site's own.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,21 @@ from django.http import HttpRequest, HttpResponse
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # Asked for by machines that know an address of this process and nothing of the site.
 HEALTH = {"/healthz", "/readyz"}
+# Our pages use none of these, so nothing that ends up in one may either.
+PERMISSIONS = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        "accelerometer",
+        "camera",
+        "display-capture",
+        "geolocation",
+        "gyroscope",
+        "magnetometer",
+        "microphone",
+        "payment",
+        "usb",
+    )
+)
 
 
 class FrontEnd:
@@ -25,7 +40,13 @@ class FrontEnd:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path in HEALTH or (settings.BEHIND_PROXY and is_for_site(request)):
             request.META["HTTP_HOST"] = urlsplit(settings.SITE_ORIGIN).netloc
-        return self.get_response(request)
+        if settings.BEHIND_PROXY:
+            forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+            if client := client_address(forwarded, proxies=settings.TRUSTED_PROXIES):
+                request.META["REMOTE_ADDR"] = client
+        response = self.get_response(request)
+        response.setdefault("Permissions-Policy", PERMISSIONS)
+        return response
 
 
 def origin(url: str) -> str:
@@ -34,6 +55,23 @@ def origin(url: str) -> str:
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     port = parts.port if parts.port != DEFAULT_PORTS.get(parts.scheme) else None
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}"
+
+
+def client_address(forwarded: str, *, proxies: int) -> str:
+    """Return the address that the outermost of our proxies saw; empty if it is none.
+
+    Each proxy adds at the end of X-Forwarded-For whom it was asked by, some with the port.
+    What stands before our own proxies' entries was sent by the client, who may write
+    anything there. Empty entries are no proxy's.
+    """
+    entries = [entry for entry in forwarded.split(",") if entry.strip()]
+    if not entries:
+        return ""
+    entry = entries[max(len(entries) - proxies, 0)].strip().strip('"')
+    for host in (entry, host_of(entry)):
+        if is_address(host):
+            return host
+    return ""
 
 
 def is_loopback(host: str) -> bool:

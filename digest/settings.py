@@ -107,6 +107,7 @@ MIDDLEWARE = [
     "digest.front_end.FrontEnd",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -180,6 +181,8 @@ else:
         "default": endpoints.database("DATABASE_URL", DATABASE_URL, folder=BASE_DIR)
     }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Its files lie in a folder that others may have made, open to everybody.
+    os.umask(0o077)
     # FULL: with NORMAL a power cut can undo a committed intent, and mail goes twice.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -281,6 +284,8 @@ CELERY_BEAT_SCHEDULE = {
         ("readers", "subscribers.tasks.keep_house", 60),
     ]
 }
+# Due when beat starts for the first time, and not only a period later.
+CELERY_BEAT_SCHEDULE["publish"]["last_run_at"] = datetime(2000, 1, 1, tzinfo=UTC)
 
 # -- mail -------------------------------------------------------------------------
 
@@ -397,20 +402,26 @@ SECURE_CSP = {
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.SELF] if MAILBOX else [CSP.NONE],
 }
-# W002: frame-ancestors above says more than X-Frame-Options. W005, W021: whether all
-# subdomains are HTTPS only is for the owner of the domain to say, not for us.
-SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W005", "security.W021"]
+# The same as frame-ancestors, for scanners and old browsers that know only this.
+X_FRAME_OPTIONS = "SAMEORIGIN" if MAILBOX else "DENY"
+# W005, W021: whether all subdomains are HTTPS only is for the owner of the domain to say,
+# not for us. W019: the mailbox's page shows each mail in a frame.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
 # With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
 # Pages with a token in their path say no-referrer themselves.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
+# A balancer asks the process itself, by its address and without TLS.
+SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
 BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
+# How many of them stand one behind the other: so many entries of X-Forwarded-For are true.
+TRUSTED_PROXIES = variables.whole("TRUSTED_PROXIES", 1, least=1, most=10)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -424,7 +435,10 @@ LOGGING = {
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
     },
-    "filters": {"route": {"()": "digest.ops.logs.RouteInsteadOfPath"}},
+    "filters": {
+        "route": {"()": "digest.ops.logs.RouteInsteadOfPath"},
+        "one line": {"()": "digest.ops.logs.OneLine"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
@@ -434,6 +448,7 @@ LOGGING = {
         # Django's own handlers go: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
+        "django.security.DisallowedHost": {"filters": ["one line"]},
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Task, current_app, shared_task
 
+from digest.alert import alert
 from digest.deliveries import (
     fencing,
     heartbeats,
@@ -22,9 +23,9 @@ from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
 from digest.deliveries.sweep import end_leases, end_overdue
 from digest.editions.publish import NothingToPublish, publish
-from digest.feedback import alarms, reconcile
+from digest.feedback import alarms, events, reconcile
 from digest.models import Delivery, Edition
-from digest.papers import ingest, sources
+from digest.papers import ingest, source_days, sources
 from digest.ranking import directions
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def catch_up(now: datetime) -> None:
     """
     end_leases(now)
     reconcile.resolve_reported(now)
+    events.suppress_refused(now)
     alarms.pause_alarming(now)
     end_overdue(now)
     directions.refresh()
@@ -118,14 +120,24 @@ def drop_old() -> None:
 
 @shared_task
 def fetch_and_publish() -> None:
-    """Fetch the newest complete day, votes and all, and publish it if it is not yet."""
+    """Fetch and publish the newest complete day, votes and all, and days that were missed.
+
+    The first failure ends it: a source that is down is not asked seven times.
+    """
     now = ledger.database_now()
     if not turn(Loop.PUBLISH, now):
         return
-    try:
-        publish(ingest.fetch(now=now).days[-1], now=now)
-    except (sources.SourceError, NothingToPublish) as error:
-        logger.warning("nothing published: %s", error)
+    for day in source_days.due(now):
+        try:
+            ingest.fetch(now=now, day=day)
+            publish(day, now=now)
+        except (sources.NotYetPublished, NothingToPublish) as error:
+            logger.info("nothing published: %s", error)
+        except sources.SourceError as error:
+            logger.warning("nothing published: %s", error)
+            break
+    if message := source_days.new_alarm(now):
+        alert(message)
 
 
 @shared_task

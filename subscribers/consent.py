@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 SEALED_AT_ONCE = 1000
 SEALING = 0x64617065  # the advisory lock's number: one sealer at a time
+SEAL = "UPDATE subscribers_consentevent SET number = %s, seal = %s WHERE id = %s"
 events = ConsentEvent._base_manager  # the open door past "appended, never changed"
 
 
@@ -74,6 +75,18 @@ def record(
     detail: dict[str, object] | None = None,
 ) -> None:
     """Append a receipt."""
+    receipt(subscriber, kind, origin=origin, now=now, detail=detail).save()
+
+
+def receipt(
+    subscriber: Subscriber,
+    kind: ConsentEvent.Kind,
+    *,
+    origin: Origin,
+    now: datetime,
+    detail: dict[str, object] | None = None,
+) -> ConsentEvent:
+    """Return a receipt that is not saved yet."""
     event = ConsentEvent(
         subscriber=subscriber,
         email_hash=subscriber.email_hash,
@@ -86,7 +99,7 @@ def record(
         salt=new_capability(),
     )
     event.content_hash = content_hash(event)
-    event.save()
+    return event
 
 
 def content_hash(event: ConsentEvent) -> str:
@@ -130,17 +143,16 @@ def seal() -> int:
 
 def seal_batch() -> int:
     """Seal the oldest ones, SEALED_AT_ONCE at most, and note the new head."""
-    with transaction.atomic():
+    with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEALING])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEALING])
         fresh = list(events.filter(number=None).order_by("pk")[:SEALED_AT_ONCE])
         head = newest()
+        rows = []
         for event in fresh:
-            event.seal = seal_of(head, event)
-            event.number = head.number + 1
-            head = Head(event.number, event.seal)
-        events.bulk_update(fresh, ["number", "seal"])
+            head = Head(head.number + 1, seal_of(head, event))
+            rows.append((head.number, head.seal, event.pk))
+        cursor.executemany(SEAL, rows)  # bulk_update takes twelve times as long
     if fresh:
         note(head)
     return len(fresh)

@@ -77,17 +77,12 @@ def origin(request: HttpRequest, source: str) -> Origin:
 
 
 def network(request: HttpRequest) -> str:
-    """The /24 or /48 that the request came from; empty behind a unix socket.
+    """Return the /24 or /48 that the request came from; empty behind a unix socket.
 
-    Of the connection only, since a header can be forged; behind our own proxy, what the
-    proxy itself put at the header's end.
+    REMOTE_ADDR is the client's, also behind our own proxies: the first middleware sees to it.
     """
-    came_from = request.META.get("REMOTE_ADDR", "")
-    if settings.SECURE_PROXY_SSL_HEADER:  # set by BEHIND_PROXY alone
-        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-        came_from = forwarded.rpartition(",")[2].strip() or came_from
     try:
-        address = ip_address(came_from)
+        address = ip_address(request.META.get("REMOTE_ADDR", ""))
     except ValueError:
         return ""
     if isinstance(address, IPv6Address):

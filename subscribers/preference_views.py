@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from subscribers import links, privacy, rate_limits, requests, subscriptions
+from subscribers import links, privacy, requests, subscriptions
 from subscribers.forms import AddressForm, LinkForm, PauseForm
 from subscribers.http import action, origin, see_other, token_page
 from subscribers.models import Link, Request, Subscriber, Topic
@@ -61,13 +61,11 @@ def preferences(
     except links.Expired as expired:
         return offer_again(request, expired.link, asked)
     page = PreferencesPage(link.subscriber, timezone.now())
-    if request.method == "POST":
-        rate_limits.forget(link.subscriber)
-        if page.change(request, asked):
-            wake()
-            response = see_other("preferences", token)
-            response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
-            return response
+    if request.method == "POST" and page.change(request, asked):
+        wake()
+        response = see_other("preferences", token)
+        response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
+        return response
     context = page.context() | {
         "topic_groups": topic_groups(Topic.objects.all(), counts()),
         "saved": "saved" in request.GET,

@@ -2,10 +2,12 @@
 
 First of all the target counts: every single mail we owe is a Notice that carries the
 counting key of its mailbox, whoever asked and from wherever. Requests are counted by
-network, by domain and as a whole. Whoever has no proof of work (no JavaScript, say)
-waits a little longer while the forms are busy. Nothing here shows in any answer.
+network before they are stored, then by domain and as a whole. Requests without a proof of
+work (from browsers without JavaScript, say) come after those with one, and wait a little
+longer while the forms are busy. Nothing here shows in any answer.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
@@ -25,9 +27,11 @@ PER_NETWORK = 30  # requests an hour from one /24 or /48: a lecture hall, no bot
 CALM = 500  # requests an hour up to which nobody needs a proof of work
 PER_DOMAIN = 1000  # handled an hour for one mail domain: the rest waits
 PER_INSTANCE = 5000  # handled an hour in all: the rest waits
+LOOKED_AT = 2000  # newest requests, whose networks say whether the forms are busy
 UNPROVED = 60  # handled an hour without proof while the forms are busy
 SLOW = timedelta(minutes=15)
 HASTY = timedelta(seconds=3)
+IMPORTING = 0x696D7074  # the advisory lock's number: an import, or many sign-ups
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,17 @@ def one_at_a_time(mailbox: str) -> None:
     if connection.vendor == "postgresql":
         number = int.from_bytes(bytes.fromhex(mailbox)[:8], signed=True)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock_shared(%s), pg_advisory_xact_lock(%s)",
+                [IMPORTING, number],
+            )
+
+
+def no_sign_up_meanwhile() -> None:
+    """The same for all mailboxes at once: one lock, as an import has too many of them."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [IMPORTING])
 
 
 def may_write(mailbox: str, kind: Notice.Kind, *, now: datetime) -> bool:
@@ -59,8 +73,24 @@ def may_write(mailbox: str, kind: Notice.Kind, *, now: datetime) -> bool:
 
     Call it under one_at_a_time, in the transaction that makes the notice.
     """
-    recent = Notice.objects.filter(mailbox=mailbox, created_at__gt=now - DAY)
-    sent = list(recent.values_list("kind", "created_at"))
+    return mailbox in may_be_written({mailbox}, kind, now=now)
+
+
+def may_be_written(
+    mailboxes: Collection[str], kind: Notice.Kind, *, now: datetime
+) -> set[str]:
+    """Return those of the mailboxes that may get such a mail, as `may_write` says."""
+    recent = Notice.objects.filter(mailbox__in=mailboxes, created_at__gt=now - DAY)
+    sent: dict[str, list[tuple[str, datetime]]] = {}
+    for mailbox, sent_kind, at in recent.values_list("mailbox", "kind", "created_at"):
+        sent.setdefault(mailbox, []).append((sent_kind, at))
+    return {one for one in mailboxes if has_room(sent.get(one, []), kind, now=now)}
+
+
+def has_room(
+    sent: Sequence[tuple[str, datetime]], kind: Notice.Kind, *, now: datetime
+) -> bool:
+    """Whether the day's mails to one mailbox leave room for another of this kind."""
     return len(sent) < DAILY and all(
         at <= now - PAUSE for sent_kind, at in sent if sent_kind == kind
     )
@@ -75,21 +105,64 @@ def forget(subscriber: Subscriber) -> None:
 # -- requests --------------------------------------------------------------------
 
 
-def wait(filled: Filled, *, proved: bool, now: datetime) -> timedelta:
-    """How long a request is left lying before it is looked at."""
-    if not proved and is_busy(now):
+@dataclass(frozen=True)
+class Crowd:
+    """What the requests of the last hour say of the next one."""
+
+    near: int  # of the same network, counted as far as its limit goes
+    busy: bool  # whether more is asked than people ask for: then a proof of work counts
+
+    def is_full(self, network: str, *, proved: bool) -> bool:
+        """Return whether a request is refused at the door, before anything is stored.
+
+        A network that is not of the open internet may be a proxy's, and all readers behind
+        it: there only what nobody could handle in the hour is refused, and no proof.
+        """
+        if is_global(network):
+            return self.near >= PER_NETWORK
+        return self.near >= PER_INSTANCE and not proved
+
+
+# One statement, whose cost has a bound whatever was stored. Each network counts for busy as
+# far as its limit goes, so none of them puts everybody on the slow lane.
+CROWD = """
+SELECT
+    (SELECT count(*) FROM (
+        SELECT 1 FROM subscribers_request WHERE network = %s AND at > %s LIMIT %s
+    ) AS near),
+    (SELECT sum(CASE WHEN number > %s THEN %s ELSE number END) FROM (
+        SELECT count(*) AS number FROM (
+            SELECT network FROM subscribers_request WHERE at > %s ORDER BY at DESC LIMIT %s
+        ) AS newest GROUP BY network
+    ) AS networks)
+"""
+
+
+def crowd(network: str, *, now: datetime) -> Crowd:
+    """Count the requests of the last hour, near and all, in one statement."""
+    since = connection.ops.adapt_datetimefield_value(now - HOUR)
+    most = PER_NETWORK if is_global(network) else PER_INSTANCE
+    with connection.cursor() as cursor:
+        cursor.execute(
+            CROWD,
+            [network, since, most, PER_NETWORK, PER_NETWORK, since, LOOKED_AT],
+        )
+        near, number = cursor.fetchone()
+    return Crowd(near=near, busy=(number or 0) > CALM)
+
+
+def wait(filled: Filled, *, proved: bool, busy: bool, now: datetime) -> timedelta:
+    """Return how long a request is left lying before it is looked at."""
+    if not proved and busy:
         return SLOW
     return HASTY if proof_of_work.too_fast(filled.stamp, now=now) else timedelta(0)
 
 
-def is_busy(now: datetime) -> bool:
-    """Whether more is asked of us than people ask for: then a proof of work counts."""
-    newest = Request.objects.order_by("-at").values_list("at", flat=True)
-    return any(at > now - HOUR for at in newest[CALM : CALM + 1])
-
-
 def refusal(request: Request) -> str:
-    """Why nothing is done about a request, in a word; empty if something is."""
+    """Return why nothing is done about a request, in a word; empty if something is.
+
+    The network's limit is looked at again: many may have come to the door at once.
+    """
     if request.trapped:
         return "trapped"
     if not is_global(request.network):
@@ -108,7 +181,8 @@ def must_wait(request: Request, *, now: datetime) -> bool:
         (done.filter(domain=request.domain), PER_DOMAIN),
         (done, PER_INSTANCE),
     ]
-    if request.proof is None and request.not_before > request.at and is_busy(now):
+    slow = request.proof is None and request.not_before > request.at
+    if slow and crowd(request.network, now=now).busy:
         shares.append((done.filter(proof=None, not_before__gt=F("at")), UNPROVED))
     return any(len(rows.values_list("pk")[:most]) >= most for rows, most in shares)
 

@@ -1,4 +1,4 @@
-"""What people ask for at our forms: taken in with one INSERT, looked at afterwards.
+"""What people ask for at our forms: counted, taken in with one INSERT, looked at afterwards.
 
 So the answer takes the same time and bytes whatever we know of an address. Every way
 in, be it a page or an API, goes through `put`, so the same limits hold for all of them.
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Q
 
 from subscribers import address_change, proof_of_work, rate_limits, subscriptions
 from subscribers.addresses import canonical, domain_hash
@@ -22,7 +23,7 @@ from subscribers.rate_limits import Filled
 logger = logging.getLogger(__name__)
 
 Kind = Request.Kind
-BATCH = 200
+BATCH = 20  # then those with a proof that have come meanwhile go first again
 LATER = timedelta(minutes=10)
 TOO_OLD = timedelta(hours=24)
 
@@ -49,14 +50,21 @@ def ask_to_move(subscriber_id: int, email: str, *, origin: Origin, now: datetime
 
 
 def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
-    """Take a request in, whatever is known of its address. Raises BadAddress."""
+    """Take a request in, whatever is known of its address. Raises BadAddress.
+
+    Two statements: what came in the last hour, and the row itself. A network that has asked
+    for its share leaves none.
+    """
     row.email = canonical(row.email)
     row.domain = domain_hash(row.email)
     row.source, row.wording, row.network = origin.source, origin.wording, origin.network
     row.at = now
     row.trapped = bool(filled.trap)
     row.proof = proof_of_work.solved(filled.solution)
-    row.not_before = now + rate_limits.wait(filled, proved=row.proof is not None, now=now)
+    crowd = rate_limits.crowd(row.network, now=now)
+    if crowd.is_full(row.network, proved=row.proof is not None):
+        return
+    row.not_before = now + waiting(row, filled, crowd, now)
     if row.proof is None:
         row.save()
         return
@@ -64,17 +72,27 @@ def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
         with transaction.atomic():
             row.save()
     except IntegrityError:  # this proof was shown before
-        row.proof, row.not_before = (
-            None,
-            now + rate_limits.wait(filled, proved=False, now=now),
-        )
+        row.proof = None
+        row.not_before = now + waiting(row, filled, crowd, now)
         row.save()
 
 
+def waiting(
+    row: Request, filled: Filled, crowd: rate_limits.Crowd, now: datetime
+) -> timedelta:
+    proved = row.proof is not None
+    return rate_limits.wait(filled, proved=proved, busy=crowd.busy, now=now)
+
+
 def handle_open(*, now: datetime) -> int:
-    """Look at what is due, oldest first, a batch at most; how many. Safe to run at once."""
-    due = Request.objects.open(now).order_by("not_before", "pk")
-    ids = list(due.values_list("pk", flat=True)[:BATCH])
+    """Look at what is due, a batch at most; return its size. Safe to run at once.
+
+    Requests with a proof of work go first, then the oldest.
+    """
+    due = Request.objects.open(now).alias(unproved=Q(proof=None))
+    ids = list(
+        due.order_by("unproved", "not_before", "pk").values_list("pk", flat=True)[:BATCH]
+    )
     for request_id in ids:
         try:
             handle(request_id, now=now)
@@ -90,7 +108,7 @@ def handle_open(*, now: datetime) -> int:
 def handle(request_id: int, *, now: datetime) -> None:
     """Do what was asked and forget who asked, in one transaction."""
     rows = Request.objects.open(now).filter(pk=request_id)
-    request = rows.select_for_update().first()
+    request = rows.select_for_update(skip_locked=True).first()
     if request is None:
         return
     closed = request.kind == Kind.SIGN_UP and not settings.SIGN_UP_OPEN

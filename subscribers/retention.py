@@ -12,7 +12,7 @@
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Max, OuterRef
 
 from subscribers import consent, privacy
 from subscribers.models import ConsentEvent, Link, Notice, Request, Subscriber
@@ -78,16 +78,23 @@ def purge(now: datetime) -> None:
 
 @transaction.atomic
 def drop_unconfirmed(subscriber_id: int, *, now: datetime) -> None:
-    """Erase; but who once read and left goes back to having left, receipts and all."""
+    """Erase; but who once read and left goes back to having left, receipts and all.
+
+    As of the day on which they left: by signing them up again and again, a stranger could
+    otherwise keep us from letting go of them.
+    """
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state != State.PENDING:
         return
     if now - subscriber.changed_at < UNCONFIRMED:
         return
     once = {ConsentEvent.Kind.CONFIRMED, ConsentEvent.Kind.IMPORTED}
-    if consent.of_person(subscriber).filter(kind__in=once).exists():
+    receipts = consent.of_person(subscriber)
+    if receipts.filter(kind__in=once).exists():
+        gone = {ConsentEvent.Kind.UNSUBSCRIBED, ConsentEvent.Kind.BLOCKED}
+        left = receipts.filter(kind__in=gone).aggregate(at=Max("at"))["at"] or now
         Subscriber.objects.filter(pk=subscriber.pk).update(
-            state=State.UNSUBSCRIBED, unsubscribed_at=now, changed_at=now
+            state=State.UNSUBSCRIBED, unsubscribed_at=left, changed_at=left
         )
     else:
         privacy.erase(subscriber.pk, now=now)

@@ -16,6 +16,7 @@ from subscribers.notices import send
 logger = logging.getLogger(__name__)
 
 BREATH = 0.1  # seconds between two messages, however many forms come in
+TURN = 5  # seconds that one message works at most
 TICK = 10  # seconds until beat comes by itself
 asked = threading.Event()
 starting = threading.Lock()
@@ -31,11 +32,24 @@ AT_ONCE = {
 
 @shared_task
 def send_notices() -> None:
-    """Look at what was asked for at the forms, and send the single mails that are due."""
-    now = timezone.now()
-    requests.handle_open(now=now)
-    send.sweep(now=now)
-    send.send_open_notices(now=now)
+    """Look at what was asked for at the forms, and send the single mails that are due.
+
+    Go on while there is more, by a new message after a while: ticks and editions have their
+    turn between two of them.
+    """
+    until = time.monotonic() + TURN
+    send.sweep(now=timezone.now())
+    while handle_and_send():
+        if time.monotonic() > until:
+            publish()
+            return
+
+
+def handle_and_send() -> bool:
+    """Handle a batch and send a batch. Return whether there was anything to do."""
+    handled = requests.handle_open(now=timezone.now())
+    sent = send.send_open_notices(now=timezone.now())
+    return handled + sent > 0
 
 
 @shared_task

@@ -20,19 +20,25 @@ the sender's address has it), rcpt, data (the command), body, dot or quit, and A
 A file `pace` with "12 0.5" makes the line turn slow: when 12 mails are kept, half a second
 passes before each reply. `begun.jsonl` says when each hand-over's MAIL came.
 With `x2` at the end (`+rcpt-450x2`) only the first two times for this address.
+
+A server can also be ill by itself, whoever the mail is for: see Illness.
 """
 
 import argparse
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import os
 import re
 import signal
+import socket
 import ssl
+import struct
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +57,29 @@ class Fault:
     stage: str
     action: str
     times: int | None
+
+
+@dataclass(frozen=True)
+class Illness:
+    """What a server says at one stage, whoever the mail is for.
+
+    STAGE is banner, ehlo, starttls, auth, mail, rcpt, data, body or dot. From mail on,
+    `hits` tells by the transaction's number, from 0, whether it is said. Instead of a
+    reply it may be `endless` (lines without an end), `drip` (a byte now and then),
+    `reset` or, at dot, `twice`: the mail is kept and answered once too often.
+    """
+
+    stage: str
+    reply: str
+    hits: Callable[[int], bool] = lambda number: True
+
+
+def written(path: Path) -> Illness | None:
+    """Return the illness in a file, `STAGE:REPLY`, for a server that is another process."""
+    with contextlib.suppress(FileNotFoundError):
+        stage, _, reply = path.read_text().partition(":")
+        return Illness(stage, reply)
+    return None
 
 
 def fault_of(address: str) -> Fault | None:
@@ -78,6 +107,8 @@ class Server:
         self.extensions = ("PIPELINING", "8BITMIME", f"SIZE {SIZE}", *extensions)
         self.seen: Counter[str] = Counter()
         self.count = 0
+        self.illness: Illness | None = None
+        self.transactions = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.journal = open(folder / "journal.jsonl", "ab")  # noqa: SIM115
         self.begun = open(folder / "begun.jsonl", "a")  # noqa: SIM115
@@ -143,6 +174,7 @@ class Connection:
         self.reader = reader
         self.writer = writer
         self.later: list[Fault] = []  # of the stages mail and quit
+        self.number = 0  # of the transaction
         self.reset()
 
     def reset(self) -> None:
@@ -192,14 +224,48 @@ class Connection:
                     raise Dropped
                 return True
 
+    async def is_ill(self, stage: str) -> bool:
+        """Say what the server's illness says at this stage. True when it does."""
+        illness = self.server.illness or written(self.server.folder / "illness")
+        if illness is None or illness.stage != stage or not illness.hits(self.number):
+            return False
+        match illness.reply:
+            case "endless":
+                while True:
+                    await self.reply("250-and more")
+            case "drip":
+                for byte in itertools.cycle(b"250-and more\r\n"):
+                    self.writer.write(bytes([byte]))
+                    await self.writer.drain()
+                    await asyncio.sleep(0.02)
+            case "reset":
+                linger = struct.pack("ii", 1, 0)  # close() sends a RST
+                sock = self.writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                raise Dropped
+            case "twice":
+                self.keep(b"".join(self.kept))
+                await self.reply("250 2.0.0 kept\r\n250 2.0.0 kept")
+                return True
+        await self.reply(illness.reply)
+        if illness.reply.startswith("421"):
+            raise Dropped
+        return True
+
     async def serve(self) -> None:
         if self.server.connections > self.server.most_connections:
             await self.reply("421 4.7.0 too many connections")
+            return
+        if await self.is_ill("banner"):
             return
         await self.reply("220 sink.example ESMTP")
         while True:
             line = (await self.reader.readuntil(b"\r\n")).decode("utf-8", "replace")
             verb, _, rest = line.strip().partition(" ")
+            if verb.lower() in {"ehlo", "starttls", "auth"} and await self.is_ill(
+                verb.lower()
+            ):
+                continue
             handler = getattr(self, f"do_{verb.lower()}", None)
             if handler is None:
                 await self.reply("502 5.5.2 not implemented")
@@ -247,6 +313,10 @@ class Connection:
         if not found or self.sender is not None:
             await self.reply("503 5.5.1 out of order" if found else "501 5.5.4 syntax")
             return
+        self.number = self.server.transactions
+        self.server.transactions += 1
+        if await self.is_ill("mail"):
+            return
         if fault := fault_of(found[1]):
             self.faults = [fault]
         size = re.search(r"size=(\d+)", found[2], re.IGNORECASE)
@@ -264,6 +334,8 @@ class Connection:
             await self.reply("503 5.5.1 out of order" if found else "501 5.5.4 syntax")
             return
         self.server.begin(found[1], self.begun_at)
+        if await self.is_ill("rcpt"):
+            return
         fault = fault_of(found[1])
         if fault and fault.stage == "rcpt":
             if self.server.applies(fault) and await self.perform(fault.action):
@@ -277,7 +349,7 @@ class Connection:
         if not self.recipients:
             await self.reply("554 5.5.1 no valid recipients")
             return
-        if await self.misbehave("data"):
+        if await self.is_ill("data") or await self.misbehave("data"):
             self.reset()
             return
         await self.reply("354 go ahead")
@@ -291,6 +363,9 @@ class Connection:
     async def content(self) -> bytes | None:
         """The octets up to CRLF.CRLF without the stuffed dots; None when too many."""
         lines, size, first = [], 0, True
+        if self.server.illness and self.server.illness.stage == "body":
+            await self.reader.readexactly(1)
+            await self.is_ill("body")
         while (line := await self.reader.readuntil(b"\r\n")) != b".\r\n":
             if first and await self.misbehave("body"):
                 raise Dropped
@@ -302,6 +377,9 @@ class Connection:
         return b"".join(lines) if size <= SIZE else None
 
     async def finish(self, content: bytes) -> None:
+        self.kept = [content]
+        if await self.is_ill("dot"):
+            return
         fault = next((one for one in self.faults if one.stage == "dot"), None)
         if fault is None or not self.server.applies(fault):
             self.keep(content)

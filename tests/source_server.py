@@ -7,6 +7,7 @@ As a process: `python -m tests.source_server --port 8765 --file F.json …`.
 import argparse
 import gzip
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +46,11 @@ def entry(number: int = 1, *, day: str = "2026-04-17", **inner: Any) -> dict[str
     }
 
 
+def many(value: bytes, size: int) -> bytes:
+    """A JSON array of the value again and again, of about `size` bytes."""
+    return b"[" + b",".join([value] * (size // (len(value) + 1))) + b"]"
+
+
 class Source(ThreadingHTTPServer):
     """Its days, its fault (one of `FAULTS`, from page `fault_page` on), what was asked."""
 
@@ -64,6 +70,11 @@ class Source(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up on a misbehaving server, as they should."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def load(self, path: Path) -> None:
         """Take over the entries of a recorded answer, each on the day it names."""
@@ -129,6 +140,15 @@ class Handler(BaseHTTPRequestHandler):
             except OSError:
                 return
 
+    def endless(self, start: bytes, piece: bytes) -> None:
+        """Send `start`, then `piece` again and again, each well within a read's timeout."""
+        try:
+            self.wfile.write(start)
+            while not self.server.stopping.wait(0.02):
+                self.wfile.write(piece)
+        except OSError:
+            return
+
     def bomb(self) -> None:
         squeezed = gzip.compress(b"[" + b" " * (64 * 2**20) + b"]")
         self.answer(200, squeezed, Content_Encoding="gzip")
@@ -150,6 +170,25 @@ FAULTS: dict[str, Callable[[Handler], None]] = {
     "cut off": Handler.cut_off,
     "drip": Handler.drip,
     "bomb": Handler.bomb,
+    "drip status": lambda h: h.endless(b"HTTP/1.1 2", b"0"),
+    "drip headers": lambda h: h.endless(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+    "endless continue": lambda h: h.endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "endless chunks": lambda h: h.endless(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"
+    ),
+    "silence": lambda h: h.endless(b"", b""),
+    "empty lists": lambda h: h.answer(200, many(b"[]", 20 * 2**20)),
+    "a few empty lists": lambda h: h.answer(200, many(b"[]", 4 * 2**20)),
+    "objects": lambda h: h.answer(200, many(b'{"a":{}}', 4 * 2**20)),
+    "one object": lambda h: h.answer(
+        200, json.dumps([{str(n): n for n in range(300_000)}]).encode()
+    ),
+    "wide text": lambda h: h.answer(
+        200,
+        json.dumps([entry(title="x" * (3 * 2**20) + "😀")], ensure_ascii=False).encode(),
+    ),
+    "as many objects as may be": lambda h: h.answer(200, many(b'{"a":{}}', 750_000)),
+    "too many entries": lambda h: h.answer(200, many(b'{"id":1}', 40_000)),
 }
 
 

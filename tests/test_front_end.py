@@ -2,15 +2,19 @@
 
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from digest import front_end
 from digest.checks import mail_leaves_the_machine
+from subscribers.models import Request
+from tests.configured import GIVEN
 from tests.configured import settings as settings_of
 from tests.environment import ROOT, bare
 
@@ -139,3 +143,122 @@ def test_without_a_proxy_other_hosts_are_refused(
     settings.BEHIND_PROXY = False
     forged = {"Host": "10.2.3.4", "X-Forwarded-Host": "papers.example.org"}
     assert client.get("/preferences/", headers=forged).status_code == 400
+
+
+# -- the client's address ---------------------------------------------------------
+
+# X-Forwarded-For, how many proxies are ours, and the client's address.
+FORWARDED = [
+    ("203.0.113.7", 1, "203.0.113.7"),
+    ("203.0.113.7:51234", 1, "203.0.113.7"),
+    (" 203.0.113.7 ", 1, "203.0.113.7"),
+    ("203.0.113.7,", 1, "203.0.113.7"),
+    ("203.0.113.7, ,", 1, "203.0.113.7"),
+    ('"203.0.113.7:51234"', 1, "203.0.113.7"),
+    ("2001:db8::7", 1, "2001:db8::7"),
+    ("[2001:db8::7]", 1, "2001:db8::7"),
+    ("[2001:db8::7]:443", 1, "2001:db8::7"),
+    ('"[2001:db8::7]:443"', 1, "2001:db8::7"),
+    ("::ffff:203.0.113.7", 1, "::ffff:203.0.113.7"),
+    ("198.51.100.1, 203.0.113.7", 1, "203.0.113.7"),
+    ("forged, 203.0.113.7", 1, "203.0.113.7"),
+    ("203.0.113.7, 10.0.0.1", 2, "203.0.113.7"),
+    ("forged, 203.0.113.7:1, [2001:db8::1]:2", 2, "203.0.113.7"),
+    ("1.1.1.1, 203.0.113.7, 10.0.0.1, 10.0.0.2", 3, "203.0.113.7"),
+    ("203.0.113.7", 2, "203.0.113.7"),
+    ("203.0.113.7, unknown", 1, ""),
+    ("_hidden", 1, ""),
+    ("", 1, ""),
+    (",", 1, ""),
+    ("[::1", 1, ""),
+    ("999.1.1.1", 1, ""),
+    ("203.0.113.7:_port", 1, "203.0.113.7"),
+    ("x" * 5000, 1, ""),
+]
+
+
+@pytest.mark.parametrize(("forwarded", "proxies", "client"), FORWARDED)
+def test_the_clients_address_is_what_our_outermost_proxy_saw(
+    forwarded: str, proxies: int, client: str
+) -> None:
+    assert front_end.client_address(forwarded, proxies=proxies) == client
+
+
+@pytest.mark.parametrize(
+    ("behind", "forwarded", "network"),
+    [
+        (True, "198.51.100.1, 203.0.113.7:51234,", "203.0.113.0/24"),
+        (True, "[2001:db8:1:2::7]:443", "2001:db8:1::/48"),
+        (True, "::ffff:203.0.113.7", "203.0.113.0/24"),
+        (True, "unknown", "192.0.2.0/24"),
+        (True, "", "192.0.2.0/24"),
+        (False, "203.0.113.7", "192.0.2.0/24"),
+    ],
+)
+@pytest.mark.django_db
+def test_a_request_counts_for_its_clients_network(
+    deployment: None,
+    settings: Settings,
+    client: Client,
+    behind: bool,
+    forwarded: str,
+    network: str,
+) -> None:
+    settings.BEHIND_PROXY = behind
+    headers = {"Host": "papers.example.org", "X-Forwarded-Proto": "https"}
+    if forwarded:
+        headers["X-Forwarded-For"] = forwarded
+    form = {"email": "ann@example.org"}
+    client.post("/preferences/", form, headers=headers, REMOTE_ADDR="192.0.2.9")
+    assert Request.objects.get().network == network
+
+
+# -- for machines, and what every answer says ---------------------------------------
+
+
+@pytest.mark.parametrize("host", ["10.2.3.4:8000", "127.0.0.1", "[::1]", "web:8000", "x.y"])
+@pytest.mark.parametrize("behind", [True, False])
+@pytest.mark.django_db
+def test_a_balancer_asks_for_health_by_any_name_and_without_tls(
+    deployment: None, settings: Settings, client: Client, host: str, behind: bool
+) -> None:
+    settings.BEHIND_PROXY = behind
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+    assert client.get("/readyz", headers={"Host": host}).status_code in {200, 503}
+
+
+@pytest.mark.django_db
+def test_health_needs_no_host_at_all(deployment: None, client: Client) -> None:
+    assert client.get("/healthz", headers={"Host": ""}).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path", ["/", "/preferences/", "/nothing/", "/healthz", "/admin/login/"]
+)
+def test_every_answer_says_what_browsers_may_do(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert "camera=()" in answer["Permissions-Policy"]
+    assert answer["X-Frame-Options"] in {"DENY", "SAMEORIGIN"}
+    assert "frame-ancestors" in answer["Content-Security-Policy"]
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_public_site_stands_in_no_frame(tmp_path: Path) -> None:
+    read = settings_of(GIVEN, state=tmp_path)
+    assert read["X_FRAME_OPTIONS"] == "DENY"
+    assert read["SECURE_CSP"]["frame-ancestors"] == ["'none'"]
+
+
+def test_security_txt_says_where_to_report_a_weakness(
+    settings: Settings, client: Client
+) -> None:
+    settings.SITE_URL = "https://papers.example.org"
+    settings.FROM_EMAIL = "Daily Papers <papers@papers.example.org>"
+    answer = client.get("/.well-known/security.txt")
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    fields = dict(line.split(": ", 1) for line in answer.text.splitlines())
+    assert fields["Contact"] == "mailto:papers@papers.example.org"
+    assert fields["Canonical"] == "https://papers.example.org/.well-known/security.txt"
+    left = datetime.fromisoformat(fields["Expires"]) - timezone.now()
+    assert timedelta(days=28) < left <= timedelta(days=30)

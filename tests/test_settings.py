@@ -1,6 +1,8 @@
 """Wrong values: one line that names the variable and repeats no secret, or the right reading."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from digest.endpoints import SmtpServer, Tls, smtp_server
 from tests.configured import GIVEN, settings
-from tests.environment import ROOT
+from tests.environment import ROOT, bare
 
 pytestmark = pytest.mark.embedded
 Read = dict[str, Any]
@@ -144,6 +146,41 @@ def test_a_wrong_value_is_one_line_that_names_the_variable(
     assert HUSH not in line
 
 
+PROGRAMS = {
+    "manage.py": "python manage.py check",
+    "up": "python manage.py up",
+    "worker": "celery -A digest worker",
+    "beat": "celery -A digest beat",
+    "web": "gunicorn digest.wsgi --preload --bind 127.0.0.1:0 --no-control-socket",
+    "web without preload": "gunicorn digest.wsgi --bind 127.0.0.1:0 --no-control-socket",
+}
+ONE_OF_EACH = {
+    "SEND_RATE": "fast",
+    "SIGN_UP_OPEN": "closed",
+    "MAILER_URL": "smtp://ann:hush-hush@mail.example.org",
+}
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_ends_with_that_line(program: str, name: str, tmp_path: Path) -> None:
+    command, *words = PROGRAMS[program].split()
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name(command)), *words],
+        cwd=ROOT,
+        env=bare() | {"STATE_DIR": str(tmp_path), name: ONE_OF_EACH[name]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    printed = (done.stdout + done.stderr).splitlines()
+    assert done.returncode != 0
+    assert [line for line in printed if line.startswith(f"error: {name}")]
+    assert not any("Traceback" in line or HUSH in line for line in printed)
+    if "without preload" not in program:  # there its master has a word to say too
+        assert len(printed) == 1, printed
+
+
 @pytest.mark.parametrize(
     "name", ["REDIS_URL", "MAILER_URL", "FROM_EMAIL", "POSTAL_ADDRESS"]
 )
@@ -224,6 +261,11 @@ def test_a_mail_server_is_read(url: str, server: SmtpServer) -> None:
             "unix:///run/r.sock?db=3",
             "redis+socket:///run/r.sock?virtual_host=3",
         ),
+        (
+            "unix://:p%40@/run/r.sock",
+            "unix://:p%40@/run/r.sock?db=0",
+            "redis+socket://:p%40@/run/r.sock?virtual_host=0",
+        ),
     ],
 )
 def test_a_redis_is_read_in_both_dialects(
@@ -242,6 +284,6 @@ def test_compose_puts_no_password_into_a_url() -> None:
 
 def test_the_image_is_built_with_values_that_the_settings_take(tmp_path: Path) -> None:
     text = (ROOT / "Dockerfile").read_text()
-    (command,) = re.findall(r"^RUN (DATABASE_URL=(?:.|\\\n)*)$", text, re.MULTILINE)
+    (command,) = re.findall(r"^RUN (DATABASE_URL=(?:[^\n\\]|\\\n)*)$", text, re.MULTILINE)
     values = dict(re.findall(r"([A-Z_]+)=(\S+)", command))
     assert settings(values, state=tmp_path)["EMBEDDED"] is False

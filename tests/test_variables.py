@@ -52,6 +52,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         lambda read: (read["BEHIND_PROXY"], read.get("SECURE_PROXY_SSL_HEADER")),
         (True, ("HTTP_X_FORWARDED_PROTO", "https")),
     ),
+    "TRUSTED_PROXIES": ("2", lambda read: read["TRUSTED_PROXIES"], 2),
     "SECURE_SSL_REDIRECT": ("false", lambda read: read["SECURE_SSL_REDIRECT"], False),
     "ADMIN_PATH": ("/back-room/", lambda read: read["ADMIN_PATH"], "back-room"),
     "STATIC_ROOT": ("/tmp/st", lambda read: read["STATIC_ROOT"], Path("/tmp/st")),

@@ -4,14 +4,20 @@ A hold is looked at in every commit of intents, so it holds for each hand-over a
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count, Min, QuerySet
+from django.db.models.functions import Greatest
 
-from digest.models import Delivery, Edition, HighWater
+from digest.deliveries import history
+from digest.models import Delivery, DeliveryEvent, Edition, HighWater
+from subscribers.models import Subscriber, Suppression
 
 State = Delivery.State
+# What is sent again gets this long at least, however late it is.
+RETRY_FOR = timedelta(hours=6)
+BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -92,3 +98,54 @@ def why_waiting(editions: QuerySet[Edition], now: datetime) -> list[str]:
 
 def at(instant: datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M:%S}Z"
+
+
+def retry_refused(edition: Edition, since: datetime, *, now: datetime) -> int:
+    """Put back what was refused since then, and lift the bars that came with it.
+
+    For when the relay refused us and readers were charged. Safe to repeat when it was cut
+    short. Return how many rows are pending again.
+    """
+    rows = Delivery.objects.filter(
+        edition=edition, state=State.REFUSED, outcome_at__gte=since
+    ).order_by("pk")
+    count = 0
+    while moved := put_back(list(rows[:BATCH]), now=now):
+        count += moved
+    return count
+
+
+@transaction.atomic
+def put_back(found: list[Delivery], *, now: datetime) -> int:
+    rows = Delivery.objects.filter(pk__in=[row.pk for row in found], state=State.REFUSED)
+    refused = list(rows.select_for_update())
+    source = DeliveryEvent.Source.OPERATOR
+    history.note(
+        refused, State.PENDING, source=source, reason=Delivery.Reason.SENT_AGAIN, now=now
+    )
+    lift_bars(refused)
+    # Neither do they count as bounces any more.
+    DeliveryEvent.objects.filter(
+        delivery__in=refused, source=DeliveryEvent.Source.SENDER, kind=State.REFUSED
+    ).update(email_hash="")
+    return rows.update(
+        state=State.PENDING,
+        reason=Delivery.Reason.SENT_AGAIN,
+        attempts=0,
+        not_before=now,
+        expires_at=Greatest("expires_at", now + RETRY_FOR),
+        lease_token="",
+        outcome_at=None,
+    )
+
+
+def lift_bars(refused: list[Delivery]) -> None:
+    """Lift the suppressions that these very refusals made: they have the same instant."""
+    bars = Suppression.objects.filter(
+        reason=Suppression.Reason.BOUNCED,
+        at__in={row.outcome_at for row in refused},
+        email_hash__in=Subscriber.objects.filter(
+            pk__in=[row.subscriber_id for row in refused]
+        ).values("email_hash"),
+    )
+    bars.delete()

@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
@@ -31,15 +31,16 @@ from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
 from digest.editions.compose import Encoded
 from digest.editions.picks import written
-from digest.models import Edition, HighWater
+from digest.models import Delivery, Edition, HighWater
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
 from digest.signing import senders
 from digest.throttling import circuit_breaker, domains, rate
 from digest.throttling.domains import Gate
+from digest.throttling.relay import FEW, Relay
 from digest.transport.base import Mail, Transport
 from digest.transport.open import open_transport
-from digest.transport.outcomes import Cause, Outcome
+from digest.transport.outcomes import Cause, Outcome, Verdict
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
@@ -47,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 SLICE = 1000
 SLICE_GROUPS = 10
+JUST_NOW = timedelta(minutes=10)
 
 Clock = Callable[[], datetime]
 
@@ -71,7 +73,7 @@ class BatchSizer:
     SECONDS, GROWTH = 1.0, 4
 
     def __init__(self) -> None:
-        self.group = min(2 * settings.SEND_CONNECTIONS, settings.SUBMIT_GROUP)
+        self.group = min(max(2 * settings.SEND_CONNECTIONS, FEW), settings.SUBMIT_GROUP)
 
     @property
     def slice(self) -> int:
@@ -95,6 +97,7 @@ class Run:
     until: datetime | None
     transport: Transport = field(default_factory=open_transport)
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
+    relay: Relay = field(default_factory=Relay)
 
     def judged_at(self) -> datetime | None:
         """Another instant by which to judge what is due; None: now."""
@@ -142,8 +145,8 @@ def send_due(
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
-            if sent[Cause.NOT_TRIED]:
-                circuit_breaker.trip(clock(), asked=gate.asked)
+            if run.relay.cause:
+                circuit_breaker.trip(clock(), run.relay.cause, asked=run.relay.asked)
                 break
             if sent["accepted"] and mark.failures:
                 circuit_breaker.reset()
@@ -187,9 +190,9 @@ def send_slice(
             for pk, outcome in hand_over(wanted, run.transport, claimed[0].lease_token):
                 group.outcomes[pk] = outcome
             run.batch_sizer.learn(len(begun(group.outcomes)), time.monotonic() - begin)
-            down = gate.judge(group.mails, begun(group.outcomes))
-            tally += tallied(group, len(group.rows) - len(intended), down=down)
-            if tally[Cause.NOT_TRIED] or run.over():
+            judge(group, run, gate)
+            tally += tallied(group, len(group.rows) - len(intended), run.relay)
+            if run.relay.cause or run.over():
                 break
     except BaseException:
         settle(sent, run.clock)
@@ -259,23 +262,52 @@ def record(group: Group, now: datetime) -> None:
     if not group.outcomes:
         return
     ledger.record(group.outcomes, group.rows, now=now)
-    history.note_outcomes(group.outcomes, now=now)
-    bad = {pk for pk, outcome in group.outcomes.items() if outcome.bad_address}
-    if bad:
-        people = [row.subscriber_id or 0 for row in group.rows if row.delivery_id in bad]
-        for email_hash in Subscriber.objects.filter(pk__in=people).values_list(
-            "email_hash", flat=True
-        ):
+    refused = refused_hashes(group)
+    history.note_outcomes(group.outcomes, refused, now=now)
+    for pk, email_hash in refused.items():
+        if group.outcomes[pk].bad_address:
             suppression.suppress(email_hash, Suppression.Reason.BOUNCED, now=now)
 
 
-def tallied(group: Group, skipped: int, *, down: bool) -> Counter[str]:
-    """`not tried`: put off through no fault of theirs or, not `down`, of their domain."""
+def refused_hashes(group: Group) -> dict[int, str]:
+    """Return the address hashes of the deliveries that a server refused, by delivery id."""
+    owners = {
+        row.delivery_id: row.subscriber_id
+        for row in group.rows
+        if (outcome := group.outcomes.get(row.delivery_id))
+        and outcome.verdict is Verdict.REFUSED
+        and outcome.reply
+    }
+    if not owners:
+        return {}
+    people = Subscriber.objects.filter(pk__in={pk or 0 for pk in owners.values()})
+    hashes = dict(people.values_list("pk", "email_hash"))
+    return {pk: hashes[owner] for pk, owner in owners.items() if owner in hashes}
+
+
+def judge(group: Group, run: Run, gate: Gate) -> None:
+    """Tell whose fault it was: the relay's or ours first, then a domain's."""
+    took_others = partial(accepts, {row.edition_id for row in group.rows}, run.clock)
+    outcomes = begun(group.outcomes)
+    is_down = run.relay.judge(group.mails, outcomes, took_others=took_others)
+    group.outcomes |= outcomes
+    if not is_down:
+        gate.judge(group.mails, outcomes)
+
+
+def accepts(editions: set[int], clock: Clock) -> bool:
+    """Return whether mails of these editions were accepted just now."""
+    accepted = Delivery.objects.filter(edition__in=editions, state=Delivery.State.ACCEPTED)
+    return accepted.filter(outcome_at__gte=clock() - JUST_NOW).exists()
+
+
+def tallied(group: Group, skipped: int, relay: Relay) -> Counter[str]:
+    """Count the group by verdict; `not tried` is what a relay that is down did not take."""
     outcomes: Mapping[int, Outcome] = group.outcomes
     tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
     tally["skipped"] += skipped
-    tally[Cause.NOT_TRIED] += sum(
-        not outcome.charged and (down or not outcome.domain_fault)
-        for outcome in begun(group.outcomes).values()
-    )
+    if relay.cause:
+        tally[Cause.NOT_TRIED] += sum(
+            not one.charged for one in begun(group.outcomes).values()
+        )
     return tally

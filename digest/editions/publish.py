@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from digest.editions.blocks import block
 from digest.models import Block, Edition, Paper
 from digest.papers import topics
+from digest.papers.sources import newest_day
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
     papers = candidates(day, kind)
     if not papers:
         raise NothingToPublish(f"no papers are stored for {day}: nothing to publish")
-    blocks = [made(paper, position) for position, paper in enumerate(papers)]
+    blocks = made_of_all(papers)
+    if not blocks:
+        raise NothingToPublish(f"no paper of {day} can be rendered: see the log")
     try:
         with transaction.atomic():
             edition = Edition.objects.create(kind=kind, day=day, published_at=now)
@@ -48,6 +51,12 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
         return Edition.objects.get(kind=kind, day=day)
     logger.info("published %s with %d papers", edition, len(blocks))
     return edition
+
+
+def newest_stored(now: datetime) -> date | None:
+    """Return the newest day with papers whose list is complete at `now`."""
+    stored = Paper.objects.filter(day__lte=newest_day(now))
+    return stored.order_by("-day").values_list("day", flat=True).first()
 
 
 def outdone_samples(edition: Edition) -> bool:
@@ -67,6 +76,17 @@ def candidates(day: date, kind: str) -> Sequence[Paper]:
     return list(
         papers.filter(is_sample=not chosen).order_by("-upvotes", "arxiv_id")[:MOST_BLOCKS]
     )
+
+
+def made_of_all(papers: Sequence[Paper]) -> list[Block]:
+    """Render each paper; one that cannot be is left out, and does not stop the day."""
+    blocks: list[Block] = []
+    for paper in papers:
+        try:
+            blocks.append(made(paper, len(blocks)))
+        except Exception:
+            logger.exception("paper %s cannot be rendered and is left out", paper)
+    return blocks
 
 
 def made(paper: Paper, position: int) -> Block:

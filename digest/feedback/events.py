@@ -7,7 +7,7 @@ is unknown, of which it is evidence; readers are kept from mail by it (see bounc
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from anymail.signals import EventType, RejectReason
 from django.db import connection, transaction
@@ -29,6 +29,11 @@ GRAVE = {
     EventType.COMPLAINED,
     EventType.UNSUBSCRIBED,
 }
+# As the sender notes it: the server's own no is a bounce that needed no mail.
+REFUSED = Delivery.State.REFUSED
+BOUNCES = [EventType.BOUNCED, REFUSED]
+# Ticks come each ten seconds; this outlasts an hour without any.
+LATELY = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +188,19 @@ def leave(email_hash: str, *, now: datetime) -> None:
         subscriptions.unsubscribe(pk, origin=Origin("the provider's report"), now=now)
 
 
+def suppress_refused(now: datetime) -> None:
+    """Suppress addresses that servers have refused in the SMTP session on enough days."""
+    lately = DeliveryEvent.objects.filter(kind=REFUSED, at__gte=now - LATELY)
+    hashes = set(lately.exclude(email_hash="").values_list("email_hash", flat=True))
+    suppression.suppress_all(worn_out(hashes), Reason.BOUNCED, now=now)
+
+
 def worn_out(hashes: set[str]) -> set[str]:
     """Those of the addresses that have bounced on enough days."""
     if not hashes:
         return set()
     days: dict[str, list[datetime]] = {}
-    kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind=EventType.BOUNCED)
+    kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind__in=BOUNCES)
     for email_hash, at, words in kept.values_list("email_hash", "at", "reply"):
         if not bounce_rules.POLICY.search(words):
             days.setdefault(email_hash, []).append(at.astimezone(UTC))

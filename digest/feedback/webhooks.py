@@ -21,7 +21,7 @@ from anymail.utils import get_request_basic_auth
 from anymail.webhooks.base import AnymailCoreWebhookView
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import resolve
+from django.urls import Resolver404, resolve
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
@@ -63,7 +63,7 @@ def tracking(request: HttpRequest, provider: str) -> HttpResponse:
     if not any(constant_time_compare(given, secret) for secret in secrets):
         # Amazon SNS gives its password only when asked for it.
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Basic"})
-    view = view_of(provider)
+    view = view_of(provider, method=str(request.method))
     if request.method == "HEAD":
         return HttpResponse()
     if int(request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
@@ -80,15 +80,30 @@ def tracking(request: HttpRequest, provider: str) -> HttpResponse:
     return HttpResponse()
 
 
-def view_of(provider: str) -> AnymailCoreWebhookView:
-    """Anymail's view for that provider. Raises Http404."""
+def view_of(provider: str, *, method: str) -> AnymailCoreWebhookView:
+    """Return Anymail's view for that provider. Raises Http404."""
     found = resolve(f"/{provider}/tracking/", "anymail.urls").func
     try:
         view: AnymailCoreWebhookView = found.view_class()  # type: ignore[attr-defined]
-    except (AnymailConfigurationError, AnymailImproperlyInstalled) as missing:
-        logger.error("reports from %s are not taken: %s", provider, missing)
-        raise Http404 from None
+        # Mandrill asks for the page before it gives the key; Anymail misses it too late.
+        if method == "POST" and getattr(view, "webhook_key", "") is None:
+            name = f"{provider.upper()}_WEBHOOK_KEY"
+            raise AnymailConfigurationError(f"ANYMAIL_{name} is not set")
+    except (AnymailConfigurationError, AnymailImproperlyInstalled, ValueError) as wrong:
+        logger.error("reports from %s are not taken: %s", provider, wrong)
+        raise Http404(str(wrong)) from None
     return view
+
+
+def trouble(provider: str) -> str:
+    """Return why reports of this provider would not be taken; empty if they would be."""
+    try:
+        view_of(provider, method="POST")
+    except Resolver404:
+        return ""  # it sends none
+    except Http404 as wrong:
+        return next(iter(str(wrong).splitlines()), "it is not set up")
+    return ""
 
 
 def read(

@@ -1,5 +1,6 @@
 """What all commands of an operator share: one clear line instead of a traceback."""
 
+import os
 import re
 import sys
 from datetime import UTC, date, datetime
@@ -36,15 +37,27 @@ class OperatorCommand(BaseCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         try:
             super().run_from_argv(argv)
+        except BrokenPipeError:  # whoever read our lines wants no more of them
+            leave_quietly()
         except CommandError as error:  # An argument's type raises before Django catches.
             self.stderr.write(f"{type(error).__name__}: {error}")
             sys.exit(1)
+        try:
+            self.stdout.flush()
+        except BrokenPipeError:
+            leave_quietly()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
         except (OperationalError, ProgrammingError, InterfaceError) as error:
             raise CommandError(database_trouble(error)) from error
+
+
+def leave_quietly() -> None:
+    """End after the reader of stdout has gone, with nothing left for Python to flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
 
 
 def database_trouble(error: Error) -> str:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0008_no_index_by_reader"),
+        ("digest", "0001_squashed"),
     ]
 
     operations = [

@@ -3,7 +3,7 @@
 from digest.models.deliveries import Delivery, DeliveryEvent, Lease, Submission
 from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Heartbeat, HighWater
-from digest.models.papers import Paper
+from digest.models.papers import Paper, SourceDay
 from digest.models.throttling import Bucket, DomainRest, WarmUpDay
 from digest.models.votes import Vote
 
@@ -19,6 +19,7 @@ __all__ = [
     "HighWater",
     "Lease",
     "Paper",
+    "SourceDay",
     "Submission",
     "Vote",
     "WarmUpDay",

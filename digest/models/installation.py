@@ -30,6 +30,12 @@ class HighWater(models.Model):
     failures = models.PositiveSmallIntegerField(
         default=0, help_text="How often in a row the provider could not be used."
     )
+    cause = models.CharField(
+        max_length=500, blank=True, default="", help_text="Why not, in its own words."
+    )
+    alarmed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the operator was last told so."
+    )
 
     def __str__(self) -> str:
         return f"high water {self.count}"

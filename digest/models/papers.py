@@ -1,4 +1,4 @@
-"""Papers, as the sources have them."""
+"""Papers, as the sources have them, and the days that the source was asked for."""
 
 from django.db import models
 
@@ -42,3 +42,23 @@ class Paper(models.Model):
     @property
     def discussion_url(self) -> str:
         return f"https://huggingface.co/papers/{self.arxiv_id}"
+
+
+class SourceDay(models.Model):
+    """One row for each day that the source was asked for: did it answer?
+
+    See papers/source_days.py.
+    """
+
+    day = models.DateField(unique=True)
+    answered_at = models.DateTimeField(null=True, help_text="The last whole answer.")
+    failed_at = models.DateTimeField(
+        null=True, help_text="The first failure since the last answer."
+    )
+    failure = models.CharField(max_length=200, blank=True, default="")
+    alarmed_at = models.DateTimeField(
+        null=True, help_text="The ADMINS were told that there are no papers."
+    )
+
+    def __str__(self) -> str:
+        return f"source day {self.day}"

@@ -49,6 +49,14 @@ class RouteInsteadOfPath(logging.Filter):
         return route != "readyz"  # its 503 is an answer, asked for every few seconds
 
 
+class OneLine(logging.Filter):
+    """A refused request of a stranger is worth a line, and no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        return True
+
+
 class ScrubbedPage(SafeExceptionReporterFilter):
     """What the error page of DEBUG shows of the settings, scrubbed."""
 

@@ -2,14 +2,25 @@
 
 Bounded are time (to connect, between two pieces, in all), size after decompression,
 and redirects (same host, few). Each failure is a SourceError with one line.
+
+A server that sends a byte now and then never lets a read time out, and http.client reads
+a status, headers and endless `100 Continue` on its own. So each connection is shut down
+from outside when the deadline comes, whatever it is waiting for.
 """
 
+import os
 import re
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 from digest.transport import retry_after
 
@@ -35,10 +46,77 @@ class RateLimited(SourceError):
         self.reset_seconds = reset_seconds
 
 
+class WatchedAdapter(HTTPAdapter):
+    """Keep a second handle of every connection's socket, to shut it down by."""
+
+    def __init__(self) -> None:
+        self.handles: list[socket.socket] = []
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the pool, whose connections add themselves to the handles."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        handles = self.handles
+
+        class Watched(type(pool).ConnectionCls):  # type: ignore[misc]
+            def _new_conn(self) -> socket.socket:
+                opened: socket.socket = super()._new_conn()
+                # Of the same connection, but TLS does not take it over.
+                handles.append(socket.socket(fileno=os.dup(opened.fileno())))
+                return opened
+
+        pool.ConnectionCls = Watched
+        return pool
+
+    def shut_down(self) -> None:
+        """End every read and write that waits on a connection."""
+        for handle in list(self.handles):
+            try:
+                handle.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it has ended already
+                continue
+
+    def close(self) -> None:
+        """Close the pools and the handles."""
+        super().close()
+        while self.handles:
+            self.handles.pop().close()
+
+
+@contextmanager
+def session_until(deadline: float) -> Iterator[requests.Session]:
+    """A session that ends at `deadline`, an instant of time.monotonic()."""
+    with requests.Session() as session:
+        adapter = WatchedAdapter()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, adapter)
+        timer = Timer(max(0, deadline - time.monotonic()), adapter.shut_down)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield session
+        finally:
+            timer.cancel()
+            timer.join()
+
+
 def download(session: requests.Session, url: str, *, most: int, deadline: float) -> bytes:
     """The decompressed body of a 200, of at most `most` bytes; redirects on the same
-    host are followed. `deadline` is an instant of time.monotonic(). Raises SourceError.
+    host are followed. `deadline` is the session's. Raises SourceError.
     """
+    try:
+        body = _download(session, url, most=most, deadline=deadline)
+    except SourceError:
+        if time.monotonic() < deadline:
+            raise
+        body = b""
+    # What was read from a connection that was shut down may look like a short answer.
+    if time.monotonic() >= deadline:
+        raise SourceError("the paper source took too long")
+    return body
+
+
+def _download(session: requests.Session, url: str, *, most: int, deadline: float) -> bytes:
     host = urlsplit(url).hostname
     try:
         for _ in range(REDIRECTS + 1):

@@ -8,7 +8,7 @@ listed. Storing twice, or in two processes at once, gives the same rows.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import batched
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from django.db import transaction
 
 from digest.models import Paper
-from digest.papers import sources
+from digest.papers import source_days, sources
 from digest.papers.records import PaperRecord, Rejected, parse_entry
 
 SLICE = 500
@@ -60,8 +60,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One fetch: the days that the papers are of, and what was skipped."""
+    """One fetch: the day to publish, the days of its papers, and what was skipped."""
 
+    day: date | None  # that was asked for; of a file without --day, its newest
     days: tuple[date, ...]
     counts: Counts
     rejected: tuple[Rejected, ...]
@@ -70,18 +71,51 @@ class Fetched:
 def fetch(*, now: datetime, day: date | None = None) -> Fetched:
     """Fetch and store the list of `day`, else of the newest day there is.
 
-    Raises sources.SourceError, and then nothing was stored.
+    An entry that names another day is stored for its own. Raises sources.SourceError,
+    and then no paper was stored.
     """
     asked = day or sources.newest_day(now)
     try:
-        batch = sources.fetch_day(asked)
+        batch = ask(asked, now=now)
     except sources.NotYetPublished:
         if day:
             raise
         asked -= timedelta(days=1)
-        batch = sources.fetch_day(asked)
-    days = {record.day for record in batch.records} or {asked}
-    return Fetched(tuple(sorted(days)), store(batch.records, now=now), batch.rejected)
+        batch = ask(asked, now=now)
+    records, refused = begun(batch.records, now)
+    days = {record.day for record in records} or {asked}
+    counts = store(records, now=now)
+    source_days.answered(asked, now)
+    return Fetched(asked, tuple(sorted(days)), counts, (*batch.rejected, *refused))
+
+
+def ask(day: date, *, now: datetime) -> sources.Batch:
+    """Ask the source for a day, and remember if it fails. Raises sources.SourceError."""
+    try:
+        return sources.fetch_day(day)
+    except sources.NotYetPublished:
+        raise
+    except sources.SourceError as error:
+        source_days.failed(day, error, now)
+        raise
+
+
+def begun(
+    records: Iterable[PaperRecord], now: datetime
+) -> tuple[list[PaperRecord], list[Rejected]]:
+    """Separate the records of days that have begun from those dated in the future.
+
+    One of those would otherwise be the newest day, and hide the real one until then.
+    """
+    kept: list[PaperRecord] = []
+    refused: list[Rejected] = []
+    for record in records:
+        if record.day <= now.astimezone(UTC).date():
+            kept.append(record)
+        else:
+            why = f"it is dated {record.day}, in the future"
+            refused.append(Rejected(record.arxiv_id, why))
+    return kept, refused
 
 
 def fetch_file(path: Path, *, now: datetime, day: date | None = None) -> Fetched:
@@ -97,8 +131,11 @@ def fetch_file(path: Path, *, now: datetime, day: date | None = None) -> Fetched
             rejected.append(entry)
         elif day in {None, entry.day}:
             records.append(entry)
-    days = {record.day for record in records} or ({day} if day else set())
-    return Fetched(tuple(sorted(days)), store(records, now=now), tuple(rejected))
+    records, refused = begun(records, now)
+    days = sorted({record.day for record in records}) or ([day] if day else [])
+    counts = store(records, now=now)
+    newest = day or max(days, default=None)
+    return Fetched(newest, tuple(days), counts, (*rejected, *refused))
 
 
 def store(records: Iterable[PaperRecord], *, now: datetime) -> Counts:

@@ -9,16 +9,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
 
 from digest.papers.text import clean_line, clean_text, safe_url
 
+FIRST_SECOND, LAST_SECOND = 662_688_000, 4_102_444_800  # 1991, arXiv's first year; 2100
 MOST = 2**31 - 1  # what an integer column holds
 AUTHORS_LIMIT = 5_000
 KEYWORDS_LIMIT = 20
 # https://info.arxiv.org/help/arxiv_identifier.html
 ARXIV_ID = re.compile(
-    r"(?:arxiv:)?([0-9]{4}\.[0-9]{4,5}|[a-z][a-z-]{1,15}(?:\.[a-z]{2})?/[0-9]{7})(?:v[0-9]{1,3})?"
+    r"(?:arxiv:|https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf)/)?([0-9]{4}\.[0-9]{4,5}|[a-z][a-z-]{1,15}(?:\.[a-z]{2})?/[0-9]{7})(?:v[0-9]{1,3})?(?:\.pdf)?"
 )
+AND = re.compile(r"[,;]|\band\b")  # between names that stand in one string
 CATEGORY = re.compile(r"[a-z-]{2,12}(?:\.[A-Za-z-]{2,12})?")
 
 
@@ -145,6 +148,8 @@ def _title(fields: Fields) -> str:
 
 
 def _authors(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        value = AND.split(value[: 120 * AUTHORS_LIMIT])
     for author in value[:AUTHORS_LIMIT] if isinstance(value, list) else []:
         name = author
         if isinstance(author, dict):
@@ -168,15 +173,25 @@ def _words(value: object, limit: int) -> list[str]:
 
 
 def _count(value: object) -> int | None:
+    if isinstance(value, str) and len(value) <= 10 and value.isdecimal():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value <= MOST else None
 
 
 def _instant(value: object) -> datetime | None:
-    """An ISO 8601 instant or date in UTC; without an offset it is read as UTC."""
+    """An instant in UTC, from ISO 8601 (a date too), RFC 5322, or seconds or milliseconds
+    since 1970; without an offset it is read as UTC.
+    """
     try:
-        moment = datetime.fromisoformat(_text(value))
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = value / 1000 if value > LAST_SECOND else value
+            is_instant = FIRST_SECOND <= seconds <= LAST_SECOND
+            return datetime.fromtimestamp(seconds, UTC) if is_instant else None
+        text = _text(value)[:100].strip()
+        is_iso = text[:4].isdecimal()
+        moment = datetime.fromisoformat(text) if is_iso else parsedate_to_datetime(text)
         if moment.tzinfo is None:
             return moment.replace(tzinfo=UTC)
         return moment.astimezone(UTC)

@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlencode, urlsplit
 
-import requests
 from django.conf import settings
 
-from digest.papers.download import NotYetPublished, RateLimited, SourceError, download
+from digest.papers.download import (
+    NotYetPublished,
+    RateLimited,
+    SourceError,
+    download,
+    session_until,
+)
 from digest.papers.records import BadEntry, PaperRecord, Rejected, named, parse_entry, shown
 
 __all__ = [
@@ -34,7 +39,10 @@ __all__ = [
 
 PAGE_SIZE = 100
 PAGES = 20
-MOST_BYTES = 20 * 2**20  # after decompression
+# A day has about a hundred papers, in less than 1 MB and 50,000 values.
+MOST_BYTES = 8 * 2**20  # of all pages, after decompression
+MOST_ENTRIES = PAGES * PAGE_SIZE
+MOST_VALUES = 250_000  # of one page; at most some 250 bytes of memory each
 DEADLINE = 60.0  # seconds for all pages together
 BOM = b"\xef\xbb\xbf"
 COMPLETE_HOUR = 8  # UTC; nearly all of a day's list stands by then
@@ -59,7 +67,7 @@ def fetch_day(day: date) -> Batch:
     records: dict[str, PaperRecord] = {}
     rejected: list[Rejected] = []
     left = MOST_BYTES
-    with requests.Session() as session:
+    with session_until(deadline) as session:
         session.headers["User-Agent"] = f"DailyPapers/1 (+{settings.SITE_URL})"
         for page in range(PAGES):
             query = {"date": day.isoformat(), "limit": PAGE_SIZE, "p": page}
@@ -67,6 +75,8 @@ def fetch_day(day: date) -> Batch:
             body = download(session, url, most=left, deadline=deadline)
             left -= len(body)
             entries, known = _array(body), len(records)
+            if len(entries) > MOST_ENTRIES:
+                raise SourceError(f"the paper source lists more than {MOST_ENTRIES} papers")
             for number, entry in enumerate(entries, page * PAGE_SIZE + 1):
                 try:
                     record = parse_entry(entry, day=day)
@@ -92,6 +102,9 @@ def _endpoint() -> str:
 
 
 def _array(body: bytes) -> list[object]:
+    # Before anything is built of them: an empty list is 3 bytes here, and 64 in memory.
+    if sum(body.count(opening) for opening in (b",", b"[", b"{")) > MOST_VALUES:
+        raise SourceError("the paper source's answer has too many values")
     try:
         entries: object = json.loads(body)
     except (ValueError, RecursionError):

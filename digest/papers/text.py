@@ -1,14 +1,15 @@
 """Clean hostile text once, at ingest, so that nobody after has to think of it.
 
 What leaves here is one line in NFC: no control, bidi, zero-width or tag characters,
-no lone surrogates, no line break of any kind, single spaces, lost LaTeX mended where
-that is certain (see latex.py), at most so many characters. It is still hostile as
+no lone surrogates, no line break of any kind, single spaces, HTML's entities and
+lost LaTeX mended where that is certain (see latex.py), at most so many characters. It is still hostile as
 markup: templates escape it. Everything here runs in time linear in the input and
 raises nothing, and cleaning a second time changes nothing.
 """
 
 import re
 import unicodedata
+from html import unescape
 from itertools import takewhile
 from urllib.parse import urlsplit
 
@@ -30,6 +31,8 @@ REMOVED = re.compile(
 # Normalising takes time quadratic in a run of combining marks, so runs are capped.
 UNUSUAL_RUN = re.compile(r"[^\w\s\x00-\x7f]{9,}")
 MARKS_IN_A_ROW = 8
+# Only with its semicolon: AT&T and R&D are no entities.
+ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 PASSES = 6
 ELLIPSIS = "…"
 
@@ -39,10 +42,15 @@ def clean_line(text: str, limit: int = TITLE_LIMIT) -> str:
     plain = cut(normal(text), limit)
     mended = plain
     for _ in range(PASSES):
-        before, mended = mended, normal(mend(mended))
+        before, mended = mended, normal(mend(ENTITY.sub(_character, mended)))
         if mended == before:
             return mended
     return plain  # Nested beyond reason: left as it was.
+
+
+def _character(entity: re.Match[str]) -> str:
+    """The character that the source has escaped for a web page; unknown names stay."""
+    return unescape(entity[0])
 
 
 def clean_text(text: str) -> str:

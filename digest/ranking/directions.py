@@ -85,7 +85,7 @@ def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
     readers: list[int] = []
     records: list[bytes] = []
     for reader, one in enumerate(stored):
-        if not one or one[:4] != mark:
+        if not one or one[:4] != mark or (len(one) - HEADER.size) % RECORD.size:
             continue
         likes[reader] = HEADER.unpack_from(one)[1]
         records.append(one[HEADER.size :])
@@ -93,10 +93,12 @@ def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
     if not readers:
         return None
     table = np.frombuffer(b"".join(records), dtype=LAYOUT)
+    with np.errstate(over="ignore"):
+        weights = table["weights"].astype(np.float32) * table["scale"][:, None]
     return Directions(
         reader=np.array(readers, dtype=np.int32),
         kind=table["kind"],
-        weights=table["weights"].astype(np.float32) * table["scale"][:, None],
+        weights=weights,
         offset=table["offset"].astype(np.float32),
         likes=likes,
     )

@@ -180,7 +180,10 @@ def closeness(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Closen
     found = unpack([person.directions for person in people], loaded.version)
     if found is None:
         return None
-    scores = found.weights @ loaded.points.T - found.offset[:, None]
+    with np.errstate(invalid="ignore", over="ignore"):
+        scores = found.weights @ loaded.points.T - found.offset[:, None]
+    # Damaged bytes make no number: nothing is close by them.
+    scores = np.where(np.isfinite(scores), scores, np.float32(-np.inf))
     shape = (len(people), len(loaded.points))
     written, liked = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
     for kind, best in ((Kind.WRITTEN, written), (Kind.LIKED, liked)):

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from digest.models import Block, Edition, Paper
+from digest.papers import source_days, sources
 
 COUNTED_DAYS = 30
 
@@ -20,8 +22,14 @@ class Neighbours:
 
 
 def newest_day() -> date | None:
-    """The newest day that has papers; None while there are none."""
-    return Paper.objects.order_by("-day").values_list("day", flat=True).first()
+    """Return the newest day that has papers and has begun; None while there is none."""
+    begun = Paper.objects.filter(day__lte=timezone.now().date())
+    return begun.order_by("-day").values_list("day", flat=True).first()
+
+
+def is_current(day: date) -> bool:
+    """Return whether a day's papers can be called today's; weekends have none."""
+    return sources.newest_day(timezone.now()) - day <= source_days.QUIET
 
 
 def neighbours(day: date) -> Neighbours:

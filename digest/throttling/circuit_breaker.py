@@ -1,4 +1,4 @@
-"""Circuit breakers: who cannot be used, or puts us off, is left alone, longer each time.
+"""Stop sending to a provider or domain that keeps failing, for longer after each failure.
 
 One for the provider, one for each receiving domain. Kept in the database, so that all
 senders on all machines rest together. Rows lose no attempt by it, as the fault is not
@@ -7,16 +7,21 @@ theirs.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from digest.alert import alert
 from digest.models import DomainRest, HighWater
 
 logger = logging.getLogger(__name__)
 
 FIRST_REST = timedelta(seconds=5)
 LONGEST_REST = timedelta(minutes=5)
+# Ticks try again every ten seconds: after this, nothing is due that could be tried.
+TRIED_WITHIN = timedelta(minutes=1)
+ALARM_EVERY = timedelta(hours=1)
 
 # A domain that has put us off so many times more than it has answered is given a rest.
 MOST_FAILURES = 5
@@ -28,31 +33,65 @@ PROBE = timedelta(minutes=3)
 FORGOTTEN = timedelta(days=1)
 
 
+@dataclass(frozen=True)
+class Rest:
+    """The provider could not be used when it was last tried."""
+
+    until: datetime
+    failures: int
+    cause: str
+
+    def __str__(self) -> str:
+        return (
+            f"the relay cannot be used ({self.failures} times in a row), "
+            f"tried again at {self.until:%Y-%m-%d %H:%M:%S}Z: {self.cause}"
+        )
+
+
 def is_open(mark: HighWater, now: datetime) -> bool:
     return mark.resting_until is not None and mark.resting_until > now
 
 
-def trip(now: datetime, *, asked: float = 0.0) -> None:
+def resting(now: datetime) -> Rest | None:
+    """Return the rest that senders keep, or that has ended a moment ago without a trial."""
+    mark = HighWater.objects.filter(pk=1, resting_until__gt=now - TRIED_WITHIN).first()
+    if mark is None or mark.resting_until is None:
+        return None
+    return Rest(mark.resting_until, mark.failures, mark.cause)
+
+
+def trip(now: datetime, cause: str, *, asked: float = 0.0) -> None:
     """Rest: 5 s after the first failure, twice as long after each further one.
 
     `asked` is a Retry-After in seconds (RFC 9110 section 10.2.3): at least so long.
     """
     mark = HighWater.objects.get(pk=1)
     rest = doubled(FIRST_REST, mark.failures, most=LONGEST_REST)
-    if mark.failures == 0:
-        logger.error("the provider cannot be used: senders rest, and will try again")
-    HighWater.objects.filter(pk=1, failures=mark.failures).update(
+    logger.warning("the relay cannot be used, senders rest for %s: %s", rest, cause)
+    tripped = HighWater.objects.filter(pk=1, failures=mark.failures).update(
         failures=mark.failures + 1,
         resting_until=now + max(rest, timedelta(seconds=asked)),
+        cause=cause[:500],
     )
+    if tripped and may_alarm(mark, now):
+        alert(f"The relay cannot be used, and mail waits until it can: {cause}")
 
 
-def reset() -> None:
-    """The provider accepts again."""
-    if HighWater.objects.filter(pk=1, failures__gt=0).update(
-        failures=0, resting_until=None
-    ):
-        logger.warning("the provider can be used again")
+def may_alarm(mark: HighWater, now: datetime) -> bool:
+    """Return True for one sender in an hour, so that a relay that flaps is told of once."""
+    if mark.alarmed_at and abs(now - mark.alarmed_at) < ALARM_EVERY:
+        return False
+    same = HighWater.objects.filter(pk=1, alarmed_at=mark.alarmed_at)
+    return bool(same.update(alarmed_at=now))
+
+
+def reset() -> bool:
+    """End the rest: the provider accepts again, or the operator says so."""
+    known = HighWater.objects.filter(pk=1, failures__gt=0)
+    ended = known.update(failures=0, resting_until=None, cause="")
+    if ended:
+        logger.warning("the relay can be used again")
+    return bool(ended)
 
 
 def doubled(first: timedelta, times: int, *, most: timedelta) -> timedelta:

@@ -24,8 +24,6 @@ from digest.transport.outcomes import Outcome
 HOLDS = 15.0
 # Mails that stand behind one that tries a domain come back after it has its answer.
 BEHIND_PROBE = timedelta(seconds=30)
-# So many domains to which it closed the connection (421), and none that it took: not theirs.
-MANY = 3
 
 
 class Addressed(Protocol):
@@ -51,7 +49,6 @@ class Gate:
     limits: Mapping[str, float] = field(default_factory=dict)
     waits: dict[int, Wait] = field(default_factory=dict)
     probed: set[str] = field(default_factory=set)
-    asked: float = 0.0  # the longest Retry-After, in seconds
     jitter: Callable[[], float] = random.random
 
     def passing[D: Addressed](self, digests: Sequence[D]) -> Sequence[D]:
@@ -106,26 +103,21 @@ class Gate:
                 for row, at in zip(late, places, strict=True)
             }
 
-    def judge(self, mails: Mapping[int, Mail], outcomes: Mapping[int, Outcome]) -> bool:
-        """Learn from a group's outcomes by delivery id. True if the provider is at fault."""
-        trouble = [one for one in outcomes.values() if one.domain_fault or not one.charged]
-        if not trouble and not self.rests:
-            return False
-        self.asked = max([self.asked, *(one.wait for one in trouble)])
+    def judge(self, mails: Mapping[int, Mail], outcomes: Mapping[int, Outcome]) -> None:
+        """Learn which domains put us off from a group's outcomes by delivery id."""
+        if not self.rests and not any(one.domain_fault for one in outcomes.values()):
+            return
         failed, fine = Counter[str](), Counter[str]()
         for pk, outcome in outcomes.items():
             if outcome.domain_fault:
                 failed[domain_of(mails[pk].recipient)] += 1
             elif outcome.charged:
                 fine[domain_of(mails[pk].recipient)] += 1
-        if len(failed) >= MANY and not any(one.charged for one in outcomes.values()):
-            return True
         more = {domain: failed[domain] - fine[domain] for domain in failed}
         worse = {domain: count for domain, count in more.items() if count > 0}
         circuit_breaker.put_off(worse, self.now, probed=self.probed)
         circuit_breaker.answered((fine.keys() - worse.keys()) & self.rests.keys())
         self.learn()
-        return False
 
     def learn(self) -> None:
         """See what other senders have seen."""

@@ -34,8 +34,10 @@ class Cause(StrEnum):
 class Phase(StrEnum):
     """How far a hand-over had come when something happened."""
 
-    CONNECT = "connect"
-    ENVELOPE = "envelope"
+    CONNECT = "connect"  # greeting, EHLO, STARTTLS, AUTH
+    SENDER = "MAIL"  # no recipient is named yet: whatever is said is not about one
+    RECIPIENT = "RCPT"
+    DATA = "DATA"
     CONTENT = "content"
     AFTER_DOT = "after dot"
 
@@ -54,68 +56,116 @@ class Outcome(NamedTuple):
     wait: float = 0.0
     # The session was open when it was put off or cut: perhaps by the receiving domain.
     domain_fault: bool = False
+    # Said in an open session, and perhaps of us: throttling/relay.py decides, by what the
+    # relay says to others. Not charged: of us or the relay whatever it says to others.
+    suspect: bool = False
 
 
 # Token, quota, address or pace: no reader's fault. 404 and 405: a wrong address of the API.
-ABOUT_US = frozenset({401, 402, 403, 404, 405, 408, 420, 425, 429, 503})
+# 406 to 426 without 409, 413, 414 and 422: our client. 501 and 505 are a no for certain.
+ABOUT_US = frozenset(
+    {401, 402, 403, 404, 405, 406, 407, 408, 410, 411, 412, 415, 417, 420, 421, 423, 424}
+    | {425, 426, 428, 429, 431, 501, 503, 505, 511}
+)
+RELAY_REFUSES = "provider refuses us"
 # Said of one mailbox (RFC 3463 sections 3.2 and 3.3), not of its domain.
-MAILBOX = re.compile(r"\b4\.[12]\.")
+MAILBOX = re.compile(r"\b[45]\.(?:1\.[0-6]|2\.\d{1,3})\b")
 BAD_ADDRESS = re.compile(r"\b5\.(?:1\.[0-36]|2\.1)\b")
+# Of the mail system or of policy (sections 3.4 and 3.8): of us as likely as of a reader.
+SYSTEM = re.compile(r"\b[45]\.3\.\d{1,3}\b")
+POLICY = re.compile(r"\b[45]\.7\.\d{1,3}\b")
+# Commands, order, TLS and login (RFC 5321 section 4.2.3, RFC 4954, RFC 3207).
+PROTOCOL_CODES = frozenset({454, 455, 500, 502, 503, 504, 530, 532, 534, 535, 538})
+# What servers say of client and sender, also where they delay it until RCPT. 1.7 and 1.8
+# are the sender's address.
+OF_US = re.compile(
+    r"\b[45]\.1\.[78]\b"
+    r"|\brelay(?:ing)? (?:access )?(?:is )?(?:denied|not|prohibited)"
+    r"|\bto relay\b|\bnot relay\b|\brcpthosts\b"
+    r"|\bdmarc\b|\bnot verified\b|\bsend as this sender\b"
+    r"|\bauthenticat(?:e|ion) (?:first|(?:is )?(?:required|needed))"
+    r"|\bmust (?:first )?(?:authenticate|issue)\b|\bnot authenticated\b"
+    r"|\b(?:sender address|helo command|client host) rejected\b",
+    re.IGNORECASE,
+)
 NOT_TRIED = Outcome(Verdict.RETRY, Cause.NOT_TRIED, charged=False)
 NOT_BEGUN = Outcome(Verdict.RETURNED, "not begun", charged=False)
 POISON = Outcome(Verdict.REFUSED, "cannot be composed")
 
 
 def of_reply(phase: Phase, code: int, text: str) -> Outcome:
-    """The meaning of an SMTP reply (RFC 5321 section 4.2, RFC 3463 for x.y.z codes)."""
+    """Judge an SMTP reply (RFC 5321 section 4.2, RFC 3463 for x.y.z codes)."""
     reply = f"{code} {text}"[:500]
     if phase is Phase.AFTER_DOT and 200 <= code < 300:
         return Outcome(Verdict.ACCEPTED, "accepted", reply)
-    if 400 <= code < 500:
-        opened, reason = phase is not Phase.CONNECT, f"temporary refusal at {phase}"
-        domain_fault = opened and not MAILBOX.search(text)
-        charged = opened and code != 421
-        return Outcome(Verdict.RETRY, reason, reply, charged, domain_fault=domain_fault)
-    if phase is Phase.CONNECT:
-        return Outcome(Verdict.RETRY, "provider refuses us", reply, charged=False)
-    if 500 <= code < 600:
-        bad = phase is Phase.ENVELOPE and bool(BAD_ADDRESS.search(text))
-        reason = "no such address" if bad else f"refused at {phase}"
-        return Outcome(Verdict.REFUSED, reason, reply, bad_address=bad)
-    if phase is Phase.AFTER_DOT:
+    if phase is Phase.AFTER_DOT and not 400 <= code < 600:
         return Outcome(Verdict.UNKNOWN, "unreadable reply after dot", reply)
+    if phase is Phase.CONNECT:
+        return Outcome(Verdict.RETRY, RELAY_REFUSES, reply, charged=False)
+    if phase is Phase.SENDER or is_of_us(code, text):
+        return Outcome(Verdict.RETRY, RELAY_REFUSES, reply, charged=False, suspect=True)
+    suspect = bool(SYSTEM.search(text) or POLICY.search(text))
+    if 400 <= code < 500:
+        return put_off(phase, code, reply, suspect=suspect)
+    if 500 <= code < 600:
+        bad = phase is Phase.RECIPIENT and bool(BAD_ADDRESS.search(text))
+        reason = "no such address" if bad else f"refused at {phase}"
+        return Outcome(Verdict.REFUSED, reason, reply, bad_address=bad, suspect=suspect)
     return Outcome(Verdict.RETRY, f"unexpected reply at {phase}", reply)
 
 
+def is_of_us(code: int, text: str) -> bool:
+    """Return whether the reply is about client, sender or session, whoever was named."""
+    if MAILBOX.search(text):
+        return False
+    return code in PROTOCOL_CODES or bool(OF_US.search(text))
+
+
+def put_off(phase: Phase, code: int, reply: str, *, suspect: bool) -> Outcome:
+    """Judge a temporary no; full disks and closed sessions are charged to no reader."""
+    return Outcome(
+        Verdict.RETRY,
+        f"temporary refusal at {phase}",
+        reply,
+        charged=code != 421 and not SYSTEM.search(reply),
+        domain_fault=not MAILBOX.search(reply),
+        suspect=suspect,
+    )
+
+
 def of_silence(phase: Phase, error: str) -> Outcome:
-    """The meaning of a connection that broke or timed out in this phase."""
-    words, opened = error[:500], phase is not Phase.CONNECT
-    if phase is Phase.AFTER_DOT:
-        return Outcome(Verdict.UNKNOWN, "no reply after dot", words, domain_fault=True)
-    reason = f"connection lost at {phase}"
-    return Outcome(Verdict.RETRY, reason, words, charged=opened, domain_fault=opened)
+    """Judge a connection that broke or timed out in this phase."""
+    words, reason = error[:500], f"connection lost at {phase}"
+    match phase:
+        case Phase.AFTER_DOT:
+            return Outcome(Verdict.UNKNOWN, "no reply after dot", words, domain_fault=True)
+        case Phase.CONNECT:
+            return Outcome(Verdict.RETRY, reason, words, charged=False)
+        case Phase.SENDER:
+            return Outcome(Verdict.RETRY, reason, words, charged=False, suspect=True)
+    return Outcome(Verdict.RETRY, reason, words, domain_fault=True)
 
 
 def of_status(status: int | None, text: str, wait: float = 0.0) -> Outcome:
-    """The meaning of a provider's HTTP answer to one message for one reader.
+    """Judge a provider's HTTP answer to one message for one reader.
 
-    None: no answer was read after the request had gone out. 500, 502 and 504 may come
-    after the provider took the message, so they are as silent as no answer. `wait` is
-    its Retry-After in seconds.
+    None: no answer was read after the request had gone out. Errors of the server or of a
+    gateway (500, 502, 504, 520 …) may come after the provider took the message, as may the
+    409 of a request that goes on, so they are as silent as no answer. `wait` is its
+    Retry-After in seconds.
     """
     reply = f"{status} {text}"[:500] if status else text[:500]
-    if status is None or status in {500, 502, 504}:
-        return Outcome(Verdict.UNKNOWN, Cause.LOST_ANSWER, reply)
-    if 200 <= status < 300:
+    if status is not None and 200 <= status < 300:
         return Outcome(Verdict.ACCEPTED, "accepted", reply)
-    if status in ABOUT_US:
-        reason = "provider refuses us"
-        return Outcome(Verdict.RETRY, reason, reply, charged=False, wait=wait)
+    if status in ABOUT_US or (status and 300 <= status < 400):
+        return Outcome(Verdict.RETRY, RELAY_REFUSES, reply, charged=False, wait=wait)
+    if status is None or status == 409 or not 400 <= status < 500:
+        return Outcome(Verdict.UNKNOWN, Cause.LOST_ANSWER, reply)
     return Outcome(Verdict.REFUSED, "refused by the provider", reply)
 
 
 def of_recipient(status: str, text: str) -> Outcome:
-    """The meaning of a status of Anymail's for one reader, in an answer that was read.
+    """Judge a status of Anymail's for one reader, in an answer that was read.
 
     https://anymail.dev/en/stable/sending/anymail_additions/#esp-send-status
     """
@@ -128,6 +178,22 @@ def of_recipient(status: str, text: str) -> Outcome:
     if status == "failed":
         return Outcome(Verdict.REFUSED, "refused by the provider", reply)
     return Outcome(Verdict.UNKNOWN, Cause.LOST_ANSWER, reply)
+
+
+def put_back(outcome: Outcome) -> Outcome:
+    """Return it as the relay's or ours: tried again, and charged to no reader."""
+    return outcome._replace(
+        verdict=Verdict.RETRY,
+        reason=RELAY_REFUSES,
+        charged=False,
+        bad_address=False,
+        suspect=True,
+    )
+
+
+def without_addresses(reply: str) -> str:
+    """Return a server's words as far as a log may show them."""
+    return " ".join("…" if "@" in word else word for word in reply.split())
 
 
 def backoff(attempts: int, jitter: Callable[[], float] = random.random) -> timedelta:

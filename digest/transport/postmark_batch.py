@@ -31,7 +31,7 @@ MOST_MESSAGES = 500
 MOST_BYTES = 48_000_000
 # Of this process alone, so that no setting or name of a sender can hold it.
 SLOTS = secrets.token_hex(8)
-SLOT = re.compile(rf"{SLOTS}-([A-Za-z-]{1, 40})-slot")
+SLOT = re.compile(SLOTS + r"-([A-Za-z-]{1,40})-slot")
 
 Written = tuple[Mail, bytes]
 

@@ -5,6 +5,7 @@ one write, so a mail costs one round trip. One bad recipient, a dropped connecti
 garbled QUIT never spoils another mail's outcome.
 """
 
+import base64
 import logging
 import re
 import smtplib
@@ -16,6 +17,7 @@ from digest.transport.line import Line
 from digest.transport.outcomes import POISON, Outcome, Phase, Verdict, of_reply, of_silence
 from digest.transport.smtp_session import (
     DOT,
+    OUT_OF_STEP,
     ConnectionLost,
     Session,
     Steps,
@@ -28,6 +30,13 @@ logger = logging.getLogger(__name__)
 NOT_CARRIED = Outcome(Verdict.REFUSED, "an envelope cannot carry the address")
 # A path's inside as we write it (RFC 5321 section 4.1.2): printable ASCII, no space, no >.
 CARRIED = re.compile(r"[!-=?-~]+")
+
+# The replies by which a transaction goes on (RFC 5321 section 4.3.2).
+ENVELOPE = {
+    Phase.SENDER: (b"250",),
+    Phase.RECIPIENT: (b"250", b"251"),
+    Phase.DATA: (b"354",),
+}
 
 # An outcome as it becomes known; None whenever it waits for the server.
 type Work = Generator[tuple[int, Outcome] | None]
@@ -42,18 +51,30 @@ class Connection:
         self.session: Session | None = None
 
     def open(self) -> Outcome | None:
-        """Blocks; why there is no session now, if there is none."""
+        """Open a session (blocking). Return None, or the Outcome explaining the failure."""
         try:
             session = open_session(self.server)
         except smtplib.SMTPResponseException as error:
-            text = readable(error.smtp_error)
+            text = self.without_login(readable(error.smtp_error))
             return of_reply(Phase.CONNECT, error.smtp_code, text)
-        # ValueError: a password or a challenge that AUTH cannot carry.
-        except (OSError, smtplib.SMTPException, ValueError) as error:
-            return of_silence(Phase.CONNECT, f"{type(error).__name__}: {error}")
+        except (OSError, smtplib.SMTPException) as error:
+            text = self.without_login(f"{type(error).__name__}: {error}")
+            return of_silence(Phase.CONNECT, text)
+        except ValueError:  # not its words: they may quote the password
+            return of_silence(
+                Phase.CONNECT, "password or challenge cannot be used to log in"
+            )
         session.pipelining &= self.may_pipeline
         self.session = session
         return None
+
+    def without_login(self, text: str) -> str:
+        """Hide name and password, also as AUTH sends them, where a server repeats them."""
+        name, password = self.server.user, self.server.password
+        for secret in (f"\0{name}\0{password}", password, name):
+            for said in (secret, base64.b64encode(secret.encode()).decode()):
+                text = text.replace(said, "***") if secret.strip("\0") else text
+        return text
 
     def work(self, line: Line) -> Work:
         """Hand over mails, the next in line each time, until none or no session is left."""
@@ -63,8 +84,12 @@ class Connection:
                 opened = line.take()
                 if opened is None:
                     return
-                if refused := (yield from self.begin(session, opened)):
+                refused = yield from self.begin(session, opened)
+                if refused:
                     yield opened.delivery_id, refused
+                elif self.session is not session:
+                    line.put_back(opened)
+                if self.session is not session or refused:
                     opened = None
                     continue
             outcome, following, ahead = yield from self.finish(session, opened, line)
@@ -76,17 +101,23 @@ class Connection:
                 opened = following
 
     def begin(self, session: Session, mail: Mail) -> Steps[Outcome | None]:
-        """Open a transaction; an outcome if the mail is not wanted."""
+        """Open a transaction. Return an outcome if the mail is not wanted.
+
+        A session that has taken mails and ends before this one costs it nothing: it is
+        for the next session, which there is none of here.
+        """
         commands = envelope(mail)
         if not commands:
             return NOT_CARRIED
         try:
             if not session.pipelining:
                 return (yield from self.answers(session, commands))
-            yield from session.write(b"".join(commands), phase=Phase.ENVELOPE)
+            yield from session.write(b"".join(commands), phase=Phase.SENDER)
             return (yield from self.answers(session))
         except ConnectionLost as lost:
             self.drop()
+            if session.has_taken_a_mail and lost.phase is Phase.SENDER:
+                return None
             return of_silence(lost.phase, str(lost))
 
     def finish(
@@ -112,10 +143,16 @@ class Connection:
             following = None
         outcome = None
         try:
+            session.check_step(Phase.SENDER)
+            if not session.has_taken_a_mail:
+                yield from session.write(content, phase=Phase.CONTENT)
+                yield from session.watch()
+                content = b""
             yield from session.write(content, end, ahead=commands, phase=Phase.CONTENT)
             yield  # no reply is there yet: others go on
             code, text = yield from session.reply(Phase.AFTER_DOT)
             outcome = of_reply(Phase.AFTER_DOT, code, text)
+            session.has_taken_a_mail = True
             if code == 421:
                 raise ConnectionLost(Phase.AFTER_DOT, text)
             refused = (yield from self.answers(session)) if following else None
@@ -136,20 +173,24 @@ class Connection:
         if not commands and session.goes_on():
             return None
         refused: Outcome | None = None
-        for place, wanted in enumerate((b"250 ", b"250 ", b"354 ")):
+        for place, (phase, wanted) in enumerate(ENVELOPE.items()):
             if commands:
-                yield from session.write(commands[place], phase=Phase.ENVELOPE)
-            line = yield from session.line(Phase.ENVELOPE)
-            if line.startswith(wanted) and not refused:
+                yield from session.write(commands[place], phase=phase)
+            line = yield from session.line(phase)
+            if line[:3] in wanted and line[3:4] == b" " and not refused:
                 continue
-            code, text = yield from session.reply(Phase.ENVELOPE, line)
+            code, text = yield from session.reply(phase, line)
+            if code == 421 and phase is Phase.SENDER and session.has_taken_a_mail:
+                raise ConnectionLost(phase, text)  # so many mails a session, and no more
             if code == 421:
                 self.drop()
-                return refused or of_reply(Phase.ENVELOPE, code, text)
+                return refused or of_reply(phase, code, text)
             if code == 354 and refused:  # DATA without a recipient: end it, empty
                 yield from session.exchange(DOT)
-            elif code not in (int(wanted), 251 if place == 1 else int(wanted)):
-                refused = refused or of_reply(Phase.ENVELOPE, code, text)
+            elif line[:3] not in wanted:
+                if code < 400 and not refused:  # of another command: nothing fits any more
+                    raise ConnectionLost(Phase.SENDER, OUT_OF_STEP)
+                refused = refused or of_reply(phase, code, text)
                 if commands:
                     break
         if refused:

@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("subscribers", "0003_subscriber_profile")]
+    dependencies = [("subscribers", "0001_squashed")]
 
     operations = [
         migrations.RenameField(

@@ -7,18 +7,16 @@ only an explicit no of the server allows a second try. What ends without an answ
 """
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 
-from django.core.mail import EmailMultiAlternatives, mailers
 from django.db import transaction
 from django.db.models import F
 
+from digest.transport.outcomes import Outcome, Verdict, without_addresses
+from digest.transport.single import SingleMail
 from subscribers import links
 from subscribers.addresses import address_hash
 from subscribers.models import Link, Notice, Subscriber, Topic
-from subscribers.notices.errors import Outcome, meaning
 from subscribers.notices.message import PURPOSES, Claim, compose
 from subscribers.preferences import Preferences, bound_to
 from subscribers.suppression import is_barred
@@ -28,6 +26,7 @@ logger = logging.getLogger(__name__)
 BATCH = 50
 ATTEMPTS = 5
 FIRST_WAIT = timedelta(minutes=1)  # then 4, 16 and 64
+MOST_GROWTH = 3
 SILENT_FOR = timedelta(minutes=10)
 TOO_OLD = timedelta(hours=48)
 READING = {Subscriber.State.ACTIVE, Subscriber.State.PAUSED}
@@ -38,19 +37,32 @@ WANTED_BY: dict[Notice.Kind, set[Subscriber.State]] = {
 }
 
 
+STATES = {
+    Verdict.ACCEPTED: Notice.State.ACCEPTED,
+    Verdict.REFUSED: Notice.State.REFUSED,
+    Verdict.RETRY: Notice.State.PENDING,
+    Verdict.UNKNOWN: Notice.State.UNKNOWN,
+}
+
+
 class Unreachable(Exception):
-    """The mail server takes no connection or no login; nothing was claimed."""
+    """The mail server takes no connection, no login, or no mail from us."""
 
 
-def send_open_notices(*, now: datetime) -> None:
-    """Send what is due, oldest first, a batch at most. Safe to run at once and twice."""
+def send_open_notices(*, now: datetime) -> int:
+    """Send what is due, oldest first, a batch at most; return its size, 0 without a server.
+
+    Safe to run at once and twice.
+    """
     due = Notice.objects.open(now).order_by("not_before", "pk")
     ids = list(due.values_list("pk", flat=True)[:BATCH])
     try:
         for notice_id in ids:
             send_notice(notice_id, now=now)
     except Unreachable as error:
-        logger.warning("%s notices wait: mail server not reachable: %s", len(ids), error)
+        logger.warning("%s notices wait, the relay cannot be used: %s", len(ids), error)
+        return 0
+    return len(ids)
 
 
 def send_notice(notice_id: int, *, now: datetime) -> None:
@@ -58,19 +70,19 @@ def send_notice(notice_id: int, *, now: datetime) -> None:
 
     Does nothing if it is not due, or somebody else has it.
     """
-    mailer = mailers["default"]
-    try:
-        mailer.open()
-    except OSError as error:  # smtplib's errors are among them
-        raise Unreachable(type(error).__name__) from error
+    mailer = SingleMail()
+    if closed := mailer.open():
+        raise Unreachable(closed.reply)
     try:
         claim = claim_notice(notice_id, now=now)
-        if claim is not None:
-            outcome = hand_over(claim, mailer.send_messages, now=now)
-            record_outcome(claim.notice, outcome, now=now)
+        if claim is None:
+            return
+        outcome = hand_over(claim, mailer, now=now)
+        record_outcome(claim.notice, outcome, now=now)
     finally:
-        with suppress(OSError):
-            mailer.close()
+        mailer.close()
+    if not outcome.charged:
+        raise Unreachable(without_addresses(outcome.reply))
 
 
 @transaction.atomic
@@ -89,7 +101,7 @@ def claim_notice(notice_id: int, *, now: datetime) -> Claim | None:
     kind = Notice.Kind(notice.kind)
     barred = is_barred(address_hash(notice.email or subscriber.email))
     if barred or subscriber.state not in WANTED_BY.get(kind, READING):
-        close(notice, Outcome(Notice.State.REFUSED, "not wanted any more"))
+        close(notice, Notice.State.REFUSED, "not wanted any more")
         return None
     preferences = bound_to(notice, subscriber)
     topics = Topic.objects.filter(slug__in=preferences.topics)
@@ -115,50 +127,59 @@ def link_for(
     )
 
 
-def hand_over(
-    claim: Claim, send: Callable[[list[EmailMultiAlternatives]], int], *, now: datetime
-) -> Outcome:
-    """The outcome of one mail. An error nobody expected is recorded, then raised."""
+def hand_over(claim: Claim, mailer: SingleMail, *, now: datetime) -> Outcome:
+    """Return the outcome of one mail. An error nobody expected is recorded, then raised."""
     try:
         message = compose(claim, now=now)
         message.message()
     except Exception as error:
-        close(claim.notice, Outcome(Notice.State.REFUSED, type(error).__name__))
+        close(claim.notice, Notice.State.REFUSED, type(error).__name__)
         raise
     try:
-        send([message])
+        return mailer.hand_over(message)
     except Exception as error:
-        outcome = meaning(error)
-        if outcome is None:
-            close(claim.notice, Outcome(Notice.State.UNKNOWN, type(error).__name__))
-            raise
-        return outcome
-    return Outcome(Notice.State.ACCEPTED, "")
+        close(claim.notice, Notice.State.UNKNOWN, type(error).__name__)
+        raise
 
 
 def record_outcome(notice: Notice, outcome: Outcome, *, now: datetime) -> None:
-    """An explicit no comes back later, at most ATTEMPTS times; the rest is final."""
-    if outcome.state == Notice.State.PENDING and notice.attempts >= ATTEMPTS:
-        outcome = Outcome(Notice.State.REFUSED, outcome.reason)
-    wait = FIRST_WAIT * 4 ** (notice.attempts - 1)
-    close(notice, outcome, not_before=now + wait)
-    logger.info("notice %s of kind %s: %s", notice.pk, notice.kind, outcome.state)
+    """Write the outcome; a no for now is tried again later.
+
+    At most ATTEMPTS times, unless it is the relay's fault or ours: then until TOO_OLD.
+    """
+    state = STATES[outcome.verdict]
+    if state == Notice.State.PENDING and outcome.charged and notice.attempts >= ATTEMPTS:
+        state = Notice.State.REFUSED
+    reason = "" if state == Notice.State.ACCEPTED else outcome.reply or outcome.reason
+    wait = FIRST_WAIT * 4 ** min(notice.attempts - 1, MOST_GROWTH)
+    close(notice, state, reason, not_before=now + wait)
+    logger.info("notice %s of kind %s: %s", notice.pk, notice.kind, state)
 
 
-def close(notice: Notice, outcome: Outcome, *, not_before: datetime | None = None) -> None:
+def close(
+    notice: Notice,
+    state: Notice.State,
+    reason: str,
+    *,
+    not_before: datetime | None = None,
+) -> None:
     """Write the outcome, unless another attempt has begun since.
 
     An answer that comes after the sweep still ends an unknown, but never reopens it.
     """
     states = [Notice.State.SUBMITTING]
-    if outcome.state != Notice.State.PENDING:
+    if state != Notice.State.PENDING:
         states.append(Notice.State.UNKNOWN)
     ours = Notice.objects.filter(pk=notice.pk, attempts=notice.attempts, state__in=states)
     ours.update(
-        state=outcome.state,
-        reason=outcome.reason,
+        state=state,
+        reason=printable(reason)[:200],
         not_before=not_before or notice.not_before,
     )
+
+
+def printable(words: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in words)
 
 
 def sweep(*, now: datetime) -> None:

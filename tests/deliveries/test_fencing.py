@@ -49,15 +49,15 @@ class Snapshots:
         self.kept: list[list] = []
 
     def __call__(self):
-        self.kept.append([list(model.objects.all()) for model in self.TABLES])
+        self.kept.append([list(model._default_manager.all()) for model in self.TABLES])
         if len(self.kept) > self.die_at:
             raise Killed
         return NOW
 
     def restore(self, place: int) -> None:
         for model, rows in zip(self.TABLES, self.kept[place], strict=True):
-            model.objects.all().delete()
-            model.objects.bulk_create(rows)
+            model._default_manager.all().delete()
+            model._default_manager.bulk_create(rows)
 
 
 def open_again() -> None:

@@ -26,17 +26,27 @@ class Raw(NamedTuple):
     sql: str
 
 
-JSON = [
+type Value = str | int | Raw
+JSON: list[Value] = [
     "null", "[1]", "[null]", '["a", null]', "{}", '{"a": 1}', '"x"', '""', "5", "true",
     '[["a"]]', '[{"a": "b"}]', '["\\u0000"]', '["\\ud800"]', '[""]', "[1e999]",
     "[" * 3000 + "]" * 3000, f'["{"word " * 20_000}"]', Raw("X'5b315d'"), Raw("X'ff'"),
     Raw("CAST(X'ff' AS TEXT)"), "",
 ]  # fmt: skip
-TEXT = ["", "\0", "x\r\ny", "é", " ", "x" * 9000, Raw("X'ff'"), Raw("CAST(X'ff' AS TEXT)")]
-INSTANTS = [
+TEXT: list[Value] = [
+    "",
+    "\0",
+    "x\r\ny",
+    "é",
+    " ",
+    "x" * 9000,
+    Raw("X'ff'"),
+    Raw("CAST(X'ff' AS TEXT)"),
+]
+INSTANTS: list[Value] = [
     "0001-01-01", "9999-12-31 23:59:59", "odd", "", Raw("'infinity'"), Raw("X'ff'")
 ]  # fmt: skip
-COLUMNS: dict[str, list[str | int | Raw]] = {
+COLUMNS: dict[str, list[Value]] = {
     "keywords": [*JSON],
     "watched_authors": [*JSON],
     "muted_authors": [*JSON],
@@ -52,6 +62,10 @@ COLUMNS: dict[str, list[str | int | Raw]] = {
     ],
     "language": [*TEXT, "xx", "de-AT", "../..", "e\nn", "DE", "en us"],
     "profile": [Raw("X''"), Raw("X'80ff7f00'"), Raw("'odd'"), Raw("5"), Raw("'\\x80ff'")],
+    "directions": [
+        Raw("NULL"), Raw("X''"), Raw("X'00'"), Raw("X'8860e75600000102'"), Raw("'odd'"), Raw("5"),
+        Raw("X'8860e756ffff" + "ff" * 137 + "'"), Raw("X'8860e7560100" + "7f" * 274 + "'"),
+    ],
     "most_papers": [-1, 0, 1, 3, 20, 1000, "odd", Raw("2.5"), Raw("X'ff'")],
     "email_hash": ["", "odd", Raw("X'ff'")],
     "state": ["odd", "", Raw("X'ff'")],
@@ -61,7 +75,7 @@ COLUMNS: dict[str, list[str | int | Raw]] = {
     "unsubscribed_at": [*INSTANTS],
     "changed_at": [*INSTANTS],
 }  # fmt: skip
-SCHEDULE: dict[str, list[str | int | Raw]] = {
+SCHEDULE: dict[str, list[Value]] = {
     "timezone": [
         *TEXT[:5], "Nowhere/Else", "../../etc/passwd", "/etc/passwd", "Europe", "UTC ", ".",
         Raw("X'ff'"), Raw("CAST(X'ff' AS TEXT)"),
@@ -72,7 +86,7 @@ SCHEDULE: dict[str, list[str | int | Raw]] = {
 }  # fmt: skip
 
 
-def cases(table: dict[str, list[str | int | Raw]]) -> list[object]:
+def cases(table: dict[str, list[Value]]) -> list[object]:
     return [
         pytest.param(column, value, id=f"{column} {value!r:.40}")
         for column, values in table.items()
@@ -80,7 +94,7 @@ def cases(table: dict[str, list[str | int | Raw]]) -> list[object]:
     ]
 
 
-def set_by_sql(model: type[Model], column: str, value: str | int | Raw, pk: int) -> None:
+def set_by_sql(model: type[Model], column: str, value: Value, pk: int) -> None:
     """Skips the test if the database does not take the value."""
     expression, values = (value.sql, []) if isinstance(value, Raw) else ("%s", [value])
     sql = f"UPDATE {model._meta.db_table} SET {column} = {expression} WHERE id = %s"

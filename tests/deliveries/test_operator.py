@@ -115,7 +115,7 @@ def test_r4_a_pause_holds_for_rows_that_were_claimed_before_it(edition):
 def test_r4_a_cancelled_edition_ends_and_cannot_be_resumed(sink, edition):
     readers("ann")
     plan(NOW)
-    run("edition", "2026-04-17", "cancel")
+    run("edition", "2026-04-17", "cancel", "--yes")
     assert counted() == {"skipped": 1}
     with pytest.raises(CommandError, match="not paused"):
         run("edition", "2026-04-17", "resume")

@@ -39,8 +39,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def smtp(folder: Path) -> Iterator[Outside]:
-    with in_process(folder) as sink:
+def smtp(folder: Path, *, lint: bool = True) -> Iterator[Outside]:
+    with in_process(folder, lint=lint) as sink:
         yield Outside("SMTP", folder, {"MAILER_URL": sink.url})
 
 

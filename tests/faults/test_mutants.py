@@ -3,7 +3,7 @@
 import pytest
 
 from tests.environment import ROOT
-from tests.faults import mutants
+from tests.faults import author, mutants
 from tests.faults.mutants import MUTANTS, Mutant
 
 
@@ -23,7 +23,10 @@ def test_each_deliberate_bug_still_fits_the_code(mutant: Mutant, tmp_path):
     [
         pytest.param(mutants.ses_reply_lost, id="a1 SES' client sends once"),
         pytest.param(mutants.left_in_the_meantime, id="p3 who left gets nothing more"),
+        pytest.param(mutants.ill_relay, id="r32 a relay that refuses us"),
         pytest.param(mutants.killed_after_acceptance, id="r1 killed after acceptance"),
+        pytest.param(author.play, id="m30 an author who reads the mail"),
+        pytest.param(mutants.author_of_an_unsafe_mail, id="m30 an unsafe mail is held"),
     ],
 )
 def test_nothing_breaks_without_the_bug(scenario: mutants.Scenario, tmp_path):

@@ -230,3 +230,13 @@ def test_s20_no_log_repeats_what_was_posted(row, post, caplog):
     post("postmark", {"RecordType": ["r0@example.org"], "MessageID": {}})
     post("mailgun", mailgun(row, "complained", age=99))
     assert "r0@" not in caplog.text
+
+
+def test_mandrill_without_its_key_may_look_for_the_page_and_report_nothing(post, settings):
+    # It asks with HEAD before it gives the key away.
+    settings.ANYMAIL = settings.ANYMAIL | {"MANDRILL_WEBHOOK_KEY": None}
+    form = "application/x-www-form-urlencoded"
+    assert post("mandrill", "mandrill_events=[]", content_type=form) == 404
+    login = b64encode(SECRET.encode()).decode()
+    headers = {"Authorization": f"Basic {login}"}
+    assert Client().head("/webhooks/mandrill/tracking/", headers=headers).status_code == 200

@@ -19,11 +19,14 @@ import redis
 import trustme
 from django.db import IntegrityError
 from django.test import RequestFactory
+from django.utils import timezone
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 
+from digest.models import HighWater
 from digest.ops import logs
 from digest.scrub import scrub
+from digest.throttling import circuit_breaker
 from tests.environment import ROOT
 from tests.sink import Sink, in_thread
 from tests.stack import Stack
@@ -203,6 +206,18 @@ def test_s22_the_error_page_shows_no_password_of_a_setting(settings):
     assert PASSWORD not in reporter.get_traceback_html() + reporter.get_traceback_text()
 
 
+@pytest.mark.django_db
+def test_s22_what_readyz_says_of_a_relay_holds_no_secret(client):
+    HighWater.objects.get_or_create(pk=1)
+    for text in SECRETS.values():
+        HighWater.objects.update(failures=0, resting_until=None)
+        circuit_breaker.trip(timezone.now(), f"535 not you: {text}")
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert "535 not you" in answer.text
+        assert holds_a_secret(answer.text) == []
+
+
 @pytest.mark.parametrize(
     "command", [["gunicorn", "digest.wsgi"], ["celery", "-A", "digest"]]
 )
@@ -290,6 +305,8 @@ def test_s22_whatever_fails_no_log_and_no_mail_holds_a_secret(
         database.commit()
     assert stack.ask("/subscribe/", method="POST", form=form)[0] == 500
     assert stack.ask(f"/confirm/{token}/", method="POST", form=form)[0] == 500
+    assert read_logs(stack).count("Invalid HTTP_HOST header") == MOST
+    assert "exceptions.DisallowedHost" not in read_logs(stack)
     wait_for_log(stack, "server error at /confirm/")
     wait_for_log(stack, "no such table: subscribers_request")
     wait_for_log(stack, "subscribers.tasks.send_notices")
@@ -298,8 +315,9 @@ def test_s22_whatever_fails_no_log_and_no_mail_holds_a_secret(
     with closing(sqlite3.connect(stack.folder / "db.sqlite3")) as database:
         database.execute(
             "INSERT INTO subscribers_notice (subscriber_id, kind, email, mailbox, state,"
-            " created_at, not_before, attempts, reason) SELECT id, 'confirm', email, '',"
-            " 'pending', created_at, created_at, 0, '' FROM subscribers_subscriber"
+            " created_at, not_before, attempts, reason, preferences)"
+            " SELECT id, 'confirm', email, '',"
+            " 'pending', created_at, created_at, 0, '', '{}' FROM subscribers_subscriber"
         )
         database.commit()
     code = (

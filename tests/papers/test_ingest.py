@@ -158,7 +158,7 @@ def test_a_day_and_half_a_year_are_stored_in_time(data_folder):
     start = time.monotonic()
     one = ingest.fetch_file(path, now=NOW, day=DAY)
     middle = time.monotonic()
-    whole = ingest.fetch_file(path, now=NOW)
+    whole = ingest.fetch_file(path, now=NOW + timedelta(days=60))
     assert (one.counts, one.rejected) == (Counts(added=22), ())
     assert whole.counts.papers == 2365 and len(whole.days) == 106
     assert Paper.objects.count() == 2365

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from digest.transport import smtp_session
 from subscribers import requests
 from subscribers.consent import Origin
 from subscribers.models import Notice, Subscriber, Topic
@@ -52,8 +53,9 @@ def active(client: Client, form: dict[str, object]) -> Subscriber:
 
 
 @pytest.fixture
-def mailer(sink: Sink, settings) -> Sink:
+def mailer(sink: Sink, settings, monkeypatch) -> Sink:
     """Mail goes over a real socket."""
+    monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 3.0)
     settings.MAILERS = {
         "default": {
             "BACKEND": "django.core.mail.backends.smtp.EmailBackend",

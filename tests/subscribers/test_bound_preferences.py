@@ -159,11 +159,18 @@ def test_a_strangers_sign_up_leaves_the_preferences_of_who_has_left() -> None:
     page(token, after=timedelta(minutes=1), method="post")
     reader = Subscriber.objects.get()
     week = timedelta(days=7, minutes=1)
-    subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=NOW + timedelta(minutes=2))
-    sign_up(STRANGERS, after=timedelta(hours=1))
-    retention.purge(NOW + timedelta(hours=1) + week)
-    assert Subscriber.objects.get().state == "unsubscribed"
-    assert chosen() == HERS
+    left = NOW + timedelta(minutes=2)
+    subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=left)
+    for after in (timedelta(hours=1), timedelta(days=40), timedelta(days=80)):
+        sign_up(STRANGERS, after=after)
+        assert Subscriber.objects.get().state == "pending"
+        retention.purge(NOW + after + week)
+        reader = Subscriber.objects.get()
+        assert reader.state == "unsubscribed"
+        assert (reader.unsubscribed_at, reader.changed_at) == (left, left)
+        assert chosen() == HERS
+    retention.purge(left + retention.LEFT)
+    assert not Subscriber.objects.exists()
 
 
 def test_the_mail_says_what_its_link_confirms_and_no_word_that_was_typed() -> None:

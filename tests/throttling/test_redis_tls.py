@@ -59,7 +59,7 @@ def worker_connects(url: str) -> bool:
     with Connection(url, transport_options={"socket_timeout": 5}) as broker:
         try:
             broker.ensure_connection(max_retries=1, timeout=2)
-            return bool(broker.default_channel.client.ping())
+            return bool(broker.default_channel.client.ping())  # type: ignore[attr-defined]
         except (OperationalError, redis.ConnectionError):
             return False
 

@@ -22,6 +22,7 @@ from digest.deliveries.send import Clock, send_due
 from digest.management.base import OperatorCommand, parse_day, parse_instant
 from digest.models import Delivery, Edition
 from digest.tasks import catch_up
+from digest.throttling import circuit_breaker
 
 
 class Command(OperatorCommand):
@@ -68,3 +69,5 @@ class Command(OperatorCommand):
             self.stdout.write(reason)
         if not any(tally.values()) and not Delivery.objects.filter(edition__in=found):
             self.stdout.write("nothing is due to anybody")
+        if rest := circuit_breaker.resting(clock()):
+            raise CommandError(f"{rest}. `manage.py relay resume` tries at once.")

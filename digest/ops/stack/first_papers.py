@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils import timezone
 
 from digest.editions.publish import NothingToPublish, publish
 from digest.models import Paper
@@ -23,8 +24,8 @@ def bring(path: Path | None, *, now: datetime) -> str:
     SourceError for a file that cannot be used, but not for a source that is away.
     """
     if path:
-        days = ingest.fetch_file(path, now=now).days
-        return publish_day(days[-1], now=now) if days else f"There are no papers in {path}."
+        newest = ingest.fetch_file(path, now=now).day
+        return publish_day(newest, now=now) if newest else f"There are no papers in {path}."
     try:
         day = fetch_newest(now)
     except sources.SourceError:
@@ -34,12 +35,13 @@ def bring(path: Path | None, *, now: datetime) -> str:
 
 def fetch_newest(now: datetime) -> date:
     """The newest day that has papers, fetched; the newest of all when none has."""
-    newest = fetched = ingest.fetch(now=now)
+    day = newest = ingest.fetch(now=now).day or sources.newest_day(now)
     for _ in range(LOOK_BACK):
-        if fetched.counts.papers:
-            return fetched.days[-1]
-        fetched = ingest.fetch(now=now, day=fetched.days[0] - timedelta(days=1))
-    return (fetched if fetched.counts.papers else newest).days[-1]
+        if Paper.objects.filter(day=day, is_sample=False).exists():
+            return day
+        day -= timedelta(days=1)
+        ingest.fetch(now=now, day=day)
+    return newest
 
 
 def without_source(*, now: datetime) -> str:
@@ -55,7 +57,7 @@ def without_source(*, now: datetime) -> str:
 
 def newest_stored() -> date | None:
     """The newest day of real papers."""
-    real = Paper.objects.filter(is_sample=False)
+    real = Paper.objects.filter(is_sample=False, day__lte=timezone.now().date())
     return real.order_by("-day").values_list("day", flat=True).first()
 
 

@@ -8,6 +8,7 @@ come first and end in one line; afterwards it watches until Ctrl-C or SIGTERM.
 import contextlib
 import fcntl
 import http.client
+import importlib.util
 import json
 import signal
 import socket
@@ -76,11 +77,21 @@ def check(plan: Plan) -> None:
     reap(record_of(plan), marks=["digest", str(settings.REDIS_SOCKET)])
     check_port(plan.port, "--port")
     if plan.catches:
+        check_catcher()
         check_port(plan.mail_port, "--mail-port")
     if settings.REDIS_URL:
         check_url(settings.REDIS_URL)
     else:
         server_binary()
+
+
+def check_catcher() -> None:
+    """Raise UpError where the mail catcher's package is not installed."""
+    if importlib.util.find_spec("aiosmtpd") is None:
+        raise UpError(
+            "the mail catcher needs aiosmtpd: run `uv sync --group embedded`, "
+            "or set MAILER_URL to a mail server."
+        )
 
 
 def check_port(port: int, option: str) -> None:

@@ -12,6 +12,7 @@ from subscribers.notices import outbox
 from subscribers.notices.send import claim_notice, send_open_notices, sweep
 from tests.race import at_once
 from tests.sink import Sink
+from tests.smtp_sink import Illness
 from tests.subscribers.conftest import NOW, ORIGIN, TOKEN, ask, notices
 
 pytestmark = pytest.mark.usefixtures("topics")
@@ -139,6 +140,15 @@ def test_after_five_refusals_it_is_given_up(mailer: Sink) -> None:
     assert mailer.mails() == []
 
 
+def test_r34_what_ended_before_the_mail_did_is_tried_again(mailer: Sink) -> None:
+    owed("ann+body-dropx1@example.org")
+    send()
+    assert notices() == [("confirm", "pending")]
+    send(minutes=2)
+    assert notices() == [("confirm", "accepted")]
+    assert len(mailer.mails()) == 1
+
+
 @pytest.mark.parametrize("fault", ["rcpt-550", "data-554", "dot-554"])
 def test_a_refusal_for_good_is_the_end(mailer: Sink, fault: str) -> None:
     owed(f"ann+{fault}@example.org")
@@ -148,9 +158,7 @@ def test_a_refusal_for_good_is_the_end(mailer: Sink, fault: str) -> None:
     assert mailer.mails() == []
 
 
-@pytest.mark.parametrize(
-    "fault", ["dot-keep-drop", "dot-keep-garbage", "body-drop", "dot-hang"]
-)
+@pytest.mark.parametrize("fault", ["dot-keep-drop", "dot-keep-garbage", "dot-hang"])
 def test_without_an_answer_it_is_never_sent_again(mailer: Sink, fault: str) -> None:
     owed(f"ann+{fault}@example.org")
     send()
@@ -171,6 +179,37 @@ def test_a_server_that_is_down_costs_no_attempt(mailer: Sink, settings) -> None:
     settings.MAILERS = up
     send(minutes=20)
     assert len(mailer.mails()) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply"),
+    [
+        ("mail", "530 5.7.0 Must issue a STARTTLS command first"),
+        ("mail", "452 4.3.1 insufficient system storage"),
+        ("rcpt", "554 5.7.1 Relay access denied"),
+        ("dot", "550 5.7.60 not permitted to send as this sender"),
+    ],
+)
+def test_r32_what_a_relay_says_of_us_ends_no_notice(
+    mailer: Sink, caplog, stage: str, reply: str
+) -> None:
+    owed()
+    mailer.ails(Illness(stage, reply))
+    for hour in range(0, 40, 2):
+        send(minutes=hour * 60)
+    assert notices() == [("confirm", "pending")]
+    assert reply in caplog.text and "ann@" not in caplog.text
+    mailer.ails(None)
+    send(minutes=42 * 60)
+    assert notices() == [("confirm", "accepted")]
+
+
+def test_r32_a_relay_that_refuses_us_is_asked_once_for_all_that_waits(mailer: Sink) -> None:
+    for name in "abc":
+        subscriptions.subscribe(ask(f"{name}@example.org"), origin=ORIGIN, now=NOW)
+    mailer.ails(Illness("mail", "553 sender not allowed"))
+    send()
+    assert sorted(Notice.objects.values_list("attempts", flat=True)) == [0, 0, 1]
 
 
 def test_a_farewell_gone_wrong_does_not_undo_the_mail(mailer: Sink) -> None:

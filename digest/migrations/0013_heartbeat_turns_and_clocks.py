@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0010_edition_checked_and_resumed"),
+        ("digest", "0012_edition_checked_and_resumed"),
     ]
 
     operations = [

@@ -12,7 +12,7 @@ def note_resumed(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0009_high_water_place"),
+        ("digest", "0011_source_days"),
     ]
 
     operations = [

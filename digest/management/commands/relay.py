@@ -1,0 +1,38 @@
+"""`manage.py relay [status|resume] [--json]`: whether mail can go out, and why not."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from digest.deliveries import ledger
+from digest.management.base import OperatorCommand
+from digest.models import DomainRest
+from digest.throttling import circuit_breaker
+
+
+class Command(OperatorCommand):
+    help = (
+        "Say whether the relay or provider can be used and which domains rest."
+        " `resume` ends all rests, so that senders try again at once."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = ["status", "resume"]
+        parser.add_argument("action", nargs="?", choices=actions, default="status")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["action"] == "resume":
+            circuit_breaker.reset()
+            DomainRest.objects.all().delete()
+        now = ledger.database_now()
+        rest = circuit_breaker.resting(now)
+        domains = DomainRest.objects.filter(resting_until__gt=now)
+        if options["json"]:
+            told = {"rest": f"{rest}" if rest else ""}
+            rests = {one.domain: f"{one.resting_until}" for one in domains}
+            self.stdout.write(json.dumps(told | {"domains": rests}))
+            return
+        self.stdout.write(f"{rest or 'the relay is in use: no rest'}")
+        for one in domains:
+            self.stdout.write(f"{one.domain} rests until {one.resting_until}")

@@ -1,0 +1,82 @@
+"""Remember which days the source has answered, so that none is missed and silence is seen.
+
+A day on which the source was down is asked for again for a week, and what keeps papers
+from coming is named: by /readyz, and once in an alarm.
+"""
+
+from datetime import date, datetime, timedelta
+
+from django.db.models import QuerySet
+
+from digest.models import Paper, SourceDay
+from digest.papers.sources import SourceError, newest_day
+
+DAY = timedelta(days=1)
+WEEK = timedelta(days=7)  # readers are sent nothing that is older
+GRACE = timedelta(hours=2)  # four fetches
+QUIET = timedelta(days=4)  # weekends and holidays have no papers
+
+
+def answered(day: date, now: datetime) -> None:
+    """Record a whole answer for the day."""
+    SourceDay.objects.update_or_create(
+        day=day, defaults={"answered_at": now, "failed_at": None, "failure": ""}
+    )
+
+
+def failed(day: date, error: SourceError, now: datetime) -> None:
+    """Record that the source gave no usable answer for the day."""
+    row, _ = SourceDay.objects.get_or_create(day=day)
+    row.failed_at = row.failed_at or now
+    row.failure = str(error)[:200]
+    row.save(update_fields=["failed_at", "failure"])
+
+
+def due(now: datetime) -> list[date]:
+    """Return the days to ask for: the newest, then the missed ones, newest first.
+
+    Missed are days without an answer since the first one asked for in the last week.
+    """
+    newest = newest_day(now)
+    rows = recent(now).filter(day__lt=newest)
+    known = dict(rows.values_list("day", "answered_at"))
+    first = min(known, default=newest)
+    days = [newest - n * DAY for n in range((newest - first).days + 1)]
+    return [day for day in days if day == newest or known.get(day) is None]
+
+
+def recent(now: datetime) -> QuerySet[SourceDay]:
+    return SourceDay.objects.filter(day__gt=newest_day(now) - WEEK)
+
+
+def troubles(now: datetime) -> list[str]:
+    """Return a line for each reason why there are no new papers; empty if there are."""
+    newest = newest_day(now)
+    down = recent(now).filter(answered_at=None, failed_at__lt=now - GRACE).order_by("day")
+    found = [
+        f"papers: no answer for {row.day} since {row.failed_at:%Y-%m-%d %H:%M} UTC: "
+        f"{row.failure}"
+        for row in down[:1]
+    ]
+    stored = Paper.objects.filter(is_sample=False, day__lte=newest).order_by("-day")
+    last = stored.values_list("day", flat=True).first()
+    if last and newest - last > QUIET and SourceDay.objects.exists():
+        found.append(f"papers: the newest are of {last}")
+    return found
+
+
+def new_alarm(now: datetime) -> str:
+    """Return what to tell the ADMINS, once for each time without papers; else empty.
+
+    While there are no papers they are told again after a week.
+    """
+    found = troubles(now)
+    if not found:
+        SourceDay.objects.exclude(alarmed_at=None).update(alarmed_at=None)
+        return ""
+    if SourceDay.objects.filter(alarmed_at__gt=now - WEEK).exists():
+        return ""
+    row, _ = SourceDay.objects.get_or_create(day=newest_day(now))
+    row.alarmed_at = now
+    row.save(update_fields=["alarmed_at"])
+    return "There are no new papers. " + "; ".join(found)

@@ -1,0 +1,234 @@
+"""A relay that refuses us, at each stage and in each way: no reader pays for it."""
+
+import io
+import ssl
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+import pytest
+import trustme
+from django.core.management import call_command
+
+from digest.deliveries import ledger
+from digest.deliveries.plan import plan
+from digest.deliveries.send import send_due
+from digest.models import Delivery, DeliveryEvent, HighWater
+from digest.transport import smtp_session
+from subscribers import suppression
+from subscribers.models import Subscriber, Suppression
+from tests import make
+from tests.sink import Sink, in_thread
+from tests.smtp_sink import Illness
+
+pytestmark = pytest.mark.django_db
+READERS, DOMAINS = 24, 6
+ONE: Callable[[int], bool] = lambda number: number == 5  # noqa: E731
+SOME: Callable[[int], bool] = lambda number: number % 3 == 2  # noqa: E731
+ALL: Callable[[int], bool] = lambda number: True  # noqa: E731
+SHARES = {"one": ONE, "some": SOME, "all": ALL}
+BEFORE_RECIPIENTS = [
+    ("banner", "554 5.7.1 no service for your address"),
+    ("banner", "421 4.3.2 closing"),
+    ("ehlo", "504 5.5.2 need a fully qualified host name"),
+    ("ehlo", "550 5.7.1 go away"),
+    ("starttls", "454 4.7.0 TLS not available"),
+    ("auth", "535 5.7.8 bad credentials"),
+    ("auth", "454 4.7.0 try later"),
+    ("auth", "530 5.7.0 STARTTLS first"),
+]
+# Whatever is said at MAIL, and these at any stage, is about us or the relay.
+OURS = [
+    "530 5.7.0 Must issue a STARTTLS command first",
+    "530 Authentication required",
+    "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
+    "554 5.7.1 <ann@example.org>: Relay access denied",
+    "554 relay denied",
+    "550 5.7.1 Unable to relay",
+    "553 sorry, that domain isn't in my list of allowed rcpthosts",
+    "504 5.5.2 <host>: Helo command rejected: need fully-qualified hostname",
+    "553 5.7.1 <papers@x.example>: Sender address rejected: not owned by user",
+    "450 4.1.8 <papers@x.example>: Sender address rejected: Domain not found",
+    "550 5.7.26 This mail is unauthenticated: DMARC policy",
+    "554 Message rejected: Email address is not verified",
+    "503 5.5.1 out of order",
+    "452 4.3.1 insufficient system storage",
+]
+# About us if they are said to all, about a reader if others are taken.
+EITHER = [
+    "554 5.7.1 looks like spam",
+    "550 5.3.0 other mail system problem",
+    "550 5.1.1 no such user",
+    "552 5.2.2 mailbox full",
+    "550 no",
+    "451 4.7.1 greylisted",
+    "451 try again",
+    "450 4.2.1 mailbox busy",
+]
+AT_MAIL = [*OURS, *EITHER, "553 sender not allowed", "421 4.7.0 closing"]
+CASES = [
+    *(("mail", reply, share) for reply in AT_MAIL for share in SHARES),
+    *(
+        (stage, reply, share)
+        for stage, shares in {
+            "rcpt": SHARES,
+            "data": ["all"],
+            "dot": ["some", "all"],
+        }.items()
+        for reply in OURS + EITHER
+        for share in shares
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def quick(settings, tmp_path):
+    settings.STATE_DIR = tmp_path / "state"
+    settings.REDIS_URL = "redis://127.0.0.1:9/0"
+
+
+@pytest.fixture
+def relay(sink: Sink, settings) -> Sink:
+    settings.MAILER_URL = sink.url
+    return sink
+
+
+@pytest.fixture
+def readers() -> None:
+    make.edition({make.paper(1): {"graphs": 1.0}})
+    for number in range(READERS):
+        make.reader(f"r{number}@d{number % DOMAINS}.example", "graphs")
+
+
+def deliver(now: datetime = make.NOON) -> dict[str, int]:
+    plan(now)
+    return dict(+send_due(lambda: now))
+
+
+def states() -> set[tuple[str, int]]:
+    return set(Delivery.objects.values_list("state", "attempts"))
+
+
+def all_arrive_once(relay: Sink) -> None:
+    relay.ails(None)
+    for minutes in (60, 120, 180):
+        deliver(make.NOON + timedelta(minutes=minutes))
+    assert {state for state, _ in states()} == {"accepted"}
+    assert len(relay.mails()) == READERS == len({mail.rcpt for mail in relay.mails()})
+
+
+def rests(words: str) -> bool:
+    mark = HighWater.objects.get()
+    return mark.failures > 0 and words.split()[0] in mark.cause
+
+
+@pytest.mark.parametrize(("stage", "reply"), BEFORE_RECIPIENTS)
+def test_r32_what_is_said_before_any_recipient_costs_nobody_an_attempt(
+    stage, reply, readers, tmp_path, settings, monkeypatch, caplog
+):
+    with trusted_relay(tmp_path, monkeypatch) as relay:
+        settings.MAILER_URL = f"smtp://ann:secret@127.0.0.1:{relay.port}?tls=starttls"
+        relay.ails(Illness(stage, reply))
+        for minutes in range(0, 50, 10):
+            deliver(make.NOON + timedelta(minutes=minutes))
+        assert states() == {("pending", 0)}
+        assert HighWater.objects.get().failures == 5
+        assert "The relay cannot be used" in caplog.text
+        assert "secret" not in caplog.text
+        all_arrive_once(relay)
+    assert HighWater.objects.get().failures == 0
+
+
+def trusted_relay(tmp_path, monkeypatch) -> AbstractContextManager[Sink]:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    smtp_session.trust.cache_clear()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return in_thread(tmp_path / "relay", tls=context)
+
+
+@pytest.mark.parametrize(("stage", "reply", "share"), CASES)
+def test_r32_what_a_relay_says_of_us_is_charged_to_no_reader(
+    stage, reply, share, relay, readers, caplog
+):
+    relay.ails(Illness(stage, reply, SHARES[share]))
+    deliver()
+    tells_of_us = stage == "mail" or reply in OURS
+    if share == "all" or tells_of_us:
+        assert states() <= {("pending", 0), ("accepted", 1)}
+        assert not Suppression.objects.exists()
+    if share == "all":
+        assert states() == {("pending", 0)}
+        assert rests(reply)
+        assert caplog.text.count("The relay cannot be used") == 1
+        assert "@" not in HighWater.objects.get().cause
+    else:
+        assert not rests(reply), "others are taken"
+        charged = Delivery.objects.exclude(state="accepted").exclude(attempts=0)
+        assert charged.exists() is not tells_of_us
+        assert ("accepted", 1) in states()
+    if share == "all" or tells_of_us:
+        all_arrive_once(relay)
+
+
+def test_r9_a_relay_without_room_refuses_nobody_however_long_it_lasts(relay, readers):
+    relay.ails(Illness("mail", "452 4.3.1 insufficient system storage", SOME))
+    for minutes in range(0, 240, 6):
+        deliver(make.NOON + timedelta(minutes=minutes))
+    assert {state for state, _ in states()} <= {"accepted", "pending"}
+    all_arrive_once(relay)
+
+
+def test_r32_a_relay_that_breaks_in_mid_edition_costs_those_on_their_way_at_most(
+    relay, readers, settings
+):
+    relay.ails(Illness("rcpt", "550 5.1.1 no such user", lambda number: number >= 12))
+    for minutes in range(0, 60, 6):
+        deliver(make.NOON + timedelta(minutes=minutes))
+    refused = Delivery.objects.filter(state="refused").count()
+    assert refused == Suppression.objects.count() < settings.SEND_CONNECTIONS
+    assert states() - {("refused", 1)} == {("accepted", 1), ("pending", 0)}
+    relay.ails(None)
+    deliver(make.NOON + timedelta(minutes=120))
+    assert len(relay.mails()) == READERS - refused
+
+
+def test_r32_a_relay_for_its_own_domain_only_refuses_nobody_else(relay, readers):
+    own = [number for number in range(READERS) if number % DOMAINS == 0]
+    relay.ails(Illness("rcpt", "550 5.7.1 not for us", lambda number: number not in own))
+    deliver()
+    assert {state for state, _ in states()} == {"accepted", "pending"}
+    assert dict(states())["pending"] == 0
+
+
+def test_r32_one_reader_alone_is_refused_for_what_is_said_of_one_mailbox(relay, readers):
+    Delivery.objects.all().delete()
+    Subscriber.objects.exclude(email="r0@d0.example").delete()
+    relay.ails(Illness("rcpt", "550 5.1.1 no such user"))
+    assert deliver() == {"refused": 1}
+    assert Suppression.objects.count() == 1
+
+
+def retry_refused(since: datetime) -> str:
+    out = io.StringIO()
+    words = ["edition", f"{make.DAY}", "retry-refused", "--since", since.isoformat()]
+    call_command(*words, stdout=out)
+    return out.getvalue()
+
+
+def test_r32_what_was_refused_wrongly_is_sent_again_by_a_command(relay, readers):
+    relay.ails(Illness("rcpt", "550 5.1.1 no such user", SOME))
+    assert deliver()["refused"] == READERS / 3 == Suppression.objects.count()
+    relay.ails(None)
+    left = Subscriber.objects.get(email="r2@d2.example")
+    suppression.suppress(left.email_hash, Suppression.Reason.COMPLAINED, now=make.NOON)
+    Suppression.objects.filter(email_hash=left.email_hash).update(reason="complained")
+    assert "0 pending again" in retry_refused(make.NOON + timedelta(minutes=1))
+    assert f"{READERS // 3} pending again" in retry_refused(make.NOON)
+    assert not Suppression.objects.exclude(reason="complained").exists()
+    send_due(ledger.database_now)
+    assert len(relay.mails()) == READERS - 1
+    kinds = DeliveryEvent.objects.filter(source="operator").values_list("kind", "reply")
+    assert all(kind == "pending" and "no such user" in reply for kind, reply in kinds)

@@ -1,0 +1,78 @@
+"""Fuzz what comes from the paper source, and what is asked of the search."""
+
+import time
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from digest.models import Paper
+from digest.papers import ingest
+from digest.papers.records import BadEntry, named, parse_entry
+from digest.papers.search import clean_query, search
+from digest.papers.text import TITLE_LIMIT, clean_line, clean_text, safe_url
+from tests import make
+from tests.fuzz import explore
+from tests.fuzz.inputs import TEXT, trees
+from tests.source_server import entry
+
+FIELDS = [
+    *entry()["paper"],
+    "abstract",
+    "day",
+    "published_at",
+    "num_comments",
+    "paper",
+    "name",
+]
+FIELDS += ["github_repo", "projectPage", "arxiv_categories", "fullname", "hidden", "user"]
+MOST_SECONDS = 2
+
+
+def test_s31_fuzz_paper_text() -> None:
+    def check(text: str) -> None:
+        start = time.process_time()
+        cleaned, line = clean_text(text * 20), clean_line(text)
+        assert time.process_time() - start < MOST_SECONDS
+        assert clean_text(cleaned) == cleaned and len(line) <= TITLE_LIMIT
+        assert not {unicodedata.category(c) for c in cleaned} & {"Cc", "Cs", "Zl", "Zp"}
+        assert unicodedata.is_normalized("NFC", cleaned)
+        safe_url("https://" + text), safe_url(text)
+
+    explore(TEXT, check)
+
+
+@pytest.mark.django_db
+def test_s31_fuzz_source_records() -> None:
+    def check(fields: Any) -> None:
+        inner, outer, bare = fields
+        for told in (entry(**inner) | outer, {"paper": inner}, inner | outer, bare):
+            assert "\n" not in named(told, "entry 1")
+            try:
+                record = parse_entry(told, day=make.DAY)
+            except BadEntry as error:
+                assert str(error).isprintable() and len(str(error)) < 200
+                continue
+            ingest.store([record], now=make.NOON)
+            Paper.objects.get(arxiv_id=record.arxiv_id).full_clean(validate_unique=False)
+
+    values = trees(FIELDS)
+    told = st.dictionaries(st.sampled_from(FIELDS).filter(str.isidentifier), values)
+    explore(st.tuples(told, told, values), check)
+
+
+@pytest.mark.django_db
+def test_s31_fuzz_search_query(client: Any) -> None:
+    make.paper(1, title='Graphs [of] "quoted" \\ text, 100 % é')
+
+    def check(text: str) -> None:
+        list(search(clean_query(text), make.DAY))
+        answer = client.get(
+            "/search/", {"q": text.encode("utf-8", "replace"), "page": text[:5]}
+        )
+        assert answer.status_code in {200, 429}
+
+    explore(
+        TEXT.filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text)), check
+    )
