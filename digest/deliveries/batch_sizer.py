@@ -2,6 +2,8 @@
 
 from django.conf import settings
 
+from digest.throttling.relay import FEW
+
 SLICE = 1000
 SLICE_GROUPS = 10
 
