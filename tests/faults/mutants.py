@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.environment import ROOT
-from tests.faults import author, outside
+from tests.faults import adversity, author, outside
 from tests.faults.invariants import broken, repeated
 from tests.faults.scene import Scene, scene
 from tests.shell import Shell
@@ -218,8 +218,8 @@ MUTANTS = [
         LEDGER,
         (
             (
-                'state=State.UNKNOWN, reason="crashed in flight"',
-                'state=State.PENDING, reason="crashed in flight"',
+                "state=State.UNKNOWN, reason=Reason.CRASHED",
+                "state=State.PENDING, reason=Reason.CRASHED",
             ),
         ),
         killed_after_acceptance,
@@ -246,6 +246,52 @@ MUTANTS = [
             ),
         ),
         scanned,
+    ),
+    Mutant(
+        "raises the mark once a slice",
+        "digest/deliveries/send.py",
+        (("                fencing.advance(mark)\n", ""),),
+        adversity.set_back,
+    ),
+    Mutant(
+        "looks at consent once a submit group",
+        "digest/transport/line.py",
+        (("FRESH = 0.2", "FRESH = 1e9"),),
+        adversity.turned_slow,
+    ),
+    Mutant(
+        "makes no row for what was superseded",
+        "digest/deliveries/plan.py",
+        (
+            ("elif is_now is Standing.SUPERSEDED and after:", "elif False and after:"),
+            (
+                "            else:\n                over =",
+                "            elif False:\n                over =",
+            ),
+        ),
+        adversity.not_planned_in_time,
+    ),
+    Mutant(
+        "ends at a damaged file",
+        "digest/state_files.py",
+        (
+            (
+                '    """Rename a damaged file, and log why. Goes on when even that fails."""\n',
+                "    raise ValueError(path)\n",
+            ),
+        ),
+        adversity.damaged,
+    ),
+    Mutant(
+        "lets messages expire by beat's clock",
+        "digest/settings.py",
+        (
+            (
+                '"schedule": schedule(seconds, nowfun=steady),',
+                '"schedule": seconds, "options": {"expires": seconds},',
+            ),
+        ),
+        adversity.clocks_apart,
     ),
     Mutant(
         "has one boundary for all editions", *UNSAFE[0][:1], (UNSAFE[0][1:],), author.play
