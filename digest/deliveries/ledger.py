@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -81,9 +81,14 @@ def claim(
     token = secrets.token_urlsafe(16)
     vendor = connection.vendor
     which = "" if edition_id is None else "AND edition_id = %s"
+    # What was put off waits by the real clock, or one run would use up all its attempts.
+    if ahead := due is not None and due > now:
+        which += " AND (not_before <= %s OR (attempts = 0 AND reason = ''))"
     ready = READY.format(open=OPEN[vendor], one=which)
     sql = CLAIM.format(chosen=CHOSEN[vendor].format(ready=ready))
-    one = [] if edition_id is None else [edition_id]
+    one: list[Any] = [] if edition_id is None else [edition_id]
+    if ahead:
+        one.append(instant(now))
     with transaction.atomic(), connection.cursor() as cursor:
         if postgres():
             cursor.execute(IN_ORDER)
