@@ -12,10 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from socket import socket
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 MOST_BYTES = 64 * 1024  # of a form; no page of ours takes a file
 WITHIN = 10.0  # seconds for all of a body
@@ -33,12 +31,12 @@ class TooSlow(Exception):
 class LimitedBodies:
     """WSGI middleware: the application gets each body whole and at once."""
 
-    def __init__(self, application: "WSGIApplication") -> None:
+    def __init__(self, application: WSGIApplication) -> None:
         self.application = application
         self.slow = threading.BoundedSemaphore(MOST_SLOW)
 
     def __call__(
-        self, request: "WSGIEnvironment", start_response: "StartResponse"
+        self, request: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         length = int(request.get("CONTENT_LENGTH") or 0)
         if request.get("PATH_INFO", "").startswith(THEIR_OWN_LIMIT):
@@ -96,7 +94,7 @@ def readable(connection: socket, seconds: float) -> bool:
     return bool(waiting.poll(1000 * seconds))
 
 
-def refused(status: str, start_response: "StartResponse") -> Iterable[bytes]:
+def refused(status: str, start_response: StartResponse) -> Iterable[bytes]:
     words = f"{status[4:]}\n".encode()
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
