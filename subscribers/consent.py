@@ -90,6 +90,33 @@ def record(
     event.save()
 
 
+def record_of_address(
+    email_hash: str,
+    subscriber: Subscriber | None,
+    kind: ConsentEvent.Kind,
+    *,
+    origin: Origin,
+    now: datetime,
+    detail: dict[str, object],
+) -> None:
+    """Append a receipt of an address that may be no reader's any more."""
+    if subscriber is not None:
+        record(subscriber, kind, origin=origin, now=now, detail=detail)
+        return
+    event = ConsentEvent(
+        email_hash=email_hash,
+        kind=kind,
+        at=now,
+        wording=origin.wording,
+        source=origin.source,
+        network=origin.network,
+        detail=detail,
+        salt=new_capability(),
+    )
+    event.content_hash = content_hash(event)
+    event.save()
+
+
 def content_hash(event: ConsentEvent) -> str:
     where = [event.wording, event.source, event.network]
     content = [
