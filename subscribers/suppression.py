@@ -4,7 +4,7 @@ Who has left is on the list too, and off it by a confirmation of their own; ever
 reason bars even the mail that asks for one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db import transaction
@@ -46,6 +46,24 @@ def suppress_all(
             left.update(reason=reason, at=now)
 
 
+def suppress_each(rows: Iterable[tuple[str, Suppression.Reason, datetime]]) -> None:
+    """Suppress (hash, reason, since when), by the same rules, in a few statements."""
+    found = {email_hash: (reason, at) for email_hash, reason, at in rows}
+    Suppression.objects.bulk_create(
+        [
+            Suppression(
+                email_hash=email_hash, reason=found[email_hash][0], at=found[email_hash][1]
+            )
+            for email_hash in sorted(found)
+        ],
+        ignore_conflicts=True,
+    )
+    for reason in {reason for reason, _ in found.values()} - {LEFT}:
+        hashes = {one for one, (why, _) in found.items() if why == reason}
+        left = Suppression.objects.filter(email_hash__in=hashes, reason=LEFT)
+        left.update(reason=reason)
+
+
 def lift(email_hash: str) -> None:
     """The holder has confirmed anew; a bar stays."""
     Suppression.objects.filter(email_hash=email_hash, reason=LEFT).delete()
@@ -84,9 +102,10 @@ def lift_bar(
         "since": bar.at.isoformat(),
     }
     kind = ConsentEvent.Kind.LIFTED
-    consent.record_of_address(
-        email_hash, reader, kind, origin=origin, now=now, detail=detail
+    event = consent.receipt(
+        reader, kind, origin=origin, now=now, detail=detail, email_hash=email_hash
     )
+    event.save()
     if reader and reader.state in (State.ACTIVE, State.PAUSED):
         bar.delete()
         return reader

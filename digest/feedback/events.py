@@ -7,7 +7,7 @@ is unknown, of which it is evidence; readers are kept from mail by it (see bounc
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from anymail.signals import EventType, RejectReason
 from django.db import connection, transaction
@@ -30,6 +30,12 @@ GRAVE = {
     EventType.COMPLAINED,
     EventType.UNSUBSCRIBED,
 }
+# As the sender notes it: the server's own no is a bounce that needed no mail.
+REFUSED = Delivery.State.REFUSED
+BOUNCES = [EventType.BOUNCED, REFUSED]
+# Ticks come each ten seconds; this outlasts an hour without any.
+LATELY = timedelta(hours=2)
+ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,19 +193,41 @@ def leave(email_hash: str, *, now: datetime) -> None:
         subscriptions.unsubscribe(pk, origin=Origin("the provider's report"), now=now)
 
 
+def suppress_refused(now: datetime) -> None:
+    """Suppress addresses that servers have refused in the SMTP session on enough days."""
+    lately = DeliveryEvent.objects.filter(kind=REFUSED, at__gte=now - LATELY)
+    hashes = set(lately.exclude(email_hash="").values_list("email_hash", flat=True))
+    suppression.suppress_all(worn_out(hashes), Reason.BOUNCED, now=now)
+
+
 def worn_out(hashes: set[str]) -> set[str]:
     """Those of the addresses that have bounced on enough days."""
     if not hashes:
         return set()
-    lifted = suppression.lifted_at(hashes)
-    days: dict[str, list[datetime]] = {}
-    kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind=EventType.BOUNCED)
+    kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind__in=BOUNCES)
+    bounces: dict[str, list[tuple[date, datetime, str]]] = {}
     for email_hash, at, words in kept.values_list("email_hash", "at", "reply"):
-        is_forgotten = email_hash in lifted and at <= lifted[email_hash]
-        if bounce_rules.meaning(words).is_a_point and not is_forgotten:
-            days.setdefault(email_hash, []).append(at.astimezone(UTC))
+        day = at.astimezone(UTC).date()
+        bounces.setdefault(email_hash, []).append((day, at, words))
+    # Only of these few are the words looked at: it is asked each few seconds.
+    often = {
+        email_hash: found
+        for email_hash, found in bounces.items()
+        if len({day for day, _, _ in found}) >= bounce_rules.ENOUGH
+    }
+    lifted = suppression.lifted_at(often) if often else {}
     return {
         email_hash
-        for email_hash, instants in days.items()
-        if bounce_rules.score(at.date() for at in instants) >= bounce_rules.ENOUGH
+        for email_hash, found in often.items()
+        if is_worn_out(found, since=lifted.get(email_hash, ALWAYS))
     }
+
+
+def is_worn_out(bounces: list[tuple[date, datetime, str]], *, since: datetime) -> bool:
+    """Return whether the bounces on enough days count. What a lift forgave does not."""
+    days = [
+        day
+        for day, at, words in bounces
+        if at > since and bounce_rules.meaning(words).is_a_point
+    ]
+    return bounce_rules.score(days) >= bounce_rules.ENOUGH

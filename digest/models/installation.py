@@ -54,6 +54,13 @@ class Heartbeat(models.Model):
 
     loop = models.CharField(max_length=8, unique=True)
     at = models.DateTimeField(help_text="UTC, by the database's clock.")
+    begun_at = models.DateTimeField(null=True, help_text="The same, of its last turn.")
+    worker_skew = models.FloatField(
+        default=0, help_text="Seconds by which the worker's clock was ahead of it."
+    )
+    beat_skew = models.FloatField(
+        default=0, help_text="The same of beat's, less the time that its message waited."
+    )
 
     def __str__(self) -> str:
         return f"heartbeat of {self.loop}"
