@@ -79,17 +79,18 @@ def record(
 
 
 def receipt(
-    subscriber: Subscriber,
+    subscriber: Subscriber | None,
     kind: ConsentEvent.Kind,
     *,
     origin: Origin,
     now: datetime,
     detail: dict[str, object] | None = None,
+    email_hash: str = "",
 ) -> ConsentEvent:
-    """Return a receipt that is not saved yet."""
+    """Return a receipt that is not saved yet; by `email_hash` if there is no reader."""
     event = ConsentEvent(
         subscriber=subscriber,
-        email_hash=subscriber.email_hash,
+        email_hash=subscriber.email_hash if subscriber else email_hash,
         kind=kind,
         at=now,
         wording=origin.wording,

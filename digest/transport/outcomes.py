@@ -69,8 +69,8 @@ ABOUT_US = frozenset(
 )
 RELAY_REFUSES = "provider refuses us"
 # Said of one mailbox (RFC 3463 sections 3.2 and 3.3), not of its domain.
-MAILBOX = re.compile(r"\b[45]\.(?:1\.[0-6]|2\.\d{1,3})\b")
-BAD_ADDRESS = re.compile(r"\b5\.(?:1\.[0-36]|2\.1)\b")
+MAILBOX = re.compile(r"\b[45]\.(?:1\.(?:[0-6]|10)|2\.\d{1,3})\b")
+BAD_ADDRESS = re.compile(r"\b5\.(?:1\.(?:[0-36]|10)|2\.1)\b")
 # Of the mail system or of policy (sections 3.4 and 3.8): of us as likely as of a reader.
 SYSTEM = re.compile(r"\b[45]\.3\.\d{1,3}\b")
 POLICY = re.compile(r"\b[45]\.7\.\d{1,3}\b")

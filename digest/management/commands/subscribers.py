@@ -13,8 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from digest.management.base import OperatorCommand
-from subscribers import consent, import_export, privacy
-from subscribers.addresses import BadAddress
+from subscribers import consent, import_export, privacy, suppression
+from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.import_export import Became
 from subscribers.import_file import BadFile, ImportFile
 from subscribers.import_rows import KNOWN
@@ -44,7 +44,7 @@ def private(path: str, flags: int) -> int:
 
 
 class Command(OperatorCommand):
-    help = "Import, export or erase readers; verify the receipts of their consent."
+    help = "Import, export or erase readers, lift bars, verify the receipts of consent."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         doing = parser.add_subparsers(dest="doing", required=True)
@@ -68,6 +68,9 @@ class Command(OperatorCommand):
         exporting.add_argument("file", type=Path, nargs="?")
         erasing = doing.add_parser("erase", help="remove a person for good")
         erasing.add_argument("email")
+        lifting = doing.add_parser("lift", help="lift a bar that should not be there")
+        lifting.add_argument("email")
+        lifting.add_argument("--reason", required=True, help="kept in the receipt")
         verifying = doing.add_parser("verify", help="walk the chain of receipts")
         verifying.add_argument(
             "--head", type=parse_head, help="NUMBER:SEAL from a log: is it still there?"
@@ -81,6 +84,8 @@ class Command(OperatorCommand):
                 self.dump(options["file"])
             case "erase":
                 self.erase(options["email"])
+            case "lift":
+                self.lift(options["email"], options["reason"])
             case "verify":
                 self.verify(options["head"])
 
@@ -151,6 +156,23 @@ class Command(OperatorCommand):
         if not erased:
             raise CommandError("nothing is known of this address")
         self.stdout.write("erased")
+
+    def lift(self, email: str, why: str) -> None:
+        if not why.strip():
+            raise CommandError("--reason is empty: say why the bar is wrong")
+        origin = consent.Origin("subscribers lift")
+        try:
+            email_hash = address_hash(canonical(email))
+            reader = suppression.lift_bar(
+                email_hash, why.strip(), origin=origin, now=timezone.now()
+            )
+        except (BadAddress, suppression.NotBarred) as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(
+            "lifted: mail goes again"
+            if reader
+            else "lifted: the address may sign up, and gets mail once its holder confirms"
+        )
 
     def verify(self, head: consent.Head | None) -> None:
         report = consent.verify(head)
