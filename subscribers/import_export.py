@@ -15,7 +15,7 @@ from pathlib import Path
 from django.db import transaction
 from django.utils.datastructures import MultiValueDict
 
-from subscribers import rate_limits, subscriptions
+from subscribers import address_key, rate_limits, subscriptions
 from subscribers.addresses import address_hash, counting_key
 from subscribers.consent import Origin, record
 from subscribers.forms import SignUpForm
@@ -46,11 +46,14 @@ class Imported:
 
 
 def load(path: Path, *, legal_source: str, now: datetime) -> Iterator[Imported]:
-    """Import the rows one by one, each in a transaction of its own. Raises BadFile.
+    """Import the rows one by one, each in a transaction of its own.
+
+    Raises BadFile; WrongKey, as everybody would be taken for new.
 
     `legal_source` says in words why these people may be written to; a column of that
     name outdoes it row by row. Empty: each address gets a mail to confirm.
     """
+    address_key.check()
     for line, row in rows_of(path):
         yield Imported(line, load_row(row, legal_source=legal_source, now=now))
 
