@@ -24,6 +24,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
+from subscribers import address_key
 from subscribers.addresses import keyed
 from subscribers.models import ConsentEvent, Subscriber, new_capability
 
@@ -226,8 +227,10 @@ def missing(known: Head) -> str:
 def verify(known: Head | None = None) -> Report:
     """Walk the whole chain, and look for the heads that are known from outside.
 
+    Raises WrongKey, under which no seal would fit.
     `known` is one that the log holds; the file's is looked for in any case.
     """
+    address_key.check()
     heads = [noted(), known or Head()]  # before the walk, as sealing may go on meanwhile
     wrong = [lost for lost in map(missing, heads) if lost]
     before, blanked, sealed = Head(), 0, 0

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from django.db import transaction
 
-from subscribers import consent, rate_limits, subscriptions
+from subscribers import address_key, consent, rate_limits, subscriptions
 from subscribers.addresses import (
     address_hash,
     key_fingerprint,
@@ -74,8 +74,10 @@ def load(file: ImportFile, *, legal_source: str, now: datetime) -> Iterator[Impo
     """Import the rows, slice by slice, each slice in a transaction of its own.
 
     `legal_source` says in words why these people may be written to; a column of that name
-    outdoes it row by row. Raises BadFile, after the rows before the fault were taken.
+    outdoes it row by row. Raises BadFile, after the rows before the fault were taken, and
+    WrongKey, as everybody would be taken for new.
     """
+    address_key.check()
     reader = Reader(legal_source, now)
     for rows in slices(file.rows()):
         people: list[Person] = []

@@ -45,6 +45,11 @@ class HighWater(models.Model):
         """Whether a receiving domain is known to make trouble, as fencing.rise() saw."""
         return bool(getattr(self, "has_rests", False))
 
+    @property
+    def known_key(self) -> str | None:
+        """The fingerprint of the database's ADDRESS_KEY, as fencing.rise() saw it."""
+        return getattr(self, "address_key", None)
+
 
 class Heartbeat(models.Model):
     """One row for each loop of the workers, written each time it runs.

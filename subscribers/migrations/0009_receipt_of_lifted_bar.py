@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("subscribers", "0007_subscriber_directions"),
+        ("subscribers", "0008_address_key"),
     ]
 
     operations = [
