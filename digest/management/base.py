@@ -37,7 +37,7 @@ class OperatorCommand(BaseCommand):
     """A command whose errors, the database's among them, are one line and exit 1."""
 
     # `manage.py check` says them; a command says what stops it, in one line of its own.
-    requires_system_checks: list[str] = []  # noqa: RUF012
+    requires_system_checks: list[str] = []
 
     def run_from_argv(self, argv: list[str]) -> None:
         try:
