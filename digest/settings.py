@@ -438,6 +438,7 @@ LOGGING = {
     "filters": {
         "route": {"()": "digest.ops.logs.RouteInsteadOfPath"},
         "one line": {"()": "digest.ops.logs.OneLine"},
+        "one line a minute": {"()": "digest.ops.logs.OneLineAMinute"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
@@ -445,6 +446,7 @@ LOGGING = {
         "digest": {"level": "INFO"},
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
+        "celery.beat": {"filters": ["one line a minute"]},
         # Django's own handlers go: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
