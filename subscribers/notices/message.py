@@ -90,7 +90,7 @@ class Claim:
 
 
 def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
-    """The mail of one notice, in its reader's language.
+    """Compose the mail of one notice in its reader's language.
 
     To confirm, it holds no word that a stranger chose.
     """
