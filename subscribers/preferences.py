@@ -49,6 +49,11 @@ class Preferences:
     cadence: Schedule.Cadence = Cadence.DAILY
     days: tuple[int, ...] = ()
 
+    @property
+    def has_interests(self) -> bool:
+        """Whether anything was written that ranks papers beside topics."""
+        return bool(self.interests.strip() or self.keywords)
+
     def as_json(self) -> dict[str, object]:
         """For a JSONField; `from_json` reads it."""
         return {field.name: asdict(self)[field.name] for field in fields(Preferences)}

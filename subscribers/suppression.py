@@ -22,7 +22,10 @@ class NotBarred(ValueError):
 
 
 def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> bool:
-    """Suppress an address; True if that changed anything. The first reason stays, but any outdoes LEFT."""
+    """Suppress an address. Return True if that changed anything.
+
+    The first reason stays, but any other outdoes LEFT.
+    """
     found, created = Suppression.objects.get_or_create(
         email_hash=email_hash, defaults={"reason": reason, "at": now}
     )

@@ -100,6 +100,7 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
         "subscriber": claim.subscriber,
         "schedule": claim.preferences.schedule,
         "topics": claim.topics,
+        "has_interests": claim.preferences.has_interests,
         "site_url": settings.SITE_URL,
         "postal_address": settings.POSTAL_ADDRESS,
     }
