@@ -9,11 +9,13 @@ DATABASE_URL it is a deployment, and what must not be guessed has to be given.
 import hashlib
 import os
 import tempfile
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from celery.schedules import schedule
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from kombu import Queue
@@ -204,6 +206,13 @@ else:
 
 # -- Redis and Celery -------------------------------------------------------------
 
+STARTED_AT = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+
+def steady() -> datetime:
+    """A clock that runs on evenly when somebody sets this machine's."""
+    return STARTED_AT + timedelta(seconds=time.monotonic())
+
 
 def redis_socket() -> Path:
     """The embedded Redis' socket; a unix socket's path may have 107 bytes at most."""
@@ -255,9 +264,16 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_TIMEZONE = "UTC"
 # A tick finds what is due in the database: any number of beats may run, and a tick that
-# waited longer than its period is dropped, as the next one does its work.
+# comes too soon after another is dropped by whoever runs it. Messages carry no expiry: it
+# would be by beat's clock, and judged by the worker's. Nothing is kept on disk, so each task
+# runs when beat starts.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    name: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    name: {
+        "task": task,
+        "schedule": schedule(seconds, nowfun=steady),
+        "last_run_at": datetime(1970, 1, 1, tzinfo=UTC),
+    }
     for name, task, seconds in [
         ("tick", "digest.tasks.tick", 10),
         ("watch", "digest.tasks.watch", 300),

@@ -10,7 +10,7 @@ import hmac
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from subscribers.addresses import address_hash, keyed
+from subscribers.addresses import address_hash, key_fingerprint
 from subscribers.models import AddressKey, Subscriber
 
 ROW = 1
@@ -27,14 +27,9 @@ class WrongKey(Exception):
         super().__init__(WORDS)
 
 
-def fingerprint() -> str:
-    """Return what stands for the key and tells nothing of it."""
-    return keyed("fingerprint of ADDRESS_KEY")
-
-
 def fits(noted: str | None) -> bool:
     """Whether that is the fingerprint of our key. None is noted while none was found right."""
-    return hmac.compare_digest(noted or "", fingerprint())
+    return hmac.compare_digest(noted or "", key_fingerprint())
 
 
 def check() -> None:
@@ -48,7 +43,9 @@ def note() -> None:
     """Note the key of a database that has none noted, if its readers were hashed with it."""
     reader = Subscriber.objects.order_by("pk").only("email", "email_hash").first()
     if reader is None or reader.email_hash == address_hash(reader.email):
-        AddressKey.objects.get_or_create(pk=ROW, defaults={"fingerprint": fingerprint()})
+        AddressKey.objects.get_or_create(
+            pk=ROW, defaults={"fingerprint": key_fingerprint()}
+        )
 
 
 def note_after_migrate(using: str, **_: object) -> None:

@@ -72,6 +72,11 @@ def keyed(text: str) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
+def key_fingerprint() -> str:
+    """Return 16 hex digits that tell one ADDRESS_KEY from another, and nothing of it."""
+    return keyed("fingerprint of the key")[:16]
+
+
 def address_hash(canonical: str) -> str:
     """64 hex digits that stand for an address and outlive it; case is ignored.
 

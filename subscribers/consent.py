@@ -76,9 +76,22 @@ def record(
     detail: dict[str, object] | None = None,
 ) -> None:
     """Append a receipt."""
+    receipt(subscriber, kind, origin=origin, now=now, detail=detail).save()
+
+
+def receipt(
+    subscriber: Subscriber | None,
+    kind: ConsentEvent.Kind,
+    *,
+    origin: Origin,
+    now: datetime,
+    detail: dict[str, object] | None = None,
+    email_hash: str = "",
+) -> ConsentEvent:
+    """Return a receipt that is not saved yet; by `email_hash` if there is no reader."""
     event = ConsentEvent(
         subscriber=subscriber,
-        email_hash=subscriber.email_hash,
+        email_hash=subscriber.email_hash if subscriber else email_hash,
         kind=kind,
         at=now,
         wording=origin.wording,
@@ -88,7 +101,7 @@ def record(
         salt=new_capability(),
     )
     event.content_hash = content_hash(event)
-    event.save()
+    return event
 
 
 def content_hash(event: ConsentEvent) -> str:

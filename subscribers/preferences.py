@@ -115,6 +115,24 @@ def set_preferences(
         preferences.cadence,
         days=preferences.days,
     )
+    topics = list(Topic.objects.filter(slug__in=preferences.topics))
+    fill(subscriber, preferences, topics, now=now)
+    subscriber.save()
+    Subscription.objects.filter(subscriber=subscriber).exclude(topic__in=topics).delete()
+    Subscription.objects.bulk_create(
+        [Subscription(subscriber=subscriber, topic=topic) for topic in topics],
+        ignore_conflicts=True,
+    )
+
+
+def fill(
+    subscriber: Subscriber,
+    preferences: Preferences,
+    topics: Iterable[Topic],
+    *,
+    now: datetime,
+) -> None:
+    """Set the row's preferences, but for its schedule, with these topics; saves nothing."""
     words = (preferences.interests, list(preferences.keywords))
     if words != (subscriber.interests, subscriber.keywords):
         subscriber.interests, subscriber.keywords = words
@@ -124,14 +142,7 @@ def set_preferences(
     subscriber.most_papers = preferences.most_papers
     subscriber.language = preferences.language
     subscriber.changed_at = now
-    topics = list(Topic.objects.filter(slug__in=preferences.topics))
     follow_choice(subscriber, topics)
-    subscriber.save()
-    Subscription.objects.filter(subscriber=subscriber).exclude(topic__in=topics).delete()
-    Subscription.objects.bulk_create(
-        [Subscription(subscriber=subscriber, topic=topic) for topic in topics],
-        ignore_conflicts=True,
-    )
 
 
 def described(preferences: Preferences) -> dict[str, object]:

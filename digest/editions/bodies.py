@@ -1,7 +1,7 @@
-"""A digest in parts, as providers' APIs take it: fields, plain text and HTML apart.
+"""Compose a digest in parts, as providers' APIs take it: headers, plain text and HTML.
 
-Made of the very pieces that a mail is joined from. A piece that readers share is turned
-into text or JSON once and then only looked up, so nothing is parsed or escaped twice.
+It uses the pieces that a mail is joined from. A piece that readers share is converted to
+text or JSON once and then looked up, so nothing is parsed or escaped twice.
 """
 
 import re
@@ -19,7 +19,7 @@ FOLD = re.compile("\r\n(?=[ \t])")
 def letter(
     encoded: Encoded, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime
 ) -> Letter:
-    """The same mail as `encoded.compose` makes, not joined."""
+    """Return the mail that `encoded.compose` makes, in parts."""
     text, html = encoded.bodies(reader, picks)
     own = fields(encoded.headers(reader, picks, sent_at))
     return Letter(sent_at, own, shared_fields(encoded.top), text, html)
@@ -31,7 +31,7 @@ def shared_fields(top: bytes) -> Mapping[str, str]:
 
 
 def fields(lines: bytes) -> dict[str, str]:
-    """Header lines by name, unfolded and decoded."""
+    """Return the header lines by name, unfolded and decoded."""
     pairs = (
         line.split(": ", 1) for line in FOLD.sub("", lines.decode("ascii")).split("\r\n")
     )
@@ -44,5 +44,5 @@ def fields(lines: bytes) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def decoded(value: str) -> str:
-    """RFC 2047."""
+    """Decode the encoded words of a header value (RFC 2047)."""
     return str(make_header(decode_header(value)))

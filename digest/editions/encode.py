@@ -1,4 +1,4 @@
-"""Make an edition ready for the wire: each block and each frame is encoded once."""
+"""Encode an edition for the wire: each block and each frame once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from digest.models import Block, Edition
 from digest.signing import Purpose, namer
 
 AHEAD_LENGTH = 48
-# More papers than any mail has.
+# Above the most papers that a mail has.
 MOST_COUNTED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class LocalizedPaper:
-    """What of a block is encoded; its words are not spoken yet."""
+    """The fields of a block that are encoded; its phrases are not translated yet."""
 
     title: str
     upvotes: int
@@ -32,7 +32,7 @@ class LocalizedPaper:
     text: str
 
     def said(self) -> tuple[str, str]:
-        """Text and HTML in the active language, the label of the reason left open."""
+        """Return text and HTML in the active language; the reason's label stays a mark."""
         reason = MARKS.reason + phrases.voted(self.upvotes)
         return (
             phrases.spoken(self.text).replace(MARKS.reason, reason),
@@ -46,12 +46,12 @@ class LocalizedPaper:
 def encode(
     edition: Edition, blocks: Sequence[Block], *, around: FrameContent, votes: bool = True
 ) -> Encoded:
-    """Encode a published edition in its surroundings: those of today, or kept ones.
+    """Encode a published edition with a frame: the current one, or a stored one.
 
-    Without `votes` no paper has the link to vote: it needs a mail that was planned.
+    Without `votes` no paper has a link to vote: that link needs a planned delivery.
     """
     boundary, encoder = around.boundary, mime.quoted_printable
-    if not boundary:  # a frame of a time when all editions of a day had the same
+    if not boundary:  # frames stored before boundaries were random
         boundary = f"daily-papers-{edition.kind}-{edition.day:%Y%m%d}"
         encoder = partial(mime.quoted_printable, guarded=mime.DOTS_ONLY)
     sender = parseaddr(around.sender)[1]
@@ -94,7 +94,7 @@ def localized_edition(
     labels: Sequence[str],
     language: str,
 ) -> LocalizedEdition:
-    """The edition in one language."""
+    """Return the edition encoded in one language."""
     with translation.override(language):
         why = [phrases.why(label) for label in [*labels, ""]]
         said = [paper.said() for paper in papers]
@@ -125,7 +125,7 @@ def localized_edition(
 
 
 def isolated(html: str) -> str:
-    """Text read from right to left must not turn what stands beside it."""
+    """Isolate right-to-left text, so that it does not reorder the text beside it."""
     rtl = text_layout.direction(html) == "rtl"
     return f'<span dir="rtl">{html}</span>' if rtl else html
 
@@ -135,7 +135,7 @@ def in_html(text: str) -> str:
 
 
 def shared_headers(around: FrameContent, edition: Edition, boundary: str) -> bytes:
-    """The headers that are the same in every digest of the edition, and the empty line."""
+    """Return the headers shared by all digests of the edition, and the empty line."""
     site = urlsplit(around.site).hostname or ""
     lines = [
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click",

@@ -1,8 +1,9 @@
-"""What stands around the papers of a mail, in each language, with its places left open.
+"""Frames: the parts of a mail around its papers, in each language, with open places.
 
-Also all else of a mail that is neither block nor reader: sender, site, topic labels. It
-is kept (Frame) as it was when it was first used, so that a mail can be made again to the
-byte after templates and settings have changed; the next process makes mails of the new.
+A frame also holds the other values of a mail that are neither a block nor specific to the
+reader: sender, site, topic labels. It is stored (Frame) as first used, so that a mail can
+be rebuilt to the byte after templates and settings have changed; the next process uses
+the new ones.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from digest.models import Edition, Frame
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """The frame in one language; the marks are still in."""
+    """The frame in one language, with its marks."""
 
     html: str
     text: str
@@ -34,18 +35,18 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class FrameContent:
-    """All of an edition's mails that is neither in a block nor a reader's own."""
+    """Everything in an edition's mails that is neither a block nor specific to a reader."""
 
     sender: str  # as settings.FROM_EMAIL
     site: str  # as settings.SITE_URL
     topics: Sequence[tuple[str, str]]  # (slug, label) in the ranking's columns
     spoken: Mapping[str, Spoken]  # by language
-    # Between the parts of each mail; "" in frames of a time when it was not random.
+    # Between the parts of each mail; "" in frames stored before it was random.
     boundary: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """Of all but the boundary, which is the choice of the first process to keep it."""
+        """Hash everything but the boundary, which the first process to store it chooses."""
         same = replace(self, boundary="random") if self.boundary else self
         return hashlib.blake2b(same.as_json().encode(), digest_size=6).hexdigest()
 
@@ -57,7 +58,7 @@ class FrameContent:
 
 
 def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> FrameContent:
-    """As the templates and settings are now."""
+    """Return the frame as templates and settings are now."""
     return FrameContent(
         sender=settings.FROM_EMAIL,
         site=settings.SITE_URL,
@@ -68,7 +69,7 @@ def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> Fra
 
 
 def random_boundary() -> str:
-    """Return a boundary that no paper can know, as it is chosen after they are frozen.
+    """Return a boundary that no paper can contain, as it is chosen after they are frozen.
 
     Quoted-printable text never holds "=_" (RFC 2045 section 6.7).
     """
@@ -76,7 +77,7 @@ def random_boundary() -> str:
 
 
 def keep(edition: Edition, used: FrameContent) -> FrameContent:
-    """Store it, if that was not done yet, and return what is stored: with one boundary.
+    """Store the frame unless it is stored already; return the stored one and its boundary.
 
     Safe to run twice and at once.
     """
@@ -86,7 +87,7 @@ def keep(edition: Edition, used: FrameContent) -> FrameContent:
 
 
 def kept(edition: Edition, fingerprint: str) -> FrameContent:
-    """Raises Frame.DoesNotExist."""
+    """Return a stored frame. Raises Frame.DoesNotExist."""
     data = json.loads(Frame.objects.get(edition=edition, fingerprint=fingerprint).data)
     spoken = {code: Spoken(**texts) for code, texts in data["spoken"].items()}
     topics = [(slug, label) for slug, label in data["topics"]]
@@ -104,12 +105,12 @@ def rendered(edition: Edition, language: str) -> Spoken:
 
 
 def fits(line: str) -> str:
-    """A long line as several. The line of a signature ends with a space: it is let be."""
+    """Wrap a long line; keep a signature separator, which ends with a space."""
     return text_layout.fill(line) if text_layout.width(line) > text_layout.LINE else line
 
 
 def page_frame(edition: Edition, language: str, *, web: bool) -> str:
-    """The HTML frame; for the web without anything that is one reader's own."""
+    """Return the HTML frame; for the web without reader-specific parts."""
     with translation.override(language):
         html = render_to_string("mail/digest.html", context(edition) | {"web": web})
     return inliner().inline(html)

@@ -14,14 +14,14 @@ from digest.ranking.interests import Lexicon
 from digest.ranking.vectors import shipped
 from subscribers.models import Topic
 
-# The columns after the topics': why a reader gets a paper that no topic brought.
+# The columns after the topics': reasons for a paper that matches no chosen topic.
 BESIDE_TOPICS = [("", "Your keywords"), ("", "An author you watch")]
 BESIDE_TOPICS += [("", "Like papers you liked"), ("", "Close to what you wrote")]
 BESIDE_TOPICS += [("", "The nearest today to what you wrote")]
 
 
 class Picks(dict[int, Pick]):
-    """By place in a table of positions × columns: the same object for all who have it."""
+    """A cache by place in a table of positions × columns; readers share the picks."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
@@ -41,14 +41,14 @@ class LoadedEdition:
     papers: ranking.Floats
     popular: ranking.Floats
     points: ranking.Floats  # P × DIMENSIONS, see vectors.py
-    version: str  # of the projection that made them
+    version: str  # of the projection that computed the points
     lexicon: Lexicon
     picks: Picks
 
 
 @lru_cache(maxsize=8)
 def load(edition_id: int) -> LoadedEdition:
-    """Load a published edition once per process: it is frozen."""
+    """Load a published edition, once per process, as it is frozen."""
     edition = Edition.objects.get(pk=edition_id)
     blocks: list[Block] = list(edition.blocks.order_by("position").select_related("paper"))
     topics = {topic.column: topic for topic in Topic.objects.all()}

@@ -1,7 +1,7 @@
-"""Words as ranking, keywords and search compare them: without case, accents and endings.
+"""Normalize words for ranking, keywords and search: no case, accents or endings.
 
-Pure. Hyphens part words ("fine-tuning" is "fine" and "tuning"), and an ending is cut by a
-few rules that treat all words alike, so that "agent" finds "agents" and "fine-tuned".
+Pure. Hyphens separate words ("fine-tuning" is "fine" and "tuning"), and a few rules that
+treat all words alike cut endings, so that "tune" finds "tuning" and "fine-tuned".
 """
 
 import re

@@ -40,7 +40,7 @@ def test_each_skipped_entry_is_one_safe_line(source, capsys):
     assert shown.out.endswith("1 new, 0 updated, 2 skipped\n")
     first, second = shown.err.splitlines()
     assert "entry 2 ('2604.00002'): it has no title" in first
-    assert r"'\x1b[2J\nx' is no arXiv id" in second and "\x1b[2J" not in second
+    assert r"'\x1b[2J\nx' is not an arXiv id" in second and "\x1b[2J" not in second
 
 
 def test_without_a_day_it_is_the_newest_complete_one_or_the_one_before(source, capsys):

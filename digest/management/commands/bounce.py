@@ -16,7 +16,7 @@ TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the mail server keeps the mail
 
 
 class Command(OperatorCommand):
-    help = "Take a bounce mail from standard input, as it came to ADDRESS."
+    help = "Take a bounce mail or a complaint from standard input, as it came to ADDRESS."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("address", help="the envelope's recipient: papers+…@…")
