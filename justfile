@@ -4,5 +4,7 @@ check:   # style, types and the quick tests: about a minute
     uv run pytest -q -m "not gate and not slow and not browser"
 test:    # everything, on both databases
     uv run python -m tests
+fuzz:    # the fuzzers, three minutes each: every night
+    FUZZ_SECONDS=180 uv run pytest tests/fuzz
 up:      # the whole product on this machine
     uv run manage.py up

@@ -54,8 +54,11 @@ def split(
     options: Collection[str] = (),
     socket: bool = False,
 ) -> Address:
-    """Read the URL of the variable `name`; without a host, or with a socket's folder in
-    its place, only where `socket` says so. Raises ImproperlyConfigured."""
+    """Read the URL of the variable `name`.
+
+    Without a host, or with a socket's folder in its place, only where `socket` says so.
+    Raises ImproperlyConfigured.
+    """
     wanted = ImproperlyConfigured(f"{name} must be like {like}")
     ambiguous = ImproperlyConfigured(f"{name} cannot be read: {ENCODE}.")
     if STRAY.search(url) or not url.isprintable():

@@ -37,8 +37,10 @@ def unmatched(subscriber: Subscriber) -> Q:
 
 
 def forget(sender: type[Subscriber], instance: Subscriber, **kwargs: Any) -> None:
-    """Before a reader's row goes: its deliveries are nobody's, and without the server's
-    replies, which often repeat the address."""
+    """Make a reader's deliveries nobody's before the reader's row goes.
+
+    They stay without the server's replies, which often repeat the address.
+    """
     ids = list(Delivery.objects.of_readers(instance.pk).values_list("pk", flat=True))
     theirs = Q(delivery__in=ids) | unmatched(instance)
     DeliveryEvent.objects.filter(theirs).update(reply="", email_hash="")

@@ -54,8 +54,10 @@ def load_file(path: Path, *, environ: MutableMapping[str, str], must_exist: bool
 
 
 def for_child(**values: str) -> dict[str, str]:
-    """Return the environment of a child process that is to read `values`, and for all else
-    what this process has read."""
+    """Return the environment of a child process that is to read `values`.
+
+    For all else it reads what this process has read.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -247,7 +247,7 @@ def finish(token: str, rest: Sequence[Claimed]) -> None:
 
 
 def give_back(ids: Sequence[int], token: str, **changes: object) -> int:
-    """claimed → pending, for as far as the rows are still under this lease."""
+    """Claimed → pending, for as far as the rows are still under this lease."""
     rows = Delivery.objects.filter(pk__in=among(ids), lease_token=token)
     return rows.filter(state=State.CLAIMED).update(
         state=State.PENDING, lease_token="", **changes
@@ -265,7 +265,7 @@ WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
 
 
 def put_off(waits: Mapping[int, Wait], token: str) -> int:
-    """claimed → pending until an instant each; nothing is charged for it."""
+    """Claimed → pending until an instant each; nothing is charged for it."""
     columns = {"id": "bigint", "until": "timestamptz", "reason": "text"}
     each = [(pk, instant(wait.until), wait.reason) for pk, wait in waits.items()]
     source, values = rows("v", columns, each)
@@ -293,7 +293,7 @@ def rescue_expired(now: datetime) -> tuple[int, int]:
 
 
 def mark_unknown(ids: Sequence[int], token: str, now: datetime) -> int:
-    """submitting → unknown: the mail may have gone."""
+    """Submitting → unknown: the mail may have gone."""
     rows = Delivery.objects.filter(pk__in=among(ids), lease_token=token)
     return rows.filter(state=State.SUBMITTING).update(
         state=State.UNKNOWN, reason=Reason.CRASHED, outcome_at=now

@@ -42,8 +42,11 @@ class Smtp:
             self.unreachable = None
 
     def opened(self, most: int) -> list[Connection]:
-        """Connections with a session, opened in threads: greeting, TLS and AUTH take some
-        round trips each. A server that takes fewer is asked for no more by this sender."""
+        """Return connections with a session, opened in threads.
+
+        Greeting, TLS and AUTH take some round trips each. A server that takes fewer is asked
+        for no more by this sender.
+        """
         self.connections.sort(key=lambda one: one.session is None)
         wanted = self.connections[:most]
         if closed := [one for one in wanted if one.session is None]:

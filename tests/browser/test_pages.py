@@ -55,7 +55,7 @@ def site(settings: Settings, tmp_path: Path) -> Iterator[None]:
         paper(3, is_sample=True, organization="Some Institute"),
     ]
     edition({one: {"graphs": 1.0} for one in papers})
-    yield
+    return
 
 
 @pytest.fixture

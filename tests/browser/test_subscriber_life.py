@@ -32,7 +32,7 @@ def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }
     topic("graphs", label="Graphs", position=900)
     edition({paper(1, upvotes=3): {"graphs": 1.0}})
-    yield
+    return
 
 
 @pytest.fixture

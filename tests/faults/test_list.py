@@ -8,7 +8,9 @@ NUMBERS = {"R": 20, "B": 6, "A": 15}
 
 
 def listed() -> set[str]:
-    rows = re.findall(r"^\| ([A-Z0-9, ]+) \|", (ROOT / "docs/proof.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| ([A-Z0-9, ]+) \|", (ROOT / "docs/proof.md").read_text(), re.MULTILINE
+    )
     return {id for row in rows for id in row.split(", ")}
 
 

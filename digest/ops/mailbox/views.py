@@ -1,5 +1,7 @@
-"""The mail catcher's page: what was caught, newest first. In the embedded run, and where
-SITE_URL is an address of this machine alone."""
+"""The mail catcher's page: what was caught, newest first.
+
+In the embedded run, and where SITE_URL is an address of this machine alone.
+"""
 
 from collections.abc import Callable, Collection
 from functools import wraps

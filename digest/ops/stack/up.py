@@ -95,8 +95,10 @@ def check_catcher() -> None:
 
 
 def check_port(port: int, option: str) -> None:
-    """Raises UpError. Patient for a moment: the children of a killed run hold the port
-    until they notice."""
+    """Raise UpError unless the port is free.
+
+    Patient for a moment: the children of a killed run hold the port until they notice.
+    """
     until = time.monotonic() + 2.5
     while error := bind_error(port):
         if time.monotonic() > until:
