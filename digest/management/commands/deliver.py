@@ -23,9 +23,11 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--day", type=parse_day, help="this edition, however late it is"
+            "--day", type=parse_day, help="send this day's edition, however late it is"
         )
-        parser.add_argument("--now", type=parse_instant, help="as if it were this instant")
+        parser.add_argument(
+            "--now", type=parse_instant, help="use this as the current time"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         instant: datetime | None = options["now"]
@@ -38,7 +40,7 @@ class Command(OperatorCommand):
             editions = list[Edition | None](Edition.objects.filter(day=options["day"]))
             if not editions:
                 raise CommandError(
-                    f"nothing is published for {options['day']}; "
+                    f"no edition is published for {options['day']}; "
                     f"use `manage.py publish --day {options['day']}`"
                 )
         planned, tally = 0, Counter[str]()
@@ -55,4 +57,4 @@ class Command(OperatorCommand):
         )
         self.stdout.write(f"planned {planned}: {counts}")
         if rest := circuit_breaker.resting(clock()):
-            raise CommandError(f"{rest}. `manage.py relay resume` tries at once.")
+            raise CommandError(f"{rest}. To retry at once, run `manage.py relay resume`.")

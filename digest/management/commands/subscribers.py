@@ -14,7 +14,7 @@ from subscribers.addresses import BadAddress
 
 
 def parse_head(value: str) -> consent.Head:
-    """An argument's type: a head as the log holds it. Raises CommandError."""
+    """Parse an argument, a head as in the log. Raises CommandError."""
     try:
         return consent.read_head(value)
     except ValueError as error:
@@ -22,7 +22,7 @@ def parse_head(value: str) -> consent.Head:
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file that its owner alone may read, also when it was there already."""
+    """Open a file that only its owner may read, even if it existed before."""
     number = os.open(path, flags, 0o600)
     if stat.S_ISREG(os.fstat(number).st_mode):
         os.fchmod(number, 0o600)
@@ -34,12 +34,12 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         doing = parser.add_subparsers(dest="doing", required=True)
-        importing = doing.add_parser("import", help="CSV with a head line, or JSON Lines")
+        importing = doing.add_parser("import", help="CSV with a header line, or JSON Lines")
         importing.add_argument("file", type=Path)
         importing.add_argument(
             "--legal-source",
             default="",
-            help="why these people may be written to, in words: they are active at once; "
+            help="the legal reason to write to these people, who are active at once; "
             "without it, each address gets a mail to confirm",
         )
         exporting = doing.add_parser("export", help="CSV, or JSON Lines for FILE.jsonl")
@@ -48,7 +48,9 @@ class Command(OperatorCommand):
         erasing.add_argument("email")
         verifying = doing.add_parser("verify", help="walk the chain of receipts")
         verifying.add_argument(
-            "--head", type=parse_head, help="NUMBER:SEAL from a log: is it still there?"
+            "--head",
+            type=parse_head,
+            help="NUMBER:SEAL from a log, to check that it exists",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -96,7 +98,7 @@ class Command(OperatorCommand):
         except BadAddress as error:
             raise CommandError(str(error)) from None
         if not erased:
-            raise CommandError("nothing is known of this address")
+            raise CommandError("there is no data about this address")
         self.stdout.write("erased")
 
     def verify(self, head: consent.Head | None) -> None:
@@ -108,4 +110,4 @@ class Command(OperatorCommand):
             f"{report.unsealed} not sealed yet, head {report.head}"
         )
         if report.wrong:
-            raise CommandError(f"{len(report.wrong)} things are wrong with the receipts")
+            raise CommandError(f"{len(report.wrong)} faults in the receipts")
