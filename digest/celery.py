@@ -4,8 +4,10 @@ Tasks carry ids at most. Everything in Redis may be lost at any time: the next t
 its work in the database.
 """
 
+import time
+
 from celery import Celery
-from celery.signals import worker_shutting_down
+from celery.signals import before_task_publish, worker_shutting_down
 
 from digest.deliveries import shutdown
 from digest.startup import load_settings
@@ -15,6 +17,12 @@ load_settings()
 app = Celery("digest")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@before_task_publish.connect
+def stamp(headers: dict[str, object], **_: object) -> None:
+    """Say when it was asked for: the worker sees how far beat's clock is off."""
+    headers["sent_at"] = time.time()
 
 
 @worker_shutting_down.connect

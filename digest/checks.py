@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError
 
 from digest import endpoints, front_end
 from digest.feedback import webhooks
+from subscribers import address_key
 
 KEY_LENGTH, PASSWORD_LENGTH = 32, 16
 DISTINCT = 8  # characters
@@ -77,7 +79,7 @@ def connections_are_secret(
     return found
 
 
-@register(Tags.security)
+@register(Tags.security, deploy=True)  # or a missing key would stop `migrate`
 def reports_can_be_read(
     app_configs: Sequence[AppConfig] | None, **options: object
 ) -> list[CheckMessage]:
@@ -93,6 +95,23 @@ def reports_can_be_read(
         for provider in configured_providers()
         if (trouble := webhooks.trouble(provider))
     ]
+
+
+@register(Tags.models)  # which asks the database, as Django's own of this tag do
+def address_key_fits(
+    app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Find another ADDRESS_KEY than the one that this database was made with.
+
+    No error, which would stop `migrate`; without database or table there is nothing to say.
+    """
+    try:
+        address_key.check()
+    except address_key.WrongKey as wrong:
+        return [Warning(str(wrong), id="digest.W007")]
+    except DatabaseError:
+        pass
+    return []
 
 
 def configured_providers() -> list[str]:

@@ -9,11 +9,13 @@ DATABASE_URL it is a deployment, and settings without a safe default are require
 import hashlib
 import os
 import tempfile
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from celery.schedules import schedule
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from kombu import Queue
@@ -204,6 +206,13 @@ else:
 
 # -- Redis and Celery -------------------------------------------------------------
 
+STARTED_AT = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+
+def steady() -> datetime:
+    """Return the time by a clock that does not jump when this machine's clock is set."""
+    return STARTED_AT + timedelta(seconds=time.monotonic())
+
 
 def redis_socket() -> Path:
     """Return the embedded Redis' socket; a unix socket's path has at most 107 bytes."""
@@ -254,10 +263,17 @@ CELERY_TASK_ROUTES = {
     "digest.tasks.send": {"queue": "digests"},
 }
 CELERY_TIMEZONE = "UTC"
-# A tick finds its work in the database, so any number of beats may run. A tick that waited
-# longer than its period expires, as the next one does its work.
+# A tick finds its work in the database, so any number of beats may run; the worker drops a
+# tick that comes too soon after another. Messages have no expiry, as beat's clock would set
+# it and the worker's clock judge it. No schedule is stored on disk, so each task runs when
+# beat starts.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    name: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    name: {
+        "task": task,
+        "schedule": schedule(seconds, nowfun=steady),
+        "last_run_at": datetime(1970, 1, 1, tzinfo=UTC),
+    }
     for name, task, seconds in [
         ("tick", "digest.tasks.tick", 10),
         ("watch", "digest.tasks.watch", 300),
@@ -425,6 +441,7 @@ LOGGING = {
     "filters": {
         "route": {"()": "digest.ops.logs.RouteInsteadOfPath"},
         "one line": {"()": "digest.ops.logs.OneLine"},
+        "one line a minute": {"()": "digest.ops.logs.OneLineAMinute"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
@@ -432,6 +449,7 @@ LOGGING = {
         "digest": {"level": "INFO"},
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
+        "celery.beat": {"filters": ["one line a minute"]},
         # Replace Django's own handlers: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},

@@ -37,7 +37,7 @@ def read_strings(path: Path) -> dict[str, str]:
     """Return a JSON object of strings; an empty one when there is none or it is damaged."""
     try:
         found = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, RecursionError) as error:
         set_aside(path, type(error).__name__)

@@ -2,9 +2,9 @@
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
-from celery import shared_task
-from django.utils import timezone
+from celery import Task, current_app, shared_task
 
 from digest.alert import alert
 from digest.deliveries import (
@@ -12,16 +12,18 @@ from digest.deliveries import (
     heartbeats,
     idempotent_retry,
     ledger,
+    preflight,
     retention,
     shutdown,
 )
 from digest.deliveries.clock import DatabaseClock
-from digest.deliveries.plan import plan
+from digest.deliveries.heartbeats import Loop, turn
+from digest.deliveries.plan import due_editions, plan
 from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
 from digest.deliveries.sweep import end_leases, end_overdue
 from digest.editions.publish import NothingToPublish, publish
-from digest.feedback import alarms, reconcile
+from digest.feedback import alarms, events, reconcile
 from digest.models import Delivery, Edition
 from digest.papers import ingest, source_days, sources
 from digest.ranking import directions
@@ -34,8 +36,16 @@ SEND_FOR = timedelta(seconds=3)
 SENDERS = 8
 
 
-def wake_sender() -> None:
-    send.apply_async(expires=10)
+def wake_senders(count: int) -> None:
+    """Ask for so many senders; none where SENDERS wait already, as each finds all that is due.
+
+    Counted by the broker: an expiry would be by this machine's clock, and judged by another's.
+    """
+    with current_app.connection_or_acquire() as connection:
+        queue: Any = current_app.amqp.queues["digests"](connection.default_channel)
+        waiting = queue.queue_declare().message_count
+    for _ in range(min(count, SENDERS - waiting)):
+        send.apply_async()
 
 
 def catch_up(now: datetime) -> None:
@@ -45,24 +55,27 @@ def catch_up(now: datetime) -> None:
     """
     end_leases(now)
     reconcile.resolve_reported(now)
+    events.suppress_refused(now)
     alarms.pause_alarming(now)
     end_overdue(now)
     directions.refresh()
 
 
-@shared_task
-def tick() -> None:
+@shared_task(bind=True)
+def tick(self: "Task[[], None]") -> None:
     """Catch up, plan the due editions, and wake senders if deliveries are ready."""
     now = ledger.database_now()
+    if not turn(Loop.TICK, now, beat_at=self.request.get("sent_at")):
+        return
     catch_up(now)
+    preflight.check_new(due_editions(now), now)
     planned = plan(now)
     if Delivery.objects.ready(now).exists():
         logger.info("planned %d deliveries, waking senders", planned)
-        for _ in range(SENDERS):
-            wake_sender()
+        wake_senders(SENDERS)
     if idempotent_retry.waiting(now).exists():
-        ask_again.apply_async(expires=10)
-    heartbeats.beat(heartbeats.Loop.TICK, now)
+        ask_again.apply_async()
+    heartbeats.beat(Loop.TICK, now)
 
 
 @shared_task
@@ -76,9 +89,9 @@ def send() -> None:
         logger.error("sending is refused: %s", refused)
         return
     now = ledger.database_now()
-    heartbeats.beat(heartbeats.Loop.SEND, now)
+    heartbeats.beat(Loop.SEND, now)
     if now >= end and not shutdown.asked():
-        wake_sender()
+        wake_senders(1)
 
 
 @shared_task
@@ -93,7 +106,9 @@ def ask_again() -> None:
 @shared_task
 def watch() -> None:
     """Look for mails that were sent twice, and pause their editions."""
-    alarms.watch(ledger.database_now())
+    now = ledger.database_now()
+    if turn(Loop.WATCH, now):
+        alarms.watch(now)
 
 
 @shared_task
@@ -109,7 +124,9 @@ def fetch_and_publish() -> None:
 
     The first failure ends it, so that a source that is down is not asked seven times.
     """
-    now = timezone.now()
+    now = ledger.database_now()
+    if not turn(Loop.PUBLISH, now):
+        return
     for day in source_days.due(now):
         try:
             ingest.fetch(now=now, day=day)
@@ -126,7 +143,7 @@ def fetch_and_publish() -> None:
 @shared_task
 def publish_week() -> None:
     """Publish the week that has ended, unless it is published."""
-    now = timezone.now()
+    now = ledger.database_now()
     try:
         publish(week_ended(sources.newest_day(now)), now=now, kind=Edition.Kind.WEEKLY)
     except NothingToPublish as error:

@@ -2,7 +2,8 @@
 
 from django.core.wsgi import get_wsgi_application
 
+from digest.bodies import LimitedBodies
 from digest.startup import load_settings
 
 load_settings()
-application = get_wsgi_application()
+application = LimitedBodies(get_wsgi_application())

@@ -23,7 +23,7 @@ class BadAddress(ValueError):
 
 
 def canonical(text: str) -> str:
-    """The form in which an address is stored and mailed. Raises BadAddress."""
+    """Return the form in which an address is stored and mailed. Raises BadAddress."""
     typed = text.strip(" ")
     refuse_by_sight(typed)
     try:
@@ -43,7 +43,7 @@ def canonical(text: str) -> str:
 
 
 def refuse_by_sight(typed: str) -> None:
-    """The rules that the validator lacks, or words less clearly. Raises BadAddress."""
+    """Apply the rules that the validator lacks or words less clearly. Raises BadAddress."""
     local, at, _ = typed.rpartition("@")
     if len(typed) > LONGEST:
         raise BadAddress(f"This address is too long: {LONGEST} characters at most.")
@@ -70,6 +70,11 @@ def keyed(text: str) -> str:
     """
     key = settings.ADDRESS_KEY.encode()
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def key_fingerprint() -> str:
+    """Return 16 hex digits that tell one ADDRESS_KEY from another, and nothing of it."""
+    return keyed("fingerprint of the key")[:16]
 
 
 def address_hash(canonical: str) -> str:

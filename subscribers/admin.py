@@ -1,16 +1,22 @@
-"""The operator's view: to look and to suppress. Readers change themselves."""
+"""The operator's view: to look, to suppress and to lift a bar.
+
+Readers change themselves.
+"""
 
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin
-from django.db.models import Model
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from subscribers.addresses import address_hash
+from subscribers.addresses import BadAddress, address_hash, canonical
+from subscribers.consent import Origin
 from subscribers.forms import AddressField
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, Topic
+from subscribers.suppression import NotBarred, lift_bar
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Model]  # Django's own classes take no parameter
@@ -99,11 +105,54 @@ class SuppressionForm(SuppressionModelForm):
         return saved
 
 
+class LiftForm(ActionForm):
+    """Beside the choice of an action: why it is done."""
+
+    why = forms.CharField(label="Reason", max_length=500, required=False)
+
+
 @admin.register(Suppression)
 class SuppressionAdmin(ToLookAt):
     form = SuppressionForm  # type: ignore[assignment]
     list_display = ["at", "reason", "email_hash"]
     list_filter = ["reason"]
+    search_fields = ["email_hash"]  # of the address that is typed
+    search_help_text = "The whole address."
+    actions = ["lift"]
+    action_form = LiftForm
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return ModelAdmin.has_add_permission(self, request)
+
+    def has_lift_permission(self, request: HttpRequest) -> bool:
+        """Remove the bar and keep no trace of it in the list."""
+        return ModelAdmin.has_delete_permission(self, request)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Model], search_term: str
+    ) -> tuple[QuerySet[Model], bool]:
+        if not search_term:
+            return queryset, False
+        try:
+            email_hash = address_hash(canonical(search_term))
+        except BadAddress:
+            return queryset.none(), False
+        return queryset.filter(email_hash=email_hash), False
+
+    @admin.action(description="Lift the bar", permissions=["lift"])
+    def lift(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> None:
+        why = str(request.POST.get("why", "")).strip()
+        if not why:
+            self.message_user(request, "Enter a reason to lift a bar.", messages.ERROR)
+            return
+        origin = Origin(f"admin: {request.user.get_username()}"[:200])
+        lifted = 0
+        for bar in queryset:
+            try:
+                lift_bar(bar.email_hash, why, origin=origin, now=timezone.now())
+            except NotBarred as error:
+                self.message_user(request, f"{bar}: {error}.", messages.ERROR)
+            else:
+                lifted += 1
+        if lifted:
+            self.message_user(request, f"Bars lifted: {lifted}.", messages.SUCCESS)

@@ -24,6 +24,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
+from subscribers import address_key
 from subscribers.addresses import keyed
 from subscribers.models import ConsentEvent, Subscriber, new_capability
 
@@ -75,9 +76,22 @@ def record(
     detail: dict[str, object] | None = None,
 ) -> None:
     """Append a receipt."""
+    receipt(subscriber, kind, origin=origin, now=now, detail=detail).save()
+
+
+def receipt(
+    subscriber: Subscriber | None,
+    kind: ConsentEvent.Kind,
+    *,
+    origin: Origin,
+    now: datetime,
+    detail: dict[str, object] | None = None,
+    email_hash: str = "",
+) -> ConsentEvent:
+    """Return a receipt that is not saved yet; by `email_hash` if there is no reader."""
     event = ConsentEvent(
         subscriber=subscriber,
-        email_hash=subscriber.email_hash,
+        email_hash=subscriber.email_hash if subscriber else email_hash,
         kind=kind,
         at=now,
         wording=origin.wording,
@@ -87,7 +101,7 @@ def record(
         salt=new_capability(),
     )
     event.content_hash = content_hash(event)
-    event.save()
+    return event
 
 
 def content_hash(event: ConsentEvent) -> str:
@@ -104,13 +118,13 @@ def content_hash(event: ConsentEvent) -> str:
 
 
 def seal_of(before: Head, event: ConsentEvent) -> str:
-    """What stays of a blanked receipt is sealed beside its hash: when, and of what kind."""
+    """Return what stays of a blanked receipt and is sealed beside its hash: time and kind."""
     kept = f"{event.kind} {instant(event)} {event.content_hash}"
     return keyed(f"seal {before} {kept}")
 
 
 def blank_mark(event: ConsentEvent) -> str:
-    """What stands for the salt of a receipt that we blanked, and nobody else."""
+    """Return the mark that replaces the salt of a receipt that we, and nobody else, blanked."""
     return "-" + keyed(f"blanked {event.content_hash}")[:21]
 
 
@@ -213,8 +227,10 @@ def missing(known: Head) -> str:
 def verify(known: Head | None = None) -> Report:
     """Walk the whole chain, and look for the heads that are known from outside.
 
+    Raises WrongKey, under which no seal would fit.
     `known` is one that the log holds; the file's is looked for in any case.
     """
+    address_key.check()
     heads = [noted(), known or Head()]  # before the walk, as sealing may go on meanwhile
     wrong = [lost for lost in map(missing, heads) if lost]
     before, blanked, sealed = Head(), 0, 0

@@ -1,156 +1,329 @@
-"""Readers in and out of a file: CSV with a head line, or JSON Lines.
+"""Readers in and out of a file (import_file.py reads it).
 
-An import confirms nobody by itself: without a stated legal source each address is asked
-by mail. Who has left or is barred stays away, whatever the file says, and whoever is
-known already stays as they are.
+An import changes nobody's state: it takes over opt-outs, bars and pauses as they are, and
+asks by mail where a confirmation is missing: without a stated legal source everybody, but
+for the confirmed ones in an export of an instance with our own ADDRESS_KEY. An address that
+has left or is barred here stays away, whatever the file says, and a reader who is known
+already stays as they are, but for an opt-out that is newer than their confirmation.
 """
 
-import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from enum import StrEnum
 
 from django.db import transaction
-from django.utils.datastructures import MultiValueDict
 
-from subscribers import rate_limits, subscriptions
-from subscribers.addresses import address_hash, counting_key
-from subscribers.consent import Origin, record
-from subscribers.forms import SignUpForm
-from subscribers.models import ConsentEvent, Subscriber
-from subscribers.preferences import SubscriptionRequest, described, set_preferences
+from subscribers import address_key, consent, rate_limits, subscriptions
+from subscribers.addresses import (
+    address_hash,
+    key_fingerprint,
+)
+from subscribers.import_file import BadFile, ImportFile, Row
+from subscribers.import_rows import COLUMNS, INSTANTS, LINES, Person, Reader, Unusable
+from subscribers.models import (
+    ConsentEvent,
+    Notice,
+    Schedule,
+    Subscriber,
+    Subscription,
+    Suppression,
+    Topic,
+)
+from subscribers.notices import outbox
+from subscribers.preferences import SubscriptionRequest, described, fill, schedule
 from subscribers.preferences_form import preferences_of
-from subscribers.suppression import is_suppressed
-from subscribers.tables import as_csv, unquoted
+from subscribers.suppression import suppress_each
+from subscribers.tables import as_csv
 
-ORIGIN = Origin("import")
-LISTS = {"topics", "days"}
-LINES = {"keywords", "watched_authors", "muted_authors"}
-COLUMNS = ["email", "state", "topics", "interests", "keywords", "watched_authors"]
-COLUMNS += ["muted_authors", "most_papers", "timezone", "send_hour", "cadence", "days"]
-COLUMNS += ["weekday", "language", "created_at", "confirmed_at", "unsubscribed_at"]
+ORIGIN = consent.Origin("import")
+SLICE = 500  # rows in one transaction
+State = Subscriber.State
+Reason = Suppression.Reason
+Kind = ConsentEvent.Kind
 
 
-class BadFile(Exception):
-    """The file as a whole cannot be read; the message says why."""
+class Became(StrEnum):
+    """What became of a row."""
+
+    IMPORTED = "imported"  # active or paused, as the file says
+    ASKED = "asked by mail to confirm"
+    PENDING = "pending without a mail"  # their mailbox had its share of mails
+    OPTED_OUT = "kept as opted out"
+    BARRED = "kept as barred"
+    KNOWN = "known already"
+    OUT = "left or barred here"
+    REFUSED = "refused"  # the row cannot be used
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of one row: its line, and why it was refused (empty: taken)."""
+    """What became of the row that begins in this line; `words` say why it was not taken."""
 
     line: int
-    refused: str
+    became: Became
+    words: str = ""
+
+    @property
+    def refused(self) -> str:
+        return self.words
 
 
-def load(path: Path, *, legal_source: str, now: datetime) -> Iterator[Imported]:
-    """Import the rows one by one, each in a transaction of its own. Raises BadFile.
+def load(file: ImportFile, *, legal_source: str, now: datetime) -> Iterator[Imported]:
+    """Import the rows, slice by slice, each slice in a transaction of its own.
 
-    `legal_source` says in words why these people may be written to; a column of that
-    name outdoes it row by row. Empty: each address gets a mail to confirm.
+    `legal_source` says in words why these people may be written to; a column of that name
+    outdoes it row by row. Raises BadFile, after the rows before the fault were taken, and
+    WrongKey, as everybody would be taken for new.
     """
-    for line, row in rows_of(path):
-        yield Imported(line, load_row(row, legal_source=legal_source, now=now))
-
-
-def rows_of(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    """(line number, row), for JSON Lines if the suffix says so, else CSV."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix in {".jsonl", ".ndjson", ".json"}:
-                yield from json_rows(file)
-                return
-            reader = csv.DictReader(file)
-            if "email" not in (reader.fieldnames or ()):
-                raise BadFile("the first line must name the columns, one of them email")
-            for row in reader:
-                plain = {k: unquoted(v) for k, v in row.items() if k and v}
-                yield reader.line_num, dict(plain)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadFile(f"cannot read {path}: {error}") from None
-
-
-def json_rows(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, object]]]:
-    for number, text in enumerate(lines, start=1):
-        if text.strip():
+    address_key.check()
+    reader = Reader(legal_source, now)
+    for rows in slices(file.rows()):
+        people: list[Person] = []
+        refused: list[Imported] = []
+        for row in rows:
             try:
-                row = json.loads(text)
-            except ValueError:
-                row = None
-            yield number, row if isinstance(row, dict) else {}
+                people.append(reader.person(row))
+            except Unusable as error:
+                refused.append(Imported(row.line, Became.REFUSED, str(error)))
+        yield from sorted([*refused, *store(people, now=now)], key=lambda one: one.line)
 
 
-def load_row(row: dict[str, object], *, legal_source: str, now: datetime) -> str:
-    """Why the row was refused; empty if it was taken."""
-    if not row.get("email"):
-        return "no email"
-    form = SignUpForm(posted(row))
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        return f"{field}: {errors[0]}"
-    stated = str(row.get("legal_source") or legal_source).strip()
-    return take(form.request(), stated, now=now)
+def slices(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield the rows in slices; those before a fault of the file come before it is raised."""
+    kept: list[Row] = []
+    fault: BadFile | None = None
+    try:
+        for row in rows:
+            kept.append(row)
+            if len(kept) == SLICE:
+                yield kept
+                kept = []
+    except BadFile as error:
+        fault = error
+    if kept:
+        yield kept
+    if fault:
+        raise fault
 
 
-def posted(row: dict[str, object]) -> MultiValueDict[str, str]:
-    """The row as the sign-up form would have posted it."""
-    data: MultiValueDict[str, str] = MultiValueDict()
-    for name, value in row.items():
-        if name in LISTS and not isinstance(value, list):
-            value = str(value).split()
-        if name in LINES and isinstance(value, list):
-            value = "\n".join(map(str, value))
-        many = value if isinstance(value, list) else [value]
-        data.setlist(name, [str(one) for one in many if one is not None])
-    return data
+# -- writing a slice ----------------------------------------------------------------
 
 
 @transaction.atomic
-def take(wanted: SubscriptionRequest, legal_source: str, *, now: datetime) -> str:
-    rate_limits.one_at_a_time(counting_key(wanted.email))
-    email_hash = address_hash(wanted.email)
-    if is_suppressed(email_hash):
-        return "has left or must not be written to"
-    if Subscriber.objects.filter(email_hash=email_hash).exists():
-        return "known already"
-    if not legal_source:
-        subscriptions.subscribe(wanted, origin=ORIGIN, now=now)
-        return ""
-    reader = Subscriber(email=wanted.email, email_hash=email_hash, created_at=now)
-    reader.state, reader.confirmed_at = Subscriber.State.ACTIVE, now
-    set_preferences(reader, wanted, now=now)
-    detail = described(wanted) | {"legal_source": legal_source[:500]}
-    kind = ConsentEvent.Kind.IMPORTED
-    record(reader, kind, origin=ORIGIN, now=now, detail=detail)
-    return ""
+def store(people: Sequence[Person], *, now: datetime) -> list[Imported]:
+    """Store a slice in a few statements, however many people it has."""
+    rate_limits.no_sign_up_meanwhile()
+    hashes = {person.email_hash for person in people}
+    listed = Suppression.objects.filter(email_hash__in=hashes)
+    suppressed = set(listed.values_list("email_hash", flat=True))
+    readers = {
+        reader.email_hash: reader
+        for reader in Subscriber.objects.filter(email_hash__in=hashes)
+    }
+    done, new = [], []
+    seen: set[str] = set()
+    for person in people:
+        reader = readers.get(person.email_hash)
+        if person.email_hash in seen:
+            done.append(Imported(person.line, Became.KNOWN, "in an earlier line too"))
+        elif reader:
+            done.append(meet(person, reader, now=now))
+        elif person.email_hash in suppressed and not person.is_out:
+            words = "has left or must not be written to"
+            done.append(Imported(person.line, Became.OUT, words))
+        else:
+            new.append(person)
+        seen.add(person.email_hash)
+    suppress(people, now=now)
+    return done + add(new, now=now)
+
+
+def meet(person: Person, reader: Subscriber, *, now: datetime) -> Imported:
+    """Leave a known reader as they are, unless the file's opt-out is newer.
+
+    A bar needs no change of state: a suppressed address gets no mail in any.
+    """
+    if person.is_barred:
+        return Imported(person.line, Became.BARRED)
+    if reader.state == State.UNSUBSCRIBED:
+        return Imported(person.line, Became.OUT, "has left or must not be written to")
+    if not person.is_out or not is_newer(person, reader):
+        return Imported(person.line, Became.KNOWN, "known already")
+    subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=now)
+    return Imported(person.line, Became.OPTED_OUT)
+
+
+def is_newer(person: Person, reader: Subscriber) -> bool:
+    """Whether the file's opt-out is newer than the confirmation here."""
+    left, confirmed = person.unsubscribed_at, reader.confirmed_at
+    return left is None or confirmed is None or left > confirmed
+
+
+def suppress(people: Sequence[Person], *, now: datetime) -> None:
+    """Take over bars and opt-outs, each with its date; a bar outdoes having left."""
+    current = set(
+        Subscriber.objects.filter(
+            email_hash__in={person.email_hash for person in people},
+            state__in=subscriptions.CONFIRMED,
+        ).values_list("email_hash", flat=True)
+    )  # those whose confirmation is newer than the opt-out
+    groups: dict[tuple[Suppression.Reason, datetime], set[str]] = {}
+    for person in people:
+        reason = person.suppression
+        if reason and (person.is_barred or person.email_hash not in current):
+            at = person.suppressed_at or person.unsubscribed_at or now
+            groups.setdefault((reason, at), set()).add(person.email_hash)
+    suppress_each(
+        [
+            (email_hash, reason, at)
+            for (reason, at), many in groups.items()
+            for email_hash in many
+        ]
+    )
+
+
+def add(people: Sequence[Person], *, now: datetime) -> list[Imported]:
+    """Store new readers with their topics, receipts and mails to confirm."""
+    done = [
+        Imported(person.line, Became.BARRED if person.is_barred else Became.OPTED_OUT)
+        for person in people
+        if person.request is None
+    ]
+    pairs = [
+        (person, person.request, row_for(person, person.request, now=now))
+        for person in people
+        if person.request is not None
+    ]
+    topics = {topic.slug: topic for topic in Topic.objects.all()}
+    schedules: dict[tuple[object, ...], Schedule] = {}
+    for _, request, reader in pairs:
+        when = (request.timezone, request.send_hour, request.cadence, request.days)
+        if when not in schedules:
+            schedules[when] = schedule(*when[:3], days=request.days)
+        reader.schedule = schedules[when]
+        chosen = [topics[slug] for slug in request.topics if slug in topics]
+        fill(reader, request, chosen, now=now)
+    Subscriber.objects.bulk_create([reader for _, _, reader in pairs])
+    Subscription.objects.bulk_create(
+        Subscription(subscriber=reader, topic=topics[slug])
+        for _, request, reader in pairs
+        for slug in request.topics
+        if slug in topics
+    )
+    ConsentEvent.objects.bulk_create(
+        receipt_for(person, reader, now=now) for person, _, reader in pairs
+    )
+    waiting = [reader for person, _, reader in pairs if is_asked(person, reader)]
+    asked = outbox.enqueue_all(waiting, Notice.Kind.CONFIRM, now=now)
+    for person, _, reader in pairs:
+        done.append(Imported(person.line, became(person, reader, asked)))
+    return done
+
+
+def row_for(person: Person, request: SubscriptionRequest, *, now: datetime) -> Subscriber:
+    reader = Subscriber(email=request.email, email_hash=person.email_hash)
+    reader.state = person.becomes
+    reader.created_at = person.created_at or person.confirmed_at or now
+    if reader.state != State.PENDING:
+        reader.confirmed_at = person.confirmed_at
+    if reader.state in subscriptions.CONFIRMED:
+        reader.confirmed_at = person.confirmed_at or now
+    if reader.state == State.UNSUBSCRIBED:
+        reader.unsubscribed_at = person.unsubscribed_at or now
+    if reader.state == State.PAUSED:
+        reader.paused_until = person.paused_until
+    return reader
+
+
+def receipt_for(person: Person, reader: Subscriber, *, now: datetime) -> ConsentEvent:
+    """Return the proof of what the file said."""
+    kinds = {State.PENDING: Kind.REQUESTED, State.UNSUBSCRIBED: Kind.UNSUBSCRIBED}
+    detail = described(person.request) if person.request else {}
+    if reader.state in subscriptions.CONFIRMED:
+        detail |= {"legal_source": person.legal_source, "state": reader.state}
+    for name in INSTANTS:
+        if instant := getattr(person, name):
+            detail |= {name: instant.isoformat()}
+    kind = kinds.get(State(reader.state), Kind.IMPORTED)
+    return consent.receipt(reader, kind, origin=ORIGIN, now=now, detail=detail)
+
+
+def is_asked(person: Person, reader: Subscriber) -> bool:
+    return reader.state == State.PENDING and not person.is_barred
+
+
+def became(person: Person, reader: Subscriber, asked: set[int]) -> Became:
+    if person.is_barred:
+        return Became.BARRED
+    if reader.state == State.PENDING:
+        return Became.ASKED if reader.pk in asked else Became.PENDING
+    left = reader.state == State.UNSUBSCRIBED
+    return Became.OPTED_OUT if left else Became.IMPORTED
+
+
+# -- export -------------------------------------------------------------------------
 
 
 def dump(*, jsonl: bool) -> Iterator[str]:
-    """All readers as text, piece by piece: JSON Lines, or CSV without formulas."""
-    readers = Subscriber.objects.select_related("schedule").prefetch_related("topics")
+    """Yield all readers, then the suppressed addresses that have no row, as text.
+
+    JSON Lines, or CSV without formulas.
+    """
     if not jsonl:
         yield as_csv([], COLUMNS)
-    for reader in readers.order_by("pk").iterator(chunk_size=500):
-        row = row_of(reader)
+    for row in rows_out():
         if jsonl:
-            yield json.dumps(row, ensure_ascii=False) + "\n"
+            kept = {name: value for name, value in row.items() if value not in (None, "")}
+            yield json.dumps(kept, ensure_ascii=False) + "\n"
         else:
             flat = {name: flattened(name, value) for name, value in row.items()}
             yield as_csv([flat], COLUMNS).partition("\r\n")[2]
 
 
+def rows_out() -> Iterator[dict[str, object]]:
+    fingerprint = key_fingerprint()
+    bars = {
+        row.email_hash: row for row in Suppression.objects.order_by("pk").iterator(2000)
+    }
+    readers = Subscriber.objects.select_related("schedule").prefetch_related("topics")
+    for reader in readers.order_by("pk").iterator(chunk_size=500):
+        bar = bars.pop(reader.email_hash, None)
+        yield row_of(reader) | suppression_of(bar) | {"address_key": fingerprint}
+    for bar in bars.values():
+        named = {"email_hash": bar.email_hash, "address_key": fingerprint}
+        yield suppression_of(bar) | named
+
+
 def row_of(reader: Subscriber) -> dict[str, object]:
     row = preferences_of(reader) | {"email": reader.email, "state": reader.state}
     row["topics"] = sorted(topic.slug for topic in reader.topics.all())
-    for name in ("created_at", "confirmed_at", "unsubscribed_at"):
+    for name in (*INSTANTS, "paused_until"):
         instant = getattr(reader, name)
         row[name] = instant.isoformat() if instant else None
-    return {name: row[name] for name in COLUMNS}
+    return {name: row[name] for name in COLUMNS if name in row}
+
+
+def suppression_of(bar: Suppression | None) -> dict[str, object]:
+    if bar is None:
+        return {}
+    return {"suppressed": bar.reason, "suppressed_at": bar.at.isoformat()}
 
 
 def flattened(name: str, value: object) -> object:
     if isinstance(value, list):
         return ("\n" if name in LINES else " ").join(map(str, value))
     return value
+
+
+def take(wanted: SubscriptionRequest, legal_source: str, *, now: datetime) -> str:
+    """Import one request; return why it was not taken, empty if it was."""
+    person = Person(
+        line=1,
+        email_hash=address_hash(wanted.email),
+        request=wanted,
+        legal_source=legal_source,
+    )
+    (done,) = store([person], now=now)
+    return done.words

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
-from subscribers import consent, preferences
+from subscribers import address_key, consent, preferences
 from subscribers.addresses import address_hash, canonical
 from subscribers.models import (
     ConsentEvent,
@@ -59,7 +59,7 @@ def rows_of(found: Iterable[Model]) -> list[dict[str, object]]:
 
 
 def row_of(row: Model) -> dict[str, object]:
-    """A row with plain values: instants as ISO 8601 in UTC."""
+    """Return a row with plain values: instants as ISO 8601 in UTC."""
     return {
         field.name: plain(field.value_from_object(row))
         for field in row._meta.concrete_fields
@@ -108,8 +108,9 @@ def erase(subscriber_id: int, *, now: datetime) -> bool:
 def erase_address(email: str, *, now: datetime) -> bool:
     """Erase the reader of an address, or what is left of one whose row is gone.
 
-    Returns False if there is nothing. Raises BadAddress.
+    Returns False if there is nothing. Raises BadAddress, WrongKey.
     """
+    address_key.check()
     address = canonical(email)
     email_hash = address_hash(address)
     reader = Subscriber.objects.filter(email_hash=email_hash).first()

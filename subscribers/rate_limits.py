@@ -7,6 +7,7 @@ work (from browsers without JavaScript, say) come after those with one, and wait
 longer while the forms are busy. Nothing here shows in any answer.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
@@ -30,6 +31,7 @@ LOOKED_AT = 2000  # newest requests, whose networks say whether the forms are bu
 UNPROVED = 60  # handled an hour without proof while the forms are busy
 SLOW = timedelta(minutes=15)
 HASTY = timedelta(seconds=3)
+IMPORTING = 0x696D7074  # the advisory lock's number: an import, or many sign-ups
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,17 @@ def one_at_a_time(mailbox: str) -> None:
     if connection.vendor == "postgresql":
         number = int.from_bytes(bytes.fromhex(mailbox)[:8], signed=True)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock_shared(%s), pg_advisory_xact_lock(%s)",
+                [IMPORTING, number],
+            )
+
+
+def no_sign_up_meanwhile() -> None:
+    """Lock all mailboxes at once: an import has too many of them for a lock each."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [IMPORTING])
 
 
 def may_write(mailbox: str, kind: Notice.Kind, *, now: datetime) -> bool:
@@ -61,15 +73,31 @@ def may_write(mailbox: str, kind: Notice.Kind, *, now: datetime) -> bool:
 
     Call it under one_at_a_time, in the transaction that makes the notice.
     """
-    recent = Notice.objects.filter(mailbox=mailbox, created_at__gt=now - DAY)
-    sent = list(recent.values_list("kind", "created_at"))
+    return mailbox in may_be_written({mailbox}, kind, now=now)
+
+
+def may_be_written(
+    mailboxes: Collection[str], kind: Notice.Kind, *, now: datetime
+) -> set[str]:
+    """Return those of the mailboxes that may get such a mail, as `may_write` says."""
+    recent = Notice.objects.filter(mailbox__in=mailboxes, created_at__gt=now - DAY)
+    sent: dict[str, list[tuple[str, datetime]]] = {}
+    for mailbox, sent_kind, at in recent.values_list("mailbox", "kind", "created_at"):
+        sent.setdefault(mailbox, []).append((sent_kind, at))
+    return {one for one in mailboxes if has_room(sent.get(one, []), kind, now=now)}
+
+
+def has_room(
+    sent: Sequence[tuple[str, datetime]], kind: Notice.Kind, *, now: datetime
+) -> bool:
+    """Whether the day's mails to one mailbox leave room for another of this kind."""
     return len(sent) < DAILY and all(
         at <= now - PAUSE for sent_kind, at in sent if sent_kind == kind
     )
 
 
 def forget(subscriber: Subscriber) -> None:
-    """The holder has answered what we sent: it counts against their mailbox no more."""
+    """Stop counting sent notices against a mailbox whose holder has answered them."""
     answered = Notice.objects.filter(subscriber=subscriber, email="")
     answered.exclude(mailbox="").update(mailbox="")
 

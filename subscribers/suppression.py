@@ -4,16 +4,28 @@ Who has left is on the list too, and off it by a confirmation of their own; ever
 reason bars even the mail that asks for one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from subscribers.models import Suppression
+from django.db import transaction
+from django.db.models import Max
+
+from subscribers import consent
+from subscribers.models import ConsentEvent, Subscriber, Suppression
 
 LEFT = Suppression.Reason.LEFT
+State = Subscriber.State
+
+
+class NotBarred(ValueError):
+    """There is no bar that an operator may lift; the message says why."""
 
 
 def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> bool:
-    """True if that changed anything: the first reason is kept, but any outdoes LEFT."""
+    """Suppress an address. Return True if that changed anything.
+
+    The first reason stays, but any other outdoes LEFT.
+    """
     found, created = Suppression.objects.get_or_create(
         email_hash=email_hash, defaults={"reason": reason, "at": now}
     )
@@ -26,7 +38,7 @@ def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> b
 def suppress_all(
     hashes: Collection[str], reason: Suppression.Reason, *, now: datetime
 ) -> None:
-    """The same for many addresses, in two statements."""
+    """Suppress many addresses in two statements."""
     if hashes:
         rows = [
             Suppression(email_hash=each, reason=reason, at=now) for each in sorted(hashes)
@@ -37,8 +49,26 @@ def suppress_all(
             left.update(reason=reason, at=now)
 
 
+def suppress_each(rows: Iterable[tuple[str, Suppression.Reason, datetime]]) -> None:
+    """Suppress (hash, reason, since when), by the same rules, in a few statements."""
+    found = {email_hash: (reason, at) for email_hash, reason, at in rows}
+    Suppression.objects.bulk_create(
+        [
+            Suppression(
+                email_hash=email_hash, reason=found[email_hash][0], at=found[email_hash][1]
+            )
+            for email_hash in sorted(found)
+        ],
+        ignore_conflicts=True,
+    )
+    for reason in {reason for reason, _ in found.values()} - {LEFT}:
+        hashes = {one for one, (why, _) in found.items() if why == reason}
+        left = Suppression.objects.filter(email_hash__in=hashes, reason=LEFT)
+        left.update(reason=reason)
+
+
 def lift(email_hash: str) -> None:
-    """The holder has confirmed anew; a bar stays."""
+    """Let an address that had left be written to again; a bar stays."""
     Suppression.objects.filter(email_hash=email_hash, reason=LEFT).delete()
 
 
@@ -50,3 +80,45 @@ def is_suppressed(email_hash: str) -> bool:
 def is_barred(email_hash: str) -> bool:
     """No mail at all, not even to ask for a confirmation."""
     return Suppression.objects.filter(email_hash=email_hash).exclude(reason=LEFT).exists()
+
+
+@transaction.atomic
+def lift_bar(
+    email_hash: str, why: str, *, origin: consent.Origin, now: datetime
+) -> Subscriber | None:
+    """Lift a bar that should not be there, with a receipt of who did it and why.
+
+    Returns the reader if mail goes again. It goes to nobody whose consent does not stand:
+    of anyone who is not a confirmed reader the bar becomes LEFT, off which only the
+    holder's own confirmation takes the address. Raises NotBarred.
+    """
+    # In the sender's order: the reader's row, then the bar.
+    reader = Subscriber.objects.select_for_update().filter(email_hash=email_hash).first()
+    bar = Suppression.objects.select_for_update().filter(email_hash=email_hash).first()
+    if bar is None:
+        raise NotBarred("this address is not barred")
+    if bar.reason == LEFT:
+        raise NotBarred("the reader has left: only their own confirmation lifts that")
+    detail: dict[str, object] = {
+        "why": why[:500],
+        "was": bar.reason,
+        "since": bar.at.isoformat(),
+    }
+    kind = ConsentEvent.Kind.LIFTED
+    event = consent.receipt(
+        reader, kind, origin=origin, now=now, detail=detail, email_hash=email_hash
+    )
+    event.save()
+    if reader and reader.state in (State.ACTIVE, State.PAUSED):
+        bar.delete()
+        return reader
+    bar.reason = LEFT
+    bar.save(update_fields=["reason"])
+    return None
+
+
+def lifted_at(hashes: Collection[str]) -> dict[str, datetime]:
+    """Return when a bar of these addresses was last lifted: what was before is forgotten."""
+    kind = ConsentEvent.Kind.LIFTED
+    lifted = ConsentEvent.objects.filter(email_hash__in=hashes, kind=kind)
+    return dict(lifted.values_list("email_hash").annotate(at=Max("at")))

@@ -10,7 +10,7 @@ from django.utils import timezone
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from subscribers import consent, requests, retention, subscriptions
+from subscribers import address_key, consent, requests, retention, subscriptions
 from subscribers.notices import send
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,11 @@ def send_notices() -> None:
     turn between two of them.
     """
     until = time.monotonic() + TURN
+    try:
+        address_key.check()
+    except address_key.WrongKey as wrong:
+        logger.error("what was asked for waits: %s", wrong)
+        return
     send.sweep(now=timezone.now())
     while handle_and_send():
         if time.monotonic() > until:
@@ -55,6 +60,11 @@ def handle_and_send() -> bool:
 @shared_task
 def keep_house() -> None:
     """End pauses, remind, let go of what is past its time, seal receipts."""
+    try:
+        address_key.check()
+    except address_key.WrongKey as wrong:
+        logger.error("no house is kept: %s", wrong)
+        return
     now = timezone.now()
     subscriptions.resume_due(now)
     retention.remind(now)
@@ -87,7 +97,10 @@ def keep_waking() -> None:
 
 
 def publish() -> bool:
-    """False: no broker, so beat's next tick does it. Takes two seconds at most."""
+    """Wake a worker, in two seconds at most.
+
+    Return False without a broker: then beat's next tick does it.
+    """
     options = settings.CELERY_BROKER_TRANSPORT_OPTIONS | AT_ONCE
     try:
         with current_app.connection_for_write(transport_options=options) as connection:

@@ -28,11 +28,14 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import os
 import re
 import signal
+import socket
 import ssl
+import struct
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -60,13 +63,23 @@ class Fault:
 class Illness:
     """What a server says at one stage, whoever the mail is for.
 
-    STAGE is banner, ehlo, starttls, auth, mail, rcpt, data or dot. From mail on, `hits`
-    tells by the transaction's number, from 0, whether it is said.
+    STAGE is banner, ehlo, starttls, auth, mail, rcpt, data, body or dot. From mail on,
+    `hits` tells by the transaction's number, from 0, whether it is said. Instead of a
+    reply it may be `endless` (lines without an end), `drip` (a byte now and then),
+    `reset` or, at dot, `twice`: the mail is kept and answered once too often.
     """
 
     stage: str
     reply: str
     hits: Callable[[int], bool] = lambda number: True
+
+
+def written(path: Path) -> Illness | None:
+    """Return the illness in a file, `STAGE:REPLY`, for a server that is another process."""
+    with contextlib.suppress(FileNotFoundError):
+        stage, _, reply = path.read_text().partition(":")
+        return Illness(stage, reply)
+    return None
 
 
 def fault_of(address: str) -> Fault | None:
@@ -213,9 +226,27 @@ class Connection:
 
     async def is_ill(self, stage: str) -> bool:
         """Say what the server's illness says at this stage. True when it does."""
-        illness = self.server.illness
+        illness = self.server.illness or written(self.server.folder / "illness")
         if illness is None or illness.stage != stage or not illness.hits(self.number):
             return False
+        match illness.reply:
+            case "endless":
+                while True:
+                    await self.reply("250-and more")
+            case "drip":
+                for byte in itertools.cycle(b"250-and more\r\n"):
+                    self.writer.write(bytes([byte]))
+                    await self.writer.drain()
+                    await asyncio.sleep(0.02)
+            case "reset":
+                linger = struct.pack("ii", 1, 0)  # close() sends a RST
+                sock = self.writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                raise Dropped
+            case "twice":
+                self.keep(b"".join(self.kept))
+                await self.reply("250 2.0.0 kept\r\n250 2.0.0 kept")
+                return True
         await self.reply(illness.reply)
         if illness.reply.startswith("421"):
             raise Dropped
@@ -332,6 +363,9 @@ class Connection:
     async def content(self) -> bytes | None:
         """The octets up to CRLF.CRLF without the stuffed dots; None when too many."""
         lines, size, first = [], 0, True
+        if self.server.illness and self.server.illness.stage == "body":
+            await self.reader.readexactly(1)
+            await self.is_ill("body")
         while (line := await self.reader.readuntil(b"\r\n")) != b".\r\n":
             if first and await self.misbehave("body"):
                 raise Dropped
@@ -343,6 +377,7 @@ class Connection:
         return b"".join(lines) if size <= SIZE else None
 
     async def finish(self, content: bytes) -> None:
+        self.kept = [content]
         if await self.is_ill("dot"):
             return
         fault = next((one for one in self.faults if one.stage == "dot"), None)

@@ -51,7 +51,9 @@ def papers(tmp_path: Path) -> str:
 
 def one_line(stack: Stack) -> str:
     """The only line of a stack that refused to run."""
-    (line,) = stack.output().splitlines()
+    lines = stack.output().splitlines()
+    assert len(lines) == 1, lines
+    (line,) = lines
     return line
 
 
@@ -66,7 +68,9 @@ def refuses(stack: Stack, *arguments: str) -> str:
 def test_opens_refuses_a_second_one_and_leaves_nothing_however_it_ends(
     stacks: MakeStack, papers: str
 ) -> None:
-    stack = stacks("with spaces, and longer than the path of a socket may be " * 2)
+    stack = stacks(
+        ("with spaces, and longer than the path of a socket may be " * 2).strip()
+    )
     stack.up("--from", papers)
     running = " ".join(stack.processes().values())
     assert all(service in running for service in SERVICES), running

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Min, QuerySet
 from django.db.models.functions import Greatest
 
 from digest.deliveries import history
-from digest.models import Delivery, DeliveryEvent, Edition
+from digest.models import Delivery, DeliveryEvent, Edition, HighWater
 from subscribers.models import Subscriber, Suppression
 
 State = Delivery.State
-CANCELLED = "edition cancelled"
-RESUMED = "resumed by the operator"
-RETRIED = "sent again by the operator"
 # What is sent again gets this long at least, however late it is.
 RETRY_FOR = timedelta(hours=6)
 BATCH = 1000
@@ -49,10 +46,13 @@ def hold(edition: Edition, kind: Edition.Hold, reason: str) -> bool:
     return bool(going.update(hold=kind, hold_reason=reason[:200]))
 
 
-def resume(edition: Edition) -> bool:
-    """Go on with what is open. False if it was not paused: a cancelled one stays so."""
+def resume(edition: Edition, *, now: datetime) -> bool:
+    """Go on with what is open, and let no alarm pause it again.
+
+    False if it was not paused: a cancelled one stays so.
+    """
     paused = Edition.objects.filter(pk=edition.pk, hold=Edition.Hold.PAUSED)
-    return bool(paused.update(hold=Edition.Hold.NONE, hold_reason=RESUMED))
+    return bool(paused.update(hold=Edition.Hold.NONE, hold_reason="", resumed_at=now))
 
 
 def cancel(edition: Edition, reason: str, *, now: datetime) -> int:
@@ -68,7 +68,36 @@ def skip_cancelled(now: datetime) -> int:
     """End pending rows of cancelled editions: those that a sender gave back, too."""
     cancelled = Edition.objects.filter(hold=Edition.Hold.CANCELLED).values("pk")
     rows = Delivery.objects.filter(is_open=True, state=State.PENDING, edition__in=cancelled)
-    return rows.update(state=State.SKIPPED, reason=CANCELLED, outcome_at=now)
+    return rows.update(
+        state=State.SKIPPED, reason=Delivery.Reason.CANCELLED, outcome_at=now
+    )
+
+
+def why_waiting(editions: QuerySet[Edition], now: datetime) -> list[str]:
+    """Say why rows of these editions are still open: one line for each cause."""
+    rows = Delivery.objects.filter(is_open=True, edition__in=editions)
+    found = [
+        f"{edition} is {edition.hold}: {edition.hold_reason or 'no reason given'}; "
+        f"`manage.py edition {edition.day} resume` lets a paused one go on"
+        for edition in Edition.objects.filter(
+            pk__in=rows.values("edition"), hold__gt=Edition.Hold.NONE
+        )
+    ]
+    mark = HighWater.objects.filter(resting_until__gt=now).first()
+    if mark and mark.resting_until and rows.exists():
+        found.append(
+            f"the provider cannot be used; senders rest until {at(mark.resting_until)}"
+        )
+    later = rows.filter(state=State.PENDING, not_before__gt=now).order_by("not_before")
+    counted = later.values_list("reason").order_by("reason")
+    for reason, count, first in counted.annotate(Count("pk"), Min("not_before")):
+        words = f" ({reason})" if reason else ""
+        found.append(f"{count} wait, the first until {at(first)}{words}")
+    return found
+
+
+def at(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}Z"
 
 
 def retry_refused(edition: Edition, since: datetime, *, now: datetime) -> int:
@@ -91,11 +120,17 @@ def put_back(found: list[Delivery], *, now: datetime) -> int:
     rows = Delivery.objects.filter(pk__in=[row.pk for row in found], state=State.REFUSED)
     refused = list(rows.select_for_update())
     source = DeliveryEvent.Source.OPERATOR
-    history.note(refused, State.PENDING, source=source, reason=RETRIED, now=now)
+    history.note(
+        refused, State.PENDING, source=source, reason=Delivery.Reason.SENT_AGAIN, now=now
+    )
     lift_bars(refused)
+    # Neither do they count as bounces any more.
+    DeliveryEvent.objects.filter(
+        delivery__in=refused, source=DeliveryEvent.Source.SENDER, kind=State.REFUSED
+    ).update(email_hash="")
     return rows.update(
         state=State.PENDING,
-        reason=RETRIED,
+        reason=Delivery.Reason.SENT_AGAIN,
         attempts=0,
         not_before=now,
         expires_at=Greatest("expires_at", now + RETRY_FOR),

@@ -5,7 +5,8 @@ a file of this machine, before a byte of those mails leaves. A database whose nu
 the file's was set back, be it by one commit. One that another PostgreSQL server, timeline or
 table holds than at the last slice was restored, copied or has failed over, which senders on
 machines without that file see, too; and one made for another SITE_URL is a copy. In all
-these cases senders refuse until `manage.py quarantine` has been told since when.
+these cases senders refuse until `manage.py quarantine` has been told since when. Under
+another ADDRESS_KEY than the database was made with they refuse until it is right.
 """
 
 import fcntl
@@ -20,6 +21,7 @@ from django.db import DatabaseError, connection, transaction
 from digest import state_files
 from digest.models import HighWater
 from digest.sql import postgres
+from subscribers import address_key
 
 
 class SendingRefused(Exception):
@@ -33,7 +35,8 @@ ADVICE = (
 
 RISE = """
 UPDATE digest_highwater SET count = count + 1 WHERE id = 1
-RETURNING *, EXISTS (SELECT 1 FROM digest_domainrest) AS has_rests
+RETURNING *, EXISTS (SELECT 1 FROM digest_domainrest) AS has_rests,
+    (SELECT fingerprint FROM subscribers_addresskey WHERE id = 1) AS address_key
 """
 ADVANCE = "UPDATE digest_highwater SET count = count + 1 WHERE id = 1 RETURNING count"
 # The server, its timeline (a failover or a recovery to a point in time begins the next
@@ -50,6 +53,7 @@ def rise() -> HighWater:
     """Before each slice: raise both marks, if they fit. Raises SendingRefused."""
     with transaction.atomic():
         mark = raised()
+        check_key(mark)
         check_place(mark)
         check_site(mark)
     remember(mark)
@@ -87,6 +91,12 @@ def check_count(mark: HighWater) -> None:
         raise SendingRefused(
             f"This database is older than this machine remembers. {ADVICE}."
         )
+
+
+def check_key(mark: HighWater) -> None:
+    """Raise SendingRefused if addresses are hashed by another key than in this database."""
+    if not address_key.fits(mark.known_key):
+        raise SendingRefused(address_key.WORDS)
 
 
 def check_place(mark: HighWater) -> None:

@@ -29,11 +29,18 @@ def note(
     )
 
 
-def note_outcomes(outcomes: Mapping[int, Outcome], *, now: datetime) -> None:
-    """Keep what the next attempt would overwrite; an accepted mail's row says it all."""
+def note_outcomes(
+    outcomes: Mapping[int, Outcome], refused: Mapping[int, str], *, now: datetime
+) -> None:
+    """Keep what the next attempt would overwrite; an accepted mail's row says it all.
+
+    `refused` has the address hashes of those that a server refused: a refusal counts as a
+    bounce of that address (see feedback/events.py).
+    """
     events = [
         DeliveryEvent(
             delivery_id=pk,
+            email_hash=refused.get(pk, ""),
             at=now,
             source=Source.SENDER,
             kind=str(outcome.verdict),

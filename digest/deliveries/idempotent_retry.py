@@ -29,13 +29,13 @@ from digest.throttling import circuit_breaker
 from digest.transport import idempotency
 from digest.transport.base import Mail
 from digest.transport.esp import Provider
-from digest.transport.outcomes import LOST_ANSWER, Verdict
+from digest.transport.outcomes import Cause, Verdict
 from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
 
 # Why a row is unknown, where the provider may have its mail under our key.
-ASKABLE = ("crashed in flight", LOST_ANSWER)
+ASKABLE = (Delivery.Reason.CRASHED, Cause.LOST_ANSWER)
 MOST_LOOKED_AT = 1000
 MOST_AT_ONCE = 50
 SHORTEST_WAIT = timedelta(seconds=30)
@@ -74,7 +74,7 @@ def ask_again(now: datetime) -> int:
                 accepted += unknown.settle(
                     [row.pk],
                     Delivery.State.ACCEPTED,
-                    "asked again by its key",
+                    Delivery.Reason.ASKED_AGAIN,
                     source=DeliveryEvent.Source.SWEEP,
                     now=now,
                 )

@@ -6,11 +6,11 @@ rows are written by lease token, so a sender that slept through its lease change
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -20,7 +20,7 @@ from digest.sql import among, id_list, instant, postgres, rows, typed
 from digest.throttling.domains import Wait
 from digest.transport.outcomes import Outcome, Verdict, backoff
 
-State = Delivery.State
+State, Reason = Delivery.State, Delivery.Reason
 
 # Long enough to rank and compose a slice; short, as a dead sender's rows wait for it.
 CLAIM_LEASE = timedelta(minutes=2)
@@ -69,22 +69,30 @@ READY = f"""SELECT id FROM digest_delivery WHERE {{open}} AND state = 'pending'
 AND not_before <= %s AND {NOT_HELD} {{one}} ORDER BY not_before LIMIT %s"""
 
 
-def claim(now: datetime, *, limit: int, edition_id: int | None = None) -> list[Claimed]:
+def claim(
+    now: datetime, *, limit: int, edition_id: int | None = None, due: datetime | None = None
+) -> list[Claimed]:
     """Take up to `limit` due rows, oldest due first; nobody else gets them meanwhile.
 
+    What is due by `due`, if it is another instant than now; the lease counts from now.
     Uses the index delivery_open; SKIP LOCKED on PostgreSQL, while on SQLite one writer
     at a time keeps others out. Who claims must `finish`.
     """
     token = secrets.token_urlsafe(16)
     vendor = connection.vendor
     which = "" if edition_id is None else "AND edition_id = %s"
+    # What was put off waits by the real clock, or one run would use up all its attempts.
+    if ahead := due is not None and due > now:
+        which += " AND (not_before <= %s OR (attempts = 0 AND reason = ''))"
     ready = READY.format(open=OPEN[vendor], one=which)
     sql = CLAIM.format(chosen=CHOSEN[vendor].format(ready=ready))
-    one = [] if edition_id is None else [edition_id]
+    one: list[Any] = [] if edition_id is None else [edition_id]
+    if ahead:
+        one.append(instant(now))
     with transaction.atomic(), connection.cursor() as cursor:
         if postgres():
             cursor.execute(IN_ORDER)
-        cursor.execute(sql, [token, instant(now), *one, limit])
+        cursor.execute(sql, [token, instant(due or now), *one, limit])
         found = sorted(cursor.fetchall(), key=itemgetter(4, 0))
         if found:
             Lease.objects.create(
@@ -103,15 +111,15 @@ LOCK = "SELECT id FROM subscribers_subscriber WHERE id {readers} ORDER BY id {lo
 # unsubscribe that has answered is seen.
 INTEND = """
 UPDATE digest_delivery
-SET state = CASE WHEN expires_at <= {now} THEN 'expired'
+SET state = CASE WHEN expires_at <= {due} THEN 'expired'
         WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
-    reason = CASE WHEN expires_at <= {now} THEN 'too late' ELSE v.reason END,
+    reason = CASE WHEN expires_at <= {due} THEN '{too_late}' ELSE v.reason END,
     picks = v.picks, intent_at = {now},
-    outcome_at = CASE WHEN expires_at <= {now} OR v.reason <> '' THEN {now} END
+    outcome_at = CASE WHEN expires_at <= {due} OR v.reason <> '' THEN {now} END
 FROM (
     SELECT r.id, r.picks, CASE
         WHEN p.id IS NULL OR p.state <> 'active' OR x.id IS NOT NULL
-            THEN 'no longer subscribed'
+            THEN '{left}'
         ELSE r.fault END AS reason
     FROM {rows} LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
     LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
@@ -121,8 +129,8 @@ WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
 RETURNING digest_delivery.id, digest_delivery.state
 """
 
-
-NO_PAPER = "no paper of the reader's topics"
+# As the statement says them: it is the same for every group, so that it is planned once.
+ENDS = {"too_late": Reason.TOO_LATE.value, "left": Reason.LEFT.value}
 
 
 def intend(
@@ -131,6 +139,7 @@ def intend(
     faults: Mapping[int, str] = MappingProxyType({}),
     *,
     now: datetime,
+    due: datetime | None = None,
 ) -> set[int]:
     """Commit the intent to hand over; the ids that may go out, and nothing else may.
 
@@ -145,40 +154,25 @@ def intend(
         "r",
         {"id": "bigint", "subscriber_id": "bigint", "picks": "text", "fault": "text"},
         [
-            (pk, row.subscriber_id, chosen, faults.get(pk, "" if chosen else NO_PAPER))
+            (
+                pk,
+                row.subscriber_id,
+                chosen,
+                faults.get(pk, "" if chosen else Reason.NO_PAPER),
+            )
             for row in claimed
             for pk in [row.delivery_id]
             for chosen in [picks.get(pk, "")]
         ],
     )
-    sql = INTEND.format(now=typed(), rows=source, not_held=NOT_HELD)
-    token, stamp = claimed[0].lease_token, instant(now)
+    sql = INTEND.format(now=typed(), due=typed(), rows=source, not_held=NOT_HELD, **ENDS)
+    token, stamp, late = claimed[0].lease_token, instant(now), instant(due or now)
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         # The lease first, as `rescue_expired` does: so neither waits for the other in a circle.
         cursor.execute(EXTEND, [instant(now + HANDOVER_LEASE), token])
         cursor.execute(LOCK.format(readers=readers, lock=lock), [people])
-        cursor.execute(sql, [*[stamp] * 5, *values, token])
+        cursor.execute(sql, [late, late, stamp, late, stamp, *values, token])
         return {pk for pk, state in cursor.fetchall() if state == State.SUBMITTING}
-
-
-STILL_WANTED = """
-SELECT d.id FROM digest_delivery d JOIN subscribers_subscriber p ON p.id = d.subscriber_id
-WHERE d.id {ids} AND d.state = 'submitting' AND d.lease_token = %s AND d.{not_held}
-    AND p.state = 'active' AND NOT EXISTS (
-        SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = p.email_hash)
-"""
-
-
-def still_wanted(ids: Iterable[int], token: str) -> set[int]:
-    """Those with an intent of ours that may still be begun: by the rows' keys, no lock.
-
-    Between an intent and its turn a reader may leave, an edition be held, a lease end.
-    """
-    chosen, values = id_list(ids)
-    with connection.cursor() as cursor:
-        sql = STILL_WANTED.format(ids=chosen, not_held=NOT_HELD)
-        cursor.execute(sql, [values, token])
-        return {pk for (pk,) in cursor.fetchall()}
 
 
 EXTEND = "UPDATE digest_lease SET submitting_until = %s WHERE token = %s"
@@ -302,5 +296,5 @@ def mark_unknown(ids: Sequence[int], token: str, now: datetime) -> int:
     """submitting → unknown: the mail may have gone."""
     rows = Delivery.objects.filter(pk__in=among(ids), lease_token=token)
     return rows.filter(state=State.SUBMITTING).update(
-        state=State.UNKNOWN, reason="crashed in flight", outcome_at=now
+        state=State.UNKNOWN, reason=Reason.CRASHED, outcome_at=now
     )

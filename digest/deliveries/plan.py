@@ -1,24 +1,32 @@
 """Plan: give every reader whose hour has come a row in the ledger.
 
 The tick is a catch-up: it makes the rows of every due instant since the last one, for
-however long that was. Of several editions due to a reader at once only the newest goes.
+however long that was. Of several editions due to a reader at once only the newest goes; the
+rows of the others say that it superseded them, and as they have no picks, their papers stay
+unseen.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 
-from digest.deliveries import ledger, preflight, schedule
-from digest.models import Edition
-from digest.sql import instant
+from digest.deliveries import ledger, schedule
+from digest.deliveries.schedule import Standing
+from digest.models import Delivery, Edition
+from digest.sql import id_list, instant, typed
 from subscribers.models import Schedule, Subscriber
 
-# A change commits a little after its `changed_at`: look back this far for it.
-OVERLAP = timedelta(minutes=5)
+State, Reason = Delivery.State, Delivery.Reason
+
+# A change commits a little after its `changed_at`, by another machine's clock, which may be
+# ten minutes behind the database's: look back this far for it.
+OVERLAP = timedelta(minutes=15)
 # Editions older than this are never due to anybody.
 HORIZON = timedelta(days=11)
 SLICE = 1000
@@ -37,47 +45,84 @@ SPREAD = {
 }
 
 
+class Newer(NamedTuple):
+    """What ended an edition's turn: when, and the name of the edition that goes instead."""
+
+    due: datetime
+    goes: str
+
+
+class Part(NamedTuple):
+    """Rows of one statement: an edition, for the readers of schedules due at one instant.
+
+    With `changed_since` only for those whose state or schedule changed from then on.
+    """
+
+    edition: Edition
+    schedules: Sequence[int]
+    due_at: datetime
+    expires_at: datetime
+    changed_since: datetime | None = None
+
+
 def plan(now: datetime) -> int:
-    """Rows made for all that is due at `now` and not too late."""
+    """Make rows for all that is due at `now`; how many of them are to be sent."""
     return sum(plan_kind(kind, now) for kind in Edition.Kind)
 
 
-def plan_kind(kind: Edition.Kind, now: datetime) -> int:
-    editions = Edition.objects.filter(
-        kind=kind,
+def due_editions(now: datetime) -> QuerySet[Edition]:
+    """The editions that may be due to somebody at `now`, newest first."""
+    return Edition.objects.filter(
         day__gte=(now - HORIZON).date(),
         day__lte=now.date(),
         published_at__lte=now,
-    )
-    made, superseded = 0, set[int]()
-    for edition in editions.order_by("-day"):
-        look(edition)
+    ).order_by("-day")
+
+
+def plan_kind(kind: Edition.Kind, now: datetime) -> int:
+    made = 0
+    newer: dict[int, Newer] = {}
+    for edition in due_editions(now).filter(kind=kind):
         dues = {pk: due for pk, due in due_instants(edition).items() if due <= now}
-        fresh = {
-            pk: due
-            for pk, due in dues.items()
-            if pk not in superseded and now - due < LATENESS[kind]
-        }
-        made += plan_schedules(edition, fresh, now)
-        superseded |= dues.keys()
+        made += plan_schedules(edition, dues, newer, now)
+        # The newest due edition goes; the next newer one ended the turn of this one.
+        for pk, due in dues.items():
+            newer[pk] = Newer(due, newer[pk].goes if pk in newer else str(edition))
     return made
 
 
 def plan_edition(edition: Edition, now: datetime) -> int:
-    """Rows of this one edition for everybody whose hour has come, however late it is."""
-    look(edition)
+    """Rows of this one edition for everybody whose hour has come, however late it is.
+
+    Also for readers to whom it was too late or superseded, and never handed over.
+    """
     dues = {pk: due for pk, due in due_instants(edition).items() if due <= now}
     expires_at = max(now, ledger.database_now()) + LATENESS[Edition.Kind(edition.kind)]
     made = 0
     for due_at, schedules in grouped(dues):
-        made += insert_deliveries(edition, schedules, due_at=due_at, expires_at=expires_at)
+        part = Part(edition, schedules, due_at, expires_at)
+        made += insert_deliveries(part) + revive(part)
     return made
 
 
-def look(edition: Edition) -> None:
-    """The first time: see that it can go out. Its rows are made anyway, to be counted."""
-    if edition.planned_until is None and edition.hold == Edition.Hold.NONE:
-        preflight.hold_if_failing(edition)
+def revive(part: Part) -> int:
+    """Make rows pending again that were ended unsent, by an operator's word only."""
+    ended = Delivery.objects.filter(
+        edition=part.edition,
+        subscriber__schedule__in=part.schedules,
+        subscriber__state=Subscriber.State.ACTIVE,
+        state__in=[State.SKIPPED, State.EXPIRED],
+        reason__in=[Reason.SUPERSEDED, Reason.TOO_LATE],
+        intent_at=None,
+    )
+    return ended.update(
+        state=State.PENDING,
+        reason="",
+        reply="",
+        outcome_at=None,
+        not_before=part.due_at,
+        expires_at=part.expires_at,
+    )
 
 
 def due_instants(edition: Edition) -> dict[int, datetime]:
@@ -107,27 +152,53 @@ def due_in_zone(release: datetime, zone: str, hour: int, days: int) -> datetime:
     return release
 
 
-def plan_schedules(edition: Edition, dues: Mapping[int, datetime], now: datetime) -> int:
-    """Rows for instants that came due since the last plan, and for readers changed since."""
-    since = edition.planned_until
+def plan_schedules(
+    edition: Edition,
+    dues: Mapping[int, datetime],
+    newer: Mapping[int, Newer],
+    now: datetime,
+) -> int:
+    """Rows for instants that came due since the last plan, and for readers changed since.
+
+    Everybody gets a row: one of a superseded or late edition says so, and is not sent.
+    """
+    since, lateness = edition.planned_until, LATENESS[Edition.Kind(edition.kind)]
     looked_at = since - OVERLAP if since else None
-    changed = (
-        Subscriber.objects.filter(changed_at__gte=looked_at).exists() if looked_at else True
-    )
+    changed = changed_schedules(looked_at) if looked_at else set[int]()
+    groups = defaultdict(list)
+    for pk, due in dues.items():
+        newly = looked_at is None or due > looked_at
+        if newly or pk in changed:
+            groups[due, newer.get(pk), newly].append(pk)
     made = 0
-    for due_at, schedules in grouped(dues):
-        newly = looked_at is None or due_at > looked_at
-        if newly or changed:
-            made += insert_deliveries(
+    for (due, after, newly), schedules in sorted(groups.items(), key=lambda one: one[0][0]):
+        is_now = schedule.standing(due, after and after.due, now=now, lateness=lateness)
+        for start in range(0, len(schedules), SLICE):
+            part = Part(
                 edition,
-                schedules,
-                due_at=due_at,
-                expires_at=due_at + LATENESS[Edition.Kind(edition.kind)],
+                schedules[start : start + SLICE],
+                due,
+                due + lateness,
                 changed_since=None if newly else looked_at,
             )
+            if is_now is Standing.DUE:
+                made += insert_deliveries(part)
+            elif is_now is Standing.SUPERSEDED and after:
+                insert_ended(part, State.SKIPPED, Reason.SUPERSEDED, after, now)
+            else:
+                over = Newer(due + lateness, "")
+                insert_ended(part, State.EXPIRED, Reason.TOO_LATE, over, now)
     # Compare and set: a slower planner must not move it back.
     Edition.objects.filter(pk=edition.pk, planned_until=since).update(planned_until=now)
     return made
+
+
+def changed_schedules(since: datetime) -> set[int]:
+    """The schedules of readers whose state or schedule changed from then on."""
+    changed = Subscriber.objects.filter(
+        changed_at__gte=since, state=Subscriber.State.ACTIVE
+    )
+    return set(changed.values_list("schedule", flat=True).distinct())
 
 
 def grouped(dues: Mapping[int, datetime]) -> Iterable[tuple[datetime, list[int]]]:
@@ -140,37 +211,60 @@ def grouped(dues: Mapping[int, datetime]) -> Iterable[tuple[datetime, list[int]]
             yield due, groups[due][start : start + SLICE]
 
 
-def insert_deliveries(
-    edition: Edition,
-    schedules: Sequence[int],
-    *,
-    due_at: datetime,
-    expires_at: datetime,
-    changed_since: datetime | None = None,
-) -> int:
+INSERT = (
+    "INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,"
+    " not_before, reason, reply, outcome_at, attempts, lease_token, picks)"
+    " SELECT %s, id, {typed}, {typed}"
+)
+REST = ", 0, '', '' FROM subscribers_subscriber WHERE state = 'active'"
+# Those who have their row already cost less to leave out than to try again at each tick.
+CHANGED = (
+    " AND changed_at >= %s AND NOT EXISTS (SELECT 1 FROM digest_delivery d"
+    " WHERE d.edition_id = %s AND d.subscriber_id = subscribers_subscriber.id)"
+)
+# Who began to read later, or again, was never owed it.
+READ_THEN = (
+    " AND confirmed_at <= %s AND NOT EXISTS (SELECT 1 FROM subscribers_consentevent e"
+    " WHERE e.subscriber_id = subscribers_subscriber.id AND e.at > %s"
+    " AND e.kind IN ('confirmed', 'resumed', 'imported'))"
+)
+ONCE = " ON CONFLICT (edition_id, subscriber_id) DO NOTHING"
+
+
+def insert_deliveries(part: Part) -> int:
     """Make a pending row for each active reader of these schedules who has none.
 
-    One INSERT … SELECT, whatever their number; delivery_unique drops repeats. With
-    `changed_since`, only readers whose state or schedule changed from then on. Readers are
+    One INSERT … SELECT, whatever their number; delivery_unique drops repeats. Readers are
     spread over SEND_WINDOW, each always at the same second of it; who changed after the
     instant (who has just confirmed, say) does not wait.
     """
-    marks = ", ".join(["%s"] * len(schedules))
-    window = settings.SEND_WINDOW * 60
-    sql = (
-        "INSERT INTO digest_delivery (edition_id, subscriber_id, state, due_at, not_before,"
-        " expires_at, attempts, lease_token, picks, reason, reply)"
-        f" SELECT %s, id, 'pending', %s, {SPREAD[connection.vendor] if window else '%s'},"
-        " %s, 0, '', '', '', ''"
-        " FROM subscribers_subscriber"
-        f" WHERE state = 'active' AND schedule_id IN ({marks})"
-    )
-    due, expires = instant(due_at), instant(expires_at)
-    spread = [due, due, due, window] if window else [due]
-    values = [edition.pk, due, *spread, expires, *schedules]
-    if changed_since:
-        sql += " AND changed_at >= %s"
-        values.append(instant(changed_since))
+    due, window = instant(part.due_at), settings.SEND_WINDOW * 60
+    spread = SPREAD[connection.vendor] if window else typed()
+    values = [due, due, due, window] if window else [due]
+    return insert(part, f", 'pending', {spread}, '', '', NULL", values, "", [])
+
+
+def insert_ended(
+    part: Part, state: Delivery.State, reason: Delivery.Reason, by: Newer, now: datetime
+) -> int:
+    """Make a row that ends here for each reader who was owed the edition until `by.due`."""
+    values = [state, instant(part.due_at), reason, by.goes, instant(now)]
+    ended = f", %s, {typed()}, %s, %s, {typed()}"
+    until = instant(by.due)
+    return insert(part, ended, values, READ_THEN, [until, until])
+
+
+def insert(
+    part: Part, columns: str, values: list[Any], condition: str, more: list[Any]
+) -> int:
+    """One statement for the rows of a part; how many were made."""
+    schedules, ids = id_list(part.schedules)
+    sql = INSERT.format(typed=typed()) + columns + REST + f" AND schedule_id {schedules}"
+    first = [part.edition.pk, instant(part.due_at), instant(part.expires_at)]
+    values = [*first, *values, ids]
+    if part.changed_since:
+        sql += CHANGED
+        values += [instant(part.changed_since), part.edition.pk]
     with connection.cursor() as cursor:
-        cursor.execute(sql + " ON CONFLICT (edition_id, subscriber_id) DO NOTHING", values)
+        cursor.execute(sql + condition + ONCE, [*values, *more])
         return int(cursor.rowcount)

@@ -1,8 +1,8 @@
 """Compose and read sample mails of an edition before any mail of it goes out.
 
 A fault in what all mails share would refuse every reader's mail, one by one, or show
-every reader what was never meant for them. So the first plan of an edition reads whole
-mails as a mail program does, and each sender composes them before its first.
+every reader what was never meant for them. So whole mails of an edition are read as a mail
+program does before its first plan, and each sender composes them before its first.
 """
 
 import email
@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from django.db import Error
+from django.db.models import QuerySet
 
 from digest.alert import alert
 from digest.deliveries import control
@@ -42,6 +43,13 @@ DELIMITER = re.compile(rb"^--", re.MULTILINE)
 
 class PreflightFailed(Exception):
     """A mail of the edition must not go out; the message says why."""
+
+
+def check_new(editions: QuerySet[Edition], now: datetime) -> None:
+    """Check those that nobody has checked yet, before their first mail can go out."""
+    for edition in editions.filter(checked_at=None, hold=Edition.Hold.NONE):
+        hold_if_failing(edition)
+        Edition.objects.filter(pk=edition.pk).update(checked_at=now)
 
 
 def hold_if_failing(edition: Edition) -> bool:

@@ -7,6 +7,7 @@ nothing is stored that a change of zone, hour or tzdata could leave stale.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum, auto
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -49,3 +50,26 @@ def due_at(release: datetime, *, timezone: str, hour: int, days: int) -> datetim
             if instant >= release:
                 return instant
     raise ValueError(f"no weekday in {days!r}")
+
+
+class Standing(Enum):
+    """What an edition is to the readers of a schedule at an instant."""
+
+    AHEAD = auto()  # not due yet
+    DUE = auto()  # to be sent
+    SUPERSEDED = auto()  # a newer edition has come due, which goes instead
+    LATE = auto()  # nobody planned it in time
+
+
+def standing(
+    due: datetime, newer: datetime | None, *, now: datetime, lateness: timedelta
+) -> Standing:
+    """Return the standing of the edition due at `due`, where the next is due at `newer`.
+
+    Where clocks go back, two editions may come due at one instant.
+    """
+    if due > now:
+        return Standing.AHEAD
+    if newer is not None and newer <= now:
+        return Standing.SUPERSEDED
+    return Standing.LATE if now - due >= lateness else Standing.DUE

@@ -7,13 +7,12 @@ two lines of `send_slice`, the ledger says what may still be sent and what may n
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-from django.conf import settings
 from django.db import Error, transaction
 
 from digest.deliveries import (
@@ -25,6 +24,8 @@ from digest.deliveries import (
     outcome_journal,
     shutdown,
 )
+from digest.deliveries.batch_sizer import BatchSizer
+from digest.deliveries.hand_over import begun, hand_over
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
@@ -36,20 +37,15 @@ from digest.ranking.select import Digest, select
 from digest.signing import senders
 from digest.throttling import circuit_breaker, domains, rate
 from digest.throttling.domains import Gate
-from digest.throttling.relay import FEW, Relay
+from digest.throttling.relay import Relay
 from digest.transport.base import Mail, Transport
-from digest.transport.line import Line
 from digest.transport.open import open_transport
-from digest.transport.outcomes import NOT_BEGUN, Outcome, Verdict
+from digest.transport.outcomes import Cause, Outcome, Verdict
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
 
-# A transport gives an outcome for each mail; should one not, nothing may stay open.
-NO_WORD = Outcome(Verdict.UNKNOWN, "no outcome from the transport")
-SLICE = 1000
-SLICE_GROUPS = 10
 JUST_NOW = timedelta(minutes=10)
 
 Clock = Callable[[], datetime]
@@ -66,39 +62,20 @@ class Group:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
-class BatchSizer:
-    """How many mails go out on one look at holds and consent: about a second's worth.
-
-    So that a pause or an unsubscribe reaches a slow line as soon as a fast one.
-    """
-
-    SECONDS, GROWTH = 1.0, 4
-
-    def __init__(self) -> None:
-        self.group = min(max(2 * settings.SEND_CONNECTIONS, FEW), settings.SUBMIT_GROUP)
-
-    @property
-    def slice(self) -> int:
-        """How many rows to claim at once: a slow line leaves the rest to others."""
-        return min(SLICE, SLICE_GROUPS * self.group)
-
-    def learn(self, mails: int, seconds: float) -> None:
-        """What the last group took; on a line that is fast enough, all of SUBMIT_GROUP."""
-        if mails:
-            fitting = int(mails * self.SECONDS / max(seconds, 0.001))
-            most = min(settings.SUBMIT_GROUP, self.group * self.GROWTH)
-            self.group = min(max(fitting, 1), most)
-
-
 @dataclass
 class Run:
     """One sender at work: how it sends, how fast the line is, and until when it sends."""
 
     clock: Clock
+    due: Clock | None
     until: datetime | None
     transport: Transport = field(default_factory=open_transport)
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
     relay: Relay = field(default_factory=Relay)
+
+    def judged_at(self) -> datetime | None:
+        """Another instant by which to judge what is due; None: now."""
+        return self.due() if self.due else None
 
     def over(self) -> bool:
         """Looked at after each group: a slow line keeps nobody longer than a group."""
@@ -107,15 +84,21 @@ class Run:
 
 
 def send_due(
-    clock: Clock, *, until: datetime | None = None, edition_id: int | None = None
+    clock: Clock,
+    *,
+    due: Clock | None = None,
+    until: datetime | None = None,
+    edition_id: int | None = None,
 ) -> Counter[str]:
     """Send slices of what is due until nothing is left, `until` has come, or we shall stop.
 
+    `due` is another instant to judge by what is due and what too late: leases, rests and
+    waits that outlive this sender are always by `clock`.
     Returns how many rows ended in which verdict or skip. Raises fencing.SendingRefused.
     """
     tally: Counter[str] = Counter()
     outcome_journal.replay(ledger.database_now())
-    run = Run(clock, until)
+    run = Run(clock, due, until)
     try:
         while not run.over():
             permits = rate.ask(run.batch_sizer.slice, ledger.database_now)
@@ -126,7 +109,9 @@ def send_due(
             mark = fencing.rise()
             if circuit_breaker.is_open(mark, clock()):
                 break
-            claimed = ledger.claim(clock(), limit=permits.mails, edition_id=edition_id)
+            claimed = ledger.claim(
+                clock(), due=run.judged_at(), limit=permits.mails, edition_id=edition_id
+            )
             if not claimed:
                 rate.settle(permits, Counter(), ledger.database_now)
                 break
@@ -163,7 +148,9 @@ def send_slice(
             group = prepared(loaded.encoded, rows, batch, now)
             with transaction.atomic():
                 record(sent, now)
-                intended = ledger.intend(group.rows, group.picks, group.faults, now=now)
+                intended = ledger.intend(
+                    group.rows, group.picks, group.faults, now=now, due=run.judged_at()
+                )
                 idempotent_retry.note_submission(
                     [pk for pk in group.mails if pk in intended], now
                 )
@@ -173,7 +160,10 @@ def send_slice(
             for pk in intended:
                 del rest[pk]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
-            hand_over(wanted, group, run)
+            begin = time.monotonic()
+            for pk, outcome in hand_over(wanted, run.transport, claimed[0].lease_token):
+                group.outcomes[pk] = outcome
+            run.batch_sizer.learn(len(begun(group.outcomes)), time.monotonic() - begin)
             judge(group, run, gate)
             tally += tallied(group, len(group.rows) - len(intended), run.relay)
             if run.relay.cause or run.over():
@@ -188,34 +178,6 @@ def send_slice(
         ledger.put_off(gate.waits, claimed[0].lease_token)
     ledger.finish(claimed[0].lease_token, list(rest.values()))
     return tally
-
-
-def hand_over(mails: Sequence[Mail], group: Group, run: Run) -> None:
-    """Hand over what is still wanted when its turn comes; every mail gets an outcome."""
-    token = group.rows[0].lease_token if group.rows else ""
-    begin = time.monotonic()
-
-    def look(ids: Collection[int]) -> Collection[int]:
-        """Begin nothing more where we shall stop, or where the database does not say."""
-        try:
-            return () if shutdown.asked() else ledger.still_wanted(ids, token)
-        except Error as error:
-            logger.error("nothing more is begun: %s", type(error).__name__)
-            return ()
-
-    line = Line(mails, look)
-    group.outcomes.update(run.transport.hand_over(line))
-    for mail in mails:
-        left = mail.delivery_id in line.dropped
-        group.outcomes.setdefault(mail.delivery_id, NOT_BEGUN if left else NO_WORD)
-    run.batch_sizer.learn(len(begun(group)), time.monotonic() - begin)
-
-
-def begun(group: Group) -> dict[int, Outcome]:
-    """The outcomes of what was handed over, or tried to be."""
-    return {
-        pk: one for pk, one in group.outcomes.items() if one.verdict is not Verdict.RETURNED
-    }
 
 
 def settle(sent: Group, clock: Clock) -> None:
@@ -274,20 +236,33 @@ def record(group: Group, now: datetime) -> None:
     if not group.outcomes:
         return
     ledger.record(group.outcomes, group.rows, now=now)
-    history.note_outcomes(group.outcomes, now=now)
-    bad = {pk for pk, outcome in group.outcomes.items() if outcome.bad_address}
-    if bad:
-        people = [row.subscriber_id or 0 for row in group.rows if row.delivery_id in bad]
-        for email_hash in Subscriber.objects.filter(pk__in=people).values_list(
-            "email_hash", flat=True
-        ):
+    refused = refused_hashes(group)
+    history.note_outcomes(group.outcomes, refused, now=now)
+    for pk, email_hash in refused.items():
+        if group.outcomes[pk].bad_address:
             suppression.suppress(email_hash, Suppression.Reason.BOUNCED, now=now)
+
+
+def refused_hashes(group: Group) -> dict[int, str]:
+    """Return the address hashes of the deliveries that a server refused, by delivery id."""
+    owners = {
+        row.delivery_id: row.subscriber_id
+        for row in group.rows
+        if (outcome := group.outcomes.get(row.delivery_id))
+        and outcome.verdict is Verdict.REFUSED
+        and outcome.reply
+    }
+    if not owners:
+        return {}
+    people = Subscriber.objects.filter(pk__in={pk or 0 for pk in owners.values()})
+    hashes = dict(people.values_list("pk", "email_hash"))
+    return {pk: hashes[owner] for pk, owner in owners.items() if owner in hashes}
 
 
 def judge(group: Group, run: Run, gate: Gate) -> None:
     """Tell whose fault it was: the relay's or ours first, then a domain's."""
     took_others = partial(accepts, {row.edition_id for row in group.rows}, run.clock)
-    outcomes = begun(group)
+    outcomes = begun(group.outcomes)
     is_down = run.relay.judge(group.mails, outcomes, took_others=took_others)
     group.outcomes |= outcomes
     if not is_down:
@@ -306,5 +281,7 @@ def tallied(group: Group, skipped: int, relay: Relay) -> Counter[str]:
     tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
     tally["skipped"] += skipped
     if relay.cause:
-        tally["not tried"] += sum(not one.charged for one in begun(group).values())
+        tally[Cause.NOT_TRIED] += sum(
+            not one.charged for one in begun(group.outcomes).values()
+        )
     return tally

@@ -42,7 +42,7 @@ def expire(now: datetime) -> int:
     rows = Delivery.objects.filter(
         is_open=True, state=State.PENDING, not_before__lte=now, expires_at__lte=now
     )
-    return rows.update(state=State.EXPIRED, reason="too late", outcome_at=now)
+    return rows.update(state=State.EXPIRED, reason=Delivery.Reason.TOO_LATE, outcome_at=now)
 
 
 def abandon(now: datetime) -> int:

@@ -16,7 +16,7 @@ from digest.deliveries.plan import plan
 from digest.deliveries.schedule import release_at
 from digest.models import Delivery, DeliveryEvent, Edition, Submission
 
-State = Delivery.State
+State, Reason = Delivery.State, Delivery.Reason
 OPERATOR = DeliveryEvent.Source.OPERATOR
 # What is sent again gets this long at least, however late it is.
 AGAIN_FOR = timedelta(hours=6)
@@ -30,12 +30,12 @@ def unknown(ids: Sequence[int] = ()) -> QuerySet[Delivery]:
 
 
 def mark_sent(ids: Sequence[int], *, now: datetime) -> int:
-    reason = "marked as sent by the operator"
+    reason = Reason.MARKED_SENT
     return settle(ids, State.ACCEPTED, reason, source=OPERATOR, now=now)
 
 
 def abandon(ids: Sequence[int], *, now: datetime) -> int:
-    reason = "abandoned by the operator"
+    reason = Reason.ABANDONED
     return settle(ids, State.ABANDONED, reason, source=OPERATOR, now=now)
 
 
@@ -53,7 +53,7 @@ def resend(ids: Sequence[int], *, now: datetime) -> int:
     """Back to pending: the one way in which a reader may get an edition twice."""
     with transaction.atomic():
         rows = locked(ids)
-        reason = "sent again by the operator"
+        reason = Reason.SENT_AGAIN
         history.note(rows, State.PENDING, source=OPERATOR, reason=reason, now=now)
         return chosen(rows).update(
             state=State.PENDING,
@@ -85,7 +85,7 @@ def quarantine(since: datetime, *, now: datetime) -> int:
 @transaction.atomic
 def set_aside(open_rows: QuerySet[Delivery], *, now: datetime) -> int:
     rows = list(open_rows.select_for_update())
-    reason = "quarantined after a restore"
+    reason = Reason.QUARANTINED
     history.note(rows, State.UNKNOWN, source=OPERATOR, reason=reason, now=now)
     return chosen(rows).update(state=State.UNKNOWN, reason=reason, outcome_at=now)
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from digest.alert import alert
-from digest.deliveries import control
+from digest.deliveries import control, schedule
 from digest.feedback import bounce_rules
 from digest.models import Delivery, DeliveryEvent, Edition
 from subscribers.models import Subscriber
@@ -22,8 +22,15 @@ State = Delivery.State
 DAY = timedelta(hours=24)
 # The mail may be with the reader.
 HANDED = (State.SUBMITTING, State.ACCEPTED, State.UNKNOWN)
-# In a day: a daily, a weekly, and one that was late.
+# In a day: a daily, a weekly, and one that was late. A day in the past that an operator
+# sends by hand is none of these: it goes out when the plan would have given it up.
 MOST_A_DAY = 3
+IN_TIME = Q(
+    edition__kind=Edition.Kind.DAILY, intent_at__lt=F("due_at") + schedule.DAILY_LATENESS
+) | Q(
+    edition__kind=Edition.Kind.WEEKLY,
+    intent_at__lt=F("due_at") + schedule.WEEKLY_LATENESS,
+)
 # Whose mails of the last day may be: later ones are expired.
 RECENT = timedelta(days=3)
 ALARMING = ("bounced", "complained")
@@ -75,9 +82,11 @@ def twice(now: datetime) -> set[int]:
 def crowded(handed: QuerySet[Delivery], whose: str) -> set[int]:
     """Ids of those among them that are too many for the one whose they are."""
     counted = handed.values(whose).annotate(
-        mails=Count("pk"), editions=Count("edition", distinct=True)
+        mails=Count("pk"),
+        editions=Count("edition", distinct=True),
+        in_time=Count("pk", filter=IN_TIME),
     )
-    wrong = counted.filter(Q(mails__gt=F("editions")) | Q(mails__gt=MOST_A_DAY))
+    wrong = counted.filter(Q(mails__gt=F("editions")) | Q(in_time__gt=MOST_A_DAY))
     names = list(wrong.values_list(whose, flat=True)[:MOST])
     rows = handed.filter(**{f"{whose}__in": names}) if names else handed.none()
     return set(rows.values_list("pk", flat=True))
@@ -104,7 +113,7 @@ def pause(ids: Collection[int], reason: str) -> list[Edition]:
     if not ids:
         return []
     among = Edition.objects.filter(delivery__in=ids, hold=Edition.Hold.NONE)
-    going = among.exclude(hold_reason=control.RESUMED).distinct()
+    going = among.filter(resumed_at=None).distinct()
     return [edition for edition in going if control.pause(edition, reason)]
 
 
@@ -114,11 +123,7 @@ def pause_alarming(now: datetime) -> list[Edition]:
     for edition in lately_reported(now):
         reason = bounce_rules.alarm(feedback_counts(edition))
         # Once is enough: who has looked at it and resumed it knows better.
-        if (
-            reason
-            and edition.hold_reason != control.RESUMED
-            and control.pause(edition, reason)
-        ):
+        if reason and edition.resumed_at is None and control.pause(edition, reason):
             alert(f"{edition} is paused: too many mails bounced or were reported")
             paused.append(edition)
     return paused

@@ -1,69 +1,236 @@
-"""A bounce mail (RFC 3464): what a mail server says later, where no provider reports.
+"""A bounce mail or a complaint: what a mail server says later, where no provider reports.
 
-It is believed only if it came to the signed envelope address of a delivery (envelope.py),
-and then it is about that delivery, whatever it says of its sender and its recipient.
+It is believed only if it came to the signed envelope address of a delivery (signing.py),
+and then it is about that delivery, whatever it says of its sender and its recipient. Read
+are delivery reports (RFC 3464, RFC 6533), as they are and as gateways leave them, the texts
+of qmail and Exim (plain_bounces.py), and complaints (RFC 5965). Anything else that comes to
+such an address is kept as a report of nothing, and logged.
 """
 
 import email
 import hashlib
+import logging
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from email.message import Message
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
 
 from anymail.signals import EventType
 
 from digest import signing
+from digest.feedback import plain_bounces
 from digest.feedback.events import Report
 
-STATUS = "message/delivery-status"
+logger = logging.getLogger(__name__)
+
+STATUS = {"text/delivery-status", "text/global-delivery-status"}
+FEEDBACK = "text/feedback-report"
+ENCLOSED = {"text/rfc822", "text/global"}
+DEEPEST = 3  # gateways around gateways
+MOST_PARTS = 100
+MOST_BYTES = 64 * 1024  # of one part: a report has one or two thousand
+MOST_VALUE = 2000  # characters of a field
+MOST_RECIPIENTS = 20  # we write to one; a list behind the address may have several
+MOST_WORDS = 500  # characters of a mail that is not understood
+SLOTS = 16
 # RFC 3464 section 2.3.3; "expanded" says nothing of a mailbox.
 ACTIONS = {
     "failed": EventType.BOUNCED,
     "delayed": EventType.DEFERRED,
     "delivered": EventType.DELIVERED,
     "relayed": EventType.SENT,
+    "expanded": None,
 }
+# Of a server that leaves the action out: the class of the status (RFC 3463 section 3.1).
+CLASSES = {"5": EventType.BOUNCED, "4": EventType.DEFERRED, "2": EventType.DELIVERED}
+# RFC 5965 section 7.3; opt-out is of its drafts and still sent. A virus, a wrong signature
+# (RFC 6591) and "not spam" (RFC 6430) are no complaint of the reader's.
+COMPLAINTS = {
+    "abuse": EventType.COMPLAINED,
+    "fraud": EventType.COMPLAINED,
+    "other": EventType.COMPLAINED,
+    "opt-out": EventType.UNSUBSCRIBED,
+    "opt-out-list": EventType.UNSUBSCRIBED,
+}
+FIELD = re.compile(r"([A-Za-z][\w-]{0,60})[ \t]?:", re.ASCII)
+
+type Fields = dict[str, str]
+
+
+class Statement(NamedTuple):
+    """What a mail says of the delivery. `kind` None: nothing that concerns us."""
+
+    kind: str | None
+    words: str
+    fields: Fields
+
+
+class Part(Message):
+    """A part of a mail, in which the parts message/… stay text: they may be encoded."""
+
+    def get_content_type(self) -> str:
+        given = super().get_content_type()
+        return given.replace("message/", "text/", 1)
 
 
 def reports(raw: bytes, *, came_to: str, now: datetime) -> list[Report]:
-    """What it reports; nothing for mail of another kind, or to another address."""
+    """Return what a mail reports; nothing for one to an address that we did not sign."""
     delivery_id = signing.delivery_of(came_to)
     if delivery_id is None:
         return []
     try:
-        found = list(recipients(email.message_from_bytes(raw)))
+        mail = email.message_from_bytes(raw, Part)
+        found = list(islice(statements(mail, DEEPEST), MOST_RECIPIENTS))
     except RecursionError:  # nested a thousand times: no mail server's work
-        return []
+        mail, found = Part(), []
+    if not found:
+        return [not_understood(mail, delivery_id, now)]
     return [
         Report(
-            kind=ACTIONS[field(block, "Action").lower()],
-            key=key(delivery_id, block),
+            kind=one.kind,
+            key=key("bounce mail", delivery_id, one.kind, sorted(one.fields.items())),
             at=now,
             delivery_id=delivery_id,
-            words=f"{field(block, 'Status')} {field(block, 'Diagnostic-Code')}".strip(),
+            words=one.words,
         )
-        for block in found
-        if field(block, "Action").lower() in ACTIONS
+        for one in found
+        if one.kind
     ]
 
 
-def recipients(mail: Message) -> Iterator[Message]:
-    """The fields of each recipient; those of the first block are about the whole mail."""
-    parts = mail.get_payload() if mail.get_content_type() == "multipart/report" else ()
-    for part in parts if isinstance(parts, list) else ():
-        if isinstance(part, Message) and part.get_content_type() == STATUS:
-            blocks = part.get_payload()
-            found = blocks[1:] if isinstance(blocks, list) else ()
-            yield from (block for block in found if isinstance(block, Message))
+def not_understood(mail: Message, delivery_id: int, now: datetime) -> Report:
+    """Return a report that changes nothing, with the first words of the mail.
 
-
-def field(block: Message, name: str) -> str:
-    return " ".join(str(block.get(name, "")).split())
-
-
-def key(delivery_id: int, block: Message) -> str:
-    """The same for the same mail again."""
-    text = (
-        f"bounce mail {delivery_id} {[(name, str(value)) for name, value in block.items()]}"
+    Of a delivery at most SLOTS are kept a day: nobody can fill the table with letters.
+    """
+    logger.warning(
+        "a mail to the bounce address of delivery %d is not understood (%.60r)",
+        delivery_id,
+        mail.get_content_type(),
     )
-    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
+    texts = (text(part) for part in parts(mail) if part.get_content_type() == "text/plain")
+    subject, letter = str(mail.get("Subject", "")), next(texts, "")
+    words = " ".join(f"{subject[:MOST_WORDS]} {letter[: 4 * MOST_WORDS]}".split())
+    slot = int(key(words), 16) % SLOTS
+    return Report(
+        kind=EventType.UNKNOWN,
+        key=key("not understood", delivery_id, now.date().isoformat(), slot),
+        at=now,
+        delivery_id=delivery_id,
+        words=words[:MOST_WORDS],
+        reject_reason="mail not understood",
+    )
+
+
+def key(*said: object) -> str:
+    """Return the same for the same mail again."""
+    return hashlib.sha256(repr(said).encode(errors="backslashreplace")).hexdigest()
+
+
+# -- reading ---------------------------------------------------------------------------
+
+
+def statements(mail: Message, deepest: int) -> Iterator[Statement]:
+    """Yield what the mail says, or, if it says nothing, the mails that it encloses."""
+    leaves = list(parts(mail))
+    is_exims = "X-Failed-Recipients" in mail
+    for read in (of_status, of_feedback, partial(of_text, is_exims=is_exims)):
+        if found := list(read(leaves)):
+            yield from found
+            return
+    for part in leaves if deepest else ():
+        if part.get_content_type() in ENCLOSED:
+            enclosed = email.message_from_bytes(content(part), Part)
+            if found := list(statements(enclosed, deepest - 1)):
+                yield from found
+                return
+
+
+def of_status(leaves: list[Message]) -> Iterator[Statement]:
+    """Yield the fields of each recipient; those of the first block are of the whole mail."""
+    plain = next(of_text(leaves), None)
+    of_types = (part for part in leaves if part.get_content_type() in STATUS)
+    found = (block for part in of_types for block in blocks(text(part)))
+    of_recipients = (one for one in found if "action" in one or "status" in one)
+    for block in of_recipients:
+        action = block.get("action", "").lower().split(maxsplit=1)
+        status = block.get("status", "")
+        if action and action[0] in ACTIONS:
+            kind = ACTIONS[action[0]]
+        elif status[:1] in CLASSES:
+            kind = CLASSES[status[:1]]
+        else:
+            continue
+        said = block.get("diagnostic-code", "")
+        if not said and plain and kind == plain.kind:
+            said = plain.words  # Exim leaves it out where no other server was asked
+        yield Statement(kind, f"{status} {said}".strip(), block)
+
+
+def of_feedback(leaves: list[Message]) -> Iterator[Statement]:
+    """Yield the complaint that a mailbox provider passes on (RFC 5965)."""
+    for part in leaves:
+        if part.get_content_type() != FEEDBACK:
+            continue
+        for block in blocks(text(part))[:1]:
+            kind = COMPLAINTS.get(block.get("feedback-type", "").lower())
+            if kind:
+                agent = block.get("user-agent", "")
+                words = f"feedback {block['feedback-type']} by {agent}"
+                yield Statement(kind, words, block)
+
+
+def of_text(leaves: list[Message], *, is_exims: bool = False) -> Iterator[Statement]:
+    """Yield what qmail or Exim says where it writes no report."""
+    for part in leaves:
+        if part.get_content_type() == "text/plain":
+            for kind, words in plain_bounces.read(text(part), is_exims=is_exims):
+                yield Statement(kind, words, {"text": words})
+            return  # the first text is the server's, the next ones may be anybody's
+
+
+def parts(mail: Message) -> Iterator[Message]:
+    """Yield the leaves of a mail, as many as a mail server would make."""
+    for number, part in enumerate(mail.walk()):
+        if number >= MOST_PARTS:
+            return
+        if not part.is_multipart():
+            yield part
+
+
+def content(part: Message) -> bytes:
+    """Return the bytes of a leaf, with base64 and quoted-printable undone."""
+    try:
+        decoded = part.get_payload(decode=True)
+    except ValueError:  # an encoding of nobody's
+        return b""
+    return decoded if isinstance(decoded, bytes) else b""
+
+
+def text(part: Message) -> str:
+    return content(part)[:MOST_BYTES].decode(errors="replace")
+
+
+def blocks(given: str) -> list[Fields]:
+    """Return the groups of fields, by names in lower case.
+
+    A blank line ends a group; so does a name that the group has already, as some leave the
+    blank line out. A line that is no field goes on with the one before.
+    """
+    found: list[Fields] = [{}]
+    name = ""
+    for line in given.splitlines():
+        if not line.strip():
+            found.append({})
+            name = ""
+        elif (field := FIELD.match(line)) and not line[0].isspace():
+            name = field[1].lower()
+            if name in found[-1]:
+                found.append({})
+            found[-1][name] = " ".join(line[field.end() :].split())
+        elif name and len(found[-1][name]) < MOST_VALUE:
+            found[-1][name] = f"{found[-1][name]} {' '.join(line.split())}".strip()
+    return [one for one in found if one]

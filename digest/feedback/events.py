@@ -7,12 +7,13 @@ is unknown, of which it is evidence; readers are kept from mail by it (see bounc
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from anymail.signals import EventType, RejectReason
 from django.db import connection, transaction
 
 from digest.feedback import bounce_rules, reconcile
+from digest.feedback.bounce_rules import Meaning
 from digest.models import Delivery, DeliveryEvent
 from digest.sql import instant
 from subscribers import subscriptions, suppression
@@ -29,6 +30,12 @@ GRAVE = {
     EventType.COMPLAINED,
     EventType.UNSUBSCRIBED,
 }
+# As the sender notes it: the server's own no is a bounce that needed no mail.
+REFUSED = Delivery.State.REFUSED
+BOUNCES = [EventType.BOUNCED, REFUSED]
+# Ticks come each ten seconds; this outlasts an hour without any.
+LATELY = timedelta(hours=2)
+ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,9 @@ def keep(found: Sequence[Traced]) -> list[Traced]:
         report = one.report
         values += [one.delivery_id, one.email_hash, instant(report.at)]
         values += [DeliveryEvent.Source.PROVIDER.value, clean(report.kind, 20)]
-        values += [clean(report.reject_reason, 60), clean(report.words, 500)]
+        # Words may name a person. Of one who is gone, nothing would ever take them out.
+        words = report.words if one.email_hash else ""
+        values += [clean(report.reject_reason, 60), clean(words, 500)]
         values += [clean(report.message_id, 200), report.key]
     marks = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s, %s)"] * len(found))
     with connection.cursor() as cursor:
@@ -148,15 +157,17 @@ def clean(text: str, length: int) -> str:
 
 
 def judge(new: Sequence[Traced], *, now: datetime) -> None:
-    """Write no more to who complained, to what does not exist or bounces on and on."""
+    """Suppress addresses that complained, do not exist, or keep bouncing."""
     hashes: dict[str, set[str]] = {kind: set() for kind in GRAVE}
     gone = set()
     for one in new:
-        report = one.report
-        if report.kind not in GRAVE or is_policy(report):
+        if one.report.kind not in GRAVE:
+            continue
+        meaning = meaning_of(one.report)
+        if meaning and not meaning.is_a_point:
             continue  # about the mail or about us, not about the address
-        hashes[report.kind].add(one.email_hash)
-        if says_gone(report):
+        hashes[one.report.kind].add(one.email_hash)
+        if meaning is Meaning.GONE:
             gone.add(one.email_hash)
     for email_hash in sorted(hashes[EventType.UNSUBSCRIBED]):
         leave(email_hash, now=now)
@@ -165,15 +176,14 @@ def judge(new: Sequence[Traced], *, now: datetime) -> None:
     suppression.suppress_all(gone, Reason.BOUNCED, now=now)
 
 
-def is_policy(report: Report) -> bool:
-    judged = report.kind in {EventType.BOUNCED, EventType.REJECTED}
-    return judged and bool(bounce_rules.POLICY.search(report.words))
-
-
-def says_gone(report: Report) -> bool:
-    judged = report.kind in {EventType.BOUNCED, EventType.REJECTED}
-    invalid = report.reject_reason == RejectReason.INVALID
-    return judged and (invalid or bool(bounce_rules.NO_SUCH_ADDRESS.search(report.words)))
+def meaning_of(report: Report) -> Meaning | None:
+    """Return what a bounce or a rejection is about; None for reports of another kind."""
+    if report.kind not in {EventType.BOUNCED, EventType.REJECTED}:
+        return None
+    meaning = bounce_rules.meaning(report.words)
+    if meaning.is_a_point and report.reject_reason == RejectReason.INVALID:
+        return Meaning.GONE
+    return meaning
 
 
 def leave(email_hash: str, *, now: datetime) -> None:
@@ -183,17 +193,41 @@ def leave(email_hash: str, *, now: datetime) -> None:
         subscriptions.unsubscribe(pk, origin=Origin("the provider's report"), now=now)
 
 
+def suppress_refused(now: datetime) -> None:
+    """Suppress addresses that servers have refused in the SMTP session on enough days."""
+    lately = DeliveryEvent.objects.filter(kind=REFUSED, at__gte=now - LATELY)
+    hashes = set(lately.exclude(email_hash="").values_list("email_hash", flat=True))
+    suppression.suppress_all(worn_out(hashes), Reason.BOUNCED, now=now)
+
+
 def worn_out(hashes: set[str]) -> set[str]:
     """Those of the addresses that have bounced on enough days."""
     if not hashes:
         return set()
-    days: dict[str, list[datetime]] = {}
-    kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind=EventType.BOUNCED)
+    kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind__in=BOUNCES)
+    bounces: dict[str, list[tuple[date, datetime, str]]] = {}
     for email_hash, at, words in kept.values_list("email_hash", "at", "reply"):
-        if not bounce_rules.POLICY.search(words):
-            days.setdefault(email_hash, []).append(at.astimezone(UTC))
+        day = at.astimezone(UTC).date()
+        bounces.setdefault(email_hash, []).append((day, at, words))
+    # Only of these few are the words looked at: it is asked each few seconds.
+    often = {
+        email_hash: found
+        for email_hash, found in bounces.items()
+        if len({day for day, _, _ in found}) >= bounce_rules.ENOUGH
+    }
+    lifted = suppression.lifted_at(often) if often else {}
     return {
         email_hash
-        for email_hash, instants in days.items()
-        if bounce_rules.score(at.date() for at in instants) >= bounce_rules.ENOUGH
+        for email_hash, found in often.items()
+        if is_worn_out(found, since=lifted.get(email_hash, ALWAYS))
     }
+
+
+def is_worn_out(bounces: list[tuple[date, datetime, str]], *, since: datetime) -> bool:
+    """Return whether the bounces on enough days count. What a lift forgave does not."""
+    days = [
+        day
+        for day, at, words in bounces
+        if at > since and bounce_rules.meaning(words).is_a_point
+    ]
+    return bounce_rules.score(days) >= bounce_rules.ENOUGH

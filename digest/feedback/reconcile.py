@@ -51,6 +51,6 @@ def resolve_reported(now: datetime, *, among: Collection[int] | None = None) -> 
         ids = list(known.values_list("pk", flat=True)[:BATCH])
         if ids:
             count += unknown.settle(
-                ids, state, "by the provider's report", source=PROVIDER, now=now
+                ids, state, Delivery.Reason.REPORTED, source=PROVIDER, now=now
             )
     return count

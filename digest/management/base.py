@@ -9,6 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError
 
+from subscribers.address_key import WrongKey
+
 MISSING_TABLE = re.compile(
     "no such (table|column)|(relation|column) .{1,200} does not exist"
 )
@@ -34,6 +36,9 @@ def parse_instant(value: str) -> datetime:
 class OperatorCommand(BaseCommand):
     """A command whose errors, including the database's, are one line with exit status 1."""
 
+    # `manage.py check` says them; a command says what stops it, in one line of its own.
+    requires_system_checks: list[str] = []
+
     def run_from_argv(self, argv: list[str]) -> None:
         try:
             super().run_from_argv(argv)
@@ -50,6 +55,8 @@ class OperatorCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
+        except WrongKey as error:
+            raise CommandError(str(error)) from None
         except (OperationalError, ProgrammingError, InterfaceError) as error:
             raise CommandError(database_trouble(error)) from error
 

@@ -46,6 +46,38 @@ class Delivery(models.Model):
         EXPIRED = "expired"
         ABANDONED = "abandoned"
 
+    class Reason(models.TextChoices):
+        """The ledger's own words in `reason`; a transport has others for its outcomes."""
+
+        # skipped: left, complained or was erased between the plan and the intent
+        LEFT = "no longer subscribed"
+        # skipped: the ranking found nothing for this reader
+        NO_PAPER = "no paper of the reader's topics"
+        # skipped: a newer edition, named in `reply`, came due at once and goes instead
+        SUPERSEDED = "superseded by a newer edition"
+        # skipped: the operator cancelled the edition
+        CANCELLED = "edition cancelled"
+        # expired: not sent by expires_at, or planned after it
+        TOO_LATE = "too late"
+        # unknown: the lease of a hand-over ran out; may be asked about by its key
+        CRASHED = "crashed in flight"
+        # unknown: open at the restore; nobody asks about it but the operator
+        QUARANTINED = "quarantined after a restore"
+        # pending: waits until its receiving domain's rest is over
+        DOMAIN_RESTS = "its domain rests"
+        # pending: stands in the line of its domain's rate, before rows without this word
+        DOMAIN_LIMIT = "its domain's limit"
+        # pending: a person took an unknown for not sent; it may arrive twice
+        SENT_AGAIN = "sent again by the operator"
+        # accepted, by a person's word on an unknown
+        MARKED_SENT = "marked as sent by the operator"
+        # accepted or refused, as a report told of an unknown
+        REPORTED = "by the provider's report"
+        # accepted: an unknown of which the provider said yes when asked by its key
+        ASKED_AGAIN = "asked again by its key"
+        # abandoned by a person's word
+        ABANDONED = "abandoned by the operator"
+
     # The unique pair below serves look-ups by edition, and by reader (`of_readers`): each
     # plan would write all over an index by reader. There is no database constraint: it would
     # read and lock the reader for each of a million planned rows, and an intent checks the

@@ -23,6 +23,12 @@ class Edition(models.Model):
     planned_until = models.DateTimeField(
         null=True, blank=True, help_text="Due instants up to here have their rows."
     )
+    checked_at = models.DateTimeField(
+        null=True, blank=True, help_text="The preflight check has looked at its mails."
+    )
+    resumed_at = models.DateTimeField(
+        null=True, blank=True, help_text="By the operator: alarms let it go out since."
+    )
     hold = models.CharField(
         max_length=9, choices=Hold, blank=True, default="", help_text="Stops hand-overs."
     )

@@ -45,6 +45,11 @@ class HighWater(models.Model):
         """True if fencing.rise() found a receiving domain with rests or failures."""
         return bool(getattr(self, "has_rests", False))
 
+    @property
+    def known_key(self) -> str | None:
+        """The fingerprint of the database's ADDRESS_KEY, as fencing.rise() saw it."""
+        return getattr(self, "address_key", None)
+
 
 class Heartbeat(models.Model):
     """The last run of one of the workers' loops.
@@ -54,6 +59,13 @@ class Heartbeat(models.Model):
 
     loop = models.CharField(max_length=8, unique=True)
     at = models.DateTimeField(help_text="UTC, by the database's clock.")
+    begun_at = models.DateTimeField(null=True, help_text="The same, of its last turn.")
+    worker_skew = models.FloatField(
+        default=0, help_text="Seconds by which the worker's clock was ahead of it."
+    )
+    beat_skew = models.FloatField(
+        default=0, help_text="The same of beat's, less the time that its message waited."
+    )
 
     def __str__(self) -> str:
         return f"heartbeat of {self.loop}"

@@ -34,23 +34,38 @@ def readyz(request: HttpRequest) -> HttpResponse:
         missing = migrations_missing()
         wrong = [f"{missing} migrations are not applied"] if missing else unwell()
         lacking = [] if wrong else degraded()
+        told = [] if missing else skewed()
     except DatabaseError:
-        wrong, lacking = ["the database does not answer"], []
+        wrong, lacking, told = ["the database does not answer"], [], []
     if wrong:
-        return plain("\n".join(wrong), status=503)
-    return plain("\n".join(["degraded", *lacking]) if lacking else "ready")
+        return plain("\n".join([*wrong, *told]), status=503)
+    return plain("\n".join(["degraded" if lacking else "ready", *lacking, *told]))
 
 
 def unwell() -> list[str]:
     """Return the faults that stop mail, one line each. Raises DatabaseError."""
     now = ledger.database_now()
     rest = circuit_breaker.resting(now)
-    return heartbeats.troubles(now) + ([f"degraded: {rest}"] if rest else [])
+    far = [
+        f"the clock of {name} is {abs(skew):.0f} seconds off: set it"
+        for name, skew in heartbeats.skews(now).items()
+        if abs(skew) > heartbeats.MOST_SKEW
+    ]
+    return heartbeats.troubles(now) + ([f"degraded: {rest}"] if rest else []) + far
 
 
 def degraded() -> list[str]:
     """Return the faults that do not stop mail, one line each. Raises DatabaseError."""
     return source_days.troubles(timezone.now())
+
+
+def skewed() -> list[str]:
+    """Which clocks differ from the database's, though everything works."""
+    return [
+        f"clock: {name} is {abs(skew):.0f} seconds {'ahead of' if skew > 0 else 'behind'}"
+        " the database"
+        for name, skew in heartbeats.skews(ledger.database_now()).items()
+    ]
 
 
 def migrations_missing() -> int:

@@ -6,6 +6,7 @@ gunicorn and monitoring all get scrubbed records.
 
 import logging
 import logging.config
+import math
 import sys
 import threading
 import traceback
@@ -17,6 +18,8 @@ from django.views.debug import SafeExceptionReporterFilter
 from digest.scrub import scrub
 
 logger = logging.getLogger(__name__)
+
+MINUTE = 60  # seconds
 
 
 class ScrubbedRecord(logging.LogRecord):
@@ -53,6 +56,27 @@ class OneLine(logging.Filter):
     """A filter that drops the traceback of a refused request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        return True
+
+
+class OneLineAMinute(logging.Filter):
+    """Without a broker beat fails every few seconds: one of its errors a minute says so.
+
+    Its message holds a stack, too: the first line names the cause.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said_at = -math.inf
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.ERROR:
+            return True
+        if record.created - self.said_at < MINUTE:
+            return False
+        self.said_at = record.created
+        record.msg, record.args = record.getMessage().partition("\n")[0], None
         record.exc_info = record.exc_text = None
         return True
 

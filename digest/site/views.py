@@ -16,6 +16,7 @@ from digest.papers.search import search as search_papers
 from digest.site import archive
 from digest.site.cards import cards
 from digest.site.listing import listing
+from digest.site.search_limit import limited
 from subscribers.forms import SignUpForm
 from subscribers.models import Topic
 from subscribers.preferences_form import topic_groups
@@ -96,6 +97,7 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+@limited
 @public
 def search(request: HttpRequest) -> HttpResponse:
     """Show papers of the last year that contain the words, newest first."""

@@ -20,8 +20,6 @@ from digest.throttling import circuit_breaker, token_bucket
 from digest.transport.base import Mail
 from digest.transport.outcomes import Outcome
 
-RESTS = "its domain rests"
-LIMITED = "its domain's limit"
 # Ticks wake senders every ten seconds: a bucket must hold what came in between.
 HOLDS = 15.0
 # Mails that stand behind one that tries a domain come back after it has its answer.
@@ -39,7 +37,7 @@ class Wait(NamedTuple):
     """Why a claimed row is not handed over yet, and until when."""
 
     until: datetime
-    reason: str
+    reason: Delivery.Reason
 
 
 @dataclass(slots=True)
@@ -78,7 +76,9 @@ class Gate:
                 self.probed.add(domain)
                 rows = rows[1:]
         for row in rows:
-            self.waits[row] = Wait(until + self.jitter() * spread, RESTS)
+            self.waits[row] = Wait(
+                until + self.jitter() * spread, Delivery.Reason.DOMAIN_RESTS
+            )
         return True
 
     def limit(self, domain: str, rows: Sequence[int]) -> None:
@@ -89,7 +89,9 @@ class Gate:
         limit = token_bucket.Limit(f"to {domain}", self.limits[domain], HOLDS)
         first = rows
         if token_bucket.line(limit, now=self.now):
-            stood = Delivery.objects.filter(pk__in=among(rows), reason=LIMITED)
+            stood = Delivery.objects.filter(
+                pk__in=among(rows), reason=Delivery.Reason.DOMAIN_LIMIT
+            )
             first = sorted(stood.values_list("pk", flat=True))
         tokens = token_bucket.take(limit, len(first), now=self.now).tokens if first else 0
         go = set(first[:tokens])
@@ -97,7 +99,8 @@ class Gate:
         if late:
             places = token_bucket.queue(limit, len(late), now=self.now)
             self.waits |= {
-                row: Wait(at, LIMITED) for row, at in zip(late, places, strict=True)
+                row: Wait(at, Delivery.Reason.DOMAIN_LIMIT)
+                for row, at in zip(late, places, strict=True)
             }
 
     def judge(self, mails: Mapping[int, Mail], outcomes: Mapping[int, Outcome]) -> None:

@@ -17,6 +17,7 @@ from django.db.models import F
 
 from digest.models import WarmUpDay
 from digest.throttling.token_bucket import Limit, take
+from digest.transport.outcomes import Cause
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def settle(permits: Permits, tally: Counter[str], clock: Callable[[], datetime])
     """
     if (limit := whole()) and permits.mails:
         begun = sum(tally[word] for word in ("accepted", "refused", "retry", "unknown"))
-        if unused := permits.mails - begun + tally["not tried"]:
+        if unused := permits.mails - begun + tally[Cause.NOT_TRIED]:
             take(limit, -unused, now=clock())
     if permits.warm_up and (unused := permits.mails - tally["accepted"] - tally["unknown"]):
         WarmUpDay.objects.filter(pk=permits.warm_up, handed_over__gte=unused).update(

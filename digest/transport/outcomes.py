@@ -22,6 +22,15 @@ class Verdict(StrEnum):
     RETURNED = "returned"
 
 
+class Cause(StrEnum):
+    """The reasons of outcomes on which something depends; others are for people only."""
+
+    # unknown: a provider with keys may be asked about it again
+    LOST_ANSWER = "no certain answer from the provider"
+    # retry: no fault of the mail or its reader; senders rest
+    NOT_TRIED = "not tried"
+
+
 class Phase(StrEnum):
     """How far a hand-over had come when something happened."""
 
@@ -58,11 +67,10 @@ ABOUT_US = frozenset(
     {401, 402, 403, 404, 405, 406, 407, 408, 410, 411, 412, 415, 417, 420, 421, 423, 424}
     | {425, 426, 428, 429, 431, 501, 503, 505, 511}
 )
-LOST_ANSWER = "no certain answer from the provider"
 RELAY_REFUSES = "provider refuses us"
 # Said of one mailbox (RFC 3463 sections 3.2 and 3.3), not of its domain.
-MAILBOX = re.compile(r"\b[45]\.(?:1\.[0-6]|2\.\d{1,3})\b")
-BAD_ADDRESS = re.compile(r"\b5\.(?:1\.[0-36]|2\.1)\b")
+MAILBOX = re.compile(r"\b[45]\.(?:1\.(?:[0-6]|10)|2\.\d{1,3})\b")
+BAD_ADDRESS = re.compile(r"\b5\.(?:1\.(?:[0-36]|10)|2\.1)\b")
 # Of the mail system or of policy (sections 3.4 and 3.8): of us as likely as of a reader.
 SYSTEM = re.compile(r"\b[45]\.3\.\d{1,3}\b")
 POLICY = re.compile(r"\b[45]\.7\.\d{1,3}\b")
@@ -80,7 +88,7 @@ OF_US = re.compile(
     r"|\b(?:sender address|helo command|client host) rejected\b",
     re.IGNORECASE,
 )
-NOT_TRIED = Outcome(Verdict.RETRY, "not tried", charged=False)
+NOT_TRIED = Outcome(Verdict.RETRY, Cause.NOT_TRIED, charged=False)
 NOT_BEGUN = Outcome(Verdict.RETURNED, "not begun", charged=False)
 POISON = Outcome(Verdict.REFUSED, "cannot be composed")
 
@@ -152,7 +160,7 @@ def of_status(status: int | None, text: str, wait: float = 0.0) -> Outcome:
     if status in ABOUT_US or (status and 300 <= status < 400):
         return Outcome(Verdict.RETRY, RELAY_REFUSES, reply, charged=False, wait=wait)
     if status is None or status == 409 or not 400 <= status < 500:
-        return Outcome(Verdict.UNKNOWN, LOST_ANSWER, reply)
+        return Outcome(Verdict.UNKNOWN, Cause.LOST_ANSWER, reply)
     return Outcome(Verdict.REFUSED, "refused by the provider", reply)
 
 
@@ -169,7 +177,7 @@ def of_recipient(status: str, text: str) -> Outcome:
         return Outcome(Verdict.REFUSED, reason, reply, bad_address=True)
     if status == "failed":
         return Outcome(Verdict.REFUSED, "refused by the provider", reply)
-    return Outcome(Verdict.UNKNOWN, LOST_ANSWER, reply)
+    return Outcome(Verdict.UNKNOWN, Cause.LOST_ANSWER, reply)
 
 
 def put_back(outcome: Outcome) -> Outcome:

@@ -15,7 +15,7 @@ from digest.transport.outcomes import NOT_TRIED, Outcome
 from digest.transport.smtp_connection import Connection, Work
 
 # So late at most is seen that a server has been silent for too long.
-POLL_MS = 1000
+POLL_SECONDS = 1.0
 
 
 class Smtp:
@@ -78,7 +78,7 @@ def side_by_side(work: dict[Connection, Work]) -> Iterator[tuple[int, Outcome]]:
 def answered(waiting: Iterable[Connection]) -> list[Connection]:
     """Wait; those whose server has said something, or nothing for too long."""
     poll, by_socket, late = select.poll(), {}, []
-    now = time.monotonic()
+    now, patience = time.monotonic(), POLL_SECONDS
     for connection in waiting:
         session = connection.session
         assert session  # noqa: S101
@@ -87,6 +87,7 @@ def answered(waiting: Iterable[Connection]) -> list[Connection]:
         number = session.sock.fileno()
         by_socket[number] = connection
         poll.register(number, session.waits_for)
+        patience = min(patience, session.deadline - now)
     if late or not by_socket:
         return late
-    return [by_socket[number] for number, _ in poll.poll(POLL_MS)]
+    return [by_socket[number] for number, _ in poll.poll(1 + int(1000 * patience))]

@@ -17,6 +17,7 @@ from digest.transport.line import Line
 from digest.transport.outcomes import POISON, Outcome, Phase, Verdict, of_reply, of_silence
 from digest.transport.smtp_session import (
     DOT,
+    OUT_OF_STEP,
     ConnectionLost,
     Session,
     Steps,
@@ -83,8 +84,12 @@ class Connection:
                 opened = line.take()
                 if opened is None:
                     return
-                if refused := (yield from self.begin(session, opened)):
+                refused = yield from self.begin(session, opened)
+                if refused:
                     yield opened.delivery_id, refused
+                elif self.session is not session:
+                    line.put_back(opened)
+                if self.session is not session or refused:
                     opened = None
                     continue
             outcome, following, ahead = yield from self.finish(session, opened, line)
@@ -96,7 +101,11 @@ class Connection:
                 opened = following
 
     def begin(self, session: Session, mail: Mail) -> Steps[Outcome | None]:
-        """Open a transaction; an outcome if the mail is not wanted."""
+        """Open a transaction. Return an outcome if the mail is not wanted.
+
+        A session that has taken mails and ends before this one costs it nothing: it is
+        for the next session, which there is none of here.
+        """
         commands = envelope(mail)
         if not commands:
             return NOT_CARRIED
@@ -107,6 +116,8 @@ class Connection:
             return (yield from self.answers(session))
         except ConnectionLost as lost:
             self.drop()
+            if session.has_taken_a_mail and lost.phase is Phase.SENDER:
+                return None
             return of_silence(lost.phase, str(lost))
 
     def finish(
@@ -132,10 +143,16 @@ class Connection:
             following = None
         outcome = None
         try:
+            session.check_step(Phase.SENDER)
+            if not session.has_taken_a_mail:
+                yield from session.write(content, phase=Phase.CONTENT)
+                yield from session.watch()
+                content = b""
             yield from session.write(content, end, ahead=commands, phase=Phase.CONTENT)
             yield  # no reply is there yet: others go on
             code, text = yield from session.reply(Phase.AFTER_DOT)
             outcome = of_reply(Phase.AFTER_DOT, code, text)
+            session.has_taken_a_mail = True
             if code == 421:
                 raise ConnectionLost(Phase.AFTER_DOT, text)
             refused = (yield from self.answers(session)) if following else None
@@ -163,12 +180,16 @@ class Connection:
             if line[:3] in wanted and line[3:4] == b" " and not refused:
                 continue
             code, text = yield from session.reply(phase, line)
+            if code == 421 and phase is Phase.SENDER and session.has_taken_a_mail:
+                raise ConnectionLost(phase, text)  # so many mails a session, and no more
             if code == 421:
                 self.drop()
                 return refused or of_reply(phase, code, text)
             if code == 354 and refused:  # DATA without a recipient: end it, empty
                 yield from session.exchange(DOT)
             elif line[:3] not in wanted:
+                if code < 400 and not refused:  # of another command: nothing fits any more
+                    raise ConnectionLost(Phase.SENDER, OUT_OF_STEP)
                 refused = refused or of_reply(phase, code, text)
                 if commands:
                     break

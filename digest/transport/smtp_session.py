@@ -10,10 +10,12 @@ import select
 import smtplib
 import socket
 import ssl
+import threading
 import time
 from collections import deque
 from collections.abc import Buffer, Generator, Sequence
 from functools import cache
+from io import BufferedReader
 
 from digest.endpoints import SmtpServer, Tls
 from digest.transport.outcomes import Phase
@@ -23,6 +25,12 @@ OPEN_TIMEOUT = 30.0
 # one's own, and the hand-over lease outlives them.
 REPLY_TIMEOUT = 120.0
 MOST_REPLY_BYTES = 8192
+MOST_REPLY_LINES = 100
+# So long the first mail of a session is watched before its end is written: a server that
+# resets in the middle of a mail has not accepted it as long as the end has not left.
+WATCH_SECONDS = 0.05
+ENDLESS = "a reply without an end"
+OUT_OF_STEP = "a reply that belongs to nothing"
 RECORD = 16384  # RFC 8446 section 5.1
 DOT = b".\r\n"
 NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -45,23 +53,93 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+class Replies:
+    """What smtplib reads replies from, bounded in lines and bytes for each reply."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.file = file
+        self.begin()
+
+    def begin(self) -> None:
+        self.lines, self.bytes = MOST_REPLY_LINES, MOST_REPLY_BYTES
+
+    def readline(self, size: int = -1) -> bytes:
+        line = self.file.readline(size)
+        self.lines, self.bytes = self.lines - 1, self.bytes - len(line)
+        if min(self.lines, self.bytes) < 0:
+            raise smtplib.SMTPServerDisconnected(ENDLESS)
+        return line
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class Opening(smtplib.SMTP):
+    """smtplib's client as far as AUTH, ended as a whole after OPEN_TIMEOUT.
+
+    A timeout of the socket alone begins anew with each byte.
+    """
+
+    def __init__(self, server: SmtpServer) -> None:
+        super().__init__(timeout=OPEN_TIMEOUT)
+        self._host = server.host  # the name that STARTTLS verifies
+        self.server = server
+        self.late = False
+        self.handle: socket.socket | None = None
+        self.timer = threading.Timer(OPEN_TIMEOUT, self.end)
+        self.timer.daemon = True
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock = socket.create_connection((host, port), timeout)
+        self.handle = sock.dup()  # wrapped by TLS, the socket itself is another object
+        self.timer.start()
+        if self.server.tls is Tls.IMPLICIT:
+            return trust().wrap_socket(sock, server_hostname=host)
+        return sock
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock:
+            self.file = Replies(self.sock.makefile("rb"))
+        if self.file:
+            self.file.begin()
+        return super().getreply()
+
+    def end(self) -> None:
+        self.late = True
+        if self.handle:
+            with contextlib.suppress(OSError):
+                self.handle.shutdown(socket.SHUT_RDWR)
+
+    def finish(self) -> None:
+        """Stop the timer: what comes now has deadlines of its own."""
+        self.timer.cancel()
+        if self.handle:
+            self.handle.close()
+
+
 def open_session(server: SmtpServer) -> "Session":
     """Greeting, EHLO, TLS, AUTH; blocks. Raises OSError or smtplib.SMTPException."""
-    session = (
-        smtplib.SMTP_SSL(server.host, server.port, timeout=OPEN_TIMEOUT, context=trust())
-        if server.tls is Tls.IMPLICIT
-        else smtplib.SMTP(server.host, server.port, timeout=OPEN_TIMEOUT)
-    )
+    session = Opening(server)
     with contextlib.ExitStack() as stack:
         stack.callback(session.close)
-        session.ehlo_or_helo_if_needed()
-        if server.tls is Tls.STARTTLS:
-            session.starttls(context=trust())
-            session.ehlo()
-        if server.user:
-            session.login(server.user, server.password)
+        try:
+            code, said = session.connect(server.host, server.port)
+            if code != 220:
+                raise smtplib.SMTPConnectError(code, said)
+            session.ehlo_or_helo_if_needed()
+            if server.tls is Tls.STARTTLS:
+                session.starttls(context=trust())
+                session.ehlo()
+            if server.user:
+                session.login(server.user, server.password)
+        except (OSError, smtplib.SMTPException) as error:
+            if session.late:
+                raise TimeoutError("timed out while opening") from error
+            raise
+        finally:
+            session.finish()
         stack.pop_all()
-    if session.sock is None:
+    if session.sock is None or session.late:
         raise smtplib.SMTPServerDisconnected("closed while opening")
     return Session(session, session.sock)
 
@@ -78,6 +156,7 @@ class Session:
         # What it waits for, as poll says it, and until when, by the monotonic clock.
         self.waits_for = select.POLLIN
         self.be_patient()
+        self.has_taken_a_mail = False
         sock.setblocking(False)
 
     def write(self, *data: bytes, ahead: Sequence[bytes] = (), phase: Phase) -> Steps[None]:
@@ -105,11 +184,11 @@ class Session:
             else:
                 missing -= taken
                 rest = [memoryview(joined(rest))[taken:]] if missing + early else ()
-                self.be_patient()
                 continue
             if missing > 0:
                 raise ConnectionLost(phase, f"{type(error).__name__}: {error}") from error
             return
+        self.be_patient()
 
     def send(self, parts: Sequence[Buffer]) -> int:
         """How many bytes the kernel took at once."""
@@ -133,8 +212,12 @@ class Session:
 
     def reply(self, phase: Phase, first: bytes | None = None) -> Steps[tuple[int, str]]:
         """Read one reply, all its lines (RFC 5321 4.2.1). Raises ConnectionLost."""
-        line, texts = first or (yield from self.line(phase)), []
+        line, size = first or (yield from self.line(phase)), 0
+        texts: list[str] = []
         while True:
+            size += len(line)
+            if len(texts) >= MOST_REPLY_LINES or size > MOST_REPLY_BYTES:
+                raise ConnectionLost(phase, ENDLESS)
             if not (line[:3].isdigit() and line[3:4] in (b" ", b"-", b"")):
                 raise ConnectionLost(phase, f"not a reply: {readable(line[:80])}")
             texts.append(readable(line[4:]).strip())
@@ -143,7 +226,10 @@ class Session:
             line = yield from self.line(phase)
 
     def line(self, phase: Phase) -> Steps[bytes]:
-        """The next line from the server, without its end. Raises ConnectionLost."""
+        """Return the next line without its end. Raises ConnectionLost.
+
+        Only the last line of a reply begins the time for the next reply anew.
+        """
         while not self.lines:
             try:
                 data = self.sock.recv(RECORD)
@@ -158,11 +244,40 @@ class Session:
                 raise ConnectionLost(phase, "connection closed by the server")
             *lines, self.unread = (self.unread + data).split(b"\n")
             self.lines.extend(lines)
-            if lines:
-                self.be_patient()
-            elif len(self.unread) > MOST_REPLY_BYTES:
-                raise ConnectionLost(phase, "a reply without an end")
-        return self.lines.popleft().rstrip(b"\r")
+            if len(self.unread) > MOST_REPLY_BYTES:
+                raise ConnectionLost(phase, ENDLESS)
+        line = self.lines.popleft().rstrip(b"\r")
+        if line[3:4] != b"-":
+            self.be_patient()
+        return line
+
+    def watch(self) -> Steps[None]:
+        """Wait for a moment whether the server ends the connection before the mail's end.
+
+        Raises ConnectionLost.
+        """
+        self.deadline = until = time.monotonic() + WATCH_SECONDS
+        while time.monotonic() < until:
+            try:
+                data = self.sock.recv(RECORD)
+            except NOT_YET:
+                yield
+                continue
+            except OSError as error:
+                said = f"{type(error).__name__}: {error}"
+                raise ConnectionLost(Phase.CONTENT, said) from error
+            if not data:
+                raise ConnectionLost(Phase.CONTENT, "connection closed by the server")
+            if data[:1] in b"23":
+                raise ConnectionLost(Phase.CONTENT, OUT_OF_STEP)
+            *lines, self.unread = (self.unread + data).split(b"\n")
+            self.lines.extend(lines)  # of an early no, read after the mail's end
+            break
+
+    def check_step(self, phase: Phase) -> None:
+        """Raise ConnectionLost if the server has said more than it was asked."""
+        if self.lines or self.unread:
+            raise ConnectionLost(phase, OUT_OF_STEP)
 
     def exchange(self, command: bytes) -> Steps[None]:
         yield from self.write(command, phase=Phase.RECIPIENT)

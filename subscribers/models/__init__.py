@@ -1,6 +1,7 @@
 """The tables of this room, by what they are about."""
 
 from subscribers.models.consent import ConsentEvent, Suppression
+from subscribers.models.installation import AddressKey
 from subscribers.models.people import (
     FEWEST_PAPERS,
     MOST_PAPERS,
@@ -18,6 +19,7 @@ __all__ = [
     "FEWEST_PAPERS",
     "MOST_PAPERS",
     "USUAL_PAPERS",
+    "AddressKey",
     "ConsentEvent",
     "Link",
     "Notice",

@@ -32,6 +32,7 @@ class ConsentEvent(models.Model):
         BLOCKED = "blocked", "Address blocked by its holder"
         MOVED = "moved", "Changed the address"
         IMPORTED = "imported", "Imported with a stated legal source"
+        LIFTED = "lifted", "A bar was lifted by an operator"
         ERASED = "erased", "Erased"
 
     subscriber = models.ForeignKey(

@@ -4,6 +4,7 @@ mail.py hands them over. A link is mailed again here too, under the same quota a
 the same silence towards whoever asks.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -41,6 +42,30 @@ def enqueue(
         )
 
 
+def enqueue_all(
+    subscribers: Sequence[Subscriber], kind: Notice.Kind, *, now: datetime
+) -> set[int]:
+    """Do the same for many readers and return the ids of those who get a mail.
+
+    Call it under rate_limits.no_sign_up_meanwhile. Spellings of one mailbox share one.
+    """
+    mailboxes: dict[str, Subscriber] = {}
+    for subscriber in subscribers:
+        mailboxes.setdefault(counting_key(subscriber.email), subscriber)
+    free = rate_limits.may_be_written(mailboxes.keys(), kind, now=now)
+    Notice.objects.bulk_create(
+        Notice(
+            subscriber=mailboxes[mailbox],
+            kind=kind,
+            mailbox=mailbox,
+            created_at=now,
+            not_before=now,
+        )
+        for mailbox in sorted(free)
+    )
+    return {mailboxes[mailbox].pk for mailbox in free}
+
+
 @transaction.atomic
 def ask_again(
     subscriber_id: int, *, now: datetime, preferences: dict[str, object] | None = None
@@ -76,7 +101,7 @@ def ask_for_data(subscriber_id: int, *, now: datetime) -> None:
 
 
 def known(subscriber_id: int) -> Subscriber | None:
-    """The reader, unless they are gone or may not be written to."""
+    """Return the reader, or None if they are gone or may not be written to."""
     subscriber = Subscriber.objects.filter(pk=subscriber_id).first()
     if subscriber is None or is_barred(subscriber.email_hash):
         return None

@@ -12,7 +12,13 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 
-from digest.deliveries.schedule import due_at, release_at
+from digest.deliveries.schedule import (
+    DAILY_LATENESS,
+    Standing,
+    due_at,
+    release_at,
+    standing,
+)
 
 FIRST, DAYS = date(2026, 1, 1), 400
 QUARTER = timedelta(minutes=15)
@@ -84,6 +90,36 @@ def sweep(name: str, first: date = FIRST, days: int = DAYS) -> int:
     return 24 * days
 
 
+def rows_of(name: str, hour: int, first: date, days: int) -> list[Standing]:
+    """What each edition's row says, as ticks come at every due instant and never between.
+
+    An edition without a row would be missing from it: each must have one.
+    """
+    instants = [
+        due_at(release_at(first + timedelta(days=n)), timezone=name, hour=hour, days=127)
+        for n in range(days)
+    ]
+    found: list[Standing] = []
+    for due, newer in zip(instants, [*instants[1:], None], strict=True):
+        # The first tick that sees it due is the one that makes its row.
+        row = standing(due, newer, now=due, lateness=DAILY_LATENESS)
+        assert row in (Standing.DUE, Standing.SUPERSEDED), f"no row: {name} {hour} {due}"
+        found.append(row)
+    assert found[-1] is Standing.DUE
+    return found
+
+
+def two_at_once(name: str, hour: int, first: date, days: int) -> int:
+    """How many editions a newer one supersedes at the instant at which both are due."""
+    return rows_of(name, hour, first, days).count(Standing.SUPERSEDED)
+
+
+def years_of(name: str) -> int:
+    """All editions of 2020 to 2035, each hour: how many were superseded."""
+    first, days = date(2020, 1, 1), (date(2036, 1, 1) - date(2020, 1, 1)).days
+    return sum(two_at_once(name, hour, first, days) for hour in range(24))
+
+
 def skipped(local: datetime, hour: int, zone: ZoneInfo) -> bool:
     """Whether clocks left the hour out, on this date or just before its midnight."""
     for day in (local, local - timedelta(days=1)):
@@ -103,9 +139,12 @@ def main() -> None:
     zones = changing_zones()
     checked = sum(sweep(name, arguments.first, arguments.days) for name in zones)
     checked += sum(sweep(name, first) for name, first in ODD.items())
+    superseded = sum(years_of(name) for name in one_of_each_clock())
     took = time.process_time() - started
     print(
-        f"{checked:,} due instants in {len(zones)} + {len(ODD)} zones: {took:.0f} s of CPU"
+        f"{checked:,} due instants in {len(zones)} + {len(ODD)} zones: {took:.0f} s of CPU;"
+        f" from 2020 to 2035 {superseded} editions are superseded as they come due, and"
+        " every edition has its row"
     )
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -41,7 +42,7 @@ class Snapshots:
     Keeps what a backup of each of these moments would hold; dies at the last of them.
     """
 
-    TABLES = (Delivery, Lease, HighWater)
+    TABLES: tuple[Any, ...] = (Delivery, Lease, HighWater)
 
     def __init__(self, *, die_at: int) -> None:
         self.die_at = die_at

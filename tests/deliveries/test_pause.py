@@ -42,7 +42,7 @@ def test_r4_a_pause_stops_a_slow_run_within_two_seconds_and_loses_nothing(sink, 
     assert counted["accepted"] == before + after
     assert counted["pending"] == READERS - before - after
 
-    control.resume(edition)
+    control.resume(edition, now=make.NOON)
     send_due(lambda: make.NOON)
     assert Counter(mail.rcpt[0] for mail in sink.mails()).most_common(1)[0][1] == 1
     assert len(sink.mails()) == READERS

@@ -7,10 +7,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries.plan import OVERLAP, plan, plan_edition
+from digest.deliveries.schedule import release_at
 from digest.models import Delivery, Edition
 from digest.ranking import loaded
-from subscribers.models import Subscriber
+from subscribers.models import ConsentEvent, Subscriber
 from tests import make
+from tests.deliveries.schedule_sweep import one_of_each_clock, two_at_once
 from tests.race import at_once
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +22,8 @@ DAY = timedelta(days=1)
 
 
 def rows() -> dict[str, str]:
-    found = Delivery.objects.values_list("subscriber__email", "edition__day", "due_at")
+    going = Delivery.objects.filter(state="pending")
+    found = going.values_list("subscriber__email", "edition__day", "due_at")
     return {f"{email}": f"{day} {due:%dT%H:%M}" for email, day, due in found}
 
 
@@ -99,12 +102,22 @@ def test_r19_after_three_days_of_outage_only_the_newest_goes(edition):
         make.edition({make.paper(10 + later, day=day): {}}, day=day)
     assert plan(make.NOON + 3 * DAY) == 1
     assert "2026-04-20" in rows()["utc@example.org"]
+    ended = Delivery.objects.filter(state="skipped").order_by("edition__day")
+    assert [f"{row.edition.day:%d}: {row.reason} ({row.reply})" for row in ended] == [
+        f"{day}: superseded by a newer edition (daily 2026-04-20)" for day in (17, 18, 19)
+    ]
+    assert not ended.exclude(picks="").exists(), "nothing of them counts as seen"
 
 
 def test_an_edition_too_late_is_not_planned(edition):
     make.reader("utc@example.org")
     assert plan(make.NOON + 2 * DAY) == 0
+    (row,) = Delivery.objects.all()
+    assert (row.state, row.reason) == ("expired", "too late")
     assert plan_edition(edition, make.NOON + 2 * DAY) == 1
+    row.refresh_from_db()
+    assert (row.state, row.reason, row.outcome_at) == ("pending", "", None)
+    assert row.expires_at > make.NOON + 2 * DAY
 
 
 def test_weekly_readers_get_the_week_and_daily_readers_the_day():
@@ -182,3 +195,99 @@ def test_r18_who_has_just_confirmed_does_not_wait_for_the_window(edition, settin
     new, old = Subscriber.objects.get(email="new@example.org").pk, spread()
     assert old.pop(new) == timedelta(0)
     assert all(old.values())
+
+
+def states() -> dict[str, str]:
+    """Each reader's rows: days of April and states."""
+    found: dict[str, list[str]] = {}
+    for row in Delivery.objects.order_by("edition__day").select_related("subscriber"):
+        assert row.subscriber
+        found.setdefault(row.subscriber.email, []).append(
+            f"{row.edition.day:%d} {row.state}"
+        )
+    return {email: ", ".join(rows) for email, rows in found.items()}
+
+
+def test_t30_who_was_no_reader_then_is_owed_nothing_of_then(edition):
+    """A row for each edition to each who read when it came due, and to nobody else."""
+    for later in (1, 2):
+        day = make.DAY + later * DAY
+        make.edition({make.paper(10 + later, day=day): {}}, day=day)
+    now = make.NOON + 2 * DAY
+    make.reader("old@example.org")
+    make.reader("new@example.org", at=now - HOUR)
+    resumed = make.reader("resumed@example.org")
+    ConsentEvent.objects.create(
+        subscriber=resumed,
+        email_hash=resumed.email_hash,
+        kind="resumed",
+        at=now - DAY,
+        wording="1",
+        source="test",
+    )
+    make.reader("away@example.org", state="paused")
+    plan(now)
+    assert states() == {
+        "old@example.org": "17 skipped, 18 skipped, 19 pending",
+        "new@example.org": "19 pending",
+        "resumed@example.org": "18 skipped, 19 pending",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "hours", "wanted"),
+    [
+        # New York's 02:00 comes 21½ hours after the release, Berlin's 12:00 comes 1½.
+        (("America/New_York", 2), ("Europe/Berlin", 12), 1, "17 pending"),
+        (("America/New_York", 2), ("Europe/Berlin", 12), 10, "17 pending"),
+        (("America/New_York", 2), ("Europe/Berlin", 12), 21, "17 expired"),
+        (("Europe/Berlin", 12), ("America/New_York", 2), 10, "17 pending"),
+        (("Pacific/Honolulu", 22), ("Pacific/Apia", 22), 23, "17 expired"),
+    ],
+)
+def test_t30_a_change_of_schedule_leaves_no_edition_without_a_row(
+    edition, before, after, hours, wanted
+):
+    day = make.DAY + DAY
+    make.edition({make.paper(2, day=day): {}}, day=day)
+    reader = make.reader("ann@example.org", when=make.schedule(*before))
+    now = make.RELEASE
+    while now < make.RELEASE + 3 * DAY:
+        if now == make.RELEASE + hours * HOUR:
+            Subscriber.objects.filter(pk=reader.pk).update(
+                schedule=make.schedule(*after), changed_at=now
+            )
+        plan(now)
+        now += HOUR / 2
+    first, second = states()["ann@example.org"].split(", ")
+    assert (first, second) == (wanted, "18 pending")
+
+
+@pytest.mark.parametrize("first", [date(2026, 10, 22), date(2033, 3, 28)])
+def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first):
+    """Each kind of clock, each hour; ticks six hours apart."""
+    days = [first + n * DAY for n in range(13)]
+    editions = [
+        make.edition({make.paper(n, day=day): {}}, day=day) for n, day in enumerate(days)
+    ]
+    for zone in one_of_each_clock():
+        for hour in range(24):
+            at = release_at(first) - DAY
+            make.reader(
+                f"{zone.replace('/', '.')}.{hour}@example.org".lower(),
+                when=make.schedule(zone, hour),
+                at=at,
+            )
+    now = release_at(first)
+    while now <= release_at(days[-1]) + 30 * HOUR:
+        plan(now)
+        now += 6 * HOUR
+    readers = Subscriber.objects.count()
+    assert Delivery.objects.count() == len(editions) * readers
+    shared = sum(
+        two_at_once(zone, hour, first, len(days))
+        for zone in one_of_each_clock()
+        for hour in range(24)
+    )
+    assert Delivery.objects.filter(state="skipped").count() == shared
+    assert not Delivery.objects.exclude(state__in=["pending", "skipped"]).exists()

@@ -8,7 +8,8 @@ from django.db.models import Value
 from django.db.models.functions import Concat
 
 from digest.deliveries import control, ledger, preflight
-from digest.deliveries.plan import plan, plan_edition
+from digest.deliveries.plan import due_editions, plan_edition
+from digest.deliveries.plan import plan as make_rows
 from digest.editions.publish import publish
 from digest.models import Block, Delivery, Edition
 from digest.papers import ingest
@@ -27,6 +28,12 @@ HOSTILE = {
 @pytest.fixture
 def reader():
     return make.reader("ann@example.org", "graphs")
+
+
+def plan(now) -> int:
+    """As a tick does: what is new is checked before its rows are made."""
+    preflight.check_new(due_editions(now), now)
+    return make_rows(now)
 
 
 def broken(**fields: object) -> Edition:
@@ -76,7 +83,7 @@ def test_r10_an_edition_that_is_held_holds_no_other(reader):
 def test_r10_who_resumes_it_is_not_overruled(reader):
     edition = broken(title="")
     Edition.objects.update(hold="paused")
-    control.resume(edition)
+    control.resume(edition, now=make.NOON)
     plan(NOW)
     Edition.objects.update(planned_until=NOW)
     loaded.load.cache_clear()
@@ -87,6 +94,7 @@ def test_r10_who_resumes_it_is_not_overruled(reader):
 
 def test_r10_an_old_edition_sent_by_hand_is_looked_at_too(reader):
     edition = broken(html="no marks", text="no marks")
+    preflight.check_new(Edition.objects.all(), NOW + timedelta(days=9))
     assert plan_edition(edition, NOW + timedelta(days=9)) == 1
     assert Edition.objects.get().hold == "paused"
 

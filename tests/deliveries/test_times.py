@@ -86,7 +86,7 @@ def test_t5_after_three_days_the_newest_edition_goes_and_no_other(edition) -> No
     for number, day in enumerate(days):
         make.edition({make.paper(10 + number, day=day): {}}, day=day)
     assert plan(make.NOON + 3 * DAY) == 1
-    assert Delivery.objects.get().edition.day == days[-1]
+    assert Delivery.objects.get(state="pending").edition.day == days[-1]
 
 
 @pytest.mark.parametrize("skew", [timedelta(minutes=10), timedelta(minutes=-10)])
@@ -120,7 +120,8 @@ def test_t7_weekdays_are_the_days_where_the_reader_is() -> None:
         plan(now)
         now += HOUR
     for email, zone in (("tokyo", "Asia/Tokyo"), ("honolulu", "Pacific/Honolulu")):
-        rows = Delivery.objects.filter(subscriber__email=f"{email}@example.org")
+        going = Delivery.objects.filter(state="pending")
+        rows = going.filter(subscriber__email=f"{email}@example.org")
         local = [
             at.astimezone(ZoneInfo(zone)) for at in rows.values_list("due_at", flat=True)
         ]

@@ -9,6 +9,8 @@ mutants` runs these parts only:
   storm    SQLite: 50 sign-ups a second while senders and web server are killed 100 times
   broker   Redis killed, emptied, flushed, full, frozen, cut off while readers come due
   life     readers sign up, change, leave, complain, come back … in any order
+  adversity  a database set back at a commit, a line that turns slow, an edition that nobody
+           planned in time, damaged files, clocks that are apart
   mutants  deliberate bugs, each in a copy of the tree, each to be caught
   soak     SQLite and PostgreSQL side by side: all processes killed at random
 
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.environment import FOLDER
-from tests.faults import courses, sweeps
+from tests.faults import adversity, courses, sweeps
 from tests.faults.figures import Figure, table
 
 
@@ -56,6 +58,7 @@ PARTS: dict[str, Callable[[Path, Wish], list[Figure]]] = {
     "storm": lambda folder, wish: courses.storms(folder, 10 if wish.short else 100),
     "broker": lambda folder, wish: courses.brokers(folder, 1 if wish.short else 15),
     "life": lambda folder, wish: courses.lives(5 if wish.short else 200),
+    "adversity": lambda folder, wish: adversity.figures(folder, short=wish.short),
     "mutants": lambda folder, _: courses.mutants(folder),
     "soak": soak,
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.environment import ROOT
-from tests.faults import author, outside
+from tests.faults import adversity, author, outside
 from tests.faults.invariants import broken, repeated
 from tests.faults.scene import Scene, scene
 from tests.shell import Shell
@@ -94,6 +94,44 @@ def left_in_the_meantime(tree: Path, folder: Path) -> list[str]:
         return wrong
 
 
+ILLNESSES = {
+    "greeting": "banner:554 5.7.1 no service for your address",
+    "sender": "mail:553 5.7.1 sender address not allowed",
+    "room": "mail:452 4.3.1 insufficient system storage",
+    "relaying": "rcpt:554 5.7.1 Relay access denied",
+    "nobody known": "rcpt:550 5.1.1 no such user",
+    "content": "dot:550 5.7.60 not permitted to send as this sender",
+}
+
+
+def ill_relay(tree: Path, folder: Path) -> list[str]:
+    """A relay refuses us at each stage, whoever the mail is for; then it is well again."""
+    wrong = []
+    readers = [f"r{number}@d{number % 4}.example" for number in range(12)]
+    for name, words in ILLNESSES.items():
+        with outside.smtp(folder / name / "outside") as there:
+            played = scene(folder / name, there.env, tree=tree)
+            played.seed(readers)
+            ill = there.folder / "illness"
+            ill.write_text(words)
+            with played.sender() as sender:
+                for _ in range(3):
+                    sender.run("deliver", "--day", played.day)
+                    sender.run("relay", "resume")
+                    played.ledger.ask("UPDATE digest_delivery SET not_before = due_at")
+                refused = played.ledger.ask(
+                    "SELECT count(*) FROM digest_delivery"
+                    " WHERE state = 'refused' OR attempts > 0"
+                )
+                if refused[0][0]:
+                    wrong.append(f"R32 {name}: {refused[0][0]} readers pay for the relay")
+                ill.unlink()
+                played.drain(sender)
+            if not wrong:
+                wrong += verdict(played, there, most_unknown=0)
+    return wrong
+
+
 def ses_reply_lost(tree: Path, folder: Path) -> list[str]:
     """The provider keeps a mail and closes the connection; its own client must not retry."""
     with outside.provider(folder / "outside", "amazon_ses") as there:
@@ -142,11 +180,25 @@ MUTANTS = [
         "digest/transport/outcomes.py",
         (
             (
-                '    if phase is Phase.AFTER_DOT:\n        return Outcome(Verdict.UNKNOWN, "no',
-                '    if phase is None:\n        return Outcome(Verdict.UNKNOWN, "no',
+                "        case Phase.AFTER_DOT:\n            return",
+                "        case None:\n            return",
             ),
         ),
         reply_lost,
+    ),
+    Mutant(
+        "judges a reply by its code alone",
+        "digest/throttling/relay.py",
+        (
+            (
+                "        troubled = self.see(mails, outcomes)\n",
+                "        self.see(mails, outcomes)\n"
+                "        troubled = {\n"
+                "            pk: one for pk, one in outcomes.items() if is_unreachable(one)\n"
+                "        }\n",
+            ),
+        ),
+        ill_relay,
     ),
     Mutant(
         "commits no intent",
@@ -166,8 +218,8 @@ MUTANTS = [
         LEDGER,
         (
             (
-                'state=State.UNKNOWN, reason="crashed in flight"',
-                'state=State.PENDING, reason="crashed in flight"',
+                "state=State.UNKNOWN, reason=Reason.CRASHED",
+                "state=State.PENDING, reason=Reason.CRASHED",
             ),
         ),
         killed_after_acceptance,
@@ -194,6 +246,52 @@ MUTANTS = [
             ),
         ),
         scanned,
+    ),
+    Mutant(
+        "raises the mark once a slice",
+        "digest/deliveries/send.py",
+        (("                fencing.advance(mark)\n", ""),),
+        adversity.set_back,
+    ),
+    Mutant(
+        "looks at consent once a submit group",
+        "digest/transport/line.py",
+        (("FRESH = 0.2", "FRESH = 1e9"),),
+        adversity.turned_slow,
+    ),
+    Mutant(
+        "makes no row for what was superseded",
+        "digest/deliveries/plan.py",
+        (
+            ("elif is_now is Standing.SUPERSEDED and after:", "elif False and after:"),
+            (
+                "            else:\n                over =",
+                "            elif False:\n                over =",
+            ),
+        ),
+        adversity.not_planned_in_time,
+    ),
+    Mutant(
+        "ends at a damaged file",
+        "digest/state_files.py",
+        (
+            (
+                '    """Rename a damaged file, and log why. Goes on when even that fails."""\n',
+                "    raise ValueError(path)\n",
+            ),
+        ),
+        adversity.damaged,
+    ),
+    Mutant(
+        "lets messages expire by beat's clock",
+        "digest/settings.py",
+        (
+            (
+                '"schedule": schedule(seconds, nowfun=steady),',
+                '"schedule": seconds, "options": {"expires": seconds},',
+            ),
+        ),
+        adversity.clocks_apart,
     ),
     Mutant(
         "has one boundary for all editions", *UNSAFE[0][:1], (UNSAFE[0][1:],), author.play

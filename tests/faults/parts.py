@@ -34,11 +34,11 @@ class Part:
     def log(self) -> Path:
         return self.folder / f"{self.name}.log"
 
-    def start(self) -> None:
+    def start(self, tree: Path = ROOT) -> None:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 self.command,
-                cwd=self.folder if self.user else ROOT,
+                cwd=self.folder if self.user else tree,
                 env=self.env,
                 user=self.user,
                 stdout=log,
@@ -72,9 +72,7 @@ def worker(folder: Path, env: dict[str, str], *, senders: int) -> Part:
 
 
 def beat(folder: Path, env: dict[str, str], *, number: int = 1) -> Part:
-    schedule = folder / f"beat-{number}"
-    command = [*CELERY, "beat", "--pidfile=", "--schedule", str(schedule)]
-    return Part(f"beat {number}", command, env, folder)
+    return Part(f"beat {number}", [*CELERY, "beat", "--pidfile="], env, folder)
 
 
 def web(folder: Path, env: dict[str, str]) -> tuple[Part, int]:

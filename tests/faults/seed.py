@@ -3,6 +3,7 @@
 `python -m tests.faults.seed` reads a JSON list of addresses and prints the edition's day.
 With `--plan` the rows of the ledger are made, too; with `--papers=FILE` the edition is of
 the papers in that file, fetched and published as in operation, for readers of everything.
+`--newer` adds a newer edition, due at the same readers' hour, and reads nothing.
 """
 
 import json
@@ -26,6 +27,12 @@ def main() -> None:
     from tests import make
 
     now = datetime.now(UTC)
+    if "--newer" in sys.argv:
+        newer = (now - timedelta(hours=9)).date()
+        when, before = make.schedule("UTC", now.hour), now - timedelta(days=5)
+        Subscriber.objects.update(schedule=when, confirmed_at=before)
+        make.edition({make.paper(9, day=newer): {"graphs": 1.0}}, day=newer)
+        return
     day = (now - timedelta(days=2)).date()
     topic, schedule = make.topic("graphs"), make.schedule()
     files = [word.partition("=")[2] for word in sys.argv if word.startswith("--papers=")]

@@ -23,6 +23,7 @@ def test_each_deliberate_bug_still_fits_the_code(mutant: Mutant, tmp_path):
     [
         pytest.param(mutants.ses_reply_lost, id="a1 SES' client sends once"),
         pytest.param(mutants.left_in_the_meantime, id="p3 who left gets nothing more"),
+        pytest.param(mutants.ill_relay, id="r32 a relay that refuses us"),
         pytest.param(mutants.killed_after_acceptance, id="r1 killed after acceptance"),
         pytest.param(author.play, id="m30 an author who reads the mail"),
         pytest.param(mutants.author_of_an_unsafe_mail, id="m30 an unsafe mail is held"),

@@ -92,7 +92,7 @@ def test_a15_without_any_variable_no_connection_leaves_the_machine(play, tmp_pat
         [*tracer, sys.executable, "manage.py", "deliver", "--day", played.day],
         cwd=played.tree,
         env=env,
-        check=True,
+        check=False,  # nobody answers at the catcher's port, so it ends with 1
         capture_output=True,
     )
     tried = [line for line in calls.read_text().splitlines() if "sin" in line]

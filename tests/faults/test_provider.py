@@ -58,6 +58,10 @@ class Played:
         ]
 
 
+# `deliver` fails where the provider asked it to rest, whatever became of single mails.
+RESTS = 1
+
+
 @pytest.fixture
 def provide(play, tmp_path):
     """provide(provider, local parts, variables): these readers, ready to be sent to."""
@@ -76,7 +80,7 @@ def provide(play, tmp_path):
 @pytest.mark.embedded
 def test_a2_a6_a9_a10_each_fault_is_judged_by_its_cause_and_spoils_no_other(provide):
     played = provide("postmark", list(FAULTS), SEND_CONNECTIONS="2")
-    assert played.deliver() == 0
+    assert played.deliver() == RESTS
     assert played.states() == FAULTS
     assert played.wrong() + repeated(played.there.requests()) == []
     asked = Counter(one["rcpt"][0] for one in played.there.requests())
@@ -86,7 +90,7 @@ def test_a2_a6_a9_a10_each_fault_is_judged_by_its_cause_and_spoils_no_other(prov
 @pytest.mark.embedded
 def test_a1_ses_own_client_asks_once_whatever_happens(provide):
     played = provide("amazon_ses", ["a", "b+http-keep-drop", "c+http-500", "d+http-429"])
-    assert played.deliver() == 0
+    assert played.deliver() == RESTS
     assert played.states() == {
         "a": "accepted",
         "b+http-keep-drop": "unknown",
@@ -101,7 +105,7 @@ def test_a3_a_lost_answer_is_asked_for_again_by_the_same_key_and_the_mail_taken_
     provide,
 ):
     played = provide("resend", ["a", "b+http-keep-drop", "c+http-429", "d+http-502"])
-    assert played.deliver() == 0
+    assert played.deliver() == RESTS
     assert played.states() == {
         "a": "accepted",
         "b+http-keep-drop": "accepted",
@@ -142,7 +146,7 @@ BATCH = {
 def test_a7_a_batch_gives_every_reader_their_own_result(provide):
     all_at_once = {"PROVIDER_BATCH": "true", "SEND_CONNECTIONS": str(len(BATCH))}
     played = provide("postmark", list(BATCH), **all_at_once)
-    assert played.deliver() == 0
+    assert played.deliver() == RESTS
     assert played.states() == BATCH
     assert played.wrong() == []
     (asked,) = played.there.requests()

@@ -7,7 +7,7 @@ from django.core import mail
 from django.db import connection
 
 from digest.deliveries import control, ledger
-from digest.deliveries.plan import plan
+from digest.deliveries.plan import plan, plan_edition
 from digest.feedback import alarms, events
 from digest.feedback.events import Report
 from digest.models import Delivery, DeliveryEvent, Edition
@@ -68,7 +68,7 @@ def test_r15_an_address_with_two_mails_of_an_edition_pauses_it_and_pages_once(
     row = Delivery.objects.latest("pk")
     assert f"{row.pk}" in told.body and "ann@" not in told.body + caplog.text
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    control.resume(handed_over)
+    control.resume(handed_over, now=make.NOON)
     assert alarms.watch(NOW) == [], "who has resumed it knows better"
 
 
@@ -128,3 +128,42 @@ def test_r15_that_nobody_can_be_told_stops_no_alarm(handed_over, settings, caplo
     second_row()
     assert alarms.watch(NOW) == [handed_over]
     assert "could not be alerted: ConnectionRefusedError" in caplog.text
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_several_past_days_sent_by_hand_are_no_alarm(handed_over, first):
+    """As the README's walk does: a day after the other, to readers whose hours are over."""
+    now = NOW + timedelta(days=6)
+    for back in range(first, first + 4):
+        day = (now - timedelta(days=back)).date()
+        paper = make.paper(20 + back, day=day)
+        edition = (
+            make.edition({paper: {"graphs": 1.0}}, day=day) if day != make.DAY else None
+        )
+        if edition:
+            Edition.objects.filter(pk=edition.pk).update(published_at=now)
+            plan_edition(edition, now)
+            rows = ledger.claim(now, limit=9, edition_id=edition.pk)
+            ledger.intend(rows, {row.delivery_id: "0" for row in rows}, now=now)
+    assert Delivery.objects.filter(state="submitting").count() == 2 * 5
+    assert alarms.watch(now) == []
+
+
+def test_r15_more_than_three_mails_in_time_in_a_day_are_an_alarm(handed_over):
+    for number in range(1, 5):
+        make.edition(
+            {make.paper(number + 1): {"graphs": 1.0}}, day=make.DAY + timedelta(number)
+        )
+    Edition.objects.update(published_at=NOW)
+    for edition in Edition.objects.exclude(day=make.DAY):
+        for row in Delivery.objects.filter(edition__day=make.DAY):
+            Delivery.objects.create(
+                edition=edition,
+                subscriber=row.subscriber,
+                state="accepted",
+                due_at=NOW,
+                not_before=NOW,
+                expires_at=NOW,
+                intent_at=NOW,
+            )
+    assert len(alarms.watch(NOW)) == 5

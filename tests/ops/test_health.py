@@ -1,11 +1,16 @@
 """What /readyz says of the database and of the workers."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+import time_machine
+from celery.beat import ScheduleEntry
+from django.conf import settings
 from django.db import OperationalError, connection
 
 from digest import tasks
+from digest.celery import app
 from digest.deliveries import heartbeats, ledger
 from digest.deliveries.heartbeats import Loop
 from digest.deliveries.plan import plan
@@ -93,3 +98,47 @@ def test_readyz_says_of_a_lost_database_that_and_no_more(readyz):
 
     with connection.execute_wrapper(Away()):
         assert readyz() == (503, "the database does not answer\n")
+
+
+@pytest.mark.parametrize("seconds", [-600, -30, 30, 600])
+def test_t31_readyz_says_whose_clock_differs_from_the_databases(readyz, seconds):
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=seconds), tick=True):
+        tasks.tick()
+    which = "ahead of" if seconds > 0 else "behind"
+    words = f"ready\nclock: worker is {abs(seconds)} seconds {which} the database\n"
+    assert readyz() == (200, words)
+
+
+def test_t31_readyz_says_beats_clock_and_is_red_when_one_is_far_off(readyz):
+    now = ledger.database_now()
+    assert heartbeats.turn(Loop.TICK, now, beat_at=now.timestamp() - 7200)
+    heartbeats.beat(Loop.TICK, now)
+    status, words = readyz()
+    assert status == 503
+    assert words.splitlines() == [
+        "the clock of beat is 7200 seconds off: set it",
+        "clock: beat is 7200 seconds behind the database",
+    ]
+
+
+def test_t31_what_piled_up_is_not_done_again_and_a_clock_set_back_stops_nothing():
+    now = ledger.database_now()
+    assert heartbeats.turn(Loop.TICK, now)
+    assert not heartbeats.turn(Loop.TICK, now + timedelta(seconds=2))
+    assert heartbeats.turn(Loop.TICK, now + timedelta(seconds=10))
+    assert heartbeats.turn(Loop.TICK, now - timedelta(hours=2)), (
+        "the database's was set back"
+    )
+    assert not heartbeats.turn(Loop.TICK, now - timedelta(hours=2))
+
+
+def test_t31_beat_goes_on_when_its_clock_is_set_back():
+    """At once when it starts, then by a clock that nobody can set."""
+    made: dict[str, Any] = dict(settings.CELERY_BEAT_SCHEDULE["tick"])
+    entry = ScheduleEntry(name="tick", app=app, **made)
+    assert entry.is_due()[0]
+    entry = next(entry)
+    with time_machine.travel(datetime.now(UTC) - timedelta(hours=2), tick=True):
+        due, wait = entry.is_due()
+        assert not due and 0 < wait <= 10
+    assert not entry.options

@@ -23,6 +23,8 @@ from subscribers import (
     subscriptions,
 )
 from subscribers.consent import Origin
+from subscribers.import_file import ImportFile
+from subscribers.import_rows import KNOWN
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.preferences import Preferences, SubscriptionRequest
 from tests import make
@@ -180,7 +182,9 @@ def test_imported_readers_have_their_profile(papers, tmp_path):
         csv.writer(file).writerows(
             [["email", "topics"], ["cy@example.org", "knots films"], ["di@example.org", ""]]
         )
-    imported = list(import_export.load(path, legal_source="a list", now=make.NOON))
+    imported = list(
+        import_export.load(ImportFile(path, KNOWN), legal_source="a list", now=make.NOON)
+    )
     assert [row.refused for row in imported] == ["", ""]
     cy, di = Subscriber.objects.order_by("email")
     assert weights(cy) == {"knots": 1, "films": 1} and weights(di) == {}

@@ -1,16 +1,19 @@
 """The public pages as a browser without JavaScript or a cache sees them."""
 
 import re
+import time
 from datetime import date, timedelta
 from urllib.parse import quote
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from digest.models import Edition, Paper
+from digest.site import search_limit
 from subscribers.models import Topic
 from tests.site.conftest import DAY, MakePaper, html_of, publish
 
@@ -462,3 +465,24 @@ def test_healthz_needs_no_database(client: Client) -> None:
         response = client.get("/healthz")
     assert (response.status_code, response.content) == (200, b"ok\n")
     assert len(captured) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "most"),
+    [("203.0.114.7", search_limit.PER_NETWORK), ("127.0.0.1", search_limit.PER_PROXY)],
+)
+@pytest.mark.django_db
+def test_a_network_searches_so_often_in_a_minute(
+    client: Client, monkeypatch: pytest.MonkeyPatch, address: str, most: int
+) -> None:
+    cache.clear()
+    monkeypatch.setattr(time, "time", lambda: 1_776_412_800.0)
+    for _ in range(most):
+        assert client.get("/search/?q=graphs", REMOTE_ADDR=address).status_code == 200
+    refused = client.get("/search/?q=graphs", REMOTE_ADDR=address)
+    assert (refused.status_code, refused["Retry-After"]) == (429, "60")
+    assert refused["Cache-Control"] == "no-store"
+    assert client.get("/search/", REMOTE_ADDR=address).status_code == 200
+    assert client.get("/search/?q=graphs", REMOTE_ADDR="198.51.101.9").status_code == 200
+    monkeypatch.setattr(time, "time", lambda: 1_776_412_860.0)
+    assert client.get("/search/?q=graphs", REMOTE_ADDR=address).status_code == 200

@@ -20,6 +20,8 @@ from subscribers import (
 )
 from subscribers.addresses import address_hash
 from subscribers.consent import Origin
+from subscribers.import_file import ImportFile
+from subscribers.import_rows import KNOWN
 from subscribers.models import ConsentEvent, Link, Request, Subscriber, Suppression
 from subscribers.rate_limits import Filled
 from tests.subscribers.conftest import NOW, ask
@@ -174,7 +176,9 @@ def test_g3_no_import_of_an_old_list_brings_a_former_address_back(end, tmp_path)
         privacy.erase(reader.pk, now=NOW + 3 * DAY)
     old_list = tmp_path / "old.csv"
     old_list.write_text(f"email\n{A}\n{B}\n{C}\n")
-    rows = import_export.load(old_list, legal_source="bought", now=NOW + 4 * DAY)
+    rows = import_export.load(
+        ImportFile(old_list, KNOWN), legal_source="bought", now=NOW + 4 * DAY
+    )
     assert all(row.refused for row in rows)
     assert Subscriber.objects.filter(state="active").count() == (end == "reads on")
 

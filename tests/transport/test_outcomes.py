@@ -24,6 +24,8 @@ from digest.transport.outcomes import (
         (Phase.AFTER_DOT, 354, "what?", Verdict.UNKNOWN, True, False),
         (Phase.RECIPIENT, 450, "4.2.0 greylisted", Verdict.RETRY, True, False),
         (Phase.RECIPIENT, 550, "5.1.1 no such user", Verdict.REFUSED, True, True),
+        (Phase.RECIPIENT, 550, "5.1.10 not found by lookup", Verdict.REFUSED, True, True),
+        (Phase.RECIPIENT, 550, "5.1.11 of no registry", Verdict.REFUSED, True, False),
         (Phase.RECIPIENT, 550, "5.2.1 disabled", Verdict.REFUSED, True, True),
         (Phase.RECIPIENT, 550, "5.7.1 policy", Verdict.REFUSED, True, False),
         (Phase.RECIPIENT, 552, "5.2.2 mailbox full", Verdict.REFUSED, True, False),

@@ -19,7 +19,7 @@ TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the mail server keeps the mail
 
 
 class Command(OperatorCommand):
-    help = "Process a bounce mail from standard input that was sent to ADDRESS."
+    help = "Process a bounce or complaint from standard input that was sent to ADDRESS."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("address", help="the envelope's recipient: papers+…@…")

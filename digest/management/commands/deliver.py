@@ -8,12 +8,19 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import fencing, idempotent_retry, ledger, shutdown
+from digest.deliveries import (
+    control,
+    fencing,
+    idempotent_retry,
+    ledger,
+    preflight,
+    shutdown,
+)
 from digest.deliveries.clock import DatabaseClock
-from digest.deliveries.plan import plan, plan_edition
+from digest.deliveries.plan import due_editions, plan, plan_edition
 from digest.deliveries.send import Clock, send_due
 from digest.management.base import OperatorCommand, parse_day, parse_instant
-from digest.models import Edition
+from digest.models import Delivery, Edition
 from digest.tasks import catch_up
 from digest.throttling import circuit_breaker
 
@@ -31,24 +38,28 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         instant: datetime | None = options["now"]
-        clock: Clock = (lambda: instant) if instant else DatabaseClock()
+        clock = DatabaseClock()
+        due: Clock = (lambda: instant) if instant else clock
         signal.signal(signal.SIGTERM, lambda *_: shutdown.ask())
         now = ledger.database_now()
         catch_up(now)
-        editions: list[Edition | None] = [None]
+        found = due_editions(due())
         if options["day"]:
-            editions = list[Edition | None](Edition.objects.filter(day=options["day"]))
-            if not editions:
+            found = Edition.objects.filter(day=options["day"])
+            if not found:
                 raise CommandError(
                     f"no edition is published for {options['day']}; "
                     f"use `manage.py publish --day {options['day']}`"
                 )
+        preflight.check_new(found, now)
+        editions = list(found) if options["day"] else [None]
         planned, tally = 0, Counter[str]()
         try:
             idempotent_retry.ask_again(now)
             for edition in editions:
-                planned += plan_edition(edition, clock()) if edition else plan(clock())
-                tally += send_due(clock, edition_id=edition.pk if edition else None)
+                planned += plan_edition(edition, due()) if edition else plan(due())
+                only = edition.pk if edition else None
+                tally += send_due(clock, due=due, edition_id=only)
         except fencing.SendingRefused as refused:
             raise CommandError(str(refused)) from None
         counts = ", ".join(
@@ -56,5 +67,9 @@ class Command(OperatorCommand):
             for word in ("accepted", "skipped", "refused", "retry", "unknown")
         )
         self.stdout.write(f"planned {planned}: {counts}")
+        for reason in control.why_waiting(found, ledger.database_now()):
+            self.stdout.write(reason)
+        if not any(tally.values()) and not Delivery.objects.filter(edition__in=found):
+            self.stdout.write("nothing is due to anybody")
         if rest := circuit_breaker.resting(clock()):
             raise CommandError(f"{rest}. To retry at once, run `manage.py relay resume`.")

@@ -88,5 +88,5 @@ class Command(OperatorCommand):
             control.cancel(edition, reason, now=ledger.database_now())
         elif action == "pause" and not control.pause(edition, reason):
             raise CommandError(f"the edition is already {edition.hold}")
-        elif action == "resume" and not control.resume(edition):
+        elif action == "resume" and not control.resume(edition, now=ledger.database_now()):
             raise CommandError("the edition is not paused")

@@ -2,15 +2,29 @@ import os
 import stat
 import sys
 from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import transaction
 from django.utils import timezone
 
 from digest.management.base import OperatorCommand
-from subscribers import consent, import_export, privacy
-from subscribers.addresses import BadAddress
+from subscribers import consent, import_export, privacy, suppression
+from subscribers.addresses import BadAddress, address_hash, canonical
+from subscribers.import_export import Became
+from subscribers.import_file import BadFile, ImportFile
+from subscribers.import_rows import KNOWN
+
+EVERY = 10_000  # rows: then a line of progress
+
+
+def named(columns: Iterable[str]) -> str:
+    """Return the columns' names in one short line, whatever is in them."""
+    return ", ".join(f"{name!a:.60}" for name in list(columns)[:20])
 
 
 def parse_head(value: str) -> consent.Head:
@@ -30,7 +44,7 @@ def private(path: str, flags: int) -> int:
 
 
 class Command(OperatorCommand):
-    help = "Import, export or erase readers; verify the receipts of their consent."
+    help = "Import, export or erase readers, lift bars, verify the receipts of consent."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         doing = parser.add_subparsers(dest="doing", required=True)
@@ -42,10 +56,21 @@ class Command(OperatorCommand):
             help="the legal reason to write to these people, who are active at once; "
             "without it, each address gets a mail to confirm",
         )
+        importing.add_argument(
+            "--dry-run", action="store_true", help="only say what would happen"
+        )
+        importing.add_argument(
+            "--all-or-nothing",
+            action="store_true",
+            help="take nothing if a row is refused or the file is damaged",
+        )
         exporting = doing.add_parser("export", help="CSV, or JSON Lines for FILE.jsonl")
         exporting.add_argument("file", type=Path, nargs="?")
         erasing = doing.add_parser("erase", help="remove a person for good")
         erasing.add_argument("email")
+        lifting = doing.add_parser("lift", help="lift a bar that should not be there")
+        lifting.add_argument("email")
+        lifting.add_argument("--reason", required=True, help="kept in the receipt")
         verifying = doing.add_parser("verify", help="walk the chain of receipts")
         verifying.add_argument(
             "--head",
@@ -56,28 +81,61 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         match options["doing"]:
             case "import":
-                self.load(options["file"], options["legal_source"])
+                self.load(**options)
             case "export":
                 self.dump(options["file"])
             case "erase":
                 self.erase(options["email"])
+            case "lift":
+                self.lift(options["email"], options["reason"])
             case "verify":
                 self.verify(options["head"])
 
-    def load(self, file: Path, legal_source: str) -> None:
-        taken = refused = 0
-        try:
-            now = timezone.now()
-            for row in import_export.load(file, legal_source=legal_source, now=now):
-                if row.refused:
-                    refused += 1
-                    self.stderr.write(f"line {row.line}: refused: {row.refused}")
-                else:
-                    taken += 1
-        except import_export.BadFile as error:
-            raise CommandError(str(error)) from None
-        what = "imported" if legal_source else "taken, those without a source asked by mail"
-        self.stdout.write(f"{taken} {what}, {refused} refused")
+    def load(
+        self,
+        *,
+        file: Path,
+        legal_source: str,
+        dry_run: bool,
+        all_or_nothing: bool,
+        **_: Any,
+    ) -> None:
+        source = ImportFile(file, KNOWN)
+        tally: Counter[Became] = Counter()
+        fault = ""
+        as_one = transaction.atomic() if dry_run or all_or_nothing else nullcontext()
+        with as_one:
+            try:
+                self.count(source, tally, legal_source)
+            except BadFile as error:
+                fault = str(error)
+            failed = all_or_nothing and (bool(fault) or bool(tally[Became.REFUSED]))
+            if dry_run or failed:
+                transaction.set_rollback(True)
+        if source.ignored:
+            self.stderr.write(f"ignored columns: {named(source.ignored)}")
+        if source.encoding == "cp1252":
+            self.stderr.write(f"{file} is not UTF-8: read as Windows-1252")
+        words = ", ".join(f"{tally[each]} {each}" for each in Became if tally[each])
+        words = words or "no rows"
+        if failed and not dry_run:
+            why = fault or f"{tally[Became.REFUSED]} rows are refused"
+            raise CommandError(f"nothing was taken: {why}")
+        self.stdout.write(f"would be: {words}" if dry_run else words)
+        if fault:
+            raise CommandError(fault)
+
+    def count(self, source: ImportFile, tally: Counter[Became], legal_source: str) -> None:
+        """Import, say why rows are not taken, and count what became of them."""
+        now = timezone.now()
+        for number, row in enumerate(
+            import_export.load(source, legal_source=legal_source, now=now), start=1
+        ):
+            tally[row.became] += 1
+            if row.words:
+                self.stderr.write(f"{source.path}, line {row.line}: refused: {row.words}")
+            if number % EVERY == 0:
+                self.stderr.write(f"{number} rows …")
 
     def dump(self, file: Path | None) -> None:
         jsonl = file is not None and file.suffix in {".jsonl", ".ndjson", ".json"}
@@ -100,6 +158,23 @@ class Command(OperatorCommand):
         if not erased:
             raise CommandError("there is no data about this address")
         self.stdout.write("erased")
+
+    def lift(self, email: str, why: str) -> None:
+        if not why.strip():
+            raise CommandError("--reason is empty: say why the bar is wrong")
+        origin = consent.Origin("subscribers lift")
+        try:
+            email_hash = address_hash(canonical(email))
+            reader = suppression.lift_bar(
+                email_hash, why.strip(), origin=origin, now=timezone.now()
+            )
+        except (BadAddress, suppression.NotBarred) as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(
+            "lifted: mail goes again"
+            if reader
+            else "lifted: the address may sign up, and gets mail once its holder confirms"
+        )
 
     def verify(self, head: consent.Head | None) -> None:
         report = consent.verify(head)

@@ -63,9 +63,9 @@ def worker() -> Service:
     )
 
 
-def beat(plan: Plan) -> Service:
-    command = "-m celery -A digest beat --loglevel INFO --pidfile= --schedule"
-    return Service("beat", [sys.executable, *command.split(), str(plan.state / "beat")])
+def beat() -> Service:
+    command = "-m celery -A digest beat --loglevel INFO --pidfile="
+    return Service("beat", [sys.executable, *command.split()])
 
 
 def papers(plan: Plan) -> Service:

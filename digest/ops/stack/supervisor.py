@@ -43,6 +43,7 @@ class Running:
     process: subprocess.Popen[bytes]
     started: float = field(default_factory=time.monotonic)
     quick_deaths: int = 0
+    has_worked: bool = False  # once for longer than QUICK
     again_at: float | None = None
 
 
@@ -120,13 +121,16 @@ class Stack:
         """Record a death, end the service's orphans, and schedule its restart."""
         name, now = one.service.name, time.monotonic()
         kill_group(one.process.pid, signal.SIGKILL)
-        one.quick_deaths = one.quick_deaths + 1 if now - one.started < QUICK else 1
-        if one.quick_deaths >= GIVE_UP:
+        quick = now - one.started < QUICK
+        one.has_worked |= not quick
+        one.quick_deaths = one.quick_deaths + 1 if quick else 1
+        # What has worked may work again: a worker ends at each message while Redis is full.
+        if one.quick_deaths >= GIVE_UP and not one.has_worked:
             raise ServiceError(
                 f"{name} stopped {GIVE_UP} times in a row. "
                 f"The reason is in {self.log_of(name)}."
             )
-        one.again_at = now + 0.1 * 2**one.quick_deaths
+        one.again_at = now + min(0.1 * 2**one.quick_deaths, QUICK)
         say(f"{name} stopped unexpectedly and is started again.")
 
     def finished(self) -> tuple[bool, list[str]] | None:

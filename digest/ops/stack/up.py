@@ -187,7 +187,7 @@ def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
             time.sleep(0.05)
     wait_for_front_page(plan, stack, say)
     stack.start(services.worker())
-    stack.start(services.beat(plan))
+    stack.start(services.beat())
     greet(plan, stack, say)
     if not (first_time or plan.papers):
         stack.start(services.papers(plan))

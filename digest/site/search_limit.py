@@ -1,0 +1,45 @@
+"""A limit of searches by network: one costs the database more than any other page.
+
+It is counted in the memory of each web process, so that it costs nothing itself.
+"""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from subscribers.http import network
+from subscribers.rate_limits import is_global
+
+WINDOW = 60  # seconds
+PER_NETWORK = 30  # searches in a window, from one /24 or /48, for each web process
+PER_PROXY = 300  # from a network of our own, where all readers may come from
+
+
+def limited(view: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
+    """Answer 429 to a network that has searched its share; a page without words is free."""
+
+    @wraps(view)
+    def page(request: HttpRequest) -> HttpResponse:
+        if not request.GET.get("q", "").strip() or within_limit(network(request)):
+            return view(request)
+        answer = render(request, "digest/searched_too_often.html", status=429)
+        answer["Retry-After"] = str(WINDOW)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+    return page
+
+
+def within_limit(network: str) -> bool:
+    """Count one search. Return whether it is among those of the window that are allowed."""
+    key = f"search:{network}:{int(time.time() // WINDOW)}"
+    cache.add(key, 0, timeout=2 * WINDOW)
+    try:
+        count = cache.incr(key)
+    except ValueError:  # thrown out meanwhile: so many networks ask
+        return True
+    return count <= (PER_NETWORK if is_global(network) else PER_PROXY)

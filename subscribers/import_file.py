@@ -1,0 +1,183 @@
+"""The rows of a file of readers, as spreadsheets and other tools write it.
+
+CSV with a head line, separated by comma, semicolon, tab or bar, in UTF-8, UTF-16 with its
+mark, or the Windows encoding of western Europe; or JSON Lines.
+"""
+
+import codecs
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from subscribers.tables import unquoted
+
+JSON_LINES = {".jsonl", ".ndjson", ".json"}
+SEPARATORS = ",;\t|"
+SAME = {  # other tools' names of our columns
+    "e_mail": "email",
+    "email_address": "email",
+    "e_mail_address": "email",
+    "mail": "email",
+    "status": "state",
+}
+MULTIBYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # of the whole process; a field is a text
+
+
+class BadFile(Exception):
+    """The file cannot be read any further; the message names file, line and column."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row by column name; `wrong` says why it cannot be used."""
+
+    line: int
+    values: dict[str, object]
+    wrong: str = ""
+
+
+@dataclass
+class ImportFile:
+    """A file, and what is to be said of it once its rows were read."""
+
+    path: Path
+    known: frozenset[str]
+    encoding: str = "utf-8"
+    ignored: dict[str, None] = field(default_factory=dict)  # in the order of the file
+
+    def rows(self) -> Iterator[Row]:
+        """Yield each row once. Raises BadFile, after the rows that come before the fault."""
+        try:
+            raw = self.path.read_bytes()
+        except OSError as error:
+            raise BadFile(f"cannot read {self.path}: {error.strerror}") from None
+        text, fault = self.decoded(raw)
+        is_json = self.path.suffix.lower() in JSON_LINES
+        try:
+            yield from self.json_rows(text) if is_json else self.csv_rows(text)
+        except BadFile:
+            if not fault:
+                raise
+        if fault:
+            raise fault
+
+    def decoded(self, raw: bytes) -> tuple[str, BadFile | None]:
+        """Return the text, up to the line of a byte that fits no encoding, and that fault."""
+        self.encoding = encoding_of(raw)
+        try:
+            return raw.decode(self.encoding), None
+        except UnicodeDecodeError as error:
+            before = raw[: error.start].decode(self.encoding)
+            whole, _, begun = before.rpartition("\n")
+            line, column = whole.count("\n") + bool(whole) + 1, len(begun) + 1
+            encoding = self.encoding.removesuffix("-sig").upper()
+            words = f"a byte that is not {encoding}"
+            return whole + "\n", self.fault(line, f"column {column}: {words}")
+
+    def csv_rows(self, text: str) -> Iterator[Row]:
+        start, separator, head = self.head(text)
+        # strict: a quote that never ends would swallow all rows after it.
+        lines = io.StringIO(text, newline="")
+        for _ in range(start):
+            lines.readline()
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+        while True:
+            line = start + reader.line_num + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                raise self.fault(line, f"its quotes do not fit: {error}") from None
+            if cells is None:
+                return
+            if any(cell.strip() for cell in cells):
+                yield row_of(line, head, cells)
+
+    def head(self, text: str) -> tuple[int, str, list[str]]:
+        """Return how many lines the head takes, the separator and the columns' names."""
+        choice = SEPARATORS
+        for number, line in enumerate(io.StringIO(text, newline=""), start=1):
+            if named := re.fullmatch(r'"?sep=(.)"?\s*', line, re.IGNORECASE):
+                choice = named[1]
+            elif line.strip():
+                return number, *self.columns(number, line, choice)
+        raise self.fault(1, "it has no line that names the columns")
+
+    def columns(self, number: int, line: str, separators: str) -> tuple[str, list[str]]:
+        """Return the separator that fits the head line, and the columns' names."""
+        heads = {each: names_in(line, each) for each in separators}
+        fitting = [each for each in heads if {"email", "email_hash"} & set(heads[each])]
+        if not fitting:
+            raise self.fault(number, "it must name the columns, one of them email")
+        separator = max(fitting, key=lambda each: len(heads[each]))
+        names = heads[separator]
+        for column, name in enumerate(names, start=1):
+            if name in self.known and name in names[: column - 1]:
+                raise self.fault(number, f"column {column}: a second column {name}")
+        self.note(names)
+        return separator, names
+
+    def json_rows(self, text: str) -> Iterator[Row]:
+        for line, one in enumerate(text.split("\n"), start=1):
+            if not one.strip():
+                continue
+            try:
+                found = json.loads(one)
+            except RecursionError:
+                yield Row(line, {}, "nested too deeply")
+            except ValueError as error:
+                column = f"column {error.colno}: " if hasattr(error, "colno") else ""
+                yield Row(line, {}, f"{column}no JSON")
+            else:
+                if not isinstance(found, dict):
+                    yield Row(line, {}, "no JSON object")
+                    continue
+                values = {name_of(name): value for name, value in found.items()}
+                self.note(list(values))
+                yield Row(line, values)
+
+    def note(self, names: list[str]) -> None:
+        self.ignored |= dict.fromkeys(n for n in names if n and n not in self.known)
+
+    def fault(self, line: int, words: str) -> BadFile:
+        return BadFile(f"{self.path}, line {line}: {words}")
+
+
+def encoding_of(raw: bytes) -> str:
+    """Return the encoding by its mark; without one UTF-8, or Windows-1252 as Excel saves.
+
+    A file that holds UTF-8 letters and one bad byte is damaged UTF-8: to read it as
+    anything else would garble every name in it.
+    """
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return "utf-8-sig" if MULTIBYTE.search(raw) else "cp1252"
+    return "utf-8-sig"
+
+
+def names_in(line: str, separator: str) -> list[str]:
+    try:
+        return [name_of(name) for name in next(csv.reader([line], delimiter=separator), [])]
+    except csv.Error:
+        return []
+
+
+def name_of(column: str) -> str:
+    """Return our name of a column, whatever its case, blanks and hyphens."""
+    plain = re.sub(r"[\W_]+", "_", unquoted(column.strip())).strip("_").lower()
+    return SAME.get(plain, plain)
+
+
+def row_of(line: int, head: list[str], cells: list[str]) -> Row:
+    if any(cell.strip() for cell in cells[len(head) :]):
+        return Row(line, {}, f"column {len(head) + 1}: more fields than columns")
+    pairs = zip(head, cells, strict=False)
+    return Row(line, {name: unquoted(cell) for name, cell in pairs if cell.strip()})

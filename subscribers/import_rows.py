@@ -1,0 +1,222 @@
+"""A row of a file of readers as a person: state, dates and preferences, checked."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from django.utils.datastructures import MultiValueDict
+
+from subscribers.addresses import (
+    BadAddress,
+    address_hash,
+    canonical,
+    key_fingerprint,
+)
+from subscribers.forms import SignUpForm
+from subscribers.import_file import Row
+from subscribers.models import (
+    Subscriber,
+    Suppression,
+)
+from subscribers.preferences import SubscriptionRequest
+from subscribers.preferences_form import plain
+from subscribers.suppression import LEFT
+
+State = Subscriber.State
+Reason = Suppression.Reason
+
+LISTS = {"topics", "days"}
+LINES = {"keywords", "watched_authors", "muted_authors"}
+PREFERENCES = ["topics", "interests", "keywords", "watched_authors", "muted_authors"]
+PREFERENCES += ["most_papers", "timezone", "send_hour", "cadence", "days"]
+PREFERENCES += ["weekday", "language"]
+INSTANTS = ["created_at", "confirmed_at", "unsubscribed_at"]
+COLUMNS = ["email", "state", *PREFERENCES, *INSTANTS, "paused_until"]
+COLUMNS += ["suppressed", "suppressed_at", "email_hash", "address_key"]
+KNOWN = frozenset([*COLUMNS, "legal_source"])
+
+# The words of other tools for the same states and bars.
+STATES = {state.value: state for state in State} | {
+    "subscribed": State.ACTIVE,
+    "enabled": State.ACTIVE,
+    "confirmed": State.ACTIVE,
+    "unconfirmed": State.PENDING,
+    "left": State.UNSUBSCRIBED,
+    "opted out": State.UNSUBSCRIBED,
+    "inactive": State.UNSUBSCRIBED,
+}
+BARS = {reason.value: reason for reason in Reason} | {
+    "suppressed": Reason.MANUAL,
+    "blocklisted": Reason.MANUAL,
+    "blacklisted": Reason.MANUAL,
+    "disabled": Reason.MANUAL,
+    "cleaned": Reason.BOUNCED,
+    "bounce": Reason.BOUNCED,
+    "complaint": Reason.COMPLAINED,
+    "spam": Reason.COMPLAINED,
+}
+
+
+class Unusable(Exception):
+    """A row cannot be used; the message names the column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """A row that can be used. Without a `request` only its opt-out or bar counts."""
+
+    line: int
+    email_hash: str
+    request: SubscriptionRequest | None = None
+    state: State | None = None  # None: the file says none
+    bar: Suppression.Reason | None = None
+    legal_source: str = ""
+    created_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    unsubscribed_at: datetime | None = None
+    suppressed_at: datetime | None = None
+    paused_until: date | None = None
+
+    @property
+    def suppression(self) -> Suppression.Reason | None:
+        """The reason under which the address is suppressed from now on."""
+        return self.bar or (LEFT if self.state == State.UNSUBSCRIBED else None)
+
+    @property
+    def is_barred(self) -> bool:
+        return self.bar not in (None, LEFT)
+
+    @property
+    def is_out(self) -> bool:
+        return self.is_barred or self.state == State.UNSUBSCRIBED
+
+    @property
+    def becomes(self) -> State:
+        if self.state in (State.UNSUBSCRIBED, State.PENDING):
+            return self.state
+        return (self.state or State.ACTIVE) if self.legal_source else State.PENDING
+
+
+class Reader:
+    """Turns rows into people by the rules of the sign-up form, with one form for all rows."""
+
+    def __init__(self, legal_source: str, now: datetime) -> None:
+        self.legal_source, self.now = legal_source, now
+        self.form = SignUpForm(MultiValueDict())
+        self.fingerprint = key_fingerprint()
+
+    def person(self, row: Row) -> Person:
+        """Return the row's person. Raises Unusable."""
+        values = row.values
+        if row.wrong:
+            raise Unusable(row.wrong)
+        state, bar = state_of(values)
+        instants = {
+            name: self.instant(values, name) for name in [*INSTANTS, "suppressed_at"]
+        }
+        if state is None and bar is None and instants["unsubscribed_at"]:
+            state = State.UNSUBSCRIBED
+        is_ours = text(values, "address_key") == self.fingerprint
+        source = plain(text(values, "legal_source")) or self.legal_source
+        if not source and is_ours and instants["confirmed_at"]:
+            source = f"confirmed at {instants['confirmed_at']:%Y-%m-%d}, in our own export"
+        out = bar not in (None, LEFT) or state == State.UNSUBSCRIBED
+        request = self.request(values, out=out)
+        return Person(
+            line=row.line,
+            email_hash=self.hash_of(values, out=out, is_ours=is_ours),
+            request=None if bar and state is None else request,
+            state=state,
+            bar=bar,
+            legal_source=source[:500],
+            paused_until=day_of(values) if state == State.PAUSED else None,
+            **instants,
+        )
+
+    def hash_of(self, values: dict[str, object], *, out: bool, is_ours: bool) -> str:
+        if text(values, "email"):
+            try:
+                return address_hash(canonical(text(values, "email")))
+            except BadAddress as error:
+                raise Unusable(f"email: {error}") from None
+        email_hash = text(values, "email_hash")
+        if not email_hash or not out:
+            raise Unusable("no email")
+        if not is_ours:
+            raise Unusable("email_hash: it was made with another ADDRESS_KEY")
+        if not re.fullmatch("[0-9a-f]{64}", email_hash):
+            raise Unusable("email_hash: not 64 hex digits")
+        return email_hash
+
+    def request(
+        self, values: dict[str, object], *, out: bool
+    ) -> SubscriptionRequest | None:
+        """Return what the row asks for; None if it cannot be used, but its opt-out can."""
+        form = self.form
+        form.data = posted(values)
+        form.full_clean()
+        if not form.errors:
+            return form.request()
+        if out:
+            return None  # an opt-out counts whatever the preferences beside it
+        name, errors = next(iter(form.errors.items()))
+        raise Unusable(f"{name}: {errors[0]}")
+
+    def instant(self, values: dict[str, object], name: str) -> datetime | None:
+        given = text(values, name)
+        if not given:
+            return None
+        try:
+            found = datetime.fromisoformat(given)
+            found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            raise Unusable(f"{name}: not an instant like 2026-04-17T08:00+00:00") from None
+        return min(found, self.now)
+
+
+def text(values: dict[str, object], name: str) -> str:
+    value = values.get(name)
+    return "" if value is None else str(value).strip()
+
+
+def state_of(
+    values: dict[str, object],
+) -> tuple[Subscriber.State | None, Suppression.Reason | None]:
+    """Return the state and the bar that a row names. Raises Unusable."""
+    word = text(values, "state").lower().replace("_", " ").replace("-", " ")
+    reason = text(values, "suppressed").lower()
+    if reason and reason not in BARS:
+        raise Unusable("suppressed: not a reason that we know")
+    bar = BARS.get(reason)
+    if bar == LEFT:  # only a pending reader has come back from that
+        is_back = STATES.get(word) == State.PENDING
+        return (State.PENDING, LEFT) if is_back else (State.UNSUBSCRIBED, None)
+    if not word or word in STATES:
+        return STATES.get(word), bar
+    if word not in BARS:
+        raise Unusable("state: not a state that we know, like active or unsubscribed")
+    return None, bar or BARS[word]
+
+
+def day_of(values: dict[str, object]) -> date | None:
+    given = text(values, "paused_until")
+    try:
+        return date.fromisoformat(given) if given else None
+    except ValueError:
+        raise Unusable("paused_until: not a date like 2026-04-17") from None
+
+
+def posted(values: dict[str, object]) -> MultiValueDict[str, str]:
+    """Return the row as the sign-up form would have posted it."""
+    data: MultiValueDict[str, str] = MultiValueDict()
+    for name in ("email", *PREFERENCES):
+        value = values.get(name)
+        if value is None:
+            continue
+        if name in LISTS and not isinstance(value, list):
+            value = re.split(r"[\s,;|]+", str(value).strip(" ,;|"))
+        if name in LINES and isinstance(value, list):
+            value = "\n".join(map(str, value))
+        many = value if isinstance(value, list) else [value]
+        data.setlist(name, [str(one) for one in many if one is not None and one != ""])
+    return data
