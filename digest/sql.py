@@ -1,7 +1,7 @@
-"""How a whole slice travels in one parameter, in both dialects.
+"""Pass a list of ids or rows as one SQL parameter, in both dialects.
 
-A list of ids or rows as one value keeps statements short and the same for any size:
-arrays on PostgreSQL, JSON on SQLite.
+One parameter keeps a statement short and the same for any size: arrays on PostgreSQL, JSON
+on SQLite.
 """
 
 import json
@@ -16,10 +16,9 @@ from django.db.models.expressions import RawSQL
 
 
 def read_any_text(connection: BaseDatabaseWrapper, **_: object) -> None:
-    """Read text that is not UTF-8 with U+FFFD in it, as SQLite stores any bytes as text.
+    """Decode SQLite text with U+FFFD for bytes that are not UTF-8, which SQLite may store.
 
-    For Django's signal `connection_created`. By default one such value is an error for
-    all rows of its query.
+    A receiver of `connection_created`. By default one such value fails its whole query.
     """
     if connection.vendor == "sqlite":
         connection.connection.text_factory = partial(
@@ -32,9 +31,9 @@ def postgres() -> bool:
 
 
 def id_list(ids: Iterable[int]) -> tuple[str, str]:
-    """`= ANY(…)` or `IN (…)` for these ids, and its one parameter.
+    """Return `= ANY(…)` or `IN (…)` for these ids, and its one parameter.
 
-    As text: a driver writes a long list out far slower than str.join does.
+    The parameter is text, as a driver formats a long list far slower than str.join.
     """
     text = ",".join(map(str, ids))
     if postgres():
@@ -43,7 +42,7 @@ def id_list(ids: Iterable[int]) -> tuple[str, str]:
 
 
 def among(ids: Iterable[int]) -> RawSQL:
-    """For filter(pk__in=…): the ids as one parameter instead of one each."""
+    """Return a value for filter(pk__in=…) with one parameter instead of one per id."""
     _, values = id_list(ids)
     sql = "SELECT unnest(%s::bigint[])" if postgres() else "SELECT value FROM json_each(%s)"
     return RawSQL(sql, [values], BigIntegerField())
@@ -52,7 +51,7 @@ def among(ids: Iterable[int]) -> RawSQL:
 def rows(
     name: str, columns: dict[str, str], values: Sequence[Sequence[object]]
 ) -> tuple[str, list[str]]:
-    """A FROM-item NAME with these columns (name → type) and rows; its parameters."""
+    """Return a FROM item NAME with these columns (name → type) and its parameters."""
     if postgres():
         arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
         parameters = [
@@ -72,16 +71,16 @@ def rows(
 
 
 def array(values: Iterable[object]) -> str:
-    """PostgreSQL's text form of an array (manual, section 8.15.6).
+    """Return PostgreSQL's text form of an array (manual, section 8.15.6).
 
-    What a column says again and again is written out once.
+    Repeated values of a column are formatted once.
     """
     written = {value: element(value) for value in set(values)}
     return "{" + ",".join([written[value] for value in values]) + "}"
 
 
 def integers(values: Iterable[object]) -> str:
-    """The same of numbers, which differ from row to row."""
+    """Return PostgreSQL's text form of an array of numbers, which seldom repeat."""
     return "{" + ",".join(["NULL" if one is None else str(one) for one in values]) + "}"
 
 
@@ -95,10 +94,10 @@ def element(value: object) -> str:
 
 
 def instant(value: datetime) -> str | datetime:
-    """The parameter for an instant."""
+    """Return the parameter for an instant."""
     return connection.ops.adapt_datetimefield_value(value) or value
 
 
 def typed() -> str:
-    """The placeholder for an instant where its type cannot be inferred."""
+    """Return the placeholder for an instant where its type cannot be inferred."""
     return "%s::timestamptz" if postgres() else "%s"

@@ -29,8 +29,8 @@ from digest.deliveries.hand_over import begun, hand_over
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
-from digest.editions.compose import Encoded
-from digest.editions.picks import written
+from digest.editions.compose import EncodedEdition
+from digest.editions.picks import format_picks
 from digest.models import Delivery, Edition, HighWater
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
@@ -214,7 +214,7 @@ def groups(
 
 
 def prepared(
-    encoded: Encoded, rows: Sequence[Claimed], batch: Sequence[Digest], now: datetime
+    encoded: EncodedEdition, rows: Sequence[Claimed], batch: Sequence[Digest], now: datetime
 ) -> Group:
     """The batch's rows, picks and mails, composed only when their turn comes."""
     group = Group(rows)
@@ -223,7 +223,7 @@ def prepared(
         pk = reader.delivery_id
         if fault:
             group.faults[pk] = fault
-        group.picks[pk] = written(encoded, reader, picks)
+        group.picks[pk] = format_picks(encoded, reader, picks)
         if picks:
             compose = partial(encoded.compose, reader, picks, sent_at=now)
             parts = partial(letter, encoded, reader, picks, sent_at=now)

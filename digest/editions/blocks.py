@@ -42,7 +42,7 @@ def block(paper: Paper) -> tuple[str, str]:
 
 
 def context(paper: Paper) -> dict[str, Any]:
-    title = shortened(paper.title, TITLE_LENGTH)
+    title = shorten(paper.title, TITLE_LENGTH)
     abstract = first_sentences(paper.abstract.translate(WITHOUT_MARKS), ABSTRACT_LENGTH)
     names, rest = byline(paper)
     return {
@@ -66,7 +66,7 @@ def no_merge(html: str) -> str:
     return html.translate(NO_MERGE)
 
 
-def shortened(text: str, length: int) -> str:
+def shorten(text: str, length: int) -> str:
     return cut(text.translate(WITHOUT_MARKS), length)
 
 
@@ -74,9 +74,9 @@ def byline(paper: Paper) -> tuple[str, str]:
     """Return (names, rest): the organization or the first authors, and the author count."""
     count = phrase("authors", paper.author_count)
     if paper.organization:
-        name = shortened(paper.organization, NAME_LENGTH)
+        name = shorten(paper.organization, NAME_LENGTH)
         return name, f" · {count}" if paper.author_count else ""
-    names = ", ".join(shortened(str(name), NAME_LENGTH) for name in paper.authors[:NAMES])
+    names = ", ".join(shorten(str(name), NAME_LENGTH) for name in paper.authors[:NAMES])
     more = paper.author_count - NAMES
     if more > 0:
         return (names, f" {phrase('further', more)}") if names else ("", count)

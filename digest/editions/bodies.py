@@ -10,14 +10,14 @@ from datetime import datetime
 from email.header import decode_header, make_header
 from functools import lru_cache
 
-from digest.editions.compose import Encoded, Pick, Reader
+from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.transport.base import Letter
 
 FOLD = re.compile("\r\n(?=[ \t])")
 
 
 def letter(
-    encoded: Encoded, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime
+    encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime
 ) -> Letter:
     """Return the mail that `encoded.compose` makes, in parts."""
     text, html = encoded.bodies(reader, picks)
@@ -36,13 +36,13 @@ def fields(lines: bytes) -> dict[str, str]:
         line.split(": ", 1) for line in FOLD.sub("", lines.decode("ascii")).split("\r\n")
     )
     return {
-        pair[0]: decoded(pair[1]) if "=?" in pair[1] else pair[1]
+        pair[0]: decode(pair[1]) if "=?" in pair[1] else pair[1]
         for pair in pairs
         if len(pair) == 2
     }
 
 
 @lru_cache(maxsize=4096)
-def decoded(value: str) -> str:
+def decode(value: str) -> str:
     """Decode the encoded words of a header value (RFC 2047)."""
     return str(make_header(decode_header(value)))

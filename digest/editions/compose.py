@@ -59,7 +59,7 @@ class Pieces:
     fixed: Sequence[bytes]
     open: Sequence[tuple[int, str]]
 
-    def filled(self, values: Mapping[str, bytes]) -> list[bytes]:
+    def fill(self, values: Mapping[str, bytes]) -> list[bytes]:
         pieces = list(self.fixed)
         for place, mark in self.open:
             pieces[place] = values[mark]
@@ -89,14 +89,14 @@ class Part:
         """Return the part's pieces in order; `values` is mark → bytes."""
         name = values[MARKS.web] if self.has_votes else b""
         blocks, labels = self.blocks, self.labels
-        pieces = self.before.filled(values)
+        pieces = self.before.fill(values)
         for position, topic in picks:
             opening, middle, closing = blocks[position]
             pieces += (opening, labels[topic], middle, name, closing)
-        pieces += self.after.filled(values)
+        pieces += self.after.fill(values)
         return pieces
 
-    def looking_ahead(self, picks: Sequence[Place]) -> bytes:
+    def next_titles(self, picks: Sequence[Place]) -> bytes:
         if len(picks) == 1:
             return self.nothing_ahead
         titles = self.titles
@@ -124,7 +124,7 @@ class LocalizedEdition:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedEdition:
     """An edition encoded for the wire: built once, used to compose a million mails."""
 
     edition_id: int
@@ -156,25 +156,25 @@ class Encoded:
 
         A piece that is not specific to the reader is the same object for all readers.
         """
-        tongue = self.localized.get(reader.language) or self.localized["en"]
+        localized = self.localized.get(reader.language) or self.localized["en"]
         name = self.page_name(reader.delivery_id).encode()
         shown, more = picks, (b"", b"")
-        if len(picks) > tongue.fits:
-            shown = fitting(tongue, picks)
-            more = self.left_out(tongue, len(picks) - len(shown), name)
+        if len(picks) > localized.fits:
+            shown = picks_that_fit(localized, picks)
+            more = self.left_out(localized, len(picks) - len(shown), name)
         token = reader.token.encode() + mime.SOFT_BREAK
         if token.startswith(b"--"):
             token = self.encode(reader.token)
         values = {
-            MARKS.count: tongue.counts[len(picks)],
+            MARKS.count: localized.counts[len(picks)],
             MARKS.token: token,
             MARKS.web: name + mime.SOFT_BREAK,
-            MARKS.ahead: tongue.html.looking_ahead(shown),
+            MARKS.ahead: localized.html.next_titles(shown),
             MARKS.more: more[0],
         }
-        text = tongue.text.join(shown, values)
+        text = localized.text.join(shown, values)
         values[MARKS.more] = more[1]
-        return text, tongue.html.join(shown, values)
+        return text, localized.html.join(shown, values)
 
     def headers(self, reader: Reader, picks: Sequence[Pick], sent_at: datetime) -> bytes:
         personal = (
@@ -192,18 +192,18 @@ class Encoded:
         return f"<{hashlib.blake2b(name, digest_size=15).hexdigest()}@{self.host}>"
 
     def left_out(
-        self, tongue: LocalizedEdition, count: int, name: bytes
+        self, localized: LocalizedEdition, count: int, name: bytes
     ) -> tuple[bytes, bytes]:
         """Return the lines about papers that had no room, for the text and for the HTML."""
         if not count:
             return b"", b""
-        text, html = tongue.left_out[count]
+        text, html = localized.left_out[count]
         url = f"{self.site}/digest/{name.decode()}"
         link = self.encode(f'<a href="{url}">{escape(url)}</a></p>\n')
         return text + self.encode(f"{url}\n\n"), html + link
 
 
-def pieces(text: str, encode: Encoder) -> Pieces:
+def encode_pieces(text: str, encode: Encoder) -> Pieces:
     """Encode a text that holds marks, and leave the marks' places open."""
     found = OPEN.split(text)
     fixed = [encode(piece) for piece in found[0::2]]
@@ -213,13 +213,13 @@ def pieces(text: str, encode: Encoder) -> Pieces:
     return Pieces(places, marks)
 
 
-def encoded_block(block: str, encode: Encoder) -> EncodedBlock:
+def encode_block(block: str, encode: Encoder) -> EncodedBlock:
     opening, rest = block.split(MARKS.reason)
     middle, _, closing = rest.partition(MARKS.web)
     return encode(opening), encode(middle), encode(closing)
 
 
-def part(
+def encode_part(
     frame: str,
     blocks: Iterable[tuple[str, str]],
     labels: Sequence[str],
@@ -233,8 +233,8 @@ def part(
     `blocks` are (block, title as shown among the next picks); the last of `labels` is the
     one for a trending paper.
     """
-    before, after = (pieces(text, encode) for text in frame.split(MARKS.papers))
-    known = [(encoded_block(block, encode), encode(title)) for block, title in blocks]
+    before, after = (encode_pieces(text, encode) for text in frame.split(MARKS.papers))
+    known = [(encode_block(block, encode), encode(title)) for block, title in blocks]
     *topics, trending = map(encode, labels)
     fixed = sum(map(len, [*before.fixed, *after.fixed]))
     following = sorted((len(title) for _, title in known), reverse=True)[:AHEAD]
@@ -265,10 +265,10 @@ def rooms(text: Part, html: Part) -> tuple[int, int]:
     return MOST_HTML - SMALL_CHANGE - html.size, both
 
 
-def fitting(tongue: LocalizedEdition, picks: Sequence[Pick]) -> Sequence[Pick]:
+def picks_that_fit(localized: LocalizedEdition, picks: Sequence[Pick]) -> Sequence[Pick]:
     """Return the picks that fit in the mail, best first; the foot always fits."""
-    html, both = rooms(tongue.text, tongue.html)
-    html_sizes, text_sizes = tongue.html.sizes, tongue.text.sizes
+    html, both = rooms(localized.text, localized.html)
+    html_sizes, text_sizes = localized.html.sizes, localized.text.sizes
     for place, pick in enumerate(picks):
         size = html_sizes[pick.position]
         html -= size

@@ -10,9 +10,15 @@ from urllib.parse import urlsplit
 from django.utils import translation
 
 from digest.editions import mime, phrases, text_layout
-from digest.editions.blocks import no_merge, shortened
-from digest.editions.compose import Encoded, Encoder, LocalizedEdition, part, sure_to_fit
-from digest.editions.frames import FrameContent, Spoken
+from digest.editions.blocks import no_merge, shorten
+from digest.editions.compose import (
+    EncodedEdition,
+    Encoder,
+    LocalizedEdition,
+    encode_part,
+    sure_to_fit,
+)
+from digest.editions.frames import FrameContent, LocalizedFrame
 from digest.editions.phrases import MARKS
 from digest.models import Block, Edition
 from digest.signing import Purpose, namer
@@ -31,21 +37,21 @@ class LocalizedPaper:
     html: str
     text: str
 
-    def said(self) -> tuple[str, str]:
+    def translate(self) -> tuple[str, str]:
         """Return text and HTML in the active language; the reason's label stays a mark."""
-        reason = MARKS.reason + phrases.voted(self.upvotes)
+        reason = MARKS.reason + phrases.upvotes_suffix(self.upvotes)
         return (
-            phrases.spoken(self.text).replace(MARKS.reason, reason),
-            phrases.spoken_html(self.html).replace(MARKS.reason, reason),
+            phrases.translate(self.text).replace(MARKS.reason, reason),
+            phrases.translate_html(self.html).replace(MARKS.reason, reason),
         )
 
     def title_ahead(self) -> str:
-        return "\u00a0· " + isolated(in_html(self.title))
+        return "\u00a0· " + isolate(in_html(self.title))
 
 
 def encode(
     edition: Edition, blocks: Sequence[Block], *, around: FrameContent, votes: bool = True
-) -> Encoded:
+) -> EncodedEdition:
     """Encode a published edition with a frame: the current one, or a stored one.
 
     Without `votes` no paper has a link to vote: that link needs a planned delivery.
@@ -57,7 +63,7 @@ def encode(
     sender = parseaddr(around.sender)[1]
     labels = [label for _, label in around.topics]
     papers = [paper(block, votes=votes) for block in blocks]
-    return Encoded(
+    return EncodedEdition(
         edition_id=edition.pk,
         fingerprint=around.fingerprint,
         sender=sender,
@@ -83,11 +89,11 @@ def paper(block: Block, *, votes: bool) -> LocalizedPaper:
         phrases.with_votes(part, block.position) if votes else phrases.without_votes(part)
         for part in (block.html, block.text)
     )
-    return LocalizedPaper(shortened(block.title, AHEAD_LENGTH), block.upvotes, html, text)
+    return LocalizedPaper(shorten(block.title, AHEAD_LENGTH), block.upvotes, html, text)
 
 
 def localized_edition(
-    spoken: Spoken,
+    spoken: LocalizedFrame,
     papers: Sequence[LocalizedPaper],
     encoder: Encoder,
     *,
@@ -96,26 +102,26 @@ def localized_edition(
 ) -> LocalizedEdition:
     """Return the edition encoded in one language."""
     with translation.override(language):
-        why = [phrases.why(label) for label in [*labels, ""]]
-        said = [paper.said() for paper in papers]
-        blocks = [(one, "") for one, _ in said]
-        text = part(spoken.text, blocks, why, encode=encoder)
-        html = part(
+        reasons = [phrases.reason_label(label) for label in [*labels, ""]]
+        translated = [paper.translate() for paper in papers]
+        blocks = [(one, "") for one, _ in translated]
+        text = encode_part(spoken.text, blocks, reasons, encode=encoder)
+        html = encode_part(
             spoken.html,
             [
                 (one, paper.title_ahead())
-                for paper, (_, one) in zip(papers, said, strict=True)
+                for paper, (_, one) in zip(papers, translated, strict=True)
             ],
-            [in_html(label) for label in why],
+            [in_html(label) for label in reasons],
             encode=encoder,
             ahead=phrases.ahead(),
             nothing_ahead=phrases.nothing_ahead(),
         )
-        left_out = [phrases.left_out(count) for count in range(MOST_COUNTED + 1)]
+        left_out = [phrases.left_out_notice(count) for count in range(MOST_COUNTED + 1)]
         return LocalizedEdition(
             text=text,
             html=html,
-            counts=[encoder(phrases.counted(count)) for count in range(MOST_COUNTED + 1)],
+            counts=[encoder(phrases.headline(count)) for count in range(MOST_COUNTED + 1)],
             left_out=[
                 (encoder(f"{sentence}\n"), encoder(f'<p class="text">{escape(sentence)}\n'))
                 for sentence in left_out
@@ -124,7 +130,7 @@ def localized_edition(
         )
 
 
-def isolated(html: str) -> str:
+def isolate(html: str) -> str:
     """Isolate right-to-left text, so that it does not reorder the text beside it."""
     rtl = text_layout.direction(html) == "rtl"
     return f'<span dir="rtl">{html}</span>' if rtl else html

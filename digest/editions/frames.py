@@ -26,7 +26,7 @@ from digest.models import Edition, Frame
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class LocalizedFrame:
     """The frame in one language, with its marks."""
 
     html: str
@@ -40,7 +40,7 @@ class FrameContent:
     sender: str  # as settings.FROM_EMAIL
     site: str  # as settings.SITE_URL
     topics: Sequence[tuple[str, str]]  # (slug, label) in the ranking's columns
-    spoken: Mapping[str, Spoken]  # by language
+    spoken: Mapping[str, LocalizedFrame]  # by language
     # Between the parts of each mail; "" in frames stored before it was random.
     boundary: str = ""
 
@@ -63,7 +63,7 @@ def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> Fra
         sender=settings.FROM_EMAIL,
         site=settings.SITE_URL,
         topics=[(slug, label) for slug, label in topics],
-        spoken={language: rendered(edition, language) for language in languages()},
+        spoken={language: render(edition, language) for language in languages()},
         boundary=random_boundary(),
     )
 
@@ -76,35 +76,35 @@ def random_boundary() -> str:
     return f"=_{secrets.token_hex(16)}"
 
 
-def keep(edition: Edition, used: FrameContent) -> FrameContent:
+def store_frame(edition: Edition, used: FrameContent) -> FrameContent:
     """Store the frame unless it is stored already; return the stored one and its boundary.
 
     Safe to run twice and at once.
     """
     row = Frame(edition=edition, fingerprint=used.fingerprint, data=used.as_json())
     Frame.objects.bulk_create([row], ignore_conflicts=True)
-    return kept(edition, used.fingerprint)
+    return load_frame(edition, used.fingerprint)
 
 
-def kept(edition: Edition, fingerprint: str) -> FrameContent:
+def load_frame(edition: Edition, fingerprint: str) -> FrameContent:
     """Return a stored frame. Raises Frame.DoesNotExist."""
     data = json.loads(Frame.objects.get(edition=edition, fingerprint=fingerprint).data)
-    spoken = {code: Spoken(**texts) for code, texts in data["spoken"].items()}
+    spoken = {code: LocalizedFrame(**texts) for code, texts in data["spoken"].items()}
     topics = [(slug, label) for slug, label in data["topics"]]
     boundary = data.get("boundary", "")
     return FrameContent(data["sender"], data["site"], topics, spoken, boundary)
 
 
-def rendered(edition: Edition, language: str) -> Spoken:
+def render(edition: Edition, language: str) -> LocalizedFrame:
     with translation.override(language):
         text = render_to_string("mail/digest.txt", context(edition), using="text")
-    lines = [fits(line) for line in text.split("\n")]
+    lines = [wrap(line) for line in text.split("\n")]
     # A part must not end in a soft line break (RFC 2045 section 6.7), so with a hard one.
     html = page_frame(edition, language, web=False) + "\n"
-    return Spoken(html=html, text="\n".join(lines))
+    return LocalizedFrame(html=html, text="\n".join(lines))
 
 
-def fits(line: str) -> str:
+def wrap(line: str) -> str:
     """Wrap a long line; keep a signature separator, which ends with a space."""
     return text_layout.fill(line) if text_layout.width(line) > text_layout.LINE else line
 

@@ -47,14 +47,14 @@ def phrase(name: str, number: int = 0) -> str:
     return f"\ufdd8{name}:{number}\ufdd9"
 
 
-def spoken(text: str) -> str:
+def translate(text: str) -> str:
     """Return the text with its phrases in the active language."""
     return PHRASE.sub(lambda found: PHRASES[found[1]](int(found[2])), text)
 
 
-def spoken_html(html: str) -> str:
+def translate_html(html: str) -> str:
     """Return the HTML with its phrases in the active language, each unbreakable."""
-    return PHRASE.sub(lambda found: spoken(found[0]).replace(" ", "\u00a0"), html)
+    return PHRASE.sub(lambda found: translate(found[0]).replace(" ", "\u00a0"), html)
 
 
 def with_votes(text: str, position: int) -> str:
@@ -93,12 +93,12 @@ PHRASES: dict[str, Callable[[int], str]] = {
 }
 
 
-def counted(count: int) -> str:
+def headline(count: int) -> str:
     """Return the headline of a mail."""
     return ngettext("%(n)d paper for you", "%(n)d papers for you", count) % {"n": count}
 
 
-def papers(count: int) -> str:
+def public_headline(count: int) -> str:
     """Return the headline of a page that belongs to no reader."""
     return ngettext("%(n)d paper", "%(n)d papers", count) % {"n": count}
 
@@ -108,15 +108,15 @@ def reason(label: str, upvotes: int) -> str:
 
     A topic's label is not translated; every other label is in the catalogue.
     """
-    return why(label) + voted(upvotes)
+    return reason_label(label) + upvotes_suffix(upvotes)
 
 
-def why(label: str) -> str:
+def reason_label(label: str) -> str:
     """Return the first half of a reason, which papers share."""
     return gettext(label or "Trending")
 
 
-def voted(upvotes: int) -> str:
+def upvotes_suffix(upvotes: int) -> str:
     """Return the second half of a reason, which is specific to the paper."""
     votes = ngettext("%(n)d upvote", "%(n)d upvotes", upvotes) % {"n": upvotes}
     return f", {votes}"
@@ -131,7 +131,7 @@ def subject_tail(more: int) -> str:
     }
 
 
-def left_out(count: int) -> str:
+def left_out_notice(count: int) -> str:
     """Return the words about the papers for which the mail had no room."""
     words = ngettext(
         "%(n)d more paper of yours had no room in this mail:",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from digest.editions.compose import Encoded, Pick, Reader
+from digest.editions.compose import EncodedEdition, Pick, Reader
 
 WRITTEN = re.compile(r"((?:\d+:(?:\d+|-) )+)([a-z-]{2,8})@([0-9a-f]+)")
 
@@ -26,13 +26,13 @@ PLACES = Places()
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class StoredDigest:
     picks: Sequence[Pick]
     language: str
     fingerprint: str
 
 
-def written(encoded: Encoded, reader: Reader, picks: Sequence[Pick]) -> str:
+def format_picks(encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick]) -> str:
     """Return the picks as stored; empty when the edition has no paper for the reader."""
     if not picks:
         return ""
@@ -40,7 +40,7 @@ def written(encoded: Encoded, reader: Reader, picks: Sequence[Pick]) -> str:
     return f"{places} {reader.language}@{encoded.fingerprint}"
 
 
-def read(text: str) -> Remembered | None:
+def parse_picks(text: str) -> StoredDigest | None:
     """Parse stored picks. Return None for a row that holds no digest."""
     found = WRITTEN.fullmatch(text)
     if not found:
@@ -50,4 +50,4 @@ def read(text: str) -> Remembered | None:
         Pick(int(position), None if topic == "-" else int(topic))
         for position, topic in pairs
     ]
-    return Remembered(picks, found[2], found[3])
+    return StoredDigest(picks, found[2], found[3])

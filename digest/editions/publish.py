@@ -32,13 +32,13 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
     every caller gets that edition.
     """
     if published := Edition.objects.filter(kind=kind, day=day).first():
-        if not outdone_samples(published):
+        if not is_superseded(published):
             return published
         published.delete()
     papers = candidates(day, kind)
     if not papers:
         raise NothingToPublish(f"no papers are stored for {day}: nothing to publish")
-    blocks = made_of_all(papers)
+    blocks = render_all(papers)
     if not blocks:
         raise NothingToPublish(f"no paper of {day} can be rendered: see the log")
     try:
@@ -59,7 +59,7 @@ def newest_stored(now: datetime) -> date | None:
     return stored.order_by("-day").values_list("day", flat=True).first()
 
 
-def outdone_samples(edition: Edition) -> bool:
+def is_superseded(edition: Edition) -> bool:
     """Return True for an unsent edition of samples whose day now has real papers."""
     return (
         edition.blocks.filter(paper__is_sample=True).exists()
@@ -81,18 +81,18 @@ def candidates(day: date, kind: str) -> Sequence[Paper]:
     )
 
 
-def made_of_all(papers: Sequence[Paper]) -> list[Block]:
+def render_all(papers: Sequence[Paper]) -> list[Block]:
     """Render each paper; log and leave out one that fails, so that the day goes on."""
     blocks: list[Block] = []
     for paper in papers:
         try:
-            blocks.append(made(paper, len(blocks)))
+            blocks.append(render_block(paper, len(blocks)))
         except Exception:
             logger.exception("paper %s cannot be rendered and is left out", paper)
     return blocks
 
 
-def made(paper: Paper, position: int) -> Block:
+def render_block(paper: Paper, position: int) -> Block:
     html, text = block(paper)
     return Block(
         paper=paper,

@@ -43,7 +43,7 @@ def block_html(block: Block, label: str, name: str) -> str:
         if name
         else phrases.without_votes(block.html)
     )
-    return phrases.spoken_html(html).replace(MARKS.reason, why)
+    return phrases.translate_html(html).replace(MARKS.reason, why)
 
 
 def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:
@@ -58,5 +58,8 @@ def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:
         best = max(known, key=lambda slug: float(block.topics[slug]), default="")
         shown.append((block, labels.get(best, "")))
     return page(
-        edition, shown, language=settings.LANGUAGE_CODE, headline=phrases.papers(len(shown))
+        edition,
+        shown,
+        language=settings.LANGUAGE_CODE,
+        headline=phrases.public_headline(len(shown)),
     )

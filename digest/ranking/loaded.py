@@ -5,9 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from digest.editions.compose import Encoded, Pick
+from digest.editions.compose import EncodedEdition, Pick
 from digest.editions.encode import encode
-from digest.editions.frames import frame_content, keep
+from digest.editions.frames import frame_content, store_frame
 from digest.models import Block, Edition
 from digest.ranking import ranking
 from digest.ranking.interests import Lexicon
@@ -36,7 +36,7 @@ class Picks(dict[int, Pick]):
 class LoadedEdition:
     """A published edition, encoded for the wire and laid out for the ranking."""
 
-    encoded: Encoded
+    encoded: EncodedEdition
     columns: dict[int, int]  # topic id → column
     papers: ranking.Floats
     popular: ranking.Floats
@@ -59,7 +59,7 @@ def load(edition_id: int) -> LoadedEdition:
     ]
     labels += BESIDE_TOPICS
     projection = shipped()
-    around = keep(edition, frame_content(edition, topics=labels))
+    around = store_frame(edition, frame_content(edition, topics=labels))
     papers = np.zeros((len(blocks), width), dtype=np.float32)
     for place, block in enumerate(blocks):
         for column, topic in topics.items():

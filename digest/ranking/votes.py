@@ -41,7 +41,7 @@ def picked(name: str, position: int) -> Picked:
     """Find a pick by the mail page's name and the block's position. Raises NoSuchPick."""
     delivery_id = signing.read(signing.Purpose.PAGE, name)
     found = Delivery.objects.filter(pk=delivery_id or 0).first()
-    was = picks.read(found.picks) if found else None
+    was = picks.parse_picks(found.picks) if found else None
     if not (found and was) or position not in {pick.position for pick in was.picks}:
         raise NoSuchPick
     blocks = Block.objects.filter(edition=found.edition_id, position=position)

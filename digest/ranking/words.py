@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 WORD = re.compile(r"[^\W_]+(?:\+\+|#)?")
-# What says nothing of a paper's subject, in English prose and in abstracts.
+# Words that say nothing of a paper's subject, in English prose and in abstracts.
 PROSE = (
     "a about across again all also among an and any are as at be been between both but by"
     " can could do does each first for from further had has have how however i in into is"

@@ -22,7 +22,7 @@ class Shown:
 
 
 def listing(cards: Sequence[Card]) -> str:
-    """Return safe HTML. Rendering it is most of the work of a day's page, so it is cached."""
+    """Return safe HTML; cached, as rendering it is most of the work of a day's page."""
     stored = [
         (
             [getattr(card.paper, name) for name in COLUMNS],

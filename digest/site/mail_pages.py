@@ -37,7 +37,7 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
     """Show the papers of one mail. The name grants no right and identifies no reader."""
     delivery_id = signing.read(signing.Purpose.PAGE, name)
     found = Delivery.objects.select_related("edition").filter(pk=delivery_id or 0).first()
-    was = picks.read(found.picks) if found else None
+    was = picks.parse_picks(found.picks) if found else None
     if not (found and was):
         raise Http404("This mail does not exist.")
     response = HttpResponse(digest_page(found.edition, was, name))
@@ -46,10 +46,10 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
     return response
 
 
-def digest_page(edition: Edition, was: picks.Remembered, name: str) -> str:
+def digest_page(edition: Edition, was: picks.StoredDigest, name: str) -> str:
     """Return the page's HTML. Raises Http404 when the frame of the mail is deleted."""
     try:
-        labels = frames.kept(edition, was.fingerprint).topics
+        labels = frames.load_frame(edition, was.fingerprint).topics
     except Frame.DoesNotExist:
         raise Http404("This mail is no longer stored.") from None
     positions = [pick.position for pick in was.picks]
@@ -61,7 +61,7 @@ def digest_page(edition: Edition, was: picks.Remembered, name: str) -> str:
         for pick in was.picks
     ]
     with translation.override(was.language):
-        headline = phrases.papers(len(shown))
+        headline = phrases.public_headline(len(shown))
     return web_version.page(
         edition, shown, language=was.language, headline=headline, name=name
     )

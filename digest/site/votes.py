@@ -49,7 +49,7 @@ def of_reader(subscriber_id: int, token: str) -> SafeString:
 
 @token_page
 def take_back(request: HttpRequest, token: str) -> HttpResponse:
-    """POST of an arXiv id as `action`, from that card; then the preferences again."""
+    """Take back the vote on the arXiv id in `action`; redirect to the preferences."""
     try:
         link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
     except links.Expired:

@@ -39,7 +39,7 @@ def ann(settings: Settings) -> Subscriber:
         edition=edition,
         subscriber=reader,
         state=Delivery.State.ACCEPTED,
-        picks=picks.written(encoded, Reader(1, reader.email, "t"), [Pick(0, 0)]),
+        picks=picks.format_picks(encoded, Reader(1, reader.email, "t"), [Pick(0, 0)]),
         due_at=make.NOON,
         not_before=make.NOON,
         expires_at=make.NOON,

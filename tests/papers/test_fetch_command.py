@@ -64,7 +64,7 @@ def test_a_file_is_stored_with_all_its_days_or_one(tmp_path, capsys):
 
 @pytest.mark.parametrize("day", ["tomorrow", "2026-13-40", "17.04.2026", "", "\0"])
 def test_a_day_that_is_none_is_refused(day):
-    with pytest.raises(CommandError, match="is no day like 2026-04-17"):
+    with pytest.raises(CommandError, match="is not a date; use 2026-04-17"):
         call_command("fetch", "--day", day)
 
 
@@ -81,7 +81,7 @@ def test_a_source_in_trouble_is_one_line_and_stores_nothing(source, fault):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--day", "nope"], "CommandError: 'nope' is no day like 2026-04-17"),
+        (["--day", "nope"], "CommandError: 'nope' is not a date; use 2026-04-17"),
         (["--from", "/nowhere.json"], "CommandError: cannot read /nowhere.json: "),
         (["--from", "FILE"], "CommandError: the database is not migrated: run `python"),
     ],

@@ -268,7 +268,7 @@ def test_a_long_topic_comes_in_pages(
 
 def test_an_unknown_topic_leads_to_the_known_ones(client: Client) -> None:
     html = html_of(client, "/topics/astrology/", status=404)
-    assert "No such topic" in html
+    assert "Topic not found" in html
     assert 'href="/topics/"' in html
 
 
