@@ -27,7 +27,7 @@ LONG = (
 
 
 @pytest.fixture
-def ann(settings: Settings) -> Iterator[Subscriber]:
+def ann(settings: Settings) -> Subscriber:
     settings.STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
