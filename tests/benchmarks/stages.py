@@ -130,7 +130,7 @@ def walk(here: world.World, stages: Stages) -> int:
     """Everybody's mail by one sender; how many."""
     from django.utils import timezone
 
-    from digest.deliveries.clock import DatabaseClock
+    from digest.deliveries.ledger import DatabaseClock
     from digest.deliveries.plan import plan_edition
     from digest.deliveries.send import send_due
     from digest.ranking.loaded import load
