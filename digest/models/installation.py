@@ -42,7 +42,7 @@ class HighWater(models.Model):
 
     @property
     def troubled(self) -> bool:
-        """Whether a receiving domain is known to make trouble, as fencing.rise() saw."""
+        """Return whether a receiving domain is known to make trouble, as fencing.rise() saw."""
         return bool(getattr(self, "has_rests", False))
 
 
