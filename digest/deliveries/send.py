@@ -100,11 +100,11 @@ class Run:
     relay: Relay = field(default_factory=Relay)
 
     def judged_at(self) -> datetime | None:
-        """Another instant by which to judge what is due; None: now."""
+        """Return the instant by which to judge what is due, or None for now."""
         return self.due() if self.due else None
 
     def over(self) -> bool:
-        """Looked at after each group: a slow line keeps nobody longer than a group."""
+        """Return whether to stop; asked after each group, so that a slow line ends in time."""
         late = self.until is not None and self.clock() >= self.until
         return late or shutdown.asked()
 
@@ -219,7 +219,7 @@ def settle(sent: Group, clock: Clock) -> None:
 def groups(
     claimed: Sequence[Claimed], batch_sizer: BatchSizer, gate: Gate
 ) -> Iterator[tuple[LoadedEdition, Sequence[Digest]]]:
-    """The slice's digests that may pass now in submit groups, each of one edition."""
+    """Yield the slice's digests that may pass now in submit groups, each of one edition."""
     editions = defaultdict(list)
     for row in claimed:
         editions[row.edition_id].append(row)
@@ -242,7 +242,7 @@ def groups(
 def prepared(
     encoded: EncodedEdition, rows: Sequence[Claimed], batch: Sequence[Digest], now: datetime
 ) -> Group:
-    """The batch's rows, picks and mails, composed only when their turn comes."""
+    """Return the batch's rows, picks and mails, which are composed when their turn comes."""
     group = Group(rows)
     sender = senders(encoded.sender)
     for reader, picks, fault in batch:
