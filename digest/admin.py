@@ -1,7 +1,7 @@
-"""The operator's view: what came in, what was published, who got it. It reads.
+"""The read-only admin of papers, editions and deliveries.
 
-Papers and editions change by commands only: rows edited by hand would no longer be
-what was sent.
+Papers and editions change by commands only, as rows edited by hand would no longer match
+the mails sent.
 """
 
 from typing import TYPE_CHECKING
@@ -55,7 +55,7 @@ class BlockAdmin(ReadOnly):
 
 
 class HistoryInline(Inline):
-    """What happened around the delivery, oldest first."""
+    """The history of a delivery, oldest first."""
 
     model = DeliveryEvent
     fields = ["at", "source", "kind", "reason", "reply", "message_id"]

@@ -1,4 +1,4 @@
-"""Tell the operator at once: an error in the log and a mail to the ADMINS."""
+"""Alert the operator with an error in the log and a mail to the ADMINS."""
 
 import logging
 
@@ -15,5 +15,5 @@ def alert(message: str) -> None:
     message = scrub(message)
     try:
         mail_admins(message[:100], message)
-    except Exception as error:  # of whatever transport
-        logger.error("the ADMINS could not be told: %s", type(error).__name__)
+    except Exception as error:  # any error of any transport
+        logger.error("the ADMINS could not be alerted: %s", type(error).__name__)

@@ -1,7 +1,7 @@
 """The Celery app: workers and beat start from here (`celery -A digest worker`).
 
-Tasks carry ids at most. Everything in Redis may be lost at any time: the next tick
-finds in the database whatever is to be done.
+Tasks carry ids at most. Everything in Redis may be lost at any time: the next tick finds
+its work in the database.
 """
 
 import time
@@ -27,5 +27,5 @@ def stamp(headers: dict[str, object], **_: object) -> None:
 
 @worker_shutting_down.connect
 def finish(**_: object) -> None:
-    """Told to the parent only: its children see the mark after their submit group."""
+    """Ask for shutdown; only the parent gets the signal, the children read the mark."""
     shutdown.ask()

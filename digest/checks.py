@@ -1,4 +1,4 @@
-"""What `check --deploy` finds beside Django's own checks."""
+"""System checks of `check --deploy`, in addition to Django's own."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def mail_leaves_the_machine(
     words = "SITE_URL is public, but MAILER_URL is not set: no mail leaves this machine."
     hint = (
         "Set MAILER_URL. Until then mail is kept in STATE_DIR/mailbox, and the page "
-        "/mailbox/ is closed, as everybody's links stand there."
+        "/mailbox/ is closed, as it shows all readers' links."
     )
     return [Error(words, hint=hint, id="digest.E001")]
 
@@ -34,7 +34,7 @@ def mail_leaves_the_machine(
 def secrets_are_strong(
     app_configs: Sequence[AppConfig] | None, **options: object
 ) -> list[CheckMessage]:
-    """Find keys and webhook passwords that could be guessed; SECRET_KEY is Django's to judge."""
+    """Find keys and webhook passwords that could be guessed; Django checks SECRET_KEY."""
     keys = [("ADDRESS_KEY", settings.ADDRESS_KEY)]
     keys += [("SECRET_KEY_FALLBACKS", key) for key in settings.SECRET_KEY_FALLBACKS]
     weak = [name for name, key in keys if not strong(key, length=KEY_LENGTH)]
@@ -46,14 +46,14 @@ def secrets_are_strong(
     found = [
         Warning(
             f"{name} is too weak: it is short, or repeats a few characters.",
-            hint="Take a long random string, as of `openssl rand -base64 48`.",
+            hint="Use a long random string, such as from `openssl rand -base64 48`.",
             id="digest.W002",
         )
         for name in dict.fromkeys(weak)
     ]
     if settings.ADDRESS_KEY == settings.SECRET_KEY:
         words = "ADDRESS_KEY is the same as SECRET_KEY, and must outlive it."
-        found.append(Warning(words, hint="Take another key.", id="digest.W003"))
+        found.append(Warning(words, hint="Use another key.", id="digest.W003"))
     return list[CheckMessage](found)
 
 
@@ -65,7 +65,7 @@ def strong(secret: str, *, length: int) -> bool:
 def connections_are_secret(
     app_configs: Sequence[AppConfig] | None, **options: object
 ) -> list[CheckMessage]:
-    """Find mail and passwords that anybody on the way could read."""
+    """Find connections on which mail and passwords could be read."""
     found: list[CheckMessage] = []
     server = endpoints.mailer(settings.MAILER_URL)
     if isinstance(server, endpoints.SmtpServer) and server.in_clear_text:
@@ -73,8 +73,8 @@ def connections_are_secret(
         hint = "Add ?tls=starttls, or use smtps://."
         found.append(Warning(words, hint=hint, id="digest.W004"))
     if "ssl_cert_reqs=none" in settings.REDIS_URL:
-        words = "REDIS_URL takes any certificate for the server's."
-        hint = "Name its authority with ssl_ca_certs=FILE instead of ssl_cert_reqs=none."
+        words = "REDIS_URL accepts any server certificate."
+        hint = "Use ssl_ca_certs=FILE with its authority instead of ssl_cert_reqs=none."
         found.append(Warning(words, hint=hint, id="digest.W005"))
     return found
 
@@ -83,13 +83,13 @@ def connections_are_secret(
 def reports_can_be_read(
     app_configs: Sequence[AppConfig] | None, **options: object
 ) -> list[CheckMessage]:
-    """Find a provider that is set up, but whose reports would be refused for lack of a key."""
+    """Find a configured provider whose reports would be refused for lack of a key."""
     if not settings.ANYMAIL["WEBHOOK_SECRET"]:
         return []
     return [
         Error(
-            f"The reports of {provider} are not taken: {trouble}",
-            hint="Set the variable ANYMAIL_… that it names.",
+            f"The reports of {provider} are refused: {trouble}",
+            hint="Set the ANYMAIL_… variable named there.",
             id="digest.E006",
         )
         for provider in configured_providers()
@@ -123,5 +123,5 @@ def configured_providers() -> list[str]:
         for provider in endpoints.providers()
         if provider == sending
         or any(name.startswith(f"{provider.upper()}_") for name in settings.ANYMAIL)
-        and provider != "amazon_ses"  # has options of ours
+        and provider != "amazon_ses"  # we always set its options
     ]

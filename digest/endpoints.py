@@ -1,8 +1,8 @@
-"""The addresses in the variables: one reading of each, for everything that uses it.
+"""Parse the URLs in the variables, each once for everything that uses it.
 
-A URL that could be read in two ways, or holds an option that nobody knows, is an
-ImproperlyConfigured of one line; it names the variable and repeats no secret. Users and
-passwords are percent-decoded here, and nowhere else.
+A URL that is ambiguous, or has an unknown option, raises ImproperlyConfigured with one
+line, which names the variable and repeats no secret. Users and passwords are
+percent-decoded here, and nowhere else.
 """
 
 import importlib
@@ -34,7 +34,7 @@ SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 
 @dataclass(frozen=True)
 class Address:
-    """A URL taken apart: the user and the password are decoded, the options known."""
+    """A parsed URL with decoded user and password and checked options."""
 
     scheme: str
     host: str
@@ -54,8 +54,10 @@ def split(
     options: Collection[str] = (),
     socket: bool = False,
 ) -> Address:
-    """Read the URL of the variable `name`; without a host, or with a socket's folder in
-    its place, only where `socket` says so. Raises ImproperlyConfigured."""
+    """Parse the URL of the variable `name`. Raises ImproperlyConfigured.
+
+    The host may be missing, or a socket's folder, only if `socket` is true.
+    """
     wanted = ImproperlyConfigured(f"{name} must be like {like}")
     ambiguous = ImproperlyConfigured(f"{name} cannot be read: {ENCODE}.")
     if STRAY.search(url) or not url.isprintable():
@@ -68,7 +70,7 @@ def split(
     host = unquote(parts.hostname or "")
     if parts.scheme not in schemes or port == 0:
         raise wanted
-    # The end of a password that was cut off at its / or ?.
+    # Here it is the end of a password that was cut at its / or ?.
     if "@" in parts.path + parts.query:
         raise ambiguous
     if not (HOST.fullmatch(host) or (socket and (not host or SOCKET.fullmatch(host)))):
@@ -104,7 +106,7 @@ def known_options(name: str, parts: SplitResult, known: Collection[str]) -> dict
 
 
 def site(name: str, url: str) -> str:
-    """Return scheme, host and port of a site, which has no path: links begin with it."""
+    """Return scheme, host and port of a site, the prefix of all links. It has no path."""
     like = "https://papers.example.org, without a path."
     if not url.isascii():
         raise ImproperlyConfigured(f"{name} must be ASCII: write xn--… for the domain.")
@@ -115,7 +117,7 @@ def site(name: str, url: str) -> str:
 
 
 def base(name: str, url: str) -> str:
-    """Return the base address of an API, which may have a path."""
+    """Return the base URL of an API, which may have a path."""
     like = "https://papers.example.org"
     address = split(name, url, like=f"{like}.", schemes={"http", "https"})
     if address.user or address.password or "?" in url:
@@ -140,7 +142,7 @@ def database(name: str, url: str, *, folder: Path) -> dict[str, Any]:
         like=like,
         schemes={"postgres", "postgresql", "pgsql"},
         options=known,
-        socket=True,  # libpq finds the server of this machine by its socket
+        socket=True,  # libpq finds a local server by its socket
     )
     if not address.path.strip("/") or "/" in address.path.strip("/"):
         raise ImproperlyConfigured(f"{name} must be like {like}")
@@ -151,7 +153,7 @@ def database(name: str, url: str, *, folder: Path) -> dict[str, Any]:
 
 
 def sqlite(name: str, url: str, *, folder: Path) -> dict[str, Any]:
-    """Return Django's entry for a file of SQLite. Raises ImproperlyConfigured."""
+    """Return Django's entry for an SQLite file. Raises ImproperlyConfigured."""
     path = url.removeprefix("sqlite:///")
     if path == url or not path or "?" in path or STRAY.search(path):
         raise ImproperlyConfigured(f"{name} must be like sqlite:////path/of/the/file.")
@@ -164,14 +166,14 @@ def sqlite(name: str, url: str, *, folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RedisUrls:
-    """The same server in the two dialects: redis-py's, and kombu's for Celery."""
+    """The URLs of one server for redis-py, and for kombu (Celery)."""
 
     client: str = field(repr=False)
     broker: str = field(repr=False)
 
 
 def redis_urls(name: str, url: str) -> RedisUrls:
-    """Read a Redis by TCP, TLS or socket; over TLS both sides verify it alike.
+    """Parse the URL of a Redis by TCP, TLS or socket; both clients verify TLS alike.
 
     Raises ImproperlyConfigured.
     """
@@ -190,7 +192,7 @@ def redis_urls(name: str, url: str) -> RedisUrls:
     host = f"[{address.host}]" if ":" in address.host else address.host
     port = f":{address.port}" if address.port else ""
     plain = f"{address.scheme}://{user}{host}{port}/{number}"
-    # Said outright: by default redis-py verifies the server's certificate, kombu does not.
+    # Explicit, as by default redis-py verifies the server's certificate and kombu does not.
     options = {"ssl_cert_reqs": "required", **address.options} if tls else {}
     if options.get("ssl_cert_reqs") == "none":
         options |= {"ssl_check_hostname": "false"}
@@ -199,7 +201,7 @@ def redis_urls(name: str, url: str) -> RedisUrls:
 
 
 def redis_socket_urls(name: str, url: str) -> RedisUrls:
-    """Read unix:///path/of/redis.sock?db=0. Raises ImproperlyConfigured."""
+    """Parse unix:///path/of/redis.sock?db=0. Raises ImproperlyConfigured."""
     like = "unix:///path/of/redis.sock?db=0, or unix://:password@/path/of/redis.sock."
     address = split(name, url, like=like, schemes={"unix"}, options={"db"}, socket=True)
     number = address.options.get("db", "0")
@@ -213,7 +215,7 @@ def redis_socket_urls(name: str, url: str) -> RedisUrls:
 
 
 def login(address: Address) -> str:
-    """Return user and password as they stand in a URL; empty without any."""
+    """Return user and password as encoded in a URL; empty without any."""
     user = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@"
     return user.removeprefix(":@")
 
@@ -222,16 +224,16 @@ def login(address: Address) -> str:
 
 
 class Tls(StrEnum):
-    """How a connection to the mail server is kept secret."""
+    """The encryption of a connection to the mail server."""
 
-    NONE = "none"  # in clear text: to this machine, or where it was asked for
-    STARTTLS = "starttls"  # RFC 3207, before anything else is said
+    NONE = "none"  # clear text: to this machine, or where configured
+    STARTTLS = "starttls"  # RFC 3207, before any other command
     IMPLICIT = "implicit"  # RFC 8314, from the first byte
 
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """A mail server that takes our mail."""
+    """A mail server that relays our mail."""
 
     host: str
     port: int
@@ -241,7 +243,7 @@ class SmtpServer:
 
     @property
     def is_local(self) -> bool:
-        """Whether nothing leaves this machine on the way to it."""
+        """True if the connection does not leave this machine."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -249,26 +251,26 @@ class SmtpServer:
 
     @property
     def in_clear_text(self) -> bool:
-        """Whether somebody on the way could read the mail."""
+        """True if the mail could be read on the network."""
         return self.tls is Tls.NONE and not self.is_local
 
 
 @dataclass(frozen=True)
 class ProviderApi:
-    """A provider that Anymail knows, by the name of its backend."""
+    """A provider supported by Anymail, by the name of its backend."""
 
     name: str
 
 
 @lru_cache(maxsize=8)
 def mailer(url: str, *, name: str = "MAILER_URL") -> SmtpServer | ProviderApi:
-    """Read where mail goes. Raises ImproperlyConfigured."""
+    """Parse the URL of a mail server or provider. Raises ImproperlyConfigured."""
     is_provider = url.startswith("anymail:")
     return provider_api(url, name=name) if is_provider else smtp_server(url, name=name)
 
 
 def smtp_server(url: str, *, name: str = "MAILER_URL") -> SmtpServer:
-    """Read a mail server's address. Raises ImproperlyConfigured."""
+    """Parse a mail server's URL. Raises ImproperlyConfigured."""
     like = (
         "smtp://user:password@host:587?tls=starttls, smtps://user:password@host:465 "
         "or anymail://postmark (any provider that Anymail knows)."
@@ -283,7 +285,7 @@ def smtp_server(url: str, *, name: str = "MAILER_URL") -> SmtpServer:
     allowed = {"none", "starttls"}
     if "tls" in address.options and (implicit or tls not in allowed):
         raise ImproperlyConfigured(
-            f"{name}: tls must be starttls or none, and stands with smtp:// only."
+            f"{name}: tls must be starttls or none, and works with smtp:// only."
         )
     port = address.port or (SMTPS_PORT if implicit else SMTP_PORT)
     server = SmtpServer(
@@ -299,25 +301,25 @@ def smtp_server(url: str, *, name: str = "MAILER_URL") -> SmtpServer:
 
 @cache
 def providers() -> list[str]:
-    """Return the names of the providers that Anymail knows."""
+    """Return the names of the providers that Anymail supports."""
     backends = importlib.import_module("anymail.backends").__path__
     names = [module.name for module in pkgutil.iter_modules(backends)]
     return [name for name in names if not name.startswith("base")]
 
 
 def provider_api(url: str, *, name: str) -> ProviderApi:
-    """Read anymail://NAME. Raises ImproperlyConfigured."""
+    """Parse anymail://NAME. Raises ImproperlyConfigured."""
     provider = url.removeprefix("anymail://").strip("/")
     known = providers()
     if provider not in known:
         names = ", ".join(name for name in known if name not in {"console", "test"})
         raise ImproperlyConfigured(
-            f"{name} must be like anymail://NAME; NAME is of {names}."
+            f"{name} must be like anymail://NAME; NAME is one of {names}."
         )
     return ProviderApi(provider)
 
 
-# What single providers need beside Anymail: the module, and the extra that brings it.
+# Packages that single providers need beside Anymail: the module, and its extra.
 PACKAGES = {
     "amazon_ses": ("boto3", "ses"),
     "postal": ("cryptography", "postal"),
@@ -327,7 +329,7 @@ PACKAGES = {
 
 
 def require_packages(mail: SmtpServer | ProviderApi, variables: Collection[str]) -> None:
-    """Raise ImproperlyConfigured where a provider that is set up lacks its package.
+    """Raise ImproperlyConfigured if a configured provider lacks its package.
 
     A provider that has an ANYMAIL_… variable reports to us, even if another one sends.
     """

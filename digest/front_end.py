@@ -1,7 +1,7 @@
-"""What stands before us: the proxies' headers, read once for every request.
+"""Middleware that reads the headers of proxies, once per request.
 
-Everything after this middleware may take REMOTE_ADDR for the client's address, without a
-port or brackets, and Host for the site's own.
+After it, REMOTE_ADDR is the client's address, without a port or brackets, and Host is the
+site's own.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# Asked for by machines that know an address of this process and nothing of the site.
+# Requested by machines that know this process by its address only, not the site.
 HEALTH = {"/healthz", "/readyz"}
-# Our pages use none of these, so nothing that ends up in one may either.
+# Our pages use none of these, so injected content may not either.
 PERMISSIONS = ", ".join(
     f"{feature}=()"
     for feature in (
@@ -32,7 +32,7 @@ PERMISSIONS = ", ".join(
 
 
 class FrontEnd:
-    """Middleware. It comes first: what redirects and refuses hosts needs the real ones."""
+    """The middleware. It comes first, as redirects and host checks need the real host."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -60,9 +60,9 @@ def origin(url: str) -> str:
 def client_address(forwarded: str, *, proxies: int) -> str:
     """Return the address that the outermost of our proxies saw; empty if it is none.
 
-    Each proxy adds at the end of X-Forwarded-For whom it was asked by, some with the port.
-    What stands before our own proxies' entries was sent by the client, who may write
-    anything there. Empty entries are no proxy's.
+    Each proxy appends its client's address to X-Forwarded-For, some with the port. Entries
+    before those of our own proxies were sent by the client and may be forged. No proxy adds
+    an empty entry.
     """
     entries = [entry for entry in forwarded.split(",") if entry.strip()]
     if not entries:
@@ -75,7 +75,7 @@ def client_address(forwarded: str, *, proxies: int) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host can only be reached from this machine (RFC 6761, RFC 4291)."""
+    """Return True if a host is loopback, of this machine only (RFC 6761, RFC 4291)."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -83,11 +83,11 @@ def is_loopback(host: str) -> bool:
 
 
 def is_for_site(request: HttpRequest) -> bool:
-    """Return whether a proxy's request is for our site: it names it, or only this process.
+    """Return True if a proxy's request is for our site: it names it, or only this process.
 
-    A proxy may pass on what the browser asked for, or that in X-Forwarded-Host, or no more
-    than the address or the service name by which it finds us. Other names are left for
-    ALLOWED_HOSTS to refuse. Links are made of SITE_URL alone, so nothing can be forged here.
+    A proxy may pass on the browser's Host, or put it in X-Forwarded-Host, or send only the
+    address or the service name by which it reaches us. ALLOWED_HOSTS refuses other names.
+    Links are built from SITE_URL alone, so a forged host changes nothing.
     """
     forwarded = request.META.get("HTTP_X_FORWARDED_HOST", "").split(",")
     host = host_of(request.META.get("HTTP_HOST", ""))

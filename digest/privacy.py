@@ -1,4 +1,4 @@
-"""What this side holds of one person: to be shown to them, and to be let go of."""
+"""The data of one person in this app: show it to them, and erase it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from subscribers.models import Subscriber
 
 
 def held(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
-    """Table name → rows, for the reader's own copy of their data."""
+    """Return table name → rows, for the reader's copy of their data."""
     fields = ["edition__kind", "edition__day", "state", "due_at", "picks", "reason"]
     fields += ["reply", "intent_at", "outcome_at"]
     rows = Delivery.objects.of_readers(subscriber.pk).order_by("pk")
@@ -26,9 +26,9 @@ def held(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
 
 
 def unmatched(subscriber: Subscriber) -> Q:
-    """Reports on an address of theirs, former ones too, that name no delivery.
+    """Select the reports on the reader's addresses, former ones too, without a delivery.
 
-    A former address that has another reader by now is left to that one.
+    A former address that belongs to another reader now is excluded.
     """
     hashes = list(consent.addresses_of(subscriber))
     others = Subscriber.objects.filter(email_hash__in=hashes).exclude(pk=subscriber.pk)
@@ -37,8 +37,10 @@ def unmatched(subscriber: Subscriber) -> Q:
 
 
 def forget(sender: type[Subscriber], instance: Subscriber, **kwargs: Any) -> None:
-    """Before a reader's row goes: its deliveries are nobody's, and without the server's
-    replies, which often repeat the address."""
+    """Detach a reader's deliveries before the row is deleted, and clear the replies.
+
+    The replies of servers often repeat the address.
+    """
     ids = list(Delivery.objects.of_readers(instance.pk).values_list("pk", flat=True))
     theirs = Q(delivery__in=ids) | unmatched(instance)
     DeliveryEvent.objects.filter(theirs).update(reply="", email_hash="")

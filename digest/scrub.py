@@ -1,17 +1,16 @@
-"""Mask secrets and personal data, by their shape, in all text that leaves the process.
+"""Mask secrets and personal data in all text that leaves the process, by their shape.
 
-Logs and the ADMINS' mails pass through here. Shapes and not names or values: a password
-is found in an exception's words as well as in a setting, and nothing must be kept in step.
-Each pattern looks at a bounded stretch from where it begins, so text of any length is
-scrubbed in linear time.
+Logs and the ADMINS' mails are scrubbed here. Matching shapes rather than names or values
+finds a password in an exception's message as well as in a setting, without a list to
+maintain. Each pattern matches a bounded length, so scrubbing takes linear time.
 """
 
 import re
 
 MASK = "***"
 
-# smtp://user:password@host, redis://:password@host, https://key@host: as far as the last
-# @ before a space, as a password that was not percent-encoded may hold one itself.
+# smtp://user:password@host, redis://:password@host, https://key@host: up to the last @
+# before a space, as a password that was not percent-encoded may contain one.
 CREDENTIALS = re.compile(r"(?<=://)([^\s:/\"'<>]{0,200})(:\S{0,500})?@")
 # password=…, "api_key": "…", Authorization: Basic …
 NAMED = re.compile(
@@ -26,8 +25,8 @@ LINK = re.compile(
     r"[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])",
     re.IGNORECASE,
 )
-# A token that stands alone: 22 characters of base64url which are not words of a program,
-# as ConnectionRefusedError or a name in small letters are.
+# A token: 22 characters of base64url that are not an identifier, such as
+# ConnectionRefusedError or a name in lower case.
 TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-]))"
     r"(?=[a-z0-9_-]*+[A-Z])(?=[A-Z0-9_-]*+[a-z])"
@@ -36,11 +35,11 @@ TOKEN = re.compile(
 )
 # The name of a delivery, in the address of a mail's page or of a vote.
 NAME = re.compile(r"\b[1-9a-f][0-9a-f]{0,15}-[0-9a-f]{24}\b")
-# The asterisk is left out of the local part, or what is masked already would match.
+# The local part excludes the asterisk, or a masked address would match again.
 ADDRESS = re.compile(
     r"[\w.!#$%&+/?^`{|}~-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,20}"
 )
-# PostgreSQL repeats the values of the row that it refused.
+# PostgreSQL repeats the values of a rejected row.
 DETAIL = re.compile(r"(?<![A-Z])((?:DETAIL|CONTEXT): ).*")
 
 MASKS = (

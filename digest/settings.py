@@ -2,7 +2,7 @@
 
 Without any variable the project runs embedded on one machine: SQLite, a Redis of
 its own on a unix socket and a local mail catcher, all inside STATE_DIR. With
-DATABASE_URL it is a deployment, and what must not be guessed has to be given.
+DATABASE_URL it is a deployment, and settings without a safe default are required.
 `.env.example` lists every variable.
 """
 
@@ -23,7 +23,7 @@ from kombu import Queue
 from digest import endpoints, front_end, state_files
 from digest.variables import Variables, load_file
 
-# Ranking's small products: threads of numpy would spin on the other senders' cores.
+# Ranking's products are small; numpy's threads would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ load_file(
     must_exist=bool(variables.text("ENV_FILE")),
 )
 
-# -- where the embedded run keeps its things --------------------------------------
+# -- state of the embedded run ----------------------------------------------------
 
 STATE_DIR = variables.folder("STATE_DIR", BASE_DIR / ".state", base=BASE_DIR)
 DATABASE_URL = variables.text("DATABASE_URL")
@@ -42,7 +42,7 @@ EMBEDDED = not DATABASE_URL
 
 
 def state_folder() -> Path:
-    """STATE_DIR, made on first use. Raises ImproperlyConfigured when it can't be."""
+    """Return STATE_DIR, created on first use. Raises ImproperlyConfigured."""
     try:
         STATE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -59,7 +59,7 @@ def state_folder() -> Path:
 
 
 def key(name: str) -> str:
-    """A key from the environment; embedded, one made once and kept in STATE_DIR."""
+    """Return a key from the environment; embedded, one generated once in STATE_DIR."""
     if value := variables.text(name):
         return value
     if not EMBEDDED:
@@ -67,7 +67,7 @@ def key(name: str) -> str:
     return state_files.read_or_make_key(state_folder() / f"{name.lower()}.txt")
 
 
-# What `manage.py up` says of itself, so that commands in a second shell agree.
+# The addresses of a running `manage.py up`, so that commands in a second shell agree.
 RUNNING = state_files.read_strings(STATE_DIR / "up.json") if EMBEDDED else {}
 
 # -- keys and hosts ---------------------------------------------------------------
@@ -75,8 +75,8 @@ RUNNING = state_files.read_strings(STATE_DIR / "up.json") if EMBEDDED else {}
 DEBUG = variables.flag("DEBUG", False)
 SECRET_KEY = key("SECRET_KEY")
 SECRET_KEY_FALLBACKS = variables.several("SECRET_KEY_FALLBACKS")
-# Keys the hashes of addresses in the suppression list; unlike SECRET_KEY it must
-# never change, or opt-outs would be forgotten.
+# The key of the address hashes in the suppression list; unlike SECRET_KEY it must never
+# change, or opt-outs would be forgotten.
 ADDRESS_KEY = key("ADDRESS_KEY")
 
 SITE_URL_GIVEN = variables.text("SITE_URL").rstrip("/")
@@ -87,7 +87,7 @@ SITE_HOST = urlsplit(SITE_URL).hostname or ""
 ALLOWED_HOSTS = [SITE_HOST, *(["127.0.0.1", "localhost", "[::1]"] if EMBEDDED else [])]
 HTTPS = SITE_URL.startswith("https://")
 SITE_ORIGIN = front_end.origin(SITE_URL)
-# A browser's own word for the site, whatever Host a proxy passes on.
+# The Origin that browsers send for the site, whatever Host a proxy passes on.
 CSRF_TRUSTED_ORIGINS = [SITE_ORIGIN]
 
 # -- the project ------------------------------------------------------------------
@@ -120,7 +120,7 @@ WSGI_APPLICATION = "digest.wsgi.application"
 ADMIN_PATH = variables.path("ADMIN_PATH", "admin")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
-# Of the mail's own words; the pages are in English.
+# The languages of mails; the pages are in English.
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "digest" / "locale"]
 TIME_ZONE = "UTC"
@@ -181,9 +181,9 @@ else:
         "default": endpoints.database("DATABASE_URL", DATABASE_URL, folder=BASE_DIR)
     }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # Its files lie in a folder that others may have made, open to everybody.
+    # Its files may be in a folder that other users can read.
     os.umask(0o077)
-    # FULL: with NORMAL a power cut can undo a committed intent, and mail goes twice.
+    # FULL: with NORMAL a power cut can undo a committed intent, and mail is sent twice.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -195,7 +195,7 @@ else:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 10,
-            # What a sender says for each group is parsed and planned once a connection.
+            # A sender's statements are parsed and planned once per connection.
             "server_side_binding": True,
             "prepare_threshold": 5,
             "options": "-c statement_timeout=60s -c lock_timeout=5s "
@@ -210,12 +210,12 @@ STARTED_AT = datetime.now(UTC) - timedelta(seconds=time.monotonic())
 
 
 def steady() -> datetime:
-    """A clock that runs on evenly when somebody sets this machine's."""
+    """Return the time by a clock that does not jump when this machine's clock is set."""
     return STARTED_AT + timedelta(seconds=time.monotonic())
 
 
 def redis_socket() -> Path:
-    """The embedded Redis' socket; a unix socket's path may have 107 bytes at most."""
+    """Return the embedded Redis' socket; a unix socket's path has at most 107 bytes."""
     path = STATE_DIR / "redis.sock"
     if len(os.fsencode(path)) <= 100:
         return path
@@ -253,8 +253,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "health_check_interval": 25,
     "queue_order_strategy": "round_robin",
 }
-# Each worker takes from these in turn: neither a flood of sign-ups nor an edition that
-# goes out keeps the other, or the ticks, waiting.
+# Each worker takes from these queues in turn, so that neither a flood of sign-ups nor an
+# edition delays the other, or the ticks.
 CELERY_TASK_QUEUES = [
     Queue(name, routing_key=name) for name in ("celery", "notices", "digests")
 ]
@@ -263,10 +263,10 @@ CELERY_TASK_ROUTES = {
     "digest.tasks.send": {"queue": "digests"},
 }
 CELERY_TIMEZONE = "UTC"
-# A tick finds what is due in the database: any number of beats may run, and a tick that
-# comes too soon after another is dropped by whoever runs it. Messages carry no expiry: it
-# would be by beat's clock, and judged by the worker's. Nothing is kept on disk, so each task
-# runs when beat starts.
+# A tick finds its work in the database, so any number of beats may run; the worker drops a
+# tick that comes too soon after another. Messages have no expiry, as beat's clock would set
+# it and the worker's clock judge it. No schedule is stored on disk, so each task runs when
+# beat starts.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     name: {
@@ -293,7 +293,7 @@ FROM_EMAIL = variables.mailbox(
     "FROM_EMAIL", "Daily Papers <papers@daily-papers.example>" if EMBEDDED else ""
 )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FROM_EMAIL
-# Who is told of alarms, by mail.
+# The recipients of alarms.
 ADMINS = variables.mailboxes("ADMINS")
 EMAIL_SUBJECT_PREFIX = "[Daily Papers] "
 POSTAL_ADDRESS = variables.text(
@@ -301,7 +301,9 @@ POSTAL_ADDRESS = variables.text(
     "Sample Street 1, 12345 Sample Town (set POSTAL_ADDRESS)" if EMBEDDED else "",
 )
 if not POSTAL_ADDRESS:
-    raise ImproperlyConfigured("POSTAL_ADDRESS must be set: the law wants it in each mail.")
+    raise ImproperlyConfigured(
+        "POSTAL_ADDRESS must be set: the law requires it in each mail."
+    )
 
 # smtp://user:password@host:587?tls=starttls, smtps://…:465, or anymail://PROVIDER with
 # the provider's own ANYMAIL_… variables. Embedded: the mail catcher of `manage.py up`.
@@ -311,7 +313,7 @@ MAILER_URL = variables.text(
 )
 MAILBOX_DIR = STATE_DIR / "mailbox"
 CATCHER = EMBEDDED and not variables.text("MAILER_URL")
-# The page of it shows mails with everybody's links: never at an address that others reach.
+# Its page shows mails with all readers' links: never serve it at a public address.
 MAILBOX = CATCHER and front_end.is_loopback(SITE_HOST)
 
 
@@ -334,11 +336,12 @@ if isinstance(mail, endpoints.SmtpServer):
 else:
     MAILERS = {"default": {"BACKEND": f"anymail.backends.{mail.name}.EmailBackend"}}
 
-# Per sender process: connections to server or provider side by side, and hand-overs whose
-# intents are committed together. A crash leaves at most one submit group unknown.
+# Per sender process: the concurrent connections to server or provider, and the number of
+# deliveries whose intents are committed together. A crash leaves at most one submit group
+# unknown.
 SEND_CONNECTIONS = variables.whole("SEND_CONNECTIONS", 4, least=1, most=256)
 SUBMIT_GROUP = variables.whole("SUBMIT_GROUP", 100, least=1, most=1000)
-# Postmark's batch API: one request for a submit group, and for all of it one answer to lose.
+# Postmark's batch API: one request, and one response that can be lost, per submit group.
 PROVIDER_BATCH = variables.flag("PROVIDER_BATCH", False)
 if PROVIDER_BATCH and mail != endpoints.ProviderApi("postmark"):
     raise ImproperlyConfigured(
@@ -347,7 +350,7 @@ if PROVIDER_BATCH and mail != endpoints.ProviderApi("postmark"):
 ANYMAIL: dict[str, Any] = {
     "IGNORE_UNSUPPORTED_FEATURES": False,
     "REQUESTS_TIMEOUT": (5, 60),
-    # boto3 repeats a send whose reply was lost unless told not to: one call, one mail.
+    # By default boto3 retries a send whose response was lost, which would send mail twice.
     "AMAZON_SES_CLIENT_PARAMS": {
         "config": {
             "retries": {"total_max_attempts": 1},
@@ -359,7 +362,7 @@ ANYMAIL: dict[str, Any] = {
     name.removeprefix("ANYMAIL_"): variables.option(name)
     for name in variables.named("ANYMAIL_")
 }
-# For the providers' reports; several while one is being replaced by the next.
+# For the providers' reports; several during a rotation.
 ANYMAIL["WEBHOOK_SECRET"] = variables.several("ANYMAIL_WEBHOOK_SECRET")
 if not all(":" in secret.strip(":") for secret in ANYMAIL["WEBHOOK_SECRET"]):
     raise ImproperlyConfigured("ANYMAIL_WEBHOOK_SECRET must be user:password.")
@@ -368,18 +371,18 @@ endpoints.require_packages(mail, variables.named("ANYMAIL_"))
 
 # -- readers ----------------------------------------------------------------------
 
-# Without it nobody new gets in, whichever the way; who reads already is not affected.
+# False refuses new readers by any way; existing ones are not affected.
 SIGN_UP_OPEN = variables.flag("SIGN_UP_OPEN", True)
 
 # -- how fast -----------------------------------------------------------------------
 
-# Minutes over which the readers of one hour are spread: later than their hour, not earlier.
+# Minutes over which the readers of one hour are spread, after their hour.
 SEND_WINDOW = variables.whole("SEND_WINDOW", 0, least=0, most=720)
-# Digests a second at most, by all senders together; 0: as fast as they can.
+# The most digests per second, by all senders together; 0 is unlimited.
 SEND_RATE = variables.number("SEND_RATE", 0.0, least=0, most=1e6)
 # The same for single receiving domains: gmail.com=20,outlook.com=10.
 DOMAIN_RATES = variables.rates("DOMAIN_RATES")
-# The first day (UTC) on which a new sender address or domain is warmed up.
+# The first day (UTC) of the warm-up of a new sender address or domain.
 WARM_UP_FROM = variables.day("WARM_UP_FROM")
 
 # -- papers -----------------------------------------------------------------------
@@ -404,15 +407,15 @@ SECURE_CSP = {
 }
 # The same as frame-ancestors, for scanners and old browsers that know only this.
 X_FRAME_OPTIONS = "SAMEORIGIN" if MAILBOX else "DENY"
-# W005, W021: whether all subdomains are HTTPS only is for the owner of the domain to say,
-# not for us. W019: the mailbox's page shows each mail in a frame.
+# W005, W021: only the owner of the domain can decide that all subdomains are HTTPS only.
+# W019: the mailbox's page shows each mail in a frame.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
 # With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
-# Pages with a token in their path say no-referrer themselves.
+# Pages with a token in their path set no-referrer themselves.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
-# A balancer asks the process itself, by its address and without TLS.
+# A load balancer requests it from the process directly, without TLS.
 SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -420,7 +423,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
 BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
-# How many of them stand one behind the other: so many entries of X-Forwarded-For are true.
+# The number of chained proxies, and of trusted entries at the end of X-Forwarded-For.
 TRUSTED_PROXIES = variables.whole("TRUSTED_PROXIES", 1, least=1, most=10)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -438,6 +441,7 @@ LOGGING = {
     "filters": {
         "route": {"()": "digest.ops.logs.RouteInsteadOfPath"},
         "one line": {"()": "digest.ops.logs.OneLine"},
+        "one line a minute": {"()": "digest.ops.logs.OneLineAMinute"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
@@ -445,7 +449,8 @@ LOGGING = {
         "digest": {"level": "INFO"},
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
-        # Django's own handlers go: one mails settings, forms and paths to the ADMINS.
+        "celery.beat": {"filters": ["one line a minute"]},
+        # Replace Django's own handlers: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
         "django.security.DisallowedHost": {"filters": ["one line"]},

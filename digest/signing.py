@@ -1,9 +1,9 @@
-"""Names of a delivery that only we can make: for the mail's page and its bounce address.
+"""Signed names of a delivery, for the mail's page and its bounce address.
 
-A name says which delivery and gives no right. It is the row's number and a keyed hash,
-one key per purpose, so that a name of one kind is none of another. The envelope sender
-carries it in its local part (VERP), so that a bounce says of which mail it is without
-being read; the domain stays that of From, as SPF and DMARC want it.
+A name identifies a delivery and grants no right. It is the row's id and a keyed hash with
+a key per purpose, so that a name is valid for one purpose only. The envelope sender
+contains it in its local part (VERP), so that a bounce's address identifies the mail; the
+domain stays that of From, as SPF and DMARC require.
 """
 
 import hashlib
@@ -26,18 +26,18 @@ class Purpose(Enum):
 
 @lru_cache(maxsize=16)
 def keyed(purpose: Purpose, secret: str) -> "hashlib.blake2b":
-    """A hash that has taken the key; a name is made by a copy of it."""
+    """Return a keyed hash object; each name is computed with a copy of it."""
     key = hashlib.blake2b(secret.encode(), person=purpose.value).digest()
     return hashlib.blake2b(digest_size=12, key=key)
 
 
 def namer(purpose: Purpose) -> Callable[[int], str]:
-    """Names of that purpose; for many of them, as key and settings are looked up once."""
+    """Return a function that makes many names, as it looks up key and settings once."""
     return partial(named, keyed_hash=keyed(purpose, settings.SECRET_KEY))
 
 
 def name(purpose: Purpose, delivery_id: int) -> str:
-    """Lower-case letters, digits and a dash: mail servers may fold the case."""
+    """Return a name of lower-case letters, digits and a dash, as servers may fold case."""
     return named(delivery_id, keyed(purpose, settings.SECRET_KEY))
 
 
@@ -49,7 +49,7 @@ def named(delivery_id: int, keyed_hash: "hashlib.blake2b") -> str:
 
 
 def read(purpose: Purpose, given: str) -> int | None:
-    """The delivery's id, or None for a name that we did not make."""
+    """Return the delivery's id, or None for an invalid name."""
     found = NAME.fullmatch(given)
     if not found:
         return None
@@ -61,9 +61,9 @@ def read(purpose: Purpose, given: str) -> int | None:
 
 
 def senders(address: str) -> Callable[[int], str]:
-    """Envelope senders by delivery id: papers@… → papers+7cf-3ed3021c…@….
+    """Return a function of delivery id → envelope sender: papers+7cf-3ed3021c…@….
 
-    The address itself where that would be too long.
+    It returns the address itself where that would be too long.
     """
     local, _, domain = address.rpartition("@")
     name = namer(Purpose.BOUNCE)
@@ -76,6 +76,6 @@ def senders(address: str) -> Callable[[int], str]:
 
 
 def delivery_of(address: str) -> int | None:
-    """The delivery's id of a bounce address that we made, else None."""
+    """Return the delivery's id of a valid bounce address, else None."""
     local = address.rpartition("@")[0]
     return read(Purpose.BOUNCE, local.rpartition("+")[2].lower())

@@ -1,13 +1,14 @@
-"""How a whole slice travels in one parameter, in both dialects.
+"""Run named statements, and send a list of ids or rows as one parameter of them.
 
-A list of ids or rows as one value keeps statements short and the same for any size:
-arrays on PostgreSQL, JSON on SQLite.
+One parameter keeps a statement short and the same for any size: arrays on PostgreSQL,
+JSON on SQLite.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,11 +16,73 @@ from django.db.models import BigIntegerField
 from django.db.models.expressions import RawSQL
 
 
-def read_any_text(connection: BaseDatabaseWrapper, **_: object) -> None:
-    """Read text that is not UTF-8 with U+FFFD in it, as SQLite stores any bytes as text.
+class Statement(NamedTuple):
+    """A whole statement in each dialect; its parameters are named, as in %(now)s."""
 
-    For Django's signal `connection_created`. By default one such value is an error for
-    all rows of its query.
+    postgresql: str
+    sqlite: str
+
+
+class Rows(NamedTuple):
+    """Rows for one parameter, and the names of their columns, each of text or instants.
+
+    PostgreSQL gets an array named after each column, SQLite all as JSON in %(rows)s.
+    Columns in `numbers` hold integers.
+    """
+
+    columns: Sequence[str]
+    values: Sequence[Sequence[object]]
+    numbers: Sequence[str] = ("id",)
+
+
+def fetch(statement: Statement, **parameters: object) -> list[tuple[Any, ...]]:
+    """Run the statement and return its rows.
+
+    An instant, a list of ids and Rows are written as the dialect reads them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(getattr(statement, connection.vendor), adapted(parameters))
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+
+def change(statement: Statement, **parameters: object) -> int:
+    """Run the statement, with parameters as for `fetch`, and return how many rows it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(getattr(statement, connection.vendor), adapted(parameters))
+        return int(cursor.rowcount)
+
+
+def adapted(parameters: Mapping[str, object]) -> dict[str, Any]:
+    """Return the parameters as the dialect reads them."""
+    written: dict[str, Any] = {}
+    for name, value in parameters.items():
+        match value:
+            case Rows():
+                written |= columns(value)
+            case list():
+                written[name] = id_list(value)[1]
+            case datetime():
+                written[name] = instant(value)
+            case _:
+                written[name] = value
+    return written
+
+
+def columns(rows: Rows) -> dict[str, Any]:
+    """Return the parameters that hold these rows."""
+    if not postgres():
+        return {"rows": json.dumps(rows.values, default=instant)}
+    return {
+        name: integers(column) if name in rows.numbers else array(column)
+        for name, column in zip(rows.columns, zip(*rows.values, strict=True), strict=True)
+    }
+
+
+def read_any_text(connection: BaseDatabaseWrapper, **_: object) -> None:
+    """Decode SQLite text with U+FFFD for bytes that are not UTF-8, which SQLite may store.
+
+    A receiver of `connection_created`. By default one such value fails its whole query.
     """
     if connection.vendor == "sqlite":
         connection.connection.text_factory = partial(
@@ -32,9 +95,9 @@ def postgres() -> bool:
 
 
 def id_list(ids: Iterable[int]) -> tuple[str, str]:
-    """`= ANY(…)` or `IN (…)` for these ids, and its one parameter.
+    """Return `= ANY(…)` or `IN (…)` for these ids, and its one parameter.
 
-    As text: a driver writes a long list out far slower than str.join does.
+    The parameter is text: a driver writes a long list far slower than str.join does.
     """
     text = ",".join(map(str, ids))
     if postgres():
@@ -43,45 +106,23 @@ def id_list(ids: Iterable[int]) -> tuple[str, str]:
 
 
 def among(ids: Iterable[int]) -> RawSQL:
-    """For filter(pk__in=…): the ids as one parameter instead of one each."""
+    """Return the ids as one parameter for filter(pk__in=…)."""
     _, values = id_list(ids)
     sql = "SELECT unnest(%s::bigint[])" if postgres() else "SELECT value FROM json_each(%s)"
     return RawSQL(sql, [values], BigIntegerField())
 
 
-def rows(
-    name: str, columns: dict[str, str], values: Sequence[Sequence[object]]
-) -> tuple[str, list[str]]:
-    """A FROM-item NAME with these columns (name → type) and rows; its parameters."""
-    if postgres():
-        arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
-        parameters = [
-            integers(column) if kind == "bigint" else array(column)
-            for kind, column in zip(
-                columns.values(), zip(*values, strict=True), strict=True
-            )
-        ]
-        return f"unnest({arrays}) AS {name}({', '.join(columns)})", parameters
-    parts = (
-        f"CAST(value ->> {place} AS INTEGER) AS {column}"
-        if kind == "bigint"
-        else f"value ->> {place} AS {column}"
-        for place, (column, kind) in enumerate(columns.items())
-    )
-    return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS {name}", [json.dumps(values)]
-
-
 def array(values: Iterable[object]) -> str:
-    """PostgreSQL's text form of an array (manual, section 8.15.6).
+    """Return PostgreSQL's text form of an array (manual, section 8.15.6).
 
-    What a column says again and again is written out once.
+    A value that a column repeats is escaped once.
     """
     written = {value: element(value) for value in set(values)}
     return "{" + ",".join([written[value] for value in values]) + "}"
 
 
 def integers(values: Iterable[object]) -> str:
-    """The same of numbers, which differ from row to row."""
+    """Return the array of integers, which seldom repeat."""
     return "{" + ",".join(["NULL" if one is None else str(one) for one in values]) + "}"
 
 
@@ -95,10 +136,10 @@ def element(value: object) -> str:
 
 
 def instant(value: datetime) -> str | datetime:
-    """The parameter for an instant."""
+    """Return the parameter for an instant."""
     return connection.ops.adapt_datetimefield_value(value) or value
 
 
 def typed() -> str:
-    """The placeholder for an instant where its type cannot be inferred."""
+    """Return the placeholder for an instant whose type cannot be inferred."""
     return "%s::timestamptz" if postgres() else "%s"

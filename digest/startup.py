@@ -1,4 +1,4 @@
-"""What worker, beat and web server do first: load the settings, or say why not."""
+"""The start of worker, beat and web server: load the settings, or exit with one line."""
 
 import os
 import sys
@@ -6,12 +6,12 @@ import sys
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-# Gunicorn's own status of a worker that must not be started again.
+# Gunicorn does not restart a worker with this exit status.
 CANNOT_START = 3
 
 
 def load_settings() -> None:
-    """Load the settings; end the process with one line where a variable is wrong."""
+    """Load the settings; exit with one line on stderr if a variable is invalid."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
     try:
         settings.DEBUG  # noqa: B018  # the first attribute loads them

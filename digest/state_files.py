@@ -1,7 +1,7 @@
-"""Small files in STATE_DIR: a damaged one is set aside with a log line and stops nobody.
+"""Small files in STATE_DIR: a damaged one is set aside with a log line.
 
-Damaged means empty, cut off, binary, of another version, unreadable, or no file at all.
-Knows no settings, as settings.py reads some of them.
+Damaged means empty, cut off, binary, of another version, unreadable, or not a regular file.
+This module imports no settings, as settings.py uses it.
 """
 
 import json
@@ -14,19 +14,19 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-# Beside the file, so that an operator finds it; no reader's pattern matches it.
+# Beside the file, where an operator finds it; no program reads a file of this name.
 ASIDE = ".damaged"
 NEW_KEY = "a new key is made, so put the old one back if there is a backup of it"
-# secrets.token_urlsafe(50): any other length was cut off.
+# The form of secrets.token_urlsafe(50); a shorter key was cut off.
 KEY = re.compile(r"[\w-]{67}", re.ASCII)
 
 
 def set_aside(path: Path, why: str) -> None:
-    """Rename a damaged file, and log why. Goes on when even that fails."""
+    """Rename a damaged file and log the reason; go on even if that fails."""
     try:
         path.replace(path.with_name(f"{path.name}{ASIDE}-{secrets.token_hex(4)}"))
     except FileNotFoundError:
-        return  # another process has just done it
+        return  # another process has just renamed it
     except OSError as error:
         logger.error("%s is damaged and cannot be set aside: %s", path, error)
         return
@@ -49,21 +49,21 @@ def read_strings(path: Path) -> dict[str, str]:
 
 
 def read_or_make_key(path: Path) -> str:
-    """Return the key in the file; a new one when there is none or it is damaged.
+    """Return the key in the file; make a new one if it is missing or damaged.
 
-    Raises OSError when the folder takes no file.
+    Raises OSError when the folder is not writable.
     """
     with suppress(FileNotFoundError):
         if key := read_key(path):
             return key
-    create(path, secrets.token_urlsafe(50))  # or another process was faster: all take its
+    create(path, secrets.token_urlsafe(50))  # if another process was faster, use its key
     return read_key(path) or read_or_make_key(path)
 
 
 def create(path: Path, content: str) -> bool:
-    """Create the file, whole before its name appears. False when there is one already.
+    """Create the file, complete before its name appears; return False if it exists.
 
-    So no crash leaves half a file. Raises OSError when the folder takes no file.
+    A crash leaves no partial file. Raises OSError when the folder is not writable.
     """
     if path.exists():
         return False

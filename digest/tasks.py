@@ -1,4 +1,4 @@
-"""What Celery runs: wake-ups. Each finds its work in the database and may run twice."""
+"""The Celery tasks: wake-ups that find their work in the database and may run twice."""
 
 import logging
 from datetime import datetime, timedelta
@@ -13,15 +13,14 @@ from digest.deliveries import (
     idempotent_retry,
     ledger,
     preflight,
-    retention,
     shutdown,
 )
-from digest.deliveries.clock import DatabaseClock
 from digest.deliveries.heartbeats import Loop, turn
+from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import due_editions, plan
 from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
-from digest.deliveries.sweep import end_leases, end_overdue
+from digest.deliveries.sweep import end_leases, end_overdue, prune_deliveries
 from digest.editions.publish import NothingToPublish, publish
 from digest.feedback import alarms, events, reconcile
 from digest.models import Delivery, Edition
@@ -30,8 +29,8 @@ from digest.ranking import directions
 
 logger = logging.getLogger(__name__)
 
-# A sender works this long and then wakes the next, after what else waits: ticks, and the
-# mail of a reader who has just signed up.
+# A sender works this long and then wakes the next one, behind the waiting tasks: ticks, and
+# the mail of a reader who has just signed up.
 SEND_FOR = timedelta(seconds=3)
 SENDERS = 8
 
@@ -49,9 +48,9 @@ def wake_senders(count: int) -> None:
 
 
 def catch_up(now: datetime) -> None:
-    """End what no sender will end: leases, unknown rows with a report, rows that are late.
+    """Finish work that no sender finishes: leases, reported unknown rows, and late rows.
 
-    The order matters: a report resolves an unknown row before it would be abandoned.
+    The order matters: a report resolves an unknown row before the row would be abandoned.
     """
     end_leases(now)
     reconcile.resolve_reported(now)
@@ -63,7 +62,7 @@ def catch_up(now: datetime) -> None:
 
 @shared_task(bind=True)
 def tick(self: "Task[[], None]") -> None:
-    """Catch up: end old leases, plan what has come due, wake senders if rows are ready."""
+    """Catch up, plan the due editions, and wake senders if deliveries are ready."""
     now = ledger.database_now()
     if not turn(Loop.TICK, now, beat_at=self.request.get("sent_at")):
         return
@@ -80,13 +79,13 @@ def tick(self: "Task[[], None]") -> None:
 
 @shared_task
 def send() -> None:
-    """Send what is due; if the time was not enough, wake the next sender."""
+    """Send due deliveries for SEND_FOR; wake the next sender if more may be due."""
     end = ledger.database_now() + SEND_FOR
     try:
         if tally := send_due(DatabaseClock(), until=end):
             logger.info("sent: %s", dict(tally))
     except fencing.SendingRefused as refused:
-        logger.error("nothing is sent: %s", refused)
+        logger.error("sending is refused: %s", refused)
         return
     now = ledger.database_now()
     heartbeats.beat(Loop.SEND, now)
@@ -96,16 +95,16 @@ def send() -> None:
 
 @shared_task
 def ask_again() -> None:
-    """Ask the provider by its keys about mails whose answer was lost."""
+    """Repeat requests whose response was lost, by their idempotency keys."""
     try:
         idempotent_retry.ask_again(ledger.database_now())
     except fencing.SendingRefused as refused:
-        logger.error("nothing is asked again: %s", refused)
+        logger.error("repeating lost requests is refused: %s", refused)
 
 
 @shared_task
 def watch() -> None:
-    """Look for mails that went out twice, and pause what sends them."""
+    """Look for mails that were sent twice, and pause their editions."""
     now = ledger.database_now()
     if turn(Loop.WATCH, now):
         alarms.watch(now)
@@ -113,16 +112,16 @@ def watch() -> None:
 
 @shared_task
 def drop_old() -> None:
-    """Drop what of the ledger is kept no longer."""
-    if dropped := retention.drop_old(ledger.database_now()):
-        logger.info("%d old deliveries dropped", dropped)
+    """Delete deliveries past their retention."""
+    if dropped := prune_deliveries(ledger.database_now()):
+        logger.info("%d old deliveries deleted", dropped)
 
 
 @shared_task
 def fetch_and_publish() -> None:
-    """Fetch and publish the newest complete day, votes and all, and days that were missed.
+    """Fetch and publish the newest complete day with its votes, and missed days.
 
-    The first failure ends it: a source that is down is not asked seven times.
+    The first failure ends it, so that a source that is down is not asked seven times.
     """
     now = ledger.database_now()
     if not turn(Loop.PUBLISH, now):
@@ -142,7 +141,7 @@ def fetch_and_publish() -> None:
 
 @shared_task
 def publish_week() -> None:
-    """Publish the week that has ended, if it is not yet."""
+    """Publish the week that has ended, unless it is published."""
     now = ledger.database_now()
     try:
         publish(week_ended(sources.newest_day(now)), now=now, kind=Edition.Kind.WEEKLY)

@@ -1,4 +1,4 @@
-"""The public addresses, in the order of the house: people, papers, machines."""
+"""All URLs: subscribers, public pages, operations, admin."""
 
 from django.conf import settings
 from django.contrib import admin

@@ -1,9 +1,9 @@
-"""One reader for every variable: the environment, over the file .env.
+"""Read all variables, from the environment and then from the file .env.
 
-A value loses the blanks, line ends and quotes around it, which some ways of setting a
-variable leave there. NAME_FILE names a file that holds the value of NAME, whatever the
-variable. A value that cannot be used is an ImproperlyConfigured of one line, which names
-the variable and does not repeat a secret.
+Blanks, line ends and quotes around a value are removed, as some ways of setting a variable
+leave them. For any variable, NAME_FILE names a file that contains the value of NAME. An
+invalid value raises ImproperlyConfigured with one line, which names the variable and
+repeats no secret.
 """
 
 import json
@@ -30,9 +30,9 @@ FILE = "_FILE"
 
 
 def load_file(path: Path, *, environ: MutableMapping[str, str], must_exist: bool) -> None:
-    """Add the variables of a .env file to `environ`, where they are not set already.
+    """Add the variables of a .env file to `environ`, except those that are set.
 
-    All of them, so that libraries see theirs too (AWS_…, PGPASSWORD, HTTPS_PROXY).
+    All are added, so that libraries see theirs too (AWS_…, PGPASSWORD, HTTPS_PROXY).
     """
     try:
         with open(path, encoding="utf-8-sig") as stream:
@@ -54,8 +54,10 @@ def load_file(path: Path, *, environ: MutableMapping[str, str], must_exist: bool
 
 
 def for_child(**values: str) -> dict[str, str]:
-    """Return the environment of a child process that is to read `values`, and for all else
-    what this process has read."""
+    """Return a child process's environment: this one's, replaced by `values`.
+
+    The child reads no .env file, as this process has read it.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -71,7 +73,7 @@ class Variables:
     environ: Mapping[str, str]
 
     def text(self, name: str, default: str = "") -> str:
-        """Return the value, or the default where it is not set or empty."""
+        """Return the value, or the default if it is unset or empty."""
         value, file = self.environ.get(name, ""), self.environ.get(name + FILE, "")
         if value and file:
             raise ImproperlyConfigured(f"set {name} or {name}{FILE}, not both.")
@@ -116,7 +118,7 @@ class Variables:
         try:
             return date.fromisoformat(value)
         except ValueError:
-            raise ImproperlyConfigured(f"{name} must be a day like 2026-04-17.") from None
+            raise ImproperlyConfigured(f"{name} must be a date like 2026-04-17.") from None
 
     def several(self, name: str) -> list[str]:
         """Return the values between commas, without the empty ones."""
@@ -152,7 +154,7 @@ class Variables:
         return rates
 
     def folder(self, name: str, default: Path, *, base: Path) -> Path:
-        """Return an absolute path; a relative one counts from `base`, wherever we run."""
+        """Return an absolute path; a relative one is below `base`, not the working folder."""
         value = self.text(name)
         return (base / Path(value).expanduser()).resolve() if value else default
 
@@ -174,7 +176,7 @@ class Variables:
             return json.loads(value)
         except (ValueError, RecursionError):
             raise ImproperlyConfigured(
-                f"{name} must be JSON, as it is in brackets."
+                f"{name} must be valid JSON, as it starts with a bracket."
             ) from None
 
 
@@ -207,12 +209,12 @@ def content(path: Path, name: str) -> str:
 
 
 def cleaned(name: str, value: str) -> str:
-    """Return the value without what stands around it. Raises ImproperlyConfigured."""
+    """Return the value without blanks and quotes around it. Raises ImproperlyConfigured."""
     value = value.strip()
     if len(value) > 1 and value[0] in QUOTES and value[0] == value[-1]:
         value = value[1:-1].strip()
     if any(quote in value[:1] + value[-1:] and value.count(quote) % 2 for quote in QUOTES):
-        raise ImproperlyConfigured(f"{name} has a quote at one of its ends only.")
+        raise ImproperlyConfigured(f"{name} has a quote at one end only.")
     if any(unicodedata.category(character) in NO_TEXT for character in value):
         raise ImproperlyConfigured(f"{name} must be one line of plain text.")
     return value

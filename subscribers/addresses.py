@@ -23,7 +23,7 @@ class BadAddress(ValueError):
 
 
 def canonical(text: str) -> str:
-    """The form in which an address is stored and mailed. Raises BadAddress."""
+    """Return the form in which an address is stored and mailed. Raises BadAddress."""
     typed = text.strip(" ")
     refuse_by_sight(typed)
     try:
@@ -43,7 +43,7 @@ def canonical(text: str) -> str:
 
 
 def refuse_by_sight(typed: str) -> None:
-    """The rules that the validator lacks, or words less clearly. Raises BadAddress."""
+    """Apply the rules that the validator lacks or words less clearly. Raises BadAddress."""
     local, at, _ = typed.rpartition("@")
     if len(typed) > LONGEST:
         raise BadAddress(f"This address is too long: {LONGEST} characters at most.")

@@ -125,7 +125,7 @@ class SuppressionAdmin(ToLookAt):
         return ModelAdmin.has_add_permission(self, request)
 
     def has_lift_permission(self, request: HttpRequest) -> bool:
-        """A bar that is lifted is gone."""
+        """Remove the bar and keep no trace of it in the list."""
         return ModelAdmin.has_delete_permission(self, request)
 
     def get_search_results(

@@ -118,13 +118,13 @@ def content_hash(event: ConsentEvent) -> str:
 
 
 def seal_of(before: Head, event: ConsentEvent) -> str:
-    """What stays of a blanked receipt is sealed beside its hash: when, and of what kind."""
+    """Return what stays of a blanked receipt and is sealed beside its hash: time and kind."""
     kept = f"{event.kind} {instant(event)} {event.content_hash}"
     return keyed(f"seal {before} {kept}")
 
 
 def blank_mark(event: ConsentEvent) -> str:
-    """What stands for the salt of a receipt that we blanked, and nobody else."""
+    """Return the mark that replaces the salt of a receipt that we, and nobody else, blanked."""
     return "-" + keyed(f"blanked {event.content_hash}")[:21]
 
 

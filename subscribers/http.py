@@ -27,7 +27,7 @@ type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
 def token_page[**P](view: View[P]) -> View[P]:
-    """A page for one person only: GET, HEAD and POST; anything else changes nothing."""
+    """Wrap a page for one person only: GET, HEAD and POST; anything else changes nothing."""
 
     def private(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         request.COOKIES.clear()  # or a bad cookie would be answered by another
@@ -54,7 +54,7 @@ def sign_up_open(request: HttpRequest) -> dict[str, object]:
 
 
 def while_open[**P](view: View[P]) -> View[P]:
-    """A page of the sign-up: refused to everybody while that is closed."""
+    """Wrap a page of the sign-up: it is refused to everybody while sign-up is closed."""
 
     def page(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if settings.SIGN_UP_OPEN:
@@ -92,7 +92,7 @@ def network(request: HttpRequest) -> str:
 
 
 def action(request: HttpRequest) -> str:
-    """The `action` of a posted form; empty if there is none, or the body is no form.
+    """Return the `action` of a posted form; empty if there is none or the body is no form.
 
     A mail provider may post anything or nothing (RFC 8058 3.2).
     """

@@ -141,7 +141,7 @@ def store(people: Sequence[Person], *, now: datetime) -> list[Imported]:
 
 
 def meet(person: Person, reader: Subscriber, *, now: datetime) -> Imported:
-    """A known reader stays as they are, but leaves if the file's opt-out is newer.
+    """Leave a known reader as they are, unless the file's opt-out is newer.
 
     A bar needs no change of state: a suppressed address gets no mail in any.
     """

@@ -54,7 +54,7 @@ def make(
     email: str = "",
     preferences: dict[str, object] | None = None,
 ) -> str:
-    """A new token. Of the links to confirm, only the newest stays valid.
+    """Make a link and return its token. Of the links to confirm, only the newest stays valid.
 
     `email` is the canonical new address that a link to confirm an address is for,
     `preferences` what a link to confirm a subscription confirms.
@@ -77,7 +77,7 @@ def make(
 
 
 def read(token: str, purpose: Link.Purpose, *, now: datetime) -> Link:
-    """The link, with its subscriber. Raises Malformed, Unknown or Expired."""
+    """Return the link with its subscriber. Raises Malformed, Unknown or Expired."""
     if not well_formed(token):
         raise Malformed
     found = Link.objects.select_related("subscriber__schedule").filter(
@@ -92,7 +92,7 @@ def read(token: str, purpose: Link.Purpose, *, now: datetime) -> Link:
 
 
 def read_to_block(token: str, *, now: datetime) -> Link:
-    """A link that asks to confirm an address, however old. Raises Malformed or Unknown."""
+    """Return a link to confirm an address, however old. Raises Malformed or Unknown."""
     for purpose in (Link.Purpose.CONFIRM, Link.Purpose.ADDRESS):
         try:
             return read(token, purpose, now=now)
@@ -123,7 +123,7 @@ def hashed(token: str) -> str:
 
 
 def url(name: str, token: str) -> str:
-    """The address of a page behind a link: confirm, block, preferences, data, address."""
+    """Return the URL of a page behind a link: confirm, block, preferences, data, address."""
     return settings.SITE_URL + reverse(name, args=[token])
 
 

@@ -51,7 +51,7 @@ def preferences_sent(request: HttpRequest) -> HttpResponse:
 def preferences(
     request: HttpRequest, token: str, *, counts: Counts, more: Beside
 ) -> HttpResponse:
-    """`counts` as at the sign-up form.
+    """Show and change the preferences behind a link; `counts` as at the sign-up form.
 
     `more` gives what other rooms show here, of a subscriber id and the page's token.
     """

@@ -49,6 +49,11 @@ class Preferences:
     cadence: Schedule.Cadence = Cadence.DAILY
     days: tuple[int, ...] = ()
 
+    @property
+    def has_interests(self) -> bool:
+        """Whether anything was written that ranks papers beside topics."""
+        return bool(self.interests.strip() or self.keywords)
+
     def as_json(self) -> dict[str, object]:
         """For a JSONField; `from_json` reads it."""
         return {field.name: asdict(self)[field.name] for field in fields(Preferences)}
@@ -70,7 +75,7 @@ class SubscriptionRequest(Preferences):
 
 
 def from_json(stored: dict[str, object]) -> Preferences:
-    """The Preferences that `as_json` wrote."""
+    """Return the Preferences that `as_json` wrote."""
     plain = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in stored.items()
@@ -146,7 +151,7 @@ def fill(
 
 
 def described(preferences: Preferences) -> dict[str, object]:
-    """What the proof says of a preference; the reader's own words are no part of it."""
+    """Return what the receipt says of preferences, without the reader's own words."""
     return {
         "topics": sorted(preferences.topics),
         "timezone": preferences.timezone,
@@ -160,7 +165,7 @@ def described(preferences: Preferences) -> dict[str, object]:
 def schedule(
     timezone: str, send_hour: int, cadence: Schedule.Cadence, *, days: Sequence[int] = ()
 ) -> Schedule:
-    """The row of this preference: an IANA zone, a local hour, a cadence, weekdays (0 is Monday).
+    """Return the row for an IANA zone, a local hour, a cadence and weekdays (0 is Monday).
 
     The weekdays count where the cadence leaves them open; Monday, if none is given.
     """
@@ -187,7 +192,7 @@ def zone(preference: Schedule) -> ZoneInfo:
 
 
 def first_hour(preference: Schedule, day: date) -> datetime:
-    """The first instant (UTC) of the schedule on the local date `day` or after it.
+    """Return the schedule's first instant (UTC) on the local date `day` or after it.
 
     Resuming exactly then brings no edition whose hour lay in the pause. An hour that the
     clocks skip is the instant after the gap (fold=0).
@@ -199,7 +204,7 @@ def first_hour(preference: Schedule, day: date) -> datetime:
 
 
 def profile(chosen: Iterable[int], leaning: Mapping[int, int]) -> bytes:
-    """The bytes of chosen columns and of column → leaning, -31 to 31."""
+    """Return the bytes of the chosen columns and of column → leaning, -31 to 31."""
     weights = dict(leaning)
     for column in chosen:
         weights[column] = weights.get(column, 0) + CHOSEN
@@ -216,7 +221,7 @@ def leaning(stored: bytes) -> dict[int, int]:
 
 
 def follow_choice(subscriber: Subscriber, topics: Iterable[Topic]) -> None:
-    """The profile with these topics chosen and no others; the caller saves the row."""
+    """Set the profile to exactly these chosen topics; the caller saves the row."""
     columns = [topic.column for topic in topics]
     subscriber.profile = profile(columns, leaning(bytes(subscriber.profile)))
 
@@ -230,7 +235,7 @@ def follow_votes(subscriber: Subscriber, leanings: Mapping[int, int]) -> None:
 
 
 def weights(subscriber: Subscriber) -> list[dict[str, object]]:
-    """The profile for the reader's own eyes: topic → weight, 1 as chosen without votes."""
+    """Return the profile for the reader's own copy: topic and weight, 1 is chosen without votes."""
     stored = array("b", bytes(subscriber.profile))
     topics = Topic.objects.filter(column__lt=len(stored))
     return [

@@ -39,7 +39,7 @@ def plain(text: str) -> str:
 
 @cache
 def zones() -> tuple[str, ...]:
-    """The IANA names one can choose; two entries of the database name no place."""
+    """Return the IANA names to choose from; two entries of the database name no place."""
     return tuple(sorted(available_timezones() - {"Factory", "localtime"}))
 
 
@@ -190,7 +190,7 @@ class PreferencesForm(forms.Form):
         return Preferences(**self.values())
 
     def values(self) -> dict[str, Any]:
-        """What Preferences takes; days only where the cadence leaves them open."""
+        """Return what Preferences takes; days only where the cadence leaves them open."""
         values = {name: self.cleaned_data[name] for name in PreferencesForm.base_fields}
         weekday, days = values.pop("weekday"), values.pop("days")
         open_days = {Cadence.CHOSEN: days, Cadence.WEEKLY: (weekday,)}
@@ -256,7 +256,7 @@ class PreferencesForm(forms.Form):
 
 
 def preferences_of(subscriber: Subscriber) -> dict[str, object]:
-    """The initial values of a PreferencesForm."""
+    """Return the initial values of a PreferencesForm."""
     when = subscriber.schedule
     days = [str(day) for day in when.weekdays]
     return {

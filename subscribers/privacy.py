@@ -59,7 +59,7 @@ def rows_of(found: Iterable[Model]) -> list[dict[str, object]]:
 
 
 def row_of(row: Model) -> dict[str, object]:
-    """A row with plain values: instants as ISO 8601 in UTC."""
+    """Return a row with plain values: instants as ISO 8601 in UTC."""
     return {
         field.name: plain(field.value_from_object(row))
         for field in row._meta.concrete_fields

@@ -32,7 +32,7 @@ def too_fast(stamp: str, *, now: datetime) -> bool:
 
 
 def challenge(now: datetime) -> dict[str, str | int]:
-    """The JSON that proof.js solves; it is good once, for ten minutes, for our forms."""
+    """Return the JSON that proof.js solves; it is good once, for ten minutes, for our forms."""
     options = altcha.ChallengeOptions(
         algorithm="SHA-256",
         max_number=MOST_GUESSES,
@@ -45,7 +45,7 @@ def challenge(now: datetime) -> dict[str, str | int]:
 
 
 def solved(payload: str) -> str | None:
-    """The challenge that a genuine solution solves, to be spent once; else None."""
+    """Return the challenge that a genuine solution solves, to be spent once; else None."""
     if not payload or len(payload) > 2000:
         return None
     try:

@@ -62,7 +62,7 @@ def one_at_a_time(mailbox: str) -> None:
 
 
 def no_sign_up_meanwhile() -> None:
-    """The same for all mailboxes at once: one lock, as an import has too many of them."""
+    """Lock all mailboxes at once: an import has too many of them for a lock each."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [IMPORTING])
@@ -97,7 +97,7 @@ def has_room(
 
 
 def forget(subscriber: Subscriber) -> None:
-    """The holder has answered what we sent: it counts against their mailbox no more."""
+    """Stop counting sent notices against a mailbox whose holder has answered them."""
     answered = Notice.objects.filter(subscriber=subscriber, email="")
     answered.exclude(mailbox="").update(mailbox="")
 

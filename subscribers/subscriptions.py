@@ -176,7 +176,7 @@ def local_date(subscriber: Subscriber, now: datetime) -> date:
 
 
 def in_a_month(subscriber_id: int, *, now: datetime) -> date | None:
-    """The local date 30 days on; None for a reader who is gone."""
+    """Return the local date in 30 days; None for a reader who is gone."""
     rows = Subscriber.objects.select_related("schedule").filter(pk=subscriber_id)
     found = rows.first()
     return local_date(found, now) + MONTH if found else None
@@ -255,7 +255,7 @@ def leave(subscriber: Subscriber, reason: Suppression.Reason, *, now: datetime) 
 
 
 def locked(subscriber_id: int) -> Subscriber | None:
-    """The row until the transaction ends; None if it was erased meanwhile."""
+    """Lock the reader's row until the transaction ends; None if it was erased meanwhile."""
     return Subscriber.objects.select_for_update().filter(pk=subscriber_id).first()
 
 

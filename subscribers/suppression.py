@@ -22,7 +22,10 @@ class NotBarred(ValueError):
 
 
 def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> bool:
-    """True if that changed anything: the first reason is kept, but any outdoes LEFT."""
+    """Suppress an address. Return True if that changed anything.
+
+    The first reason stays, but any other outdoes LEFT.
+    """
     found, created = Suppression.objects.get_or_create(
         email_hash=email_hash, defaults={"reason": reason, "at": now}
     )
@@ -35,7 +38,7 @@ def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> b
 def suppress_all(
     hashes: Collection[str], reason: Suppression.Reason, *, now: datetime
 ) -> None:
-    """The same for many addresses, in two statements."""
+    """Suppress many addresses in two statements."""
     if hashes:
         rows = [
             Suppression(email_hash=each, reason=reason, at=now) for each in sorted(hashes)
@@ -65,7 +68,7 @@ def suppress_each(rows: Iterable[tuple[str, Suppression.Reason, datetime]]) -> N
 
 
 def lift(email_hash: str) -> None:
-    """The holder has confirmed anew; a bar stays."""
+    """Let an address that had left be written to again; a bar stays."""
     Suppression.objects.filter(email_hash=email_hash, reason=LEFT).delete()
 
 

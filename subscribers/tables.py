@@ -17,7 +17,7 @@ def cell(value: object) -> str:
 
 
 def unquoted(text: str) -> str:
-    """A cell that `cell` wrote, without its apostrophe."""
+    """Return a cell that `cell` wrote without its apostrophe."""
     return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
 
 

@@ -97,7 +97,10 @@ def keep_waking() -> None:
 
 
 def publish() -> bool:
-    """False: no broker, so beat's next tick does it. Takes two seconds at most."""
+    """Wake a worker, in two seconds at most.
+
+    Return False without a broker: then beat's next tick does it.
+    """
     options = settings.CELERY_BROKER_TRANSPORT_OPTIONS | AT_ONCE
     try:
         with current_app.connection_for_write(transport_options=options) as connection:

@@ -35,7 +35,7 @@ type Counts = Callable[[], Mapping[str, int]]
 @token_page
 @while_open
 def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
-    """`counts` gives the recent papers of each topic, by slug, for the form."""
+    """Show and take the sign-up form; `counts` gives each topic's recent papers, by slug."""
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         requests.sign_up(
@@ -60,7 +60,7 @@ def subscribe_done(request: HttpRequest) -> HttpResponse:
 
 @token_page
 def challenge(request: HttpRequest) -> HttpResponse:
-    """What proof.js works on while the form is filled in."""
+    """Return the challenge that proof.js solves while the form is filled in."""
     return JsonResponse(proof_of_work.challenge(timezone.now()))
 
 
@@ -106,7 +106,7 @@ def confirmed(request: HttpRequest, reader: Subscriber | None) -> HttpResponse:
 
 
 def offer_again(request: HttpRequest, link: Link, asked: str) -> HttpResponse:
-    """The link is too old: by POST a fresh one goes to the same address."""
+    """Offer a fresh link where this one is too old: a POST mails it to the same address."""
     if request.method == "POST" and asked == "again":
         now = timezone.now()
         if link.purpose == Purpose.DATA:

@@ -21,12 +21,12 @@ def name(path: Path) -> str:
 
 def code(text: str) -> list[str]:
     """Return what stands between single backticks."""
-    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.S))
+    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
 
 
 def anchors(path: Path) -> set[str]:
     """Return the anchors of the headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.M)
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {heading.replace(" ", "-") for heading in plain}
 
@@ -54,7 +54,7 @@ def test_each_command_is_in_a_table(command: str) -> None:
     text = "".join(
         (ROOT / file).read_text() for file in ("README.md", "docs/operations.md")
     )
-    assert re.search(rf"^\| `{command}[ `]", text, re.M)
+    assert re.search(rf"^\| `{command}[ `]", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

@@ -18,9 +18,9 @@ from django.db.models import QuerySet
 from digest.deliveries import fencing, unknown
 from digest.editions import picks
 from digest.editions.bodies import letter
-from digest.editions.compose import Encoded, Reader
+from digest.editions.compose import EncodedEdition, Reader
 from digest.editions.encode import encode
-from digest.editions.frames import kept
+from digest.editions.frames import load_frame
 from digest.endpoints import ProviderApi, mailer
 from digest.models import Delivery, DeliveryEvent, Edition, Frame, Submission
 from digest.ranking.loaded import load
@@ -91,7 +91,7 @@ def taken(now: datetime) -> Iterator[tuple[Delivery, Mail]]:
     """Each row that is ours to ask about, and its mail, made as it was made then."""
     for row in submitted(list(waiting(now)[:MOST_LOOKED_AT]))[:MOST_AT_ONCE]:
         reader = reserved(row, now)
-        was = picks.read(row.picks)
+        was = picks.parse_picks(row.picks)
         if not (reader and was and row.intent_at):
             continue
         try:
@@ -136,14 +136,14 @@ def reserved(row: Delivery, now: datetime) -> Subscriber | None:
 
 
 @lru_cache(maxsize=8)
-def as_then(edition_id: int, fingerprint: str) -> Encoded:
+def as_then(edition_id: int, fingerprint: str) -> EncodedEdition:
     """The edition as it was encoded then. Raises Frame.DoesNotExist."""
     today = load(edition_id).encoded
     if today.fingerprint == fingerprint:
         return today
     edition = Edition.objects.get(pk=edition_id)
     blocks = list(edition.blocks.order_by("position").select_related("paper"))
-    return encode(edition, blocks, around=kept(edition, fingerprint))
+    return encode(edition, blocks, around=load_frame(edition, fingerprint))
 
 
 def provider() -> str:

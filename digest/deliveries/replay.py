@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from digest.editions import picks as remembered
-from digest.editions.compose import Encoded, Reader
+from digest.editions.compose import EncodedEdition, Reader
 from digest.editions.encode import encode
-from digest.editions.frames import kept
+from digest.editions.frames import load_frame
 from digest.models import Block, Delivery, Edition, Frame
 from digest.ranking.loaded import LoadedEdition, load
 from digest.ranking.select import select
@@ -51,10 +51,10 @@ def preview(subscriber: Subscriber, edition: Edition, *, now: datetime) -> bytes
     return encoded.compose(digest.reader, digest.picks, sent_at=now)
 
 
-def without_votes(edition: Edition, loaded: LoadedEdition) -> Encoded:
+def without_votes(edition: Edition, loaded: LoadedEdition) -> EncodedEdition:
     """For a reader to whom no mail is planned: there is nothing that they could vote by."""
     blocks: list[Block] = list(edition.blocks.order_by("position"))
-    around = kept(edition, loaded.encoded.fingerprint)
+    around = load_frame(edition, loaded.encoded.fingerprint)
     return encode(edition, blocks, around=around, votes=False)
 
 
@@ -63,12 +63,12 @@ def replay(delivery: Delivery) -> Replayed:
 
     Raises NothingToShow. Address and unsubscribe link are the reader's of today.
     """
-    was, reader = remembered.read(delivery.picks), delivery.subscriber
+    was, reader = remembered.parse_picks(delivery.picks), delivery.subscriber
     if not (was and reader and delivery.intent_at):
         raise NothingToShow(f"no mail was handed over: the row is {delivery.state}")
     edition = delivery.edition
     try:
-        around = kept(edition, was.fingerprint)
+        around = load_frame(edition, was.fingerprint)
     except Frame.DoesNotExist:
         raise NothingToShow("the frame of that mail was not kept") from None
     blocks = {

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
+from django.conf import settings
 from django.db import Error, transaction
 
 from digest.deliveries import (
@@ -24,20 +25,19 @@ from digest.deliveries import (
     outcome_journal,
     shutdown,
 )
-from digest.deliveries.batch_sizer import BatchSizer
 from digest.deliveries.hand_over import begun, hand_over
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
-from digest.editions.compose import Encoded
-from digest.editions.picks import written
+from digest.editions.compose import EncodedEdition
+from digest.editions.picks import format_picks
 from digest.models import Delivery, Edition, HighWater
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
 from digest.signing import senders
 from digest.throttling import circuit_breaker, domains, rate
 from digest.throttling.domains import Gate
-from digest.throttling.relay import Relay
+from digest.throttling.relay import FEW, Relay
 from digest.transport.base import Mail, Transport
 from digest.transport.open import open_transport
 from digest.transport.outcomes import Cause, Outcome, Verdict
@@ -47,6 +47,8 @@ from subscribers.models import Subscriber, Suppression
 logger = logging.getLogger(__name__)
 
 JUST_NOW = timedelta(minutes=10)
+SLICE = 1000
+SLICE_GROUPS = 10
 
 Clock = Callable[[], datetime]
 
@@ -60,6 +62,30 @@ class Group:
     picks: dict[int, str] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+
+
+class BatchSizer:
+    """The number of mails between two looks at holds and consent: about a second's worth.
+
+    A pause or an unsubscribe so reaches a slow line as soon as a fast one.
+    """
+
+    SECONDS, GROWTH = 1.0, 4
+
+    def __init__(self) -> None:
+        self.group = min(max(2 * settings.SEND_CONNECTIONS, FEW), settings.SUBMIT_GROUP)
+
+    @property
+    def slice(self) -> int:
+        """Return how many rows to claim at once; a slow line leaves the rest to others."""
+        return min(SLICE, SLICE_GROUPS * self.group)
+
+    def learn(self, mails: int, seconds: float) -> None:
+        """Fit the group to the seconds that the last one took, up to SUBMIT_GROUP."""
+        if mails:
+            fitting = int(mails * self.SECONDS / max(seconds, 0.001))
+            most = min(settings.SUBMIT_GROUP, self.group * self.GROWTH)
+            self.group = min(max(fitting, 1), most)
 
 
 @dataclass
@@ -214,7 +240,7 @@ def groups(
 
 
 def prepared(
-    encoded: Encoded, rows: Sequence[Claimed], batch: Sequence[Digest], now: datetime
+    encoded: EncodedEdition, rows: Sequence[Claimed], batch: Sequence[Digest], now: datetime
 ) -> Group:
     """The batch's rows, picks and mails, composed only when their turn comes."""
     group = Group(rows)
@@ -223,7 +249,7 @@ def prepared(
         pk = reader.delivery_id
         if fault:
             group.faults[pk] = fault
-        group.picks[pk] = written(encoded, reader, picks)
+        group.picks[pk] = format_picks(encoded, reader, picks)
         if picks:
             compose = partial(encoded.compose, reader, picks, sent_at=now)
             parts = partial(letter, encoded, reader, picks, sent_at=now)

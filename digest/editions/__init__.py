@@ -1,1 +1,1 @@
-"""What is published for a day, and how one reader's digest is made of it."""
+"""Editions: publish the papers of a day, and compose each reader's digest from them."""

@@ -1,7 +1,7 @@
-"""One paper's ready-made HTML and text, rendered once per edition for all readers.
+"""Render one paper's HTML and text, once per edition for all readers.
 
-What differs from reader to reader is left open with a mark, what differs from language
-to language is a phrase (see phrases.py).
+A mark (see phrases.Marks) stands for each value that differs from reader to reader, and a
+phrase (see phrases.py) for each that differs from language to language.
 """
 
 import re
@@ -23,13 +23,13 @@ TITLE_LENGTH = 300
 ABSTRACT_LENGTH = 700
 NAME_LENGTH = 120
 NAMES = 3
-# Providers replace {{x}}, {% x %}, %x%, *|x|*, [[x]] or ${x} in HTML that they are
-# given; as character references they mean the same to every reader and nothing to them.
+# Providers replace {{x}}, {% x %}, %x%, *|x|*, [[x]] or ${x} in HTML that they are given.
+# Character references look the same to every reader and are not replaced.
 NO_MERGE = {ord(character): f"&#{ord(character)};" for character in "{}%|[]$"}
 
 
 def block(paper: Paper) -> tuple[str, str]:
-    """The paper's HTML, styles inlined, and its text, each with the reason left open."""
+    """Return the paper's HTML, with inlined styles, and its text; the reason is a mark."""
     values = context(paper)
     html = render_to_string("mail/paper.html", values)
     filled = {
@@ -42,7 +42,7 @@ def block(paper: Paper) -> tuple[str, str]:
 
 
 def context(paper: Paper) -> dict[str, Any]:
-    title = shortened(paper.title, TITLE_LENGTH)
+    title = shorten(paper.title, TITLE_LENGTH)
     abstract = first_sentences(paper.abstract.translate(WITHOUT_MARKS), ABSTRACT_LENGTH)
     names, rest = byline(paper)
     return {
@@ -62,21 +62,21 @@ def context(paper: Paper) -> dict[str, Any]:
 
 
 def no_merge(html: str) -> str:
-    """HTML of the same meaning in which no provider finds anything to replace."""
+    """Return equivalent HTML in which no provider finds a merge field."""
     return html.translate(NO_MERGE)
 
 
-def shortened(text: str, length: int) -> str:
+def shorten(text: str, length: int) -> str:
     return cut(text.translate(WITHOUT_MARKS), length)
 
 
 def byline(paper: Paper) -> tuple[str, str]:
-    """Who wrote it: names, the organization's if known, and how many they are."""
+    """Return (names, rest): the organization or the first authors, and the author count."""
     count = phrase("authors", paper.author_count)
     if paper.organization:
-        name = shortened(paper.organization, NAME_LENGTH)
+        name = shorten(paper.organization, NAME_LENGTH)
         return name, f" · {count}" if paper.author_count else ""
-    names = ", ".join(shortened(str(name), NAME_LENGTH) for name in paper.authors[:NAMES])
+    names = ", ".join(shorten(str(name), NAME_LENGTH) for name in paper.authors[:NAMES])
     more = paper.author_count - NAMES
     if more > 0:
         return (names, f" {phrase('further', more)}") if names else ("", count)
@@ -88,7 +88,7 @@ def paper_url(paper: Paper) -> str:
 
 
 def links(paper: Paper) -> list[tuple[str, str]]:
-    """(words, address): a sample paper is nowhere but here."""
+    """Return (words, URL) pairs; a sample paper exists on this site only."""
     ours = (phrase("web"), paper_url(paper))
     if paper.is_sample:
         return [ours]
@@ -104,7 +104,7 @@ def links(paper: Paper) -> list[tuple[str, str]]:
 
 
 def first_sentences(text: str, length: int) -> str:
-    """The text up to the last sentence that ends within `length` characters, else a cut."""
+    """Cut after the last sentence that ends within `length` characters, else at a word."""
     if len(text) <= length:
         return text
     latin = re.finditer(r"[.!?](?= [^\W\d_a-z]| [0-9(])|[。！？؟۔।]", text[: length + 2])
@@ -117,7 +117,7 @@ def first_sentences(text: str, length: int) -> str:
 
 @cache
 def inliner() -> css_inline.CSSInliner:
-    """Never loads a remote sheet: paper text is hostile."""
+    """Return the CSS inliner. It loads no remote style sheet, as paper text is hostile."""
     return css_inline.CSSInliner(load_remote_stylesheets=False)
 
 

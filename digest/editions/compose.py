@@ -1,4 +1,4 @@
-"""One reader's digest, joined from pieces that were encoded once per edition.
+"""Compose one reader's digest from pieces that were encoded once per edition.
 
 No query, no template and no MIME object per reader: a digest is head + the picks'
 blocks in the reader's order + foot, and only tokens, reasons, counts and address differ.
@@ -20,21 +20,21 @@ from digest.editions import mime, phrases
 from digest.editions.phrases import MARKS
 
 MOST_PICKS = 10
-# Gmail shows 102 KB of HTML and cuts the rest off, the way out with it. Measured as
-# sent, which is more than what it decodes to.
+# Gmail clips HTML after 102 KB, and the unsubscribe link at the end with it. Measured in
+# encoded bytes, of which there are more than decoded ones.
 MOST_HTML = 95_000
 MOST_BYTES = 200_000
-# For headers, and what a reader's tokens add.
+# Bytes reserved for headers and a reader's tokens.
 SMALL_CHANGE = 3_000
 SUBJECT_LENGTH = 150
 OPEN = re.compile(f"([{MARKS.token}{MARKS.count}{MARKS.ahead}{MARKS.web}{MARKS.more}])")
 AHEAD = 3
-# What the name of a mail's page takes, with its soft break, at most.
+# The most bytes that the name of a mail's page takes, with its soft break.
 NAME_ROOM = 44
 
 
 class Reader(NamedTuple):
-    """What of a reader a digest needs, and no more."""
+    """The fields of a reader that a digest needs."""
 
     delivery_id: int
     address: str
@@ -46,7 +46,7 @@ type Encoder = Callable[[str], bytes]  # to quoted-printable
 
 
 class Pick(NamedTuple):
-    """One paper at one place in one reader's digest; topic None means trending."""
+    """One paper at one place in one reader's digest; topic None is a trending paper."""
 
     position: int
     topic: int | None
@@ -54,21 +54,21 @@ class Pick(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Encoded text; at `open` (places, marks) it waits for a value."""
+    """Encoded text with open places: `open` holds (index in `fixed`, mark) pairs."""
 
     fixed: Sequence[bytes]
     open: Sequence[tuple[int, str]]
 
-    def filled(self, values: Mapping[str, bytes]) -> list[bytes]:
+    def fill(self, values: Mapping[str, bytes]) -> list[bytes]:
         pieces = list(self.fixed)
         for place, mark in self.open:
             pieces[place] = values[mark]
         return pieces
 
 
-type Place = tuple[int, int | None]  # of a pick: the block's position, the topic
-# A block around its reason's label and, where its reader can vote, the name of the mail;
-# the last piece is empty where there is no vote.
+type Place = tuple[int, int | None]  # a pick's block position and topic column
+# The text before the reason's label, between the label and the mail's name, and after it;
+# the last piece is empty where the reader cannot vote.
 type EncodedBlock = tuple[bytes, bytes, bytes]
 
 
@@ -78,25 +78,25 @@ class Part:
     blocks: Sequence[EncodedBlock]
     after: Pieces
     has_votes: bool
-    labels: Mapping[int | None, bytes]  # of reasons, by topic column; None for trending
-    titles: Sequence[bytes]  # of a block, as one of the next picks
-    ahead: bytes  # what stands before the titles of the next picks
+    labels: Mapping[int | None, bytes]  # reasons by topic column; None for trending
+    titles: Sequence[bytes]  # block titles, as shown among the next picks
+    ahead: bytes  # the words before the titles of the next picks
     nothing_ahead: bytes
-    size: int  # of the frame
-    sizes: Sequence[int]  # of each block, with the longest label
+    size: int  # bytes of the frame
+    sizes: Sequence[int]  # bytes of each block with the longest label
 
     def join(self, picks: Sequence[Place], values: Mapping[str, bytes]) -> list[bytes]:
-        """The part's pieces in order; `values` by mark."""
+        """Return the part's pieces in order; `values` is mark → bytes."""
         name = values[MARKS.web] if self.has_votes else b""
         blocks, labels = self.blocks, self.labels
-        pieces = self.before.filled(values)
+        pieces = self.before.fill(values)
         for position, topic in picks:
             opening, middle, closing = blocks[position]
             pieces += (opening, labels[topic], middle, name, closing)
-        pieces += self.after.filled(values)
+        pieces += self.after.fill(values)
         return pieces
 
-    def looking_ahead(self, picks: Sequence[Place]) -> bytes:
+    def next_titles(self, picks: Sequence[Place]) -> bytes:
         if len(picks) == 1:
             return self.nothing_ahead
         titles = self.titles
@@ -104,7 +104,7 @@ class Part:
         return b"".join([self.ahead, *following])
 
     def fits(self, room: int) -> int:
-        """How many picks have room for sure, whichever they are; in bytes."""
+        """Return how many picks surely fit in `room` bytes, whichever they are."""
         for count, size in enumerate(sorted(self.sizes, reverse=True)):
             room -= size
             if room < 0:
@@ -120,15 +120,15 @@ class LocalizedEdition:
     html: Part
     counts: Sequence[bytes]  # the headline, by number of papers
     left_out: Sequence[tuple[bytes, bytes]]  # words for text and HTML, by number
-    fits: int  # so many picks have room, whichever they are
+    fits: int  # this many picks have room, whichever they are
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """An edition made ready for the wire. Build it once, compose from it a million times."""
+class EncodedEdition:
+    """An edition encoded for the wire: built once, used to compose a million mails."""
 
     edition_id: int
-    fingerprint: str  # of the surroundings that it was made of
+    fingerprint: str  # of the frame that it was encoded with
     sender: str
     host: str
     site: str
@@ -137,13 +137,13 @@ class Encoded:
     end: bytes
     localized: Mapping[str, LocalizedEdition]
     titles: Sequence[str]
-    page_name: Callable[[int], str]  # of a delivery
+    page_name: Callable[[int], str]  # delivery id → name of the mail's page
     encode: Encoder
 
     def compose(self, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime) -> bytes:
-        """The mail, CRLF line ends, 7-bit, no body line that starts with a dot.
+        """Return the mail: 7-bit, CRLF line ends, no body line that starts with a dot.
 
-        No line of a body starts with two dashes either: those are the boundary's.
+        No body line starts with two dashes either, so none is taken for the boundary.
         """
         text, html = self.bodies(reader, picks)
         headers = self.headers(reader, picks, sent_at)
@@ -152,29 +152,29 @@ class Encoded:
     def bodies(
         self, reader: Reader, picks: Sequence[Pick]
     ) -> tuple[list[bytes], list[bytes]]:
-        """Both bodies, text and HTML, as quoted-printable pieces in their order.
+        """Return text and HTML, each as quoted-printable pieces in order.
 
-        What is not the reader's own is the same object for all readers.
+        A piece that is not specific to the reader is the same object for all readers.
         """
-        tongue = self.localized.get(reader.language) or self.localized["en"]
+        localized = self.localized.get(reader.language) or self.localized["en"]
         name = self.page_name(reader.delivery_id).encode()
         shown, more = picks, (b"", b"")
-        if len(picks) > tongue.fits:
-            shown = fitting(tongue, picks)
-            more = self.left_out(tongue, len(picks) - len(shown), name)
+        if len(picks) > localized.fits:
+            shown = picks_that_fit(localized, picks)
+            more = self.left_out(localized, len(picks) - len(shown), name)
         token = reader.token.encode() + mime.SOFT_BREAK
         if token.startswith(b"--"):
             token = self.encode(reader.token)
         values = {
-            MARKS.count: tongue.counts[len(picks)],
+            MARKS.count: localized.counts[len(picks)],
             MARKS.token: token,
             MARKS.web: name + mime.SOFT_BREAK,
-            MARKS.ahead: tongue.html.looking_ahead(shown),
+            MARKS.ahead: localized.html.next_titles(shown),
             MARKS.more: more[0],
         }
-        text = tongue.text.join(shown, values)
+        text = localized.text.join(shown, values)
         values[MARKS.more] = more[1]
-        return text, tongue.html.join(shown, values)
+        return text, localized.html.join(shown, values)
 
     def headers(self, reader: Reader, picks: Sequence[Pick], sent_at: datetime) -> bytes:
         personal = (
@@ -187,24 +187,24 @@ class Encoded:
         return subject_header(title, len(picks), reader.language) + personal
 
     def message_id(self, reader: Reader) -> str:
-        """Stable for the row, so that a retry is the same mail to the receiver."""
+        """Return the delivery's Message-ID; a retry has the same one."""
         name = f"{self.edition_id}/{reader.delivery_id}".encode()
         return f"<{hashlib.blake2b(name, digest_size=15).hexdigest()}@{self.host}>"
 
     def left_out(
-        self, tongue: LocalizedEdition, count: int, name: bytes
+        self, localized: LocalizedEdition, count: int, name: bytes
     ) -> tuple[bytes, bytes]:
-        """The lines about papers that had no room: for the text, for the HTML."""
+        """Return the lines about papers that had no room, for the text and for the HTML."""
         if not count:
             return b"", b""
-        text, html = tongue.left_out[count]
+        text, html = localized.left_out[count]
         url = f"{self.site}/digest/{name.decode()}"
         link = self.encode(f'<a href="{url}">{escape(url)}</a></p>\n')
         return text + self.encode(f"{url}\n\n"), html + link
 
 
-def pieces(text: str, encode: Encoder) -> Pieces:
-    """Text with marks, encoded."""
+def encode_pieces(text: str, encode: Encoder) -> Pieces:
+    """Encode a text that holds marks, and leave the marks' places open."""
     found = OPEN.split(text)
     fixed = [encode(piece) for piece in found[0::2]]
     places = [b""] * len(found)
@@ -213,13 +213,13 @@ def pieces(text: str, encode: Encoder) -> Pieces:
     return Pieces(places, marks)
 
 
-def encoded_block(block: str, encode: Encoder) -> EncodedBlock:
+def encode_block(block: str, encode: Encoder) -> EncodedBlock:
     opening, rest = block.split(MARKS.reason)
     middle, _, closing = rest.partition(MARKS.web)
     return encode(opening), encode(middle), encode(closing)
 
 
-def part(
+def encode_part(
     frame: str,
     blocks: Iterable[tuple[str, str]],
     labels: Sequence[str],
@@ -228,9 +228,13 @@ def part(
     ahead: str = "",
     nothing_ahead: str = "",
 ) -> Part:
-    """`blocks` each with its title as one of the next picks; the last label: trending."""
-    before, after = (pieces(text, encode) for text in frame.split(MARKS.papers))
-    known = [(encoded_block(block, encode), encode(title)) for block, title in blocks]
+    """Encode a body part.
+
+    `blocks` are (block, title as shown among the next picks); the last of `labels` is the
+    one for a trending paper.
+    """
+    before, after = (encode_pieces(text, encode) for text in frame.split(MARKS.papers))
+    known = [(encode_block(block, encode), encode(title)) for block, title in blocks]
     *topics, trending = map(encode, labels)
     fixed = sum(map(len, [*before.fixed, *after.fixed]))
     following = sorted((len(title) for _, title in known), reverse=True)[:AHEAD]
@@ -250,21 +254,21 @@ def part(
 
 
 def sure_to_fit(text: Part, html: Part) -> int:
-    """How many picks have room, whichever they are."""
+    """Return how many picks have room in both parts, whichever they are."""
     html_room, both_room = rooms(text, html)
     return min(html.fits(html_room), text.fits(both_room - html_room))
 
 
 def rooms(text: Part, html: Part) -> tuple[int, int]:
-    """Bytes for blocks: in the HTML, and in both parts together."""
+    """Return the bytes left for blocks: in the HTML, and in both parts together."""
     both = MOST_BYTES - 2 * SMALL_CHANGE - html.size - text.size
     return MOST_HTML - SMALL_CHANGE - html.size, both
 
 
-def fitting(tongue: LocalizedEdition, picks: Sequence[Pick]) -> Sequence[Pick]:
-    """The picks that the mail has room for, best first; the foot always has its room."""
-    html, both = rooms(tongue.text, tongue.html)
-    html_sizes, text_sizes = tongue.html.sizes, tongue.text.sizes
+def picks_that_fit(localized: LocalizedEdition, picks: Sequence[Pick]) -> Sequence[Pick]:
+    """Return the picks that fit in the mail, best first; the foot always fits."""
+    html, both = rooms(localized.text, localized.html)
+    html_sizes, text_sizes = localized.html.sizes, localized.text.sizes
     for place, pick in enumerate(picks):
         size = html_sizes[pick.position]
         html -= size
@@ -276,7 +280,7 @@ def fitting(tongue: LocalizedEdition, picks: Sequence[Pick]) -> Sequence[Pick]:
 
 @lru_cache(maxsize=4096)
 def subject_header(title: str, count: int, language: str = "en") -> bytes:
-    """The best pick and how many more: says what is inside, promises nothing else."""
+    """Return the Subject header: the best pick's title and the number of further papers."""
     with translation.override(language):
         tail = phrases.subject_tail(count - 1)
     room = SUBJECT_LENGTH - len(tail)

@@ -1,4 +1,4 @@
-"""Make an edition ready for the wire: each block and each frame is encoded once."""
+"""Encode an edition for the wire: each block and each frame once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,54 +10,60 @@ from urllib.parse import urlsplit
 from django.utils import translation
 
 from digest.editions import mime, phrases, text_layout
-from digest.editions.blocks import no_merge, shortened
-from digest.editions.compose import Encoded, Encoder, LocalizedEdition, part, sure_to_fit
-from digest.editions.frames import FrameContent, Spoken
+from digest.editions.blocks import no_merge, shorten
+from digest.editions.compose import (
+    EncodedEdition,
+    Encoder,
+    LocalizedEdition,
+    encode_part,
+    sure_to_fit,
+)
+from digest.editions.frames import FrameContent, LocalizedFrame
 from digest.editions.phrases import MARKS
 from digest.models import Block, Edition
 from digest.signing import Purpose, namer
 
 AHEAD_LENGTH = 48
-# More papers than any mail has.
+# Above the most papers that a mail has.
 MOST_COUNTED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class LocalizedPaper:
-    """What of a block is encoded; its words are not spoken yet."""
+    """The fields of a block that are encoded; its phrases are not translated yet."""
 
     title: str
     upvotes: int
     html: str
     text: str
 
-    def said(self) -> tuple[str, str]:
-        """Text and HTML in the active language, the label of the reason left open."""
-        reason = MARKS.reason + phrases.voted(self.upvotes)
+    def translate(self) -> tuple[str, str]:
+        """Return text and HTML in the active language; the reason's label stays a mark."""
+        reason = MARKS.reason + phrases.upvotes_suffix(self.upvotes)
         return (
-            phrases.spoken(self.text).replace(MARKS.reason, reason),
-            phrases.spoken_html(self.html).replace(MARKS.reason, reason),
+            phrases.translate(self.text).replace(MARKS.reason, reason),
+            phrases.translate_html(self.html).replace(MARKS.reason, reason),
         )
 
     def title_ahead(self) -> str:
-        return "\u00a0· " + isolated(in_html(self.title))
+        return "\u00a0· " + isolate(in_html(self.title))
 
 
 def encode(
     edition: Edition, blocks: Sequence[Block], *, around: FrameContent, votes: bool = True
-) -> Encoded:
-    """Encode a published edition in its surroundings: those of today, or kept ones.
+) -> EncodedEdition:
+    """Encode a published edition with a frame: the current one, or a stored one.
 
-    Without `votes` no paper has the link to vote: it needs a mail that was planned.
+    Without `votes` no paper has a link to vote: that link needs a planned delivery.
     """
     boundary, encoder = around.boundary, mime.quoted_printable
-    if not boundary:  # a frame of a time when all editions of a day had the same
+    if not boundary:  # frames stored before boundaries were random
         boundary = f"daily-papers-{edition.kind}-{edition.day:%Y%m%d}"
         encoder = partial(mime.quoted_printable, guarded=mime.DOTS_ONLY)
     sender = parseaddr(around.sender)[1]
     labels = [label for _, label in around.topics]
     papers = [paper(block, votes=votes) for block in blocks]
-    return Encoded(
+    return EncodedEdition(
         edition_id=edition.pk,
         fingerprint=around.fingerprint,
         sender=sender,
@@ -83,39 +89,39 @@ def paper(block: Block, *, votes: bool) -> LocalizedPaper:
         phrases.with_votes(part, block.position) if votes else phrases.without_votes(part)
         for part in (block.html, block.text)
     )
-    return LocalizedPaper(shortened(block.title, AHEAD_LENGTH), block.upvotes, html, text)
+    return LocalizedPaper(shorten(block.title, AHEAD_LENGTH), block.upvotes, html, text)
 
 
 def localized_edition(
-    spoken: Spoken,
+    spoken: LocalizedFrame,
     papers: Sequence[LocalizedPaper],
     encoder: Encoder,
     *,
     labels: Sequence[str],
     language: str,
 ) -> LocalizedEdition:
-    """The edition in one language."""
+    """Return the edition encoded in one language."""
     with translation.override(language):
-        why = [phrases.why(label) for label in [*labels, ""]]
-        said = [paper.said() for paper in papers]
-        blocks = [(one, "") for one, _ in said]
-        text = part(spoken.text, blocks, why, encode=encoder)
-        html = part(
+        reasons = [phrases.reason_label(label) for label in [*labels, ""]]
+        translated = [paper.translate() for paper in papers]
+        blocks = [(one, "") for one, _ in translated]
+        text = encode_part(spoken.text, blocks, reasons, encode=encoder)
+        html = encode_part(
             spoken.html,
             [
                 (one, paper.title_ahead())
-                for paper, (_, one) in zip(papers, said, strict=True)
+                for paper, (_, one) in zip(papers, translated, strict=True)
             ],
-            [in_html(label) for label in why],
+            [in_html(label) for label in reasons],
             encode=encoder,
             ahead=phrases.ahead(),
             nothing_ahead=phrases.nothing_ahead(),
         )
-        left_out = [phrases.left_out(count) for count in range(MOST_COUNTED + 1)]
+        left_out = [phrases.left_out_notice(count) for count in range(MOST_COUNTED + 1)]
         return LocalizedEdition(
             text=text,
             html=html,
-            counts=[encoder(phrases.counted(count)) for count in range(MOST_COUNTED + 1)],
+            counts=[encoder(phrases.headline(count)) for count in range(MOST_COUNTED + 1)],
             left_out=[
                 (encoder(f"{sentence}\n"), encoder(f'<p class="text">{escape(sentence)}\n'))
                 for sentence in left_out
@@ -124,8 +130,8 @@ def localized_edition(
         )
 
 
-def isolated(html: str) -> str:
-    """Text read from right to left must not turn what stands beside it."""
+def isolate(html: str) -> str:
+    """Isolate right-to-left text, so that it does not reorder the text beside it."""
     rtl = text_layout.direction(html) == "rtl"
     return f'<span dir="rtl">{html}</span>' if rtl else html
 
@@ -135,7 +141,7 @@ def in_html(text: str) -> str:
 
 
 def shared_headers(around: FrameContent, edition: Edition, boundary: str) -> bytes:
-    """The headers that are the same in every digest of the edition, and the empty line."""
+    """Return the headers shared by all digests of the edition, and the empty line."""
     site = urlsplit(around.site).hostname or ""
     lines = [
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click",

@@ -1,8 +1,9 @@
-"""What stands around the papers of a mail, in each language, with its places left open.
+"""Frames: the parts of a mail around its papers, in each language, with open places.
 
-Also all else of a mail that is neither block nor reader: sender, site, topic labels. It
-is kept (Frame) as it was when it was first used, so that a mail can be made again to the
-byte after templates and settings have changed; the next process makes mails of the new.
+A frame also holds the other values of a mail that are neither a block nor specific to the
+reader: sender, site, topic labels. It is stored (Frame) as first used, so that a mail can
+be rebuilt to the byte after templates and settings have changed; the next process uses
+the new ones.
 """
 
 import hashlib
@@ -25,8 +26,8 @@ from digest.models import Edition, Frame
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """The frame in one language; the marks are still in."""
+class LocalizedFrame:
+    """The frame in one language, with its marks."""
 
     html: str
     text: str
@@ -34,18 +35,18 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class FrameContent:
-    """All of an edition's mails that is neither in a block nor a reader's own."""
+    """Everything in an edition's mails that is neither a block nor specific to a reader."""
 
     sender: str  # as settings.FROM_EMAIL
     site: str  # as settings.SITE_URL
     topics: Sequence[tuple[str, str]]  # (slug, label) in the ranking's columns
-    spoken: Mapping[str, Spoken]  # by language
-    # Between the parts of each mail; "" in frames of a time when it was not random.
+    spoken: Mapping[str, LocalizedFrame]  # by language
+    # Between the parts of each mail; "" in frames stored before it was random.
     boundary: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """Of all but the boundary, which is the choice of the first process to keep it."""
+        """Hash everything but the boundary, which the first process to store it chooses."""
         same = replace(self, boundary="random") if self.boundary else self
         return hashlib.blake2b(same.as_json().encode(), digest_size=6).hexdigest()
 
@@ -57,59 +58,59 @@ class FrameContent:
 
 
 def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> FrameContent:
-    """As the templates and settings are now."""
+    """Return the frame as templates and settings are now."""
     return FrameContent(
         sender=settings.FROM_EMAIL,
         site=settings.SITE_URL,
         topics=[(slug, label) for slug, label in topics],
-        spoken={language: rendered(edition, language) for language in languages()},
+        spoken={language: render(edition, language) for language in languages()},
         boundary=random_boundary(),
     )
 
 
 def random_boundary() -> str:
-    """Return a boundary that no paper can know, as it is chosen after they are frozen.
+    """Return a boundary that no paper can contain, as it is chosen after they are frozen.
 
     Quoted-printable text never holds "=_" (RFC 2045 section 6.7).
     """
     return f"=_{secrets.token_hex(16)}"
 
 
-def keep(edition: Edition, used: FrameContent) -> FrameContent:
-    """Store it, if that was not done yet, and return what is stored: with one boundary.
+def store_frame(edition: Edition, used: FrameContent) -> FrameContent:
+    """Store the frame unless it is stored already; return the stored one and its boundary.
 
     Safe to run twice and at once.
     """
     row = Frame(edition=edition, fingerprint=used.fingerprint, data=used.as_json())
     Frame.objects.bulk_create([row], ignore_conflicts=True)
-    return kept(edition, used.fingerprint)
+    return load_frame(edition, used.fingerprint)
 
 
-def kept(edition: Edition, fingerprint: str) -> FrameContent:
-    """Raises Frame.DoesNotExist."""
+def load_frame(edition: Edition, fingerprint: str) -> FrameContent:
+    """Return a stored frame. Raises Frame.DoesNotExist."""
     data = json.loads(Frame.objects.get(edition=edition, fingerprint=fingerprint).data)
-    spoken = {code: Spoken(**texts) for code, texts in data["spoken"].items()}
+    spoken = {code: LocalizedFrame(**texts) for code, texts in data["spoken"].items()}
     topics = [(slug, label) for slug, label in data["topics"]]
     boundary = data.get("boundary", "")
     return FrameContent(data["sender"], data["site"], topics, spoken, boundary)
 
 
-def rendered(edition: Edition, language: str) -> Spoken:
+def render(edition: Edition, language: str) -> LocalizedFrame:
     with translation.override(language):
         text = render_to_string("mail/digest.txt", context(edition), using="text")
-    lines = [fits(line) for line in text.split("\n")]
+    lines = [wrap(line) for line in text.split("\n")]
     # A part must not end in a soft line break (RFC 2045 section 6.7), so with a hard one.
     html = page_frame(edition, language, web=False) + "\n"
-    return Spoken(html=html, text="\n".join(lines))
+    return LocalizedFrame(html=html, text="\n".join(lines))
 
 
-def fits(line: str) -> str:
-    """A long line as several. The line of a signature ends with a space: it is let be."""
+def wrap(line: str) -> str:
+    """Wrap a long line; keep a signature separator, which ends with a space."""
     return text_layout.fill(line) if text_layout.width(line) > text_layout.LINE else line
 
 
 def page_frame(edition: Edition, language: str, *, web: bool) -> str:
-    """The HTML frame; for the web without anything that is one reader's own."""
+    """Return the HTML frame; for the web without reader-specific parts."""
     with translation.override(language):
         html = render_to_string("mail/digest.html", context(edition) | {"web": web})
     return inliner().inline(html)

@@ -1,9 +1,9 @@
-"""Text as it travels in a mail: quoted-printable and headers. Pure.
+"""Encode text for a mail: quoted-printable bodies and headers. Pure.
 
 Every encoded piece starts at column 0 and ends with a line break, a hard or a soft one,
-so pieces made once can be joined in any order. No encoded line starts with a dot, so
-the transport has nothing to stuff; none starts with two dashes, so no text is taken for
-the delimiter of a part.
+so pieces can be joined in any order. No encoded line starts with a dot, so the transport
+need not dot-stuff; none starts with two dashes, so no text is taken for the delimiter of a
+part.
 """
 
 import re
@@ -19,24 +19,24 @@ SOFT_BREAK = b"=\r\n"
 WIDTH = 75
 # RFC 5322 section 2.1.1.
 HEADER_WIDTH = 78
-# RFC 2047 section 5 (3): what may stand for itself in a name, too.
+# RFC 2047 section 5 (3): characters that need no encoding, even in a display name.
 PLAIN = f"{string.ascii_letters}{string.digits}!*+-/".encode()
 Q = [bytes([byte]) if byte in PLAIN else b"=%02X" % byte for byte in range(256)]
 Q[ord(" ")] = b"_"
 UNSAFE = re.compile(rb"[^\t -<>-~]")
 TRAILING_SPACE = re.compile(rb"[\t ]$")
-# What may not stand at the start of a line: SMTP's end of a mail (RFC 5321 section 4.5.2),
+# Not allowed at the start of a line: SMTP's end of a mail (RFC 5321 section 4.5.2),
 # a MIME delimiter (RFC 2046 section 5.1.1), the separator of mails in an mbox.
 GUARDED = re.compile(rb"\.|--|From ")
-# As in the mails of frames that were kept without a boundary of their own.
+# For frames that were stored without a boundary of their own.
 DOTS_ONLY = re.compile(rb"\.")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def quoted_printable(text: str, *, guarded: re.Pattern[bytes] = GUARDED) -> bytes:
-    """RFC 2045 quoted-printable of text with LF line ends; ends with a line break.
+    """Encode text with LF line ends as quoted-printable (RFC 2045); end with a line break.
 
-    A line that would start with what is `guarded` starts with its first character encoded.
+    Where a line would start with a match of `guarded`, its first character is encoded.
     """
     *lines, last = text.split("\n")
     encoded = [wrapped(line, guarded) + CRLF for line in lines]
@@ -50,7 +50,7 @@ def escaped(match: re.Match[bytes]) -> bytes:
 
 
 def wrapped(line: str, guarded: re.Pattern[bytes], *, soft_end: bool = False) -> bytes:
-    """One line, encoded and broken softly into at most 75 columns and the '='."""
+    """Encode one line, with soft breaks after at most 75 columns."""
     data = UNSAFE.sub(escaped, line.encode())
     if not soft_end:
         data = TRAILING_SPACE.sub(escaped, data)
@@ -70,9 +70,9 @@ def wrapped(line: str, guarded: re.Pattern[bytes], *, soft_end: bool = False) ->
 
 
 def header(name: str, value: str) -> bytes:
-    """One header line for free text in any script, folded, with its CRLF (RFC 2047).
+    """Return a folded header for free text in any script, with its CRLF (RFC 2047).
 
-    A word too long for a line goes encoded, as only encoded words can be broken.
+    A word too long for a line is encoded, as only encoded words can be broken.
     """
     value = CONTROLS.sub(" ", value)
     words = value.split()
@@ -89,7 +89,7 @@ def header(name: str, value: str) -> bytes:
 
 
 def encoded_words(text: str, room: int) -> list[str]:
-    """RFC 2047 section 4, by whichever of Q and B is shorter; no character is split."""
+    """Encode by the shorter of Q and B (RFC 2047 section 4); split no character."""
     characters = [character.encode() for character in text]
     in_q = [b"".join(map(Q.__getitem__, character)) for character in characters]
     if 3 * sum(map(len, in_q)) <= 4 * sum(map(len, characters)):
@@ -100,7 +100,7 @@ def encoded_words(text: str, room: int) -> list[str]:
 
 
 def chunked(pieces: Sequence[bytes], most: int) -> list[bytes]:
-    """The pieces joined, in as few chunks of at most so many bytes as keep them whole."""
+    """Join whole pieces into as few chunks of at most `most` bytes as possible."""
     chunks, chunk = [], b""
     for piece in pieces:
         if len(chunk) + len(piece) > most:
@@ -111,7 +111,7 @@ def chunked(pieces: Sequence[bytes], most: int) -> list[bytes]:
 
 
 def mailbox(name: str, text: str) -> bytes:
-    """A header that names one mailbox, with its CRLF; the display name in any script.
+    """Return a header that names one mailbox, with its CRLF; the name in any script.
 
     Folded between name and address where the line would be too long.
     """
@@ -128,7 +128,7 @@ def mailbox(name: str, text: str) -> bytes:
 
 
 def folded_pair(name: str, words: str, token: str) -> bytes:
-    """`Name: words token`, folded before the token if that makes the line fit."""
+    """Return `Name: words token`, folded before the token if that makes the line fit."""
     last = f"{name}: {words}".rpartition("\r\n")[2]
     space = " " if len(last) + 1 + len(token) <= HEADER_WIDTH else "\r\n "
     return f"{name}: {words}{space}{token}\r\n".encode("ascii")

@@ -1,7 +1,7 @@
-"""The words of the mail's own, in the reader's language. Paper text stays as it is.
+"""Phrases: the mail's own words in the reader's language. Paper text is not translated.
 
-A block serves every language: where it says a word of its own it holds a phrase, a name
-and a number between two marks, and the phrase is spoken when the block is encoded.
+A block serves every language: in place of words it holds phrases, each a name and a
+number between two marks, which are translated when the block is encoded.
 """
 
 import re
@@ -14,9 +14,9 @@ from django.utils.translation import gettext, ngettext
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Places left open in rendered text: Unicode noncharacters, reserved for such use.
+    """Open places in rendered text: Unicode noncharacters, reserved for such use.
 
-    Cleaned text holds none of them; what reaches a template is freed of them again.
+    Cleaned text holds none of them, and text that reaches a template is stripped of them.
     """
 
     reason: str = "\ufdd0"
@@ -26,7 +26,7 @@ class Marks:
     ahead: str = "\ufdd4"
     web: str = "\ufdd5"
     more: str = "\ufdd6"
-    vote: str = "\ufdd7"  # around what is there only for a reader who can vote
+    vote: str = "\ufdd7"  # around text for readers who can vote
     place: str = "\ufdda"
 
 
@@ -37,28 +37,28 @@ PHRASE = re.compile("\ufdd8([a-z]+):([0-9]+)\ufdd9")
 
 
 def languages() -> list[str]:
-    """Those with a complete catalogue: the codes of settings.LANGUAGES."""
+    """Return the languages with a complete catalogue: the codes of settings.LANGUAGES."""
     return [code for code, _ in settings.LANGUAGES]
 
 
 def phrase(name: str, number: int = 0) -> str:
-    """A phrase, not spoken yet. Raises KeyError if there is none of that name."""
+    """Return the mark of an untranslated phrase. Raises KeyError for an unknown name."""
     PHRASES[name]
     return f"\ufdd8{name}:{number}\ufdd9"
 
 
-def spoken(text: str) -> str:
-    """The text with its phrases in the active language."""
+def translate(text: str) -> str:
+    """Return the text with its phrases in the active language."""
     return PHRASE.sub(lambda found: PHRASES[found[1]](int(found[2])), text)
 
 
-def spoken_html(html: str) -> str:
-    """The same, no line breaks within a phrase."""
-    return PHRASE.sub(lambda found: spoken(found[0]).replace(" ", "\u00a0"), html)
+def translate_html(html: str) -> str:
+    """Return the HTML with its phrases in the active language, each unbreakable."""
+    return PHRASE.sub(lambda found: translate(found[0]).replace(" ", "\u00a0"), html)
 
 
 def with_votes(text: str, position: int) -> str:
-    """The block's text with its link to vote; the name of the mail stays open."""
+    """Return a block's text with its link to vote; the mail's name stays a mark."""
     return VOTE.sub(r"\1", text).replace(MARKS.place, str(position))
 
 
@@ -93,37 +93,37 @@ PHRASES: dict[str, Callable[[int], str]] = {
 }
 
 
-def counted(count: int) -> str:
-    """The headline."""
+def headline(count: int) -> str:
+    """Return the headline of a mail."""
     return ngettext("%(n)d paper for you", "%(n)d papers for you", count) % {"n": count}
 
 
-def papers(count: int) -> str:
-    """The headline of a page that is nobody's own."""
+def public_headline(count: int) -> str:
+    """Return the headline of a page that belongs to no reader."""
     return ngettext("%(n)d paper", "%(n)d papers", count) % {"n": count}
 
 
 def reason(label: str, upvotes: int) -> str:
-    """Why a reader gets a paper; an empty label means that it is trending.
+    """Return why a reader gets a paper; an empty label means that it is trending.
 
-    A topic's label stays as it is; what is no topic is in the catalogue.
+    A topic's label is not translated; every other label is in the catalogue.
     """
-    return why(label) + voted(upvotes)
+    return reason_label(label) + upvotes_suffix(upvotes)
 
 
-def why(label: str) -> str:
-    """The first half of a reason: the same for all papers."""
+def reason_label(label: str) -> str:
+    """Return the first half of a reason, which papers share."""
     return gettext(label or "Trending")
 
 
-def voted(upvotes: int) -> str:
-    """The other half of a reason: the paper's own."""
+def upvotes_suffix(upvotes: int) -> str:
+    """Return the second half of a reason, which is specific to the paper."""
     votes = ngettext("%(n)d upvote", "%(n)d upvotes", upvotes) % {"n": upvotes}
     return f", {votes}"
 
 
 def subject_tail(more: int) -> str:
-    """What the subject says after the best pick's title."""
+    """Return the words of the subject after the best pick's title."""
     if not more:
         return ""
     return " " + ngettext("and %(n)d more paper", "and %(n)d more papers", more) % {
@@ -131,8 +131,8 @@ def subject_tail(more: int) -> str:
     }
 
 
-def left_out(count: int) -> str:
-    """Of papers for which a mail had no room."""
+def left_out_notice(count: int) -> str:
+    """Return the words about the papers for which the mail had no room."""
     words = ngettext(
         "%(n)d more paper of yours had no room in this mail:",
         "%(n)d more papers of yours had no room in this mail:",

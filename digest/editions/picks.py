@@ -1,6 +1,6 @@
-"""What a ledger row remembers of a digest: enough to make the same mail again.
+"""Read and write the picks of a ledger row: enough to rebuild the same mail.
 
-Written as `0:12 3:- 7:12 de@1f2e3d4c5b6a`: for each pick the block's position and the
+The form is `0:12 3:- 7:12 de@1f2e3d4c5b6a`: for each pick the block's position and the
 topic's column, then the language and the fingerprint of the frame.
 """
 
@@ -8,13 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from digest.editions.compose import Encoded, Pick, Reader
+from digest.editions.compose import EncodedEdition, Pick, Reader
 
 WRITTEN = re.compile(r"((?:\d+:(?:\d+|-) )+)([a-z-]{2,8})@([0-9a-f]+)")
 
 
 class Places(dict[Pick, str]):
-    """A pick as written; an edition has some thousand different ones at most."""
+    """A cache of picks as written; an edition has a few thousand different ones at most."""
 
     def __missing__(self, pick: Pick) -> str:
         topic = "-" if pick.topic is None else pick.topic
@@ -26,22 +26,22 @@ PLACES = Places()
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class StoredDigest:
     picks: Sequence[Pick]
     language: str
     fingerprint: str
 
 
-def written(encoded: Encoded, reader: Reader, picks: Sequence[Pick]) -> str:
-    """Empty for a reader for whom the edition has nothing."""
+def format_picks(encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick]) -> str:
+    """Return the picks as stored; empty when the edition has no paper for the reader."""
     if not picks:
         return ""
     places = " ".join(map(PLACES.__getitem__, picks))
     return f"{places} {reader.language}@{encoded.fingerprint}"
 
 
-def read(text: str) -> Remembered | None:
-    """None for a row that holds no digest."""
+def parse_picks(text: str) -> StoredDigest | None:
+    """Parse stored picks. Return None for a row that holds no digest."""
     found = WRITTEN.fullmatch(text)
     if not found:
         return None
@@ -50,4 +50,4 @@ def read(text: str) -> Remembered | None:
         Pick(int(position), None if topic == "-" else int(topic))
         for position, topic in pairs
     ]
-    return Remembered(picks, found[2], found[3])
+    return StoredDigest(picks, found[2], found[3])

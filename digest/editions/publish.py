@@ -1,6 +1,6 @@
 """Publish an edition: pick the day's papers, give them topics, render each once, freeze.
 
-A published edition never changes: votes and texts in it are those of the moment.
+A published edition never changes: it keeps the upvotes and texts of that moment.
 """
 
 import logging
@@ -17,7 +17,7 @@ from digest.papers.sources import newest_day
 logger = logging.getLogger(__name__)
 
 WEEK = timedelta(days=7)
-# More papers than anybody is sent: the rest stays on the site.
+# More papers than any reader is sent; the others are on the site only.
 MOST_BLOCKS = 500
 
 
@@ -26,19 +26,19 @@ class NothingToPublish(Exception):
 
 
 def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edition:
-    """The edition of that day (of the week that ends on it), published now or before.
+    """Return the edition of that day (of the week that ends on it); publish it if new.
 
-    Raises NothingToPublish. May run twice or at once: the first to commit wins, and
-    everybody gets that one.
+    Raises NothingToPublish. Safe to run twice or concurrently: the first to commit wins, and
+    every caller gets that edition.
     """
     if published := Edition.objects.filter(kind=kind, day=day).first():
-        if not outdone_samples(published):
+        if not is_superseded(published):
             return published
         published.delete()
     papers = candidates(day, kind)
     if not papers:
         raise NothingToPublish(f"no papers are stored for {day}: nothing to publish")
-    blocks = made_of_all(papers)
+    blocks = render_all(papers)
     if not blocks:
         raise NothingToPublish(f"no paper of {day} can be rendered: see the log")
     try:
@@ -47,7 +47,7 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
             for item in blocks:
                 item.edition = edition
             Block.objects.bulk_create(blocks, batch_size=100)
-    except IntegrityError:  # somebody else published it meanwhile: edition_unique
+    except IntegrityError:  # edition_unique: another process published it meanwhile
         return Edition.objects.get(kind=kind, day=day)
     logger.info("published %s with %d papers", edition, len(blocks))
     return edition
@@ -59,8 +59,8 @@ def newest_stored(now: datetime) -> date | None:
     return stored.order_by("-day").values_list("day", flat=True).first()
 
 
-def outdone_samples(edition: Edition) -> bool:
-    """An edition of samples that nobody got, now that real papers are there."""
+def is_superseded(edition: Edition) -> bool:
+    """Return True for an unsent edition of samples whose day now has real papers."""
     return (
         edition.blocks.filter(paper__is_sample=True).exists()
         and not edition.delivery_set.exists()
@@ -69,7 +69,10 @@ def outdone_samples(edition: Edition) -> bool:
 
 
 def candidates(day: date, kind: str) -> Sequence[Paper]:
-    """The papers of the day or week, most upvotes first; samples only if all are."""
+    """Return the papers of the day or week, most upvotes first.
+
+    Samples are used only where there are no other papers.
+    """
     first = day - WEEK + timedelta(days=1) if kind == Edition.Kind.WEEKLY else day
     papers = Paper.objects.filter(day__range=(first, day))
     chosen = papers.filter(is_sample=False).exists()
@@ -78,18 +81,18 @@ def candidates(day: date, kind: str) -> Sequence[Paper]:
     )
 
 
-def made_of_all(papers: Sequence[Paper]) -> list[Block]:
-    """Render each paper; one that cannot be is left out, and does not stop the day."""
+def render_all(papers: Sequence[Paper]) -> list[Block]:
+    """Render each paper; log and leave out one that fails, so that the day goes on."""
     blocks: list[Block] = []
     for paper in papers:
         try:
-            blocks.append(made(paper, len(blocks)))
+            blocks.append(render_block(paper, len(blocks)))
         except Exception:
             logger.exception("paper %s cannot be rendered and is left out", paper)
     return blocks
 
 
-def made(paper: Paper, position: int) -> Block:
+def render_block(paper: Paper, position: int) -> Block:
     html, text = block(paper)
     return Block(
         paper=paper,

@@ -1,13 +1,13 @@
-"""In which direction and language a text is read, by the script of its letters. Pure.
+"""Find the direction and language of a text by the script of its letters. Pure.
 
-Mail programs know `dir="auto"` not well enough, and `lang` chooses the right CJK glyphs.
+Few mail programs support `dir="auto"`, and `lang` selects the right CJK glyphs.
 """
 
 import re
 import textwrap
 import unicodedata
 
-# A script says enough of the language for fonts, line breaks and voices.
+# The script identifies the language well enough for fonts, line breaks and voices.
 SCRIPTS = [
     ("ja", re.compile("[\u3040-\u30ff]")),
     ("ko", re.compile("[\uac00-\ud7af\u1100-\u11ff]")),
@@ -21,7 +21,7 @@ LINE = 72
 
 
 def direction(text: str) -> str:
-    """rtl or ltr, by the first strong character (UAX 9, rules P2 and P3)."""
+    """Return "rtl" or "ltr" by the first strong character (UAX 9, rules P2 and P3)."""
     for character in text:
         kind = unicodedata.bidirectional(character)
         if kind in {"R", "AL"}:
@@ -32,7 +32,7 @@ def direction(text: str) -> str:
 
 
 def language(text: str) -> str:
-    """A language that has most letters of the text; empty for Latin letters."""
+    """Return the language of most letters in the text; empty for Latin letters."""
     letters = sum(character.isalpha() for character in text)
     for code, script in SCRIPTS:
         found = len(script.findall(text))
@@ -43,18 +43,18 @@ def language(text: str) -> str:
 
 
 def attributes(text: str) -> dict[str, str]:
-    """What an element that holds the text should say of it: lang, dir, or nothing."""
+    """Return the HTML attributes of an element that holds the text: lang, dir, or none."""
     found = {"lang": language(text), "dir": direction(text)}
     return {name: value for name, value in found.items() if value not in {"", "ltr"}}
 
 
 def width(text: str) -> int:
-    """Columns in a plain text mail: a wide character takes two."""
+    """Return the columns in a plain text mail; a wide character takes two."""
     return len(text) + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
 
 
 def fill(text: str) -> str:
-    """Lines of at most 72 columns; a long word, or an address, is never broken."""
+    """Wrap to lines of at most 72 columns; never break a long word or URL."""
     if width(text) == len(text):
         return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
     lines, line, columns = [], "", 0

@@ -1,4 +1,4 @@
-"""A mail as a web page: the same blocks in the same frame, nothing of one reader's own."""
+"""Render a mail as a web page: the same blocks and frame without reader-specific parts."""
 
 from collections.abc import Sequence
 
@@ -20,9 +20,9 @@ def page(
     headline: str,
     name: str = "",
 ) -> str:
-    """HTML of these blocks, each with the label of the topic it is there for, or ''.
+    """Return the HTML of (block, label) pairs; the label is that of its topic, or empty.
 
-    With the name of a mail its reader can vote; a page for everybody has none.
+    With `name`, the name of a mail's page, its reader can vote; a public page has none.
     """
     frame = page_frame(edition, language, web=True)
     with translation.override(language):
@@ -43,11 +43,11 @@ def block_html(block: Block, label: str, name: str) -> str:
         if name
         else phrases.without_votes(block.html)
     )
-    return phrases.spoken_html(html).replace(MARKS.reason, why)
+    return phrases.translate_html(html).replace(MARKS.reason, why)
 
 
 def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:
-    """The edition for everybody, most upvoted first, each paper under its best topic.
+    """Return the public page of an edition: most upvoted first, each with its best topic.
 
     `labels` is topic slug → label.
     """
@@ -58,5 +58,8 @@ def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:
         best = max(known, key=lambda slug: float(block.topics[slug]), default="")
         shown.append((block, labels.get(best, "")))
     return page(
-        edition, shown, language=settings.LANGUAGE_CODE, headline=phrases.papers(len(shown))
+        edition,
+        shown,
+        language=settings.LANGUAGE_CODE,
+        headline=phrases.public_headline(len(shown)),
     )

@@ -1,4 +1,4 @@
-"""What all commands of an operator share: one clear line instead of a traceback."""
+"""The base of all operator commands: one clear line instead of a traceback."""
 
 import os
 import re
@@ -17,24 +17,24 @@ MISSING_TABLE = re.compile(
 
 
 def parse_day(value: str) -> date:
-    """An argument's type: a day like 2026-04-17. Raises CommandError."""
+    """Parse an argument, a day like 2026-04-17. Raises CommandError."""
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise CommandError(f"{value!r:.60} is no day like 2026-04-17") from None
+        raise CommandError(f"{value!r:.60} is not a date; use 2026-04-17") from None
 
 
 def parse_instant(value: str) -> datetime:
-    """An argument's type: an instant, UTC where no offset is given. Raises CommandError."""
+    """Parse an argument, an instant, in UTC without an offset. Raises CommandError."""
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
-        raise CommandError(f"{value!r:.60} is no instant like 2026-04-17T12:00Z") from None
+        raise CommandError(f"{value!r:.60} is not a time; use 2026-04-17T12:00Z") from None
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 class OperatorCommand(BaseCommand):
-    """A command whose errors, the database's among them, are one line and exit 1."""
+    """A command whose errors, including the database's, are one line with exit status 1."""
 
     # `manage.py check` says them; a command says what stops it, in one line of its own.
     requires_system_checks: list[str] = []
@@ -42,9 +42,9 @@ class OperatorCommand(BaseCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         try:
             super().run_from_argv(argv)
-        except BrokenPipeError:  # whoever read our lines wants no more of them
+        except BrokenPipeError:  # the reader of stdout has gone, as `head` does
             leave_quietly()
-        except CommandError as error:  # An argument's type raises before Django catches.
+        except CommandError as error:  # raised while parsing, before Django catches it
             self.stderr.write(f"{type(error).__name__}: {error}")
             sys.exit(1)
         try:
@@ -62,16 +62,16 @@ class OperatorCommand(BaseCommand):
 
 
 def leave_quietly() -> None:
-    """End after the reader of stdout has gone, with nothing left for Python to flush."""
+    """Exit after the reader of stdout has gone, so that Python has nothing to flush."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)
 
 
 def database_trouble(error: Error) -> str:
-    """What to tell the operator of an error of the database."""
+    """Return the message to the operator for a database error."""
     message = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if MISSING_TABLE.search(message):
         return "the database is not migrated: run `python manage.py migrate`"
     if isinstance(error, ProgrammingError):
-        return f"the database refused a statement: {message}"
+        return f"the database rejected a statement: {message}"
     return f"the database cannot be used: {message}"

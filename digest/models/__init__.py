@@ -1,4 +1,4 @@
-"""Papers, what was published of them each day, and who got it."""
+"""Models of papers, editions, deliveries, throttling, the installation and votes."""
 
 from digest.models.deliveries import Delivery, DeliveryEvent, Lease, Submission
 from digest.models.editions import Block, Edition, Frame

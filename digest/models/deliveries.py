@@ -1,4 +1,4 @@
-"""The ledger: who is owed which edition, who is sending it, and what became of it."""
+"""The ledger: deliveries, their history, and the leases and submissions of senders."""
 
 from datetime import date, datetime
 from typing import Self
@@ -12,7 +12,7 @@ from subscribers.models import Subscriber
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def ready(self, now: datetime) -> Self:
-        """Pending, due and not held: the index delivery_open finds them, oldest first."""
+        """Select pending and due rows without a hold (index delivery_open)."""
         held = Edition.objects.exclude(hold=Edition.Hold.NONE).values("pk")
         due = self.filter(is_open=True, state=Delivery.State.PENDING, not_before__lte=now)
         return due.exclude(edition__in=held).order_by("not_before")
@@ -21,7 +21,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(edition__day=day)
 
     def of_readers(self, *readers: int) -> Self:
-        """By the unique pair's index, a look for each edition and reader."""
+        """Select by reader through the unique pair: a look-up per edition and reader."""
         editions = list(Edition.objects.values_list("pk", flat=True))
         return self.filter(edition__in=editions, subscriber__in=readers)
 
@@ -29,10 +29,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 class Delivery(models.Model):
     """The ledger row: this edition to this subscriber.
 
-    pending → claimed → submitting → accepted | refused | unknown, or back to pending
-    after an explicit no. skipped and expired are the ends without a hand-over,
-    abandoned the end of an unknown. A Lease that runs out leads from claimed back to
-    pending, but from submitting to unknown only: that mail may have gone.
+    pending → claimed → submitting → accepted | refused | unknown, or back to pending after an
+    explicit temporary refusal. skipped and expired are final states without a hand-over,
+    abandoned is the final state of an unknown. An expired Lease leads from claimed back to
+    pending, but from submitting only to unknown, as that mail may have been sent.
     """
 
     class State(models.TextChoices):
@@ -78,10 +78,10 @@ class Delivery(models.Model):
         # abandoned by a person's word
         ABANDONED = "abandoned by the operator"
 
-    # The unique pair below serves look-ups by edition, and by reader (`of_readers`): an
-    # index by reader would be touched all over by each plan. No database constraint on
-    # either: it would read and lock both for each of a million rows that a plan makes,
-    # and an intent looks at the reader again anyhow. privacy.forget sets NULL.
+    # The unique pair below serves look-ups by edition, and by reader (`of_readers`): each
+    # plan would write all over an index by reader. There is no database constraint: it would
+    # read and lock the reader for each of a million planned rows, and an intent checks the
+    # reader again anyway. privacy.forget sets NULL.
     edition = models.ForeignKey(
         Edition, on_delete=models.PROTECT, db_index=False, db_constraint=False
     )
@@ -107,8 +107,8 @@ class Delivery(models.Model):
     )
     intent_at = models.DateTimeField(null=True, blank=True)
     outcome_at = models.DateTimeField(null=True, blank=True)
-    # For the indexes: a claim and an intent leave both as they are, so that PostgreSQL
-    # writes the row anew beside itself and no index at all (a HOT update).
+    # For the indexes: a claim and an intent change neither, so that PostgreSQL updates the
+    # row without touching an index (a HOT update).
     is_open = models.GeneratedField(
         expression=Q(state__in=["pending", "claimed", "submitting"]),  # type: ignore[arg-type]
         output_field=models.BooleanField(),
@@ -142,11 +142,11 @@ class Delivery(models.Model):
 
 
 class DeliveryEvent(models.Model):
-    """What happened around a delivery, appended and never changed: its history.
+    """One event in the history of a delivery; append-only.
 
-    Written when an outcome would otherwise be overwritten (a refusal before another
-    attempt, an unknown, an operator's hand), and for each event a provider reports, in
-    Anymail's words. The outcome that stands is in the Delivery itself.
+    Written when an outcome would otherwise be overwritten (a refusal before another attempt,
+    an unknown, an operator's action), and for each event that a provider reports, in Anymail's
+    terms. The final outcome is in the Delivery itself.
     """
 
     class Source(models.TextChoices):
@@ -185,7 +185,7 @@ class DeliveryEvent(models.Model):
 
 
 class Lease(models.Model):
-    """A slice that a sender has claimed, until its leases end; gone when it is done."""
+    """The lease of a sender on a claimed slice; deleted when the slice is done."""
 
     token = models.CharField(max_length=22, primary_key=True)
     claimed_until = models.DateTimeField(help_text="For rows without an intent.")
@@ -199,10 +199,10 @@ class Lease(models.Model):
 
 
 class Submission(models.Model):
-    """One submit group to a provider that has keys or takes groups, as it was intended.
+    """One submit group for a provider with idempotency keys or batches, as intended.
 
-    Written with the intents. Says by which account a mail may be asked for again, and
-    who was in a request whose answer was lost.
+    Written with the intents. It records which account may repeat the request, and which
+    deliveries were in a request whose response was lost.
     """
 
     account = models.CharField(

@@ -1,4 +1,4 @@
-"""What was published of the papers each day: editions, their blocks and their frames."""
+"""Editions of published papers, their blocks and their frames."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from digest.models.papers import Paper
 
 
 class Edition(models.Model):
-    """What was published for one day (or for the week that ends on it); frozen."""
+    """The papers published for one day (or for the week that ends on it); frozen."""
 
     class Kind(models.TextChoices):
         DAILY = "daily", "Daily"
@@ -70,10 +70,10 @@ class Block(models.Model):
 
 
 class Frame(models.Model):
-    """What stood around the blocks in mails of an edition: headers, words, labels.
+    """Everything around the blocks in the mails of an edition: headers, words, labels.
 
-    A row for each state of templates and settings that mails were made with. With the
-    blocks and a delivery's picks it makes those mails again.
+    There is a row for each state of templates and settings that mails were made with. With
+    the blocks and a delivery's picks it rebuilds those mails.
     """
 
     edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="frames")

@@ -1,4 +1,4 @@
-"""What this installation knows of itself: the age of its database, and which loops run."""
+"""State of this installation: the age of its database, and the loops that run."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from subscribers.models import new_capability
 
 
 class HighWater(models.Model):
-    """One row that only grows: a sender that remembers more than it has an old copy.
+    """The fencing counter: one row that only grows; a lower count is an old database.
 
     See deliveries/fencing.py.
     """
@@ -42,7 +42,7 @@ class HighWater(models.Model):
 
     @property
     def troubled(self) -> bool:
-        """Whether a receiving domain is known to make trouble, as fencing.rise() saw."""
+        """True if fencing.rise() found a receiving domain with rests or failures."""
         return bool(getattr(self, "has_rests", False))
 
     @property
@@ -52,9 +52,9 @@ class HighWater(models.Model):
 
 
 class Heartbeat(models.Model):
-    """One row for each loop of the workers, written each time it runs.
+    """The last run of one of the workers' loops.
 
-    See deliveries/heartbeats.py; /readyz looks at it.
+    See deliveries/heartbeats.py; /readyz reads it.
     """
 
     loop = models.CharField(max_length=8, unique=True)

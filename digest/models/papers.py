@@ -1,4 +1,4 @@
-"""Papers, as the sources have them, and the days that the source was asked for."""
+"""Papers from the source, and the days that the source was asked for."""
 
 from django.db import models
 
@@ -45,7 +45,7 @@ class Paper(models.Model):
 
 
 class SourceDay(models.Model):
-    """One row for each day that the source was asked for: did it answer?
+    """One day that the source was asked for, with its last response or failure.
 
     See papers/source_days.py.
     """

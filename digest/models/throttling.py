@@ -1,10 +1,10 @@
-"""How fast mail may go out, shared by all senders: limits, and domains that rest."""
+"""Sending limits shared by all senders: token buckets, warm-up, resting domains."""
 
 from django.db import models
 
 
 class Bucket(models.Model):
-    """A token bucket, where senders find it while Redis is away. See throttling/token_bucket.py."""
+    """A token bucket for the time that Redis is down. See throttling/token_bucket.py."""
 
     name = models.CharField(max_length=270, primary_key=True)
     full_at = models.DateTimeField(help_text="It fills until then.")
@@ -17,7 +17,7 @@ class Bucket(models.Model):
 
 
 class WarmUpDay(models.Model):
-    """What was handed over on one day of the warm-up, to keep its cap."""
+    """The number of mails handed over on one day of the warm-up, to keep its cap."""
 
     day = models.DateField(primary_key=True, help_text="UTC.")
     handed_over = models.PositiveIntegerField(default=0)
@@ -30,7 +30,7 @@ class WarmUpDay(models.Model):
 
 
 class DomainRest(models.Model):
-    """A receiving domain that puts us off, and until when its mails wait."""
+    """A receiving domain that defers our mails, and the time until which they wait."""
 
     domain = models.CharField(max_length=255, primary_key=True)
     failures = models.PositiveIntegerField(

@@ -1,4 +1,4 @@
-"""What readers say of papers."""
+"""Readers' votes on papers."""
 
 from django.db import models
 from django.db.models import Q
@@ -7,9 +7,9 @@ from subscribers.models import Subscriber
 
 
 class Vote(models.Model):
-    """A reader's word on a paper of a digest of theirs: more, or less, like this.
+    """A reader's vote on a paper of one of their digests: more, or less, like this.
 
-    Goes with the reader's row. What votes do: see ranking/votes.py.
+    Deleted with the reader's row. See ranking/votes.py for the effect of votes.
     """
 
     class Value(models.IntegerChoices):

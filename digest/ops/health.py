@@ -1,9 +1,9 @@
-"""What a supervisor or load balancer asks: is the process up, can it serve?
+"""Health checks for supervisors and load balancers.
 
-/healthz needs nothing but the process, so that a database that is down does not get
-all web processes killed; a load balancer before them asks it. /readyz is for who watches
-the whole: it needs the database with all migrations, and workers that do their work.
-What mail can go out without, such as new papers, makes it say "degraded", still with 200.
+/healthz, for a load balancer, checks the process only, so that a database outage does not
+get all web processes killed. /readyz, for monitoring, checks the database, its migrations
+and the workers. A fault that does not stop mail, such as missing new papers, is reported
+as "degraded" with status 200.
 """
 
 from django.db import DatabaseError, connection
@@ -22,14 +22,14 @@ from digest.throttling import circuit_breaker
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 while the process answers at all."""
+    """Return 200 while the process responds."""
     return plain("ok")
 
 
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Return 200 when mail can go out, else 503; with a line for each thing that is wrong."""
+    """Return 200 if mail can be sent, else 503, with a line for each fault."""
     try:
         missing = migrations_missing()
         wrong = [f"{missing} migrations are not applied"] if missing else unwell()
@@ -43,7 +43,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def unwell() -> list[str]:
-    """Return what does not run, and why no mail goes out. Raises DatabaseError."""
+    """Return the faults that stop mail, one line each. Raises DatabaseError."""
     now = ledger.database_now()
     rest = circuit_breaker.resting(now)
     far = [
@@ -55,7 +55,7 @@ def unwell() -> list[str]:
 
 
 def degraded() -> list[str]:
-    """Return what is wrong while mail can go out. Raises DatabaseError."""
+    """Return the faults that do not stop mail, one line each. Raises DatabaseError."""
     return source_days.troubles(timezone.now())
 
 
@@ -69,13 +69,13 @@ def skewed() -> list[str]:
 
 
 def migrations_missing() -> int:
-    """How many migrations are not applied. Raises DatabaseError."""
+    """Return the number of migrations not applied. Raises DatabaseError."""
     executor = MigrationExecutor(connection)
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def plain(text: str, status: int = 200) -> HttpResponse:
-    """Answer with the text; a relay's own words in it may name a reader or a password."""
+    """Return a scrubbed response: a relay's reply may contain an address or a password."""
     return HttpResponse(
         f"{scrub(text)}\n", content_type="text/plain; charset=utf-8", status=status
     )

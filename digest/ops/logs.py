@@ -1,11 +1,12 @@
-"""Logging, the same for every process: to stderr, and scrubbed before any handler sees it.
+"""Logging for every process: to stderr, scrubbed before any handler sees a record.
 
-A log record is scrubbed when it is made. So it does not matter which handler takes it or
-whose it is: Django's, Celery's, gunicorn's and the handlers of monitoring all get the same.
+A log record is scrubbed when it is created, so that the handlers of Django, Celery,
+gunicorn and monitoring all get scrubbed records.
 """
 
 import logging
 import logging.config
+import math
 import sys
 import threading
 import traceback
@@ -18,19 +19,21 @@ from digest.scrub import scrub
 
 logger = logging.getLogger(__name__)
 
+MINUTE = 60  # seconds
+
 
 class ScrubbedRecord(logging.LogRecord):
-    """A log record that holds no secret: neither its message nor its traceback."""
+    """A log record without secrets in its message and traceback."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         try:
             message = self.getMessage()
-        except Exception:  # logging itself would print message and arguments to stderr
+        except Exception:  # logging would print the raw message and arguments to stderr
             message = f"{self.msg} (its arguments do not fit)"
         self.msg, self.args = scrub(message), None
         if self.exc_info and self.exc_info[0]:
-            # Formatters take this text, if it is there, for the traceback's.
+            # Formatters use this text, if present, as the traceback.
             lines = traceback.format_exception(*self.exc_info)
             self.exc_text = scrub("".join(lines)).rstrip("\n")
         if self.stack_info:
@@ -38,7 +41,7 @@ class ScrubbedRecord(logging.LogRecord):
 
 
 class RouteInsteadOfPath(logging.Filter):
-    """Django's line on a failed request, with the route's pattern for the path."""
+    """A filter that replaces the path in Django's line on a failed request by its route."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if getattr(record, "status_code", 500) < 500:
@@ -46,19 +49,40 @@ class RouteInsteadOfPath(logging.Filter):
         match = getattr(getattr(record, "request", None), "resolver_match", None)
         route = getattr(match, "route", "?")
         record.msg, record.args = "server error at /%s", (route,)
-        return route != "readyz"  # its 503 is an answer, asked for every few seconds
+        return route != "readyz"  # its 503 is a normal response, every few seconds
 
 
 class OneLine(logging.Filter):
-    """A refused request of a stranger is worth a line, and no traceback."""
+    """A filter that drops the traceback of a refused request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.exc_info = record.exc_text = None
         return True
 
 
+class OneLineAMinute(logging.Filter):
+    """Without a broker beat fails every few seconds: one of its errors a minute says so.
+
+    Its message holds a stack, too: the first line names the cause.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said_at = -math.inf
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.ERROR:
+            return True
+        if record.created - self.said_at < MINUTE:
+            return False
+        self.said_at = record.created
+        record.msg, record.args = record.getMessage().partition("\n")[0], None
+        record.exc_info = record.exc_text = None
+        return True
+
+
 class ScrubbedPage(SafeExceptionReporterFilter):
-    """What the error page of DEBUG shows of the settings, scrubbed."""
+    """A filter that scrubs the settings on the error page of DEBUG."""
 
     def cleanse_setting(self, key: Any, value: Any) -> Any:
         cleansed = super().cleanse_setting(key, value)
@@ -66,7 +90,7 @@ class ScrubbedPage(SafeExceptionReporterFilter):
 
 
 def configure(config: dict[str, Any]) -> None:
-    """Set up logging (settings.LOGGING_CONFIG), and scrub what nobody catches, too."""
+    """Set up logging (settings.LOGGING_CONFIG), and scrub uncaught exceptions."""
     logging.config.dictConfig(config)
     logging.setLogRecordFactory(ScrubbedRecord)
     if sys.excepthook is sys.__excepthook__:

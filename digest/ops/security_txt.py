@@ -1,4 +1,4 @@
-"""Where to report a weakness of this site (RFC 9116)."""
+"""/.well-known/security.txt: the contact for reports of vulnerabilities (RFC 9116)."""
 
 from datetime import UTC, datetime, time, timedelta
 from email.utils import parseaddr

@@ -1,4 +1,4 @@
-"""The addresses of this room: for machines, and for who runs them."""
+"""URLs for machines and operators."""
 
 from django.urls import path
 

@@ -1,11 +1,11 @@
-"""One bounded HTTP answer from a server that is trusted with nothing.
+"""Download one bounded HTTP response from an untrusted server.
 
-Bounded are time (to connect, between two pieces, in all), size after decompression,
-and redirects (same host, few). Each failure is a SourceError with one line.
+The bounds are on time (to connect, between two pieces, in total), size after
+decompression, and redirects (same host, few). Each failure is a SourceError of one line.
 
-A server that sends a byte now and then never lets a read time out, and http.client reads
-a status, headers and endless `100 Continue` on its own. So each connection is shut down
-from outside when the deadline comes, whatever it is waiting for.
+A server that sends a byte now and then never lets a read time out, and http.client alone
+reads the status, headers and endless `100 Continue`. So a timer shuts each connection down
+at the deadline, whatever it is waiting for.
 """
 
 import os
@@ -24,12 +24,12 @@ from requests.adapters import HTTPAdapter
 
 from digest.transport import retry_after
 
-TIMEOUT = (5, 20)  # seconds to connect, and between two pieces of an answer
+TIMEOUT = (5, 20)  # seconds to connect, and between two pieces of a response
 REDIRECTS = 3
 
 
 class SourceError(Exception):
-    """The source's answer, or the file, can't be used; the message is one line."""
+    """The source's response, or the file, cannot be used; the message is one line."""
 
 
 class NotYetPublished(SourceError):
@@ -37,7 +37,7 @@ class NotYetPublished(SourceError):
 
 
 class RateLimited(SourceError):
-    """Asked too often; `reset_seconds` until it answers again."""
+    """The source limits our requests; it responds again after `reset_seconds`."""
 
     def __init__(self, reset_seconds: int) -> None:
         super().__init__(
@@ -47,7 +47,7 @@ class RateLimited(SourceError):
 
 
 class WatchedAdapter(HTTPAdapter):
-    """Keep a second handle of every connection's socket, to shut it down by."""
+    """An adapter that keeps a second handle of each socket, to shut it down."""
 
     def __init__(self) -> None:
         self.handles: list[socket.socket] = []
@@ -61,7 +61,7 @@ class WatchedAdapter(HTTPAdapter):
         class Watched(type(pool).ConnectionCls):  # type: ignore[misc]
             def _new_conn(self) -> socket.socket:
                 opened: socket.socket = super()._new_conn()
-                # Of the same connection, but TLS does not take it over.
+                # A duplicate of the same connection, which TLS does not take over.
                 handles.append(socket.socket(fileno=os.dup(opened.fileno())))
                 return opened
 
@@ -85,7 +85,7 @@ class WatchedAdapter(HTTPAdapter):
 
 @contextmanager
 def session_until(deadline: float) -> Iterator[requests.Session]:
-    """A session that ends at `deadline`, an instant of time.monotonic()."""
+    """Yield a session that ends at `deadline`, an instant of time.monotonic()."""
     with requests.Session() as session:
         adapter = WatchedAdapter()
         for scheme in ("http://", "https://"):
@@ -101,8 +101,10 @@ def session_until(deadline: float) -> Iterator[requests.Session]:
 
 
 def download(session: requests.Session, url: str, *, most: int, deadline: float) -> bytes:
-    """The decompressed body of a 200, of at most `most` bytes; redirects on the same
-    host are followed. `deadline` is the session's. Raises SourceError.
+    """Return the decompressed body of a 200, of at most `most` bytes.
+
+    Redirects on the same host are followed; `deadline` is the session's. Raises
+    SourceError.
     """
     try:
         body = _download(session, url, most=most, deadline=deadline)
@@ -110,7 +112,7 @@ def download(session: requests.Session, url: str, *, most: int, deadline: float)
         if time.monotonic() < deadline:
             raise
         body = b""
-    # What was read from a connection that was shut down may look like a short answer.
+    # A body read from a connection that was shut down may look like a short response.
     if time.monotonic() >= deadline:
         raise SourceError("the paper source took too long")
     return body
@@ -154,13 +156,16 @@ def _check_status(answer: requests.Response) -> None:
 
 
 def _reset_seconds(answer: requests.Response) -> int:
-    """From `RateLimit: "api";r=0;t=123` or Retry-After, else the source's 5 minutes."""
+    """Read `RateLimit: "api";r=0;t=123` or Retry-After; the default is 5 minutes."""
     found = re.search(r"\bt=([0-9]{1,6})\b", answer.headers.get("RateLimit", ""))
     return int(found[1] if found else retry_after.seconds(answer.headers, default=300))
 
 
 def _body(answer: requests.Response, *, most: int, deadline: float) -> bytes:
-    """The decompressed body. read1 returns with each piece, so a drip meets the deadline."""
+    """Return the decompressed body.
+
+    read1 returns after each piece, so the deadline ends a slow drip.
+    """
     body = bytearray()
     while piece := answer.raw.read1(65_536, decode_content=True):
         body += piece

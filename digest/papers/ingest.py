@@ -1,8 +1,8 @@
-"""Store what a source told, and the one way to fetch: for the command and the task.
+"""Fetch papers from the source and store them, for the command and the task.
 
-A paper is one row by its arXiv id, however often it is told. A newer answer updates
-it, what the answer leaves out stays known, and its day stays the first on which it was
-listed. Storing twice, or in two processes at once, gives the same rows.
+A paper is one row by its arXiv id, however often it is listed. A newer response updates
+it, fields missing from the response keep their values, and its day stays the first on
+which it was listed. Storing twice, or in two processes at once, gives the same rows.
 """
 
 import json
@@ -40,7 +40,7 @@ TOLD = [
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the papers told, each counted once per slice."""
+    """The numbers of papers added, updated and unchanged, each counted once per slice."""
 
     added: int = 0
     updated: int = 0
@@ -62,17 +62,17 @@ class Counts:
 class Fetched:
     """One fetch: the day to publish, the days of its papers, and what was skipped."""
 
-    day: date | None  # that was asked for; of a file without --day, its newest
+    day: date | None  # the requested day; for a file without --day, its newest
     days: tuple[date, ...]
     counts: Counts
     rejected: tuple[Rejected, ...]
 
 
 def fetch(*, now: datetime, day: date | None = None) -> Fetched:
-    """Fetch and store the list of `day`, else of the newest day there is.
+    """Fetch and store the list of `day`, or of the newest day with a list.
 
-    An entry that names another day is stored for its own. Raises sources.SourceError,
-    and then no paper was stored.
+    An entry that names another day is stored under that day. Raises sources.SourceError;
+    then no paper was stored.
     """
     asked = day or sources.newest_day(now)
     try:
@@ -90,7 +90,7 @@ def fetch(*, now: datetime, day: date | None = None) -> Fetched:
 
 
 def ask(day: date, *, now: datetime) -> sources.Batch:
-    """Ask the source for a day, and remember if it fails. Raises sources.SourceError."""
+    """Request a day from the source; record a failure. Raises sources.SourceError."""
     try:
         return sources.fetch_day(day)
     except sources.NotYetPublished:
@@ -105,7 +105,7 @@ def begun(
 ) -> tuple[list[PaperRecord], list[Rejected]]:
     """Separate the records of days that have begun from those dated in the future.
 
-    One of those would otherwise be the newest day, and hide the real one until then.
+    A future day would otherwise be the newest one, and hide the real one until then.
     """
     kept: list[PaperRecord] = []
     refused: list[Rejected] = []
@@ -121,8 +121,8 @@ def begun(
 def fetch_file(path: Path, *, now: datetime, day: date | None = None) -> Fetched:
     """Store the papers of a file; with `day` only those of that day.
 
-    Entries that tell no day at all count for `day`, else for the newest day at `now`.
-    Raises sources.SourceError, and then nothing was stored.
+    Entries without a day count for `day`, or for the newest day at `now`. Raises
+    sources.SourceError; then no paper was stored.
     """
     records: list[PaperRecord] = []
     rejected: list[Rejected] = []
@@ -144,7 +144,7 @@ def store(records: Iterable[PaperRecord], *, now: datetime) -> Counts:
 
 
 def store_samples(*, day: date, now: datetime) -> Counts:
-    """Store the sample papers, which say of themselves that they are, as of `day`."""
+    """Store the sample papers, which are marked as samples, under `day`."""
     return _store(
         [replace(record, day=day) for record in _samples()], now=now, is_sample=True
     )
@@ -162,7 +162,7 @@ def _store(records: Iterable[PaperRecord], *, now: datetime, is_sample: bool) ->
         told: dict[str, list[PaperRecord]] = {}
         for record in batch:
             told.setdefault(record.arxiv_id, []).append(record)
-        # In one order, so that two fetches at once can't lock each other out.
+        # Sorted, so that two concurrent fetches cannot deadlock.
         ordered = {arxiv_id: told[arxiv_id] for arxiv_id in sorted(told)}
         total += _upsert(ordered, now=now, is_sample=is_sample)
     return total
@@ -172,7 +172,7 @@ def _store(records: Iterable[PaperRecord], *, now: datetime, is_sample: bool) ->
 def _upsert(
     told: dict[str, list[PaperRecord]], *, now: datetime, is_sample: bool
 ) -> Counts:
-    """Five statements whatever the number: look, add, lock and read, update, touch."""
+    """Upsert with five statements whatever the number: look, add, lock, update, touch."""
     ours = Paper.objects.filter(arxiv_id__in=list(told))
     known = set(ours.values_list("arxiv_id", flat=True))
     new = [
@@ -186,7 +186,7 @@ def _upsert(
         news = [_merge(row, record) for record in told[row.arxiv_id]]
         if any(news):
             changed.append(row)
-            # Without a key the only conflict is the arXiv id's: SQLite knows no other.
+            # Without a key the arXiv id is the only conflict; SQLite allows one target.
             row.pk = None
     Paper.objects.bulk_create(
         changed, update_conflicts=True, unique_fields=["arxiv_id"], update_fields=TOLD
@@ -205,7 +205,7 @@ def _paper(record: PaperRecord, *, now: datetime, is_sample: bool) -> Paper:
 
 
 def _merge(paper: Paper, record: PaperRecord) -> bool:
-    """Take over what the record tells, and say whether anything is new."""
+    """Copy the record's known values to the paper; return True if any value changed."""
     told: dict[str, object] = {
         "title": record.title,
         "abstract": record.abstract,

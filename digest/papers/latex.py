@@ -1,8 +1,8 @@
-r"""Mend LaTeX that was lost on the way, by allow-list.
+r"""Repair damaged LaTeX, by allow-list.
 
 arXiv's abstracts hold TeX, and the daily lists lose its backslashes: `3.5times` for
-`3.5\times`, `64{times}64`, `N{+}D`. What is certain becomes Unicode; what isn't stays
-as it is. Addresses are never touched. Every pattern is linear and only shortens.
+`3.5\times`, `64{times}64`, `N{+}D`. Certain cases become Unicode; uncertain ones stay as
+they are. URLs are never changed. Every pattern is linear and only shortens.
 """
 
 import re
@@ -47,14 +47,14 @@ FONTS = (
 RAISED = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
 LOWERED = str.maketrans("0123456789+-", "₀₁₂₃₄₅₆₇₈₉₊₋")
 
-# What is taken out before the rules: addresses (group 1) and $math$ (group 2 or 3);
+# Excluded from the rules: URLs (group 1) and $math$ (group 2 or 3);
 # a closing dollar before a digit is money, unless TeX follows the opening one.
 APART = re.compile(
     r"(https?://[^\s{}]+)"
     r"|(?<![\\$\w])\$(?:(?! )([^$]{1,80})(?<! )\$(?![\w$])|(\\[^$]{1,80})\$)"
 )
 # The alternatives exclude each other (words are ASCII letters only, as Greek letters
-# are in a class of their own) and the repeat is possessive: no text has two readings,
+# are in a class of their own) and the repeat is possessive: no text matches in two ways,
 # so a text that does not match fails in linear time.
 MATH_WORDS = "|".join(sorted({w for w in SYMBOLS.values() if w.isascii() and w.isalpha()}))
 CERTAIN_MATH = re.compile(
@@ -112,7 +112,7 @@ RULES: list[tuple[re.Pattern[str], Change]] = [
 
 
 def mend(text: str) -> str:
-    """One pass over `text`; a caller repeats it until nothing changes."""
+    """Repair `text` in one pass; the caller repeats it until nothing changes."""
     mended: list[str] = []
     end = 0
     for apart in APART.finditer(text):
@@ -128,7 +128,7 @@ def _by_rules(text: str) -> str:
 
 
 def _kept(apart: re.Match[str]) -> str:
-    """An address as it is; the inside of $…$ when all of it becomes plain characters."""
+    """Return a URL unchanged, or the inside of $…$ if it becomes plain characters."""
     inside = apart[2] or apart[3]
     if not inside:
         return apart[0]

@@ -1,8 +1,8 @@
-"""One source's entry → one PaperRecord, whatever shape and quality it comes in.
+"""Parse one entry of the source into a PaperRecord, whatever its shape and quality.
 
-Two shapes are read: the daily-papers API's (a nested `paper`) and flat JSON Lines.
-Unknown fields are ignored, missing or wrongly typed ones left empty. Only what has no
-arXiv id, no title or no day is refused. All text is cleaned here.
+Two shapes are accepted: the daily-papers API's (a nested `paper`) and flat JSON Lines.
+Unknown fields are ignored, missing or wrongly typed ones left empty. Only an entry without
+arXiv id, title or day is rejected. All text is cleaned here.
 """
 
 import re
@@ -14,25 +14,25 @@ from email.utils import parsedate_to_datetime
 from digest.papers.text import clean_line, clean_text, safe_url
 
 FIRST_SECOND, LAST_SECOND = 662_688_000, 4_102_444_800  # 1991, arXiv's first year; 2100
-MOST = 2**31 - 1  # what an integer column holds
+MOST = 2**31 - 1  # the maximum of an integer column
 AUTHORS_LIMIT = 5_000
 KEYWORDS_LIMIT = 20
 # https://info.arxiv.org/help/arxiv_identifier.html
 ARXIV_ID = re.compile(
     r"(?:arxiv:|https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf)/)?([0-9]{4}\.[0-9]{4,5}|[a-z][a-z-]{1,15}(?:\.[a-z]{2})?/[0-9]{7})(?:v[0-9]{1,3})?(?:\.pdf)?"
 )
-AND = re.compile(r"[,;]|\band\b")  # between names that stand in one string
+AND = re.compile(r"[,;]|\band\b")  # separates names within one string
 CATEGORY = re.compile(r"[a-z-]{2,12}(?:\.[A-Za-z-]{2,12})?")
 
 
 @dataclass(frozen=True, slots=True)
 class PaperRecord:
-    """A paper as one answer tells it. Empty, or None, means the answer didn't say."""
+    """A paper as in one response. Empty, or None, means that the response has no value."""
 
     arxiv_id: str  # canonical: lower case, no version
     title: str
     abstract: str
-    authors: tuple[str, ...]  # in order, those who hide left out
+    authors: tuple[str, ...]  # in order, without hidden ones
     organization: str
     submitted_at: datetime | None  # to arXiv, UTC
     day: date  # on which the source listed it, UTC
@@ -46,30 +46,30 @@ class PaperRecord:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An entry that was skipped: which one, and why. Both are safe to print."""
+    """A skipped entry and the reason, both safe to print."""
 
     which: str
     why: str
 
 
 class BadEntry(ValueError):
-    """The entry can't become a PaperRecord; the message says why."""
+    """The entry cannot become a PaperRecord; the message is the reason."""
 
 
 type Fields = dict[str, object]
 
 
 def parse_entry(entry: object, *, day: date | None) -> PaperRecord:
-    """The record of one entry; `day` counts where the entry names none.
+    """Return the record of one entry; `day` applies where the entry names none.
 
     Raises BadEntry.
     """
     if not isinstance(entry, dict):
-        raise BadEntry(f"it is no JSON object but {shown(entry)}")
+        raise BadEntry(f"it is not a JSON object but {shown(entry)}")
     inner = entry.get("paper")
     fields: Fields = entry
     if isinstance(inner, dict):
-        # The outer publishedAt is not when arXiv published it; the inner one is.
+        # The outer publishedAt is not arXiv's date of publication; the inner one is.
         fields = {**entry, "publishedAt": None} | {
             name: value for name, value in inner.items() if value is not None
         }
@@ -98,7 +98,7 @@ def parse_entry(entry: object, *, day: date | None) -> PaperRecord:
 
 
 def _listed_day(entry: Fields, fields: Fields) -> date | None:
-    """The day as told; before 2025-03-17 only by the outer publishedAt, the later one."""
+    """Return the day; before 2025-03-17 it is the outer, later publishedAt."""
     told = _instant(fields.get("submittedOnDailyAt")) or _instant(fields.get("day"))
     outer, inner = _instant(entry.get("publishedAt")), _instant(fields.get("publishedAt"))
     if not told and outer and inner and outer > inner:
@@ -107,7 +107,7 @@ def _listed_day(entry: Fields, fields: Fields) -> date | None:
 
 
 def named(entry: object, place: str) -> str:
-    """What to call an entry in a message: its place and, if it has one, its id."""
+    """Return an entry's name for messages: its place and, if it has one, its id."""
     if isinstance(entry, dict):
         inner = entry.get("paper")
         name = (inner if isinstance(inner, dict) else entry).get("id")
@@ -117,13 +117,13 @@ def named(entry: object, place: str) -> str:
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """Foreign data for a message: on one line, escaped, cut."""
+    """Format untrusted data for a message: on one line, escaped, cut."""
     text = ascii(value if not isinstance(value, str) else value[: 2 * limit])
     return text if len(text) <= limit else text[:limit] + "…"
 
 
 def _first(fields: Fields, *names: str) -> object:
-    """The first field of these that has a value."""
+    """Return the value of the first of these fields that has one."""
     return next((fields[name] for name in names if fields.get(name) is not None), None)
 
 
@@ -136,7 +136,7 @@ def _arxiv_id(value: object) -> str:
         raise BadEntry("it has no id")
     found = ARXIV_ID.fullmatch(_text(value).strip().lower())
     if not found:
-        raise BadEntry(f"{shown(value)} is no arXiv id")
+        raise BadEntry(f"{shown(value)} is not an arXiv id")
     return found[1]
 
 
@@ -165,7 +165,7 @@ def _organization(value: object) -> str:
 
 
 def _words(value: object, limit: int) -> list[str]:
-    """The clean strings of a list, each once."""
+    """Return the cleaned strings of a list, each once."""
     words = value[:200] if isinstance(value, list) else []
     return [
         word for word in dict.fromkeys(clean_line(_text(w), limit) for w in words) if word
@@ -181,8 +181,9 @@ def _count(value: object) -> int | None:
 
 
 def _instant(value: object) -> datetime | None:
-    """An instant in UTC, from ISO 8601 (a date too), RFC 5322, or seconds or milliseconds
-    since 1970; without an offset it is read as UTC.
+    """Parse an instant; without an offset it is UTC.
+
+    Accepts ISO 8601 (a date too), RFC 5322, or seconds or milliseconds since 1970.
     """
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):

@@ -14,24 +14,24 @@ QUERY_WORDS = 8
 
 
 def clean_query(text: str) -> str:
-    """What was typed, on one line and capped. PostgreSQL takes no NUL."""
+    """Return the query on one line, capped, without NUL, which PostgreSQL rejects."""
     printable = "".join(c if c.isprintable() else " " for c in text[:QUERY_LENGTH])
     return " ".join(printable.split())
 
 
 def search(query: str, newest: date) -> QuerySet[Paper]:
-    """Papers of the last year that have each word in title, abstract or authors."""
+    """Return papers of the last year that have each word in title, abstract or authors."""
     found = Paper.objects.filter(day__gt=newest - timedelta(days=SEARCHED_DAYS))
     found = found.alias(names=Cast("authors", TextField()))
     for word in query.split()[:QUERY_WORDS]:
         anywhere = Q(title__icontains=word) | Q(abstract__icontains=word)
-        if any(c.isalnum() for c in word):  # a bare [ or , would match the JSON itself
+        if any(c.isalnum() for c in word):  # a bare [ or , would match JSON syntax
             anywhere |= name_contains(word)
         found = found.filter(anywhere)
     return found
 
 
 def name_contains(word: str) -> Q:
-    """SQLite keeps JSON with ASCII escapes, PostgreSQL with the characters."""
+    """Match a word in author names; SQLite stores JSON escaped, PostgreSQL does not."""
     plain, escaped = json.dumps(word, ensure_ascii=False), json.dumps(word)
     return Q(names__icontains=plain[1:-1]) | Q(names__icontains=escaped[1:-1])

@@ -1,7 +1,7 @@
-"""Remember which days the source has answered, so that none is missed and silence is seen.
+"""Record the days that the source has answered, to fetch missed days and notice silence.
 
-A day on which the source was down is asked for again for a week, and what keeps papers
-from coming is named: by /readyz, and once in an alarm.
+A day on which the source was down is requested again for a week. /readyz, and one alarm,
+name the reason why there are no new papers.
 """
 
 from datetime import date, datetime, timedelta
@@ -12,20 +12,20 @@ from digest.models import Paper, SourceDay
 from digest.papers.sources import SourceError, newest_day
 
 DAY = timedelta(days=1)
-WEEK = timedelta(days=7)  # readers are sent nothing that is older
-GRACE = timedelta(hours=2)  # four fetches
+WEEK = timedelta(days=7)  # readers get no older papers
+GRACE = timedelta(hours=2)  # the time of four fetches
 QUIET = timedelta(days=4)  # weekends and holidays have no papers
 
 
 def answered(day: date, now: datetime) -> None:
-    """Record a whole answer for the day."""
+    """Record a complete response for the day."""
     SourceDay.objects.update_or_create(
         day=day, defaults={"answered_at": now, "failed_at": None, "failure": ""}
     )
 
 
 def failed(day: date, error: SourceError, now: datetime) -> None:
-    """Record that the source gave no usable answer for the day."""
+    """Record that the source gave no usable response for the day."""
     row, _ = SourceDay.objects.get_or_create(day=day)
     row.failed_at = row.failed_at or now
     row.failure = str(error)[:200]
@@ -33,9 +33,9 @@ def failed(day: date, error: SourceError, now: datetime) -> None:
 
 
 def due(now: datetime) -> list[date]:
-    """Return the days to ask for: the newest, then the missed ones, newest first.
+    """Return the days to fetch: the newest, then the missed ones, newest first.
 
-    Missed are days without an answer since the first one asked for in the last week.
+    A missed day has no response since the first one requested in the last week.
     """
     newest = newest_day(now)
     rows = recent(now).filter(day__lt=newest)
@@ -66,9 +66,9 @@ def troubles(now: datetime) -> list[str]:
 
 
 def new_alarm(now: datetime) -> str:
-    """Return what to tell the ADMINS, once for each time without papers; else empty.
+    """Return the alarm for the ADMINS, once for each period without papers; else empty.
 
-    While there are no papers they are told again after a week.
+    While there are no papers it is repeated after a week.
     """
     found = troubles(now)
     if not found:

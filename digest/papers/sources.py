@@ -1,8 +1,8 @@
-"""Where papers come from: the daily-papers API over HTTP, or a file of its answers.
+"""Read papers from the daily-papers API over HTTP, or from a file of its responses.
 
-Nothing is stored here, and a broken answer anywhere in a day fails that whole day, so
-the last good state stays. The server is trusted with nothing: size, time, pages and
-redirects are bounded. Format: https://huggingface.co/docs/hub/api (daily papers).
+Nothing is stored here. A broken response anywhere in a day fails that whole day, so the
+last good state stays. The server is untrusted: size, time, pages and redirects are
+bounded. Format: https://huggingface.co/docs/hub/api (daily papers).
 """
 
 import json
@@ -45,24 +45,24 @@ MOST_ENTRIES = PAGES * PAGE_SIZE
 MOST_VALUES = 250_000  # of one page; at most some 250 bytes of memory each
 DEADLINE = 60.0  # seconds for all pages together
 BOM = b"\xef\xbb\xbf"
-COMPLETE_HOUR = 8  # UTC; nearly all of a day's list stands by then
+COMPLETE_HOUR = 8  # UTC; a day's list is nearly complete by then
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a whole day's answer held, each paper once."""
+    """The entries of a whole day, each paper once."""
 
     records: tuple[PaperRecord, ...]
     rejected: tuple[Rejected, ...]
 
 
 def newest_day(now: datetime) -> date:
-    """The newest day whose list is complete at `now` (aware)."""
+    """Return the newest day whose list is complete at `now` (aware)."""
     return (now - timedelta(hours=COMPLETE_HOUR)).date()
 
 
 def fetch_day(day: date) -> Batch:
-    """All papers that the source lists for `day` (UTC). Raises SourceError."""
+    """Return all papers that the source lists for `day` (UTC). Raises SourceError."""
     deadline = time.monotonic() + DEADLINE
     records: dict[str, PaperRecord] = {}
     rejected: list[Rejected] = []
@@ -83,7 +83,7 @@ def fetch_day(day: date) -> Batch:
                     records.setdefault(record.arxiv_id, record)
                 except BadEntry as error:
                     rejected.append(Rejected(named(entry, f"entry {number}"), str(error)))
-            # A server that ignores `p` repeats itself: then nothing new comes.
+            # A server that ignores `p` repeats a page; stop at a page without new papers.
             if len(entries) < PAGE_SIZE or (page and len(records) == known):
                 break
     return Batch(tuple(records.values()), tuple(rejected))
@@ -102,7 +102,7 @@ def _endpoint() -> str:
 
 
 def _array(body: bytes) -> list[object]:
-    # Before anything is built of them: an empty list is 3 bytes here, and 64 in memory.
+    # Count before parsing: an empty list is 3 bytes here, and 64 in memory.
     if sum(body.count(opening) for opening in (b",", b"[", b"{")) > MOST_VALUES:
         raise SourceError("the paper source's answer has too many values")
     try:
@@ -119,9 +119,9 @@ def _array(body: bytes) -> list[object]:
 
 
 def read_file(path: Path, *, day: date | None = None) -> Iterator[PaperRecord | Rejected]:
-    """The papers of a file: the API's JSON array, or JSON Lines (streamed).
+    """Yield the papers of a file: the API's JSON array, or JSON Lines (streamed).
 
-    `day` counts for entries that name none. Raises SourceError, at the first step.
+    `day` applies to entries that name none. Raises SourceError, at the first step.
     """
     try:
         with path.open("rb") as file:

@@ -1,10 +1,10 @@
-"""Clean hostile text once, at ingest, so that nobody after has to think of it.
+"""Clean hostile text once, at ingest, so that later code can rely on it.
 
-What leaves here is one line in NFC: no control, bidi, zero-width or tag characters,
-no lone surrogates, no line break of any kind, single spaces, HTML's entities and
-lost LaTeX mended where that is certain (see latex.py), at most so many characters. It is still hostile as
-markup: templates escape it. Everything here runs in time linear in the input and
-raises nothing, and cleaning a second time changes nothing.
+Cleaned text is one line in NFC of limited length, with single spaces: no control, bidi,
+zero-width or tag characters, no lone surrogates, no line break of any kind; HTML's
+entities are decoded and damaged LaTeX repaired where that is certain (see latex.py). It is
+still hostile as markup: templates escape it. Everything here takes time linear in the
+input and raises nothing, and cleaning a second time changes nothing.
 """
 
 import re
@@ -28,38 +28,38 @@ REMOVED = re.compile(
     "\ufff0-\ufffb\ufffe\uffff\ufdd0-\ufdef\ud800-\udfff\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
-# Normalising takes time quadratic in a run of combining marks, so runs are capped.
+# Normalizing takes time quadratic in a run of combining marks, so runs are capped.
 UNUSUAL_RUN = re.compile(r"[^\w\s\x00-\x7f]{9,}")
 MARKS_IN_A_ROW = 8
-# Only with its semicolon: AT&T and R&D are no entities.
+# Only with its semicolon: AT&T and R&D are not entities.
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 PASSES = 6
 ELLIPSIS = "…"
 
 
 def clean_line(text: str, limit: int = TITLE_LIMIT) -> str:
-    """`text` as one clean line of at most `limit` characters, cut with an ellipsis."""
+    """Return one clean line of at most `limit` characters, cut with an ellipsis."""
     plain = cut(normal(text), limit)
     mended = plain
     for _ in range(PASSES):
         before, mended = mended, normal(mend(ENTITY.sub(_character, mended)))
         if mended == before:
             return mended
-    return plain  # Nested beyond reason: left as it was.
+    return plain  # still changing after all passes: nested beyond reason
 
 
 def _character(entity: re.Match[str]) -> str:
-    """The character that the source has escaped for a web page; unknown names stay."""
+    """Decode an HTML entity; leave an unknown name as it is."""
     return unescape(entity[0])
 
 
 def clean_text(text: str) -> str:
-    """An abstract: hard wraps undone, at most ABSTRACT_LIMIT characters."""
+    """Clean an abstract: undo hard wraps, cut after ABSTRACT_LIMIT characters."""
     return clean_line(text, ABSTRACT_LIMIT)
 
 
 def normal(text: str) -> str:
-    """NFC, nothing invisible, each run of white space one space."""
+    """Normalize to NFC without invisible characters; make white space single spaces."""
     visible = REMOVED.sub("", text).replace("\u2800", " ")
     line = " ".join(visible.split())
     return unicodedata.normalize("NFC", UNUSUAL_RUN.sub(_cap_marks, line))
@@ -76,7 +76,7 @@ def _cap_marks(run: re.Match[str]) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """`text` in at most `limit` characters, never in the middle of a grapheme."""
+    """Cut to at most `limit` characters, never within a grapheme."""
     if len(text) <= limit:
         return text
     end = limit - len(ELLIPSIS)
@@ -88,7 +88,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def _joined(text: str, at: int) -> bool:
-    """Whether the characters before and at `at` belong to one grapheme (UAX 29)."""
+    """Return True if the characters before and at `at` are one grapheme (UAX 29)."""
     character = text[at]
     if unicodedata.category(character).startswith("M"):
         return True
@@ -104,7 +104,7 @@ def _is_flag(character: str) -> bool:
 
 
 def safe_url(value: str) -> str:
-    """`value` if it is a plain http or https address with a host, else ''."""
+    """Return `value` if it is a plain http or https URL with a host, else ''."""
     url = value.strip()
     if not url or len(url) > URL_LIMIT or not url.isprintable():
         return ""
@@ -112,7 +112,7 @@ def safe_url(value: str) -> str:
         return ""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # .port raises for what is none
+        host, _ = parts.hostname, parts.port  # .port raises for an invalid one
     except ValueError:
         return ""
     if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:

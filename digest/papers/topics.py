@@ -1,7 +1,7 @@
-"""The topics: what they are, which a paper has, and their rows for the sign-up form.
+"""The topics: their definitions, their assignment to papers, and their database rows.
 
-Their definitions are in topics.toml. A pattern there is a regular expression on lower
-case text that begins at a word's start; a space in it also matches a hyphen.
+The definitions are in topics.toml. A pattern there is a regular expression on lower case
+text that begins at a word's start; a space in it also matches a hyphen.
 """
 
 import re
@@ -17,8 +17,8 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from subscribers.models import Topic, next_column
 
 DEFINITIONS = Path(__file__).with_name("topics.toml")
-# A title says most, then a second word for it, each further word of the abstract (up to
-# three), and last hints. Measured on 46 papers labelled by hand and on 2,365 others.
+# The title weighs most, then a second match in it, then each further match in the abstract
+# (up to three), then hints. Measured on 46 papers labelled by hand and on 2,365 others.
 TITLE_POINTS, TITLE_AGAIN_POINTS, TITLE_HINT_POINTS = 3.0, 1.0, 1.5
 ABSTRACT_POINTS = (0.0, 1.0, 1.5, 2.0)
 ABSTRACT_HINT_POINTS = 0.25
@@ -32,7 +32,7 @@ MOST_TOPICS = 4
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One topic: what readers see, and how a paper of it is recognised."""
+    """One topic: its texts for readers, and the patterns that recognize its papers."""
 
     slug: str
     label: str
@@ -45,7 +45,7 @@ class Definition:
 
 @cache
 def definitions() -> tuple[Definition, ...]:
-    """All topics in the order of the form."""
+    """Return all topics in the order of the form."""
     groups = tomllib.loads(DEFINITIONS.read_text(encoding="utf-8"))["group"]
     return tuple(
         Definition(
@@ -74,9 +74,9 @@ def assign(
     categories: Iterable[str],
     keywords: Iterable[str] = (),
 ) -> dict[str, float]:
-    """Slug → weight in (0, 1], the best 1.0, at most four, best first.
+    """Return slug → weight in (0, 1] of at most four topics, best first; the best has 1.0.
 
-    Empty when nothing at all was recognised.
+    Empty when no topic was recognized.
     """
     texts = title.lower(), abstract.lower(), "\n".join(keywords).lower()
     codes = frozenset(categories)
@@ -108,9 +108,9 @@ def _points(topic: Definition, texts: tuple[str, str, str], codes: frozenset[str
 
 @transaction.atomic
 def sync_topics() -> None:
-    """Make the Topic rows follow the definitions; a stale one with readers stays.
+    """Update the Topic rows from the definitions; keep a stale row that has readers.
 
-    So does the one with the last column, or a new topic would get that column again.
+    Keep the row with the last column too, or a new topic would reuse that column.
     """
     known = dict(Topic.objects.select_for_update().values_list("slug", "column"))
     free = count(next_column())
@@ -137,7 +137,7 @@ def sync_topics() -> None:
 
 
 def sync_after_migrate(using: str = DEFAULT_DB_ALIAS, **signal: object) -> None:
-    """post_migrate's receiver; migrated backwards, the table is missing or an older one."""
+    """Receive post_migrate; after a backward migration the table may be old or missing."""
     if using == DEFAULT_DB_ALIAS and columns(using) >= {
         field.column for field in Topic._meta.concrete_fields
     }:
@@ -145,7 +145,7 @@ def sync_after_migrate(using: str = DEFAULT_DB_ALIAS, **signal: object) -> None:
 
 
 def columns(using: str) -> set[str]:
-    """Of the table of topics as it is in the database; empty without a table."""
+    """Return the columns of the topics table in the database; empty without a table."""
     introspection, table = connections[using].introspection, Topic._meta.db_table
     with connections[using].cursor() as cursor:
         if table not in introspection.table_names(cursor):

@@ -1,6 +1,6 @@
-"""A reader's written interests and likes as directions, stored ready to multiply.
+"""Turn a reader's written interests and likes into directions, stored ready to multiply.
 
-Computed where they change (null means: to be computed), by the tick and not by a sender.
+The tick computes them, not a sender; null marks a reader whose directions are stale.
 The stored bytes are the projection's version (4 bytes), the number of likes (2 bytes), and
 then a record per direction: its kind (1 byte), scale and offset (float32), and the weights
 as signed bytes. One record per written interest, one for all likes together.
@@ -23,9 +23,9 @@ from subscribers.models import Subscriber
 Floats = NDArray[np.float32]
 
 MOST_INTERESTS = 5
-MOST_LIKES = 300  # the newest; what somebody liked years ago no longer counts
+MOST_LIKES = 300  # the newest; likes of years ago no longer count
 LIST = re.compile(r"[,;]")
-LONGEST_ITEM = 4  # words: a line of such pieces is a list, and each piece an interest
+LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
 HEADER = struct.Struct("<4sH")
 RECORD = struct.Struct(f"<Bff{DIMENSIONS}s")
 
@@ -37,7 +37,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Directions:
-    """The directions of many readers, one row each: `reader` says whose it is."""
+    """The directions of many readers, one row each; `reader` is the row's reader."""
 
     reader: NDArray[np.int32]  # (M,), ascending
     kind: NDArray[np.int8]  # (M,)
@@ -49,7 +49,7 @@ class Directions:
 def interests_of(text: str, keywords: Sequence[str] = ()) -> list[str]:
     """Return the interests in what a reader wrote: a line each, or the items of a list.
 
-    Keywords are interests as well where nothing else was written.
+    Without other text, keywords are interests as well.
     """
     found: list[str] = []
     for line in text.splitlines():
@@ -76,9 +76,9 @@ LAYOUT = np.dtype(
 
 
 def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
-    """Return the directions of a slice of readers; None if nobody has any.
+    """Return the directions of a slice of readers; None if no reader has any.
 
-    Those of another projection are left out: the tick computes them anew.
+    Directions of another projection are left out; the tick computes them anew.
     """
     mark = bytes.fromhex(version)
     likes = np.zeros(len(stored), dtype=np.int32)
@@ -126,10 +126,10 @@ def compute(subscriber: Subscriber, projection: Projection) -> bytes:
 
 
 def refresh(most: int = 500) -> int:
-    """Compute the directions that are to be computed, `most` readers' at a time.
+    """Compute the stale directions of at most `most` readers; return their number.
 
-    Returns how many. Each reader's row is locked meanwhile, as a vote or a change of
-    preferences locks it: what is stored is of the newest words and votes.
+    Each reader's row is locked meanwhile, as by votes and changes of preferences, so the
+    result is of the newest words and votes.
     """
     stale = Subscriber.objects.filter(directions__isnull=True).order_by("pk")
     count = 0

@@ -1,7 +1,7 @@
-"""Whose words and names are in which papers: keywords, free interests, authors.
+"""Look up readers' keywords, free interests and authors in the papers of an edition.
 
-Pure. A Lexicon is made once per edition; what a reader wrote is looked up in it, so the
-cost grows with what readers wrote and not with readers × papers.
+Pure. A Lexicon is built once per edition, so the cost grows with the readers' words and
+not with readers × papers.
 """
 
 import re
@@ -15,18 +15,18 @@ SEPARATOR = re.compile(r"[,;\n]")
 
 
 def folded(text: str) -> str:
-    """Without case and accents: how words and names are compared."""
+    """Return the text without case and accents, to compare words and names."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     return "".join(char for char in plain if not unicodedata.combining(char))
 
 
 def phrases(interests: str) -> list[str]:
-    """What a reader wrote in their own words, cut at commas, semicolons and line ends."""
+    """Split a reader's free text at commas, semicolons and line ends."""
     return [phrase.strip() for phrase in SEPARATOR.split(interests) if phrase.strip()]
 
 
 class Lexicon:
-    """The papers of an edition by word and by author, by position from 0."""
+    """An index of an edition's papers, as positions from 0, by word and by author."""
 
     def __init__(self, texts: Sequence[str], authors: Sequence[Sequence[str]]) -> None:
         self.texts = [f" {' '.join(WORD.findall(folded(text)))} " for text in texts]
@@ -50,7 +50,7 @@ class Lexicon:
         return found
 
     def with_phrase(self, phrase: str) -> frozenset[int]:
-        """Papers that hold these words next to each other; a last word may be plural."""
+        """Return the papers with these words in sequence; the last word may be plural."""
         if phrase not in self.known:
             self.known[phrase] = self.find(WORD.findall(folded(phrase)))
         return self.known[phrase]
@@ -71,7 +71,7 @@ class Lexicon:
         )
 
     def by(self, names: Iterable[str]) -> set[int]:
-        """Papers with one of these authors."""
+        """Return the papers with one of these authors."""
         found: set[int] = set()
         for name in names:
             found |= self.by_author.get(name_key(name), set())

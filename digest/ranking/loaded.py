@@ -5,23 +5,23 @@ from functools import lru_cache
 
 import numpy as np
 
-from digest.editions.compose import Encoded, Pick
+from digest.editions.compose import EncodedEdition, Pick
 from digest.editions.encode import encode
-from digest.editions.frames import frame_content, keep
+from digest.editions.frames import frame_content, store_frame
 from digest.models import Block, Edition
 from digest.ranking import ranking
 from digest.ranking.interests import Lexicon
 from digest.ranking.vectors import shipped
 from subscribers.models import Topic
 
-# The columns after the topics': why a reader gets a paper that no topic brought.
+# The columns after the topics': reasons for a paper that matches no chosen topic.
 BESIDE_TOPICS = [("", "Your keywords"), ("", "An author you watch")]
 BESIDE_TOPICS += [("", "Like papers you liked"), ("", "Close to what you wrote")]
 BESIDE_TOPICS += [("", "The nearest today to what you wrote")]
 
 
 class Picks(dict[int, Pick]):
-    """By place in a table of positions × columns: the same object for all who have it."""
+    """A cache by place in a table of positions × columns; readers share the picks."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
@@ -36,19 +36,19 @@ class Picks(dict[int, Pick]):
 class LoadedEdition:
     """A published edition, encoded for the wire and laid out for the ranking."""
 
-    encoded: Encoded
+    encoded: EncodedEdition
     columns: dict[int, int]  # topic id → column
     papers: ranking.Floats
     popular: ranking.Floats
     points: ranking.Floats  # P × DIMENSIONS, see vectors.py
-    version: str  # of the projection that made them
+    version: str  # of the projection that computed the points
     lexicon: Lexicon
     picks: Picks
 
 
 @lru_cache(maxsize=8)
 def load(edition_id: int) -> LoadedEdition:
-    """Load a published edition once per process: it is frozen."""
+    """Load a published edition, once per process, as it is frozen."""
     edition = Edition.objects.get(pk=edition_id)
     blocks: list[Block] = list(edition.blocks.order_by("position").select_related("paper"))
     topics = {topic.column: topic for topic in Topic.objects.all()}
@@ -59,7 +59,7 @@ def load(edition_id: int) -> LoadedEdition:
     ]
     labels += BESIDE_TOPICS
     projection = shipped()
-    around = keep(edition, frame_content(edition, topics=labels))
+    around = store_frame(edition, frame_content(edition, topics=labels))
     papers = np.zeros((len(blocks), width), dtype=np.float32)
     for place, block in enumerate(blocks):
         for column, topic in topics.items():

@@ -1,7 +1,6 @@
-"""Which papers of an edition a reader gets, best first. Pure: arrays in, arrays out.
+"""Rank the papers of an edition for readers, best first. Pure: arrays in, arrays out.
 
-A whole slice of readers is ranked by one matrix product; nothing here loops over
-readers × papers.
+One matrix product ranks a whole slice of readers; nothing here loops over readers × papers.
 """
 
 from dataclasses import dataclass
@@ -13,34 +12,34 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
-# Popularity decides between papers of about equal fit, it does not make one fit. Beside
-# closeness, which has many more steps than topics, less of it is enough.
+# Popularity decides between papers of about equal fit; it never makes a paper fit.
+# Closeness has many more steps than topics, so beside it a smaller weight is enough.
 POPULARITY_WEIGHT = np.float32(0.5)
 POPULARITY_BESIDE_CLOSENESS = np.float32(0.1)
 # A keyword counts like a topic that fits wholly, a watched author for more.
 KEYWORD_WEIGHT = np.float32(1)
 AUTHOR_WEIGHT = np.float32(1.5)
-# In a profile a chosen topic weighs 1, less or more by votes but never under this;
-# what votes alone lean to stays below it, and orders papers without bringing any.
+# In a profile a chosen topic weighs 1, less or more by votes but never under this. A topic
+# that only votes favour stays below it: it orders papers but does not select any.
 LEAST_CHOSEN = np.float32(0.5)
-# So many standard deviations of closeness count as much as a topic that fits wholly.
+# This many standard deviations of closeness count as much as a topic that fits wholly.
 LIKE_A_TOPIC = np.float32(2)
-# From here on a paper is close to what was written: on 98% of the days with a paper that
-# the reader wants there is one, and an average day of twenty papers has two or three.
+# The least closeness of a paper that is close to written interests: on 98% of the days with
+# a paper that the reader wants one reaches it; of twenty papers a day, two or three do.
 CLOSE = np.float32(1)
-# The same for likes, which are less sure of themselves; all the more, the fewer they are.
+# The same for likes, which are less reliable, and less so the fewer they are.
 CLOSE_TO_LIKES = np.float32(2)
-# Likes weigh 2n / (n + 3) beside words.
+# n likes weigh 2n / (n + 3), where written interests weigh 1.
 MOST_LIKE_WEIGHT, HALF_LIKE_WEIGHT = np.float32(2), np.float32(3)
-# So many papers at most by likes alone: a digest stays one of what the reader named.
+# The most papers by likes alone, so that a digest consists mostly of the named interests.
 MOST_LIKED = 3
-# A reader who wrote something gets so many papers, the nearest ones if none is close.
+# The fewest papers for a reader with written interests; the nearest, if none is close.
 FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True)
 class InterestMatches:
-    """Beside topics, N × P each: papers with a reader's keywords, watched or muted authors."""
+    """Papers with a reader's keywords, watched or muted authors, N × P each."""
 
     keywords: NDArray[np.bool_]
     authors: NDArray[np.bool_]
@@ -51,7 +50,7 @@ class InterestMatches:
 class Closeness:
     """How close papers are to readers' words and likes (N × P), in standard deviations.
 
-    -inf in the row of a reader who wrote, or liked, nothing. `likes` (N) counts papers.
+    A reader without words, or without likes, has a row of -inf. `likes` (N) counts papers.
     """
 
     written: Floats
@@ -59,7 +58,7 @@ class Closeness:
     likes: Ints
 
     def points(self) -> Floats:
-        """Return what closeness adds to a score (N × P); never less than nothing."""
+        """Return the points that closeness adds to a score (N × P), never negative."""
         likes = self.likes[:, None].astype(np.float32)
         weight = MOST_LIKE_WEIGHT * likes / (likes + HALF_LIKE_WEIGHT)
         both: Floats = np.maximum(self.written, 0) + weight * np.maximum(self.liked, 0)
@@ -68,11 +67,11 @@ class Closeness:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """For N readers and at most K picks: block positions and what brought each.
+    """The picks of N readers, at most K each: block positions and the reason of each.
 
     `picks` is N × K, best first, -1 where a reader has fewer; `topics` is N × K, the
     column of the reader's topic that fits the paper best, -1 for a paper that is trending.
-    Beyond the T topics stand the values of Beside, counted from T.
+    The columns from T, the number of topics, are the values of Beside.
     """
 
     picks: Ints
@@ -80,9 +79,9 @@ class Ranked:
 
 
 class Beside(IntEnum):
-    """What brings a paper beside topics, as a column after theirs."""
+    """Reasons for a paper other than topics, as columns after the topics'."""
 
-    KEYWORD = 0  # a keyword of the reader's is in it
+    KEYWORD = 0  # it contains a keyword of the reader
     AUTHOR = 1  # an author that the reader watches
     LIKED = 2  # close to papers that the reader liked
     WRITTEN = 3  # close to what the reader wrote
@@ -106,7 +105,7 @@ def rank(
 ) -> Ranked:
     """Rank papers (P × T topic weights) for readers (N × T, see LEAST_CHOSEN).
 
-    A reader who chose no topic and wrote nothing gets all papers by popularity and votes.
+    A reader without topics and words gets all papers by popularity and votes.
     """
     chosen = np.where(profiles >= LEAST_CHOSEN, profiles, np.float32(0))
     scores = chosen @ papers.T
@@ -143,7 +142,7 @@ def rank(
 
 
 def best(scores: Floats, most: int) -> Ints:
-    """The columns of the greatest scores (N × most), best first; -1 for -inf."""
+    """Return the columns of the greatest scores (N × most), best first; -1 for -inf."""
     picks = np.full((len(scores), most), -1, dtype=np.int32)
     rows = np.arange(len(scores))
     for place in range(most):  # a few argmax passes beat a partition
@@ -155,14 +154,14 @@ def best(scores: Floats, most: int) -> Ints:
 
 
 def most_liked(scores: Floats, liked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return, of each reader's liked papers (N × P), the MOST_LIKED best."""
+    """Mark the MOST_LIKED best of each reader's liked papers (N × P)."""
     return the_best(np.where(liked, scores, -np.inf), np.full(len(scores), MOST_LIKED))
 
 
 def nearest(
     written: Floats, fits: NDArray[np.bool_], allowed: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Return the papers (N × P) nearest to what was written that make up for FEWEST."""
+    """Mark the papers (N × P) nearest to the written interests that fill up to FEWEST."""
     missing = FEWEST - fits.sum(axis=1)
     return the_best(np.where(allowed & ~fits, written, -np.inf), missing)
 
@@ -178,7 +177,7 @@ def the_best(scores: Floats, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def winning_topics(chosen: Floats, papers: Floats, picks: Ints) -> Ints:
-    """For each pick, the column of the reader's topic with the greatest weight."""
+    """Return, for each pick, the column of the reader's topic with the greatest weight."""
     if not picks.size:
         return picks.copy()
     weights = chosen[:, None, :] * papers[picks]
@@ -195,10 +194,10 @@ def reasons(
     brought: dict[Beside, NDArray[np.bool_]],
     closeness: Closeness | None,
 ) -> Ints:
-    """Return the column of what brought each pick; the strongest where there are several.
+    """Return the column of each pick's reason, the strongest where there are several.
 
-    A keyword or an author is certain and says most; then a topic or the reader's words,
-    whichever adds more to the score; then likes; then that nothing is nearer.
+    A keyword or an author is certain and comes first; then a topic or the reader's words,
+    whichever adds more to the score; then likes; then Beside.NEAREST.
     """
     topics = winning_topics(chosen, papers, picks)
     rows, found = np.arange(len(picks))[:, None], picks >= 0

@@ -1,6 +1,6 @@
-"""Which papers each reader of a slice gets: one query and one matrix product.
+"""Select the papers of each reader of a slice with one query and one matrix product.
 
-Per reader nothing is made but what the mail needs; readers × papers is numpy's.
+Per reader it builds only the values that the mail needs; numpy does readers × papers.
 """
 
 import json
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Person(NamedTuple):
-    """What of a subscriber a digest depends on; the names are the columns'."""
+    """The fields of a subscriber that a digest depends on, named like the columns."""
 
     id: int
     email: str
@@ -46,21 +46,21 @@ class Person(NamedTuple):
 
 NOTHING = ("", "[]", "[]", "[]")
 NOBODY = Person(0, "", "", "", 0, b"", b"", *NOTHING)
-# Somebody with all that a form can store: what fails for them fails for everybody.
+# A sample reader with all that a form can store: an error for it is an error for every row.
 ANYBODY = Person(
     0, "a@example.org", "a", "en", 3, b"\x7f", b"", "a", '["a"]', '["a"]', '["b"]'
 )
 UNREADABLE = "the reader's row cannot be read"
-# What headers, an envelope and a provider's API take as exactly one address. Forms take
-# less; letters beyond ASCII are left to the transport.
+# Accepted as exactly one address by headers, an envelope and a provider's API. Forms accept
+# less; the transport handles letters beyond ASCII.
 ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f()<>\[\],:;@\\\"]+@[^\s\x00-\x1f\x7f()<>,:;@\\\"]+")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{1,22}")
 
 
 class Digest(NamedTuple):
-    """What one reader gets of an edition, for the delivery that `reader` names.
+    """One reader's picks of an edition, for the delivery that `reader` names.
 
-    With a `fault` there are no picks: it says why no mail can be made for the reader.
+    `fault` explains why no mail can be made for the reader; then there are no picks.
     """
 
     reader: Reader
@@ -71,9 +71,9 @@ class Digest(NamedTuple):
 def select(
     loaded: LoadedEdition, owed: Sequence[tuple[int, int | None]]
 ) -> Sequence[Digest]:
-    """Return a digest per (delivery id, subscriber id), in order; the slice is ranked at once.
+    """Rank the slice; return a digest per (delivery id, subscriber id), in order.
 
-    A subscriber who was erased (id None or unknown) has an empty address and no picks.
+    An erased subscriber (id None or unknown) has an empty address and no picks.
     """
     people = readers([subscriber_id or 0 for _, subscriber_id in owed])
     return sound(loaded, [pk for pk, _ in owed], people)
@@ -82,10 +82,10 @@ def select(
 def sound(
     loaded: LoadedEdition, delivery_ids: Sequence[int], people: Sequence[Person]
 ) -> Sequence[Digest]:
-    """Rank people; one whose row cannot be read costs that row only.
+    """Rank people; a row that cannot be read gets a fault and stops no other row.
 
-    On an error the slice is halved until the row stands alone. Raises what is no row's
-    fault: an error that readers without fault would meet too.
+    On an error the slice is halved until one row is left. Raises an error that the sample
+    reader ANYBODY meets too, as no row causes it.
     """
     try:
         return ranked(loaded, delivery_ids, people)
@@ -133,7 +133,7 @@ def ranked(
 
 
 def fault_of(person: Person) -> str:
-    """Why no mail can be made for the reader, or ''. Raises TypeError for what is no text."""
+    """Return why the reader can get no mail, or ''. Raises TypeError for non-text."""
     if person is NOBODY:
         return ""
     if not ADDRESS.fullmatch(person.email) or len(person.email) > LONGEST:
@@ -144,7 +144,10 @@ def fault_of(person: Person) -> str:
 
 
 def readers(ids: Sequence[int]) -> list[Person]:
-    """In this order, NOBODY for who is not there. Plain rows: a model object costs more."""
+    """Return a row per id, in order; NOBODY for a missing one.
+
+    Plain rows cost less than model objects.
+    """
     chosen, values = id_list(ids)
     sql = (
         f"SELECT {', '.join(Person._fields)} FROM subscribers_subscriber WHERE id {chosen}"  # noqa: S608
@@ -158,7 +161,7 @@ def readers(ids: Sequence[int]) -> list[Person]:
 def matches(
     loaded: LoadedEdition, people: Sequence[Person]
 ) -> ranking.InterestMatches | None:
-    """What readers wrote beside their topics, looked up in the edition; None for nothing."""
+    """Look up the readers' keywords and authors in the edition; None if there are none."""
     writers = [(place, person) for place, person in enumerate(people) if person.wrote]
     if not writers:
         return None
@@ -176,13 +179,13 @@ def matches(
 
 
 def closeness(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Closeness | None:
-    """Score the papers by what readers wrote and liked; None if nobody of the slice did."""
+    """Score the papers by readers' words and likes; None if no reader has any."""
     found = unpack([person.directions for person in people], loaded.version)
     if found is None:
         return None
     with np.errstate(invalid="ignore", over="ignore"):
         scores = found.weights @ loaded.points.T - found.offset[:, None]
-    # Damaged bytes make no number: nothing is close by them.
+    # Damaged bytes can decode to NaN or infinity; they make no paper close.
     scores = np.where(np.isfinite(scores), scores, np.float32(-np.inf))
     shape = (len(people), len(loaded.points))
     written, liked = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
@@ -193,7 +196,10 @@ def closeness(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Closen
 
 
 def profiles(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Floats:
-    """N × T, 1 for a chosen topic without votes: stored bytes, cut or filled to a width."""
+    """Return the stored profiles, cut or padded to N × T.
+
+    1 is a chosen topic without votes.
+    """
     width = loaded.papers.shape[1]
     stored = b"".join([person.profile.ljust(width, b"\0")[:width] for person in people])
     matrix = np.frombuffer(stored, dtype=np.int8).reshape(len(people), width)

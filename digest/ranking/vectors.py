@@ -1,8 +1,8 @@
 """Texts as points in a space of meanings (LSA), and interests as directions in it.
 
-Pure: numpy and files only. A Projection turns a text's words into a point. It brings along
-past papers as points, the background: a written interest becomes the past papers nearest to
-it, and their mean, seen against the mean of all, is the direction that ranks a day's papers:
+Pure: numpy and files only. A Projection turns a text's words into a point. It contains
+past papers as points, the background. The past papers nearest to a written interest are
+found, and their mean against the mean of all is the direction that ranks a day's papers:
 
     w = (Σ + 10 · mean variance · I)⁻¹ (mean of the nearest − mean of the background)
 
@@ -29,17 +29,17 @@ Bytes = NDArray[np.int8]
 SHIPPED = Path(__file__).with_name("projection.npz")
 MOST_WORDS = 8190
 DIMENSIONS = 128
-RARE = 3  # a word of fewer papers is left out
-TITLE_COUNTS = 2  # a title's words count as often
+RARE = 3  # words in fewer papers are left out
+TITLE_COUNTS = 2  # times that a title's words count
 NEAREST = 20
 RIDGE = 10.0
-# A signed byte for each of a point's coordinates loses less than .003 nDCG.
+# A signed byte for each coordinate of a point costs less than .003 nDCG.
 POINT_SCALE = np.float32(1 / 127)
 
 
 @dataclass(frozen=True)
 class Direction:
-    """What papers are scored with: (point · weights − offset) is in standard deviations.
+    """A scoring of papers: (point · weights − offset), in standard deviations.
 
     0 is an average paper of the background, and about 2 a paper close to the interest.
     """
@@ -54,7 +54,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Projection:
-    """Words and how each moves a text, with the background that it was fitted on."""
+    """Words with their vectors, and the background papers that they were fitted on."""
 
     words: Sequence[str]
     idf: Floats  # (words,)
@@ -69,7 +69,7 @@ class Projection:
 
     @cached_property
     def version(self) -> str:
-        """Tell this projection from every other: what two of them make does not compare."""
+        """Return a hash of the projection; points of different versions do not compare."""
         return hashlib.blake2b(self.matrix.tobytes(), digest_size=4).hexdigest()
 
     @cached_property
@@ -83,7 +83,7 @@ class Projection:
 
     @cached_property
     def whitening(self) -> Floats:
-        """The inverse of the background's covariance with a ridge."""
+        """Return the inverse of the background's covariance with a ridge."""
         covariance = np.cov(self.background.T)
         ridge = RIDGE * np.trace(covariance) / len(covariance)
         return np.linalg.inv(covariance + ridge * np.eye(len(covariance))).astype(
@@ -128,7 +128,7 @@ class Projection:
         )
 
     def save(self, file: Path) -> None:
-        """Write it as a compressed .npz; the matrix in half precision."""
+        """Write a compressed .npz with the matrix in half precision."""
         held = io.BytesIO()
         np.savez_compressed(
             held,
@@ -143,7 +143,7 @@ class Projection:
 
 
 def read(file: Path) -> Projection:
-    """Read what `save` wrote. Raises OSError, ValueError, KeyError."""
+    """Read a file that `save` wrote. Raises OSError, ValueError, KeyError."""
     with np.load(file, allow_pickle=False) as held:
         return Projection(
             words=str(held["words"]).split("\n"),
@@ -190,7 +190,7 @@ def unpacked(points: Bytes) -> Floats:
 def fit(papers: Sequence[tuple[str, str, str]], *, seed: int = 1) -> Projection:
     """Fit a projection to (arXiv id, title, abstract) of past papers.
 
-    A truncated singular value decomposition of their weighted words by a few passes of
+    It is a truncated singular value decomposition of their weighted words by a few passes of
     subspace iteration; the same papers and seed give the same projection.
     """
     documents = [stems(document(title, abstract)) for _, title, abstract in papers]
@@ -220,7 +220,7 @@ def fit(papers: Sequence[tuple[str, str, str]], *, seed: int = 1) -> Projection:
 
 
 def half(values: Floats) -> Floats:
-    """Round to half precision, as saved: what is fitted and what is read are the same."""
+    """Round to half precision, as saved, so that a fitted projection equals the one read."""
     return values.astype(np.float16).astype(np.float32)
 
 

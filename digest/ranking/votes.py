@@ -1,8 +1,8 @@
 """Votes: a reader asks for more or less like a paper of their digest.
 
-A vote moves the reader's leaning to the paper's topics, chosen ones or not; ranking.py
-says what that does to the next digest. What is stored follows from the votes alone, so
-that taking one back leaves nothing of it behind.
+A vote changes the reader's leaning towards the paper's topics, chosen or not; ranking.py
+applies it to the next digest. The stored leanings are computed from the votes alone, so
+that a vote taken back leaves no trace.
 """
 
 from collections import defaultdict
@@ -19,29 +19,29 @@ from subscribers import preferences
 from subscribers.models import Topic
 from subscribers.subscriptions import locked
 
-# The newest count; what somebody liked years ago no longer does.
+# Only the newest votes count; those of years ago no longer do.
 MOST_COUNTED = 300
-# So many papers wholly of a topic bring half of the most that votes can do.
+# This many votes on papers wholly of a topic reach half of the greatest leaning.
 HALF_WAY = 3
 
 
 class NoSuchPick(Exception):
-    """No mail of that name, or it did not hold that paper."""
+    """No mail has that name, or it did not contain that paper."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """One paper in one reader's digest; subscriber_id None: the reader was erased."""
+    """One paper in one reader's digest; subscriber_id is None for an erased reader."""
 
     subscriber_id: int | None
     paper: Paper
 
 
 def picked(name: str, position: int) -> Picked:
-    """By the name of a mail's page and the block's position. Raises NoSuchPick."""
+    """Find a pick by the mail page's name and the block's position. Raises NoSuchPick."""
     delivery_id = signing.read(signing.Purpose.PAGE, name)
     found = Delivery.objects.filter(pk=delivery_id or 0).first()
-    was = picks.read(found.picks) if found else None
+    was = picks.parse_picks(found.picks) if found else None
     if not (found and was) or position not in {pick.position for pick in was.picks}:
         raise NoSuchPick
     blocks = Block.objects.filter(edition=found.edition_id, position=position)
@@ -52,7 +52,7 @@ def picked(name: str, position: int) -> Picked:
 
 @transaction.atomic
 def cast(subscriber_id: int, paper: Paper, value: Vote.Value, *, now: datetime) -> None:
-    """The last word counts, one per reader and paper; an erased reader has none."""
+    """Store the reader's vote, replacing an earlier one; ignore an erased reader."""
     reader = locked(subscriber_id)
     if reader is None:
         return
@@ -64,7 +64,7 @@ def cast(subscriber_id: int, paper: Paper, value: Vote.Value, *, now: datetime) 
 
 @transaction.atomic
 def take_back(subscriber_id: int, paper: Paper) -> None:
-    """As if that vote had never been."""
+    """Delete the reader's vote on a paper and its effect on the leanings."""
     reader = locked(subscriber_id)
     if reader is None:
         return
@@ -73,13 +73,13 @@ def take_back(subscriber_id: int, paper: Paper) -> None:
 
 
 def of(subscriber_id: int) -> Sequence[Vote]:
-    """A reader's votes with their papers, newest first."""
+    """Return a reader's votes with their papers, newest first."""
     votes = Vote.objects.filter(subscriber=subscriber_id).select_related("paper")
     return list(votes.order_by("-at", "-pk"))
 
 
 def leanings(subscriber_id: int) -> dict[int, int]:
-    """Topic column → leaning, as votes and papers' topics have it now."""
+    """Return topic column → leaning, computed from the current votes and topics."""
     votes = Vote.objects.filter(subscriber=subscriber_id).order_by("-at", "-pk")
     values = dict(votes.values_list("paper_id", "value")[:MOST_COUNTED])
     columns = dict(Topic.objects.values_list("slug", "column"))
@@ -91,11 +91,11 @@ def leanings(subscriber_id: int) -> dict[int, int]:
 
 
 def topics_of(papers: Sequence[int]) -> dict[int, dict[str, float]]:
-    """Paper id → topic weights as first published: no later edition changes them."""
+    """Return paper id → topic weights as first published; later editions change nothing."""
     blocks = Block.objects.filter(paper__in=papers).order_by("paper_id", "-pk")
     return dict(blocks.values_list("paper_id", "topics"))
 
 
 def leaning(total: float) -> int:
-    """A sum of votes times topic weights as a leaning: each further vote does less."""
+    """Return the leaning for a sum of votes × topic weights; later votes add less."""
     return round(preferences.MOST_LEANING * total / (abs(total) + HALF_WAY))

@@ -1,14 +1,14 @@
-"""Words as ranking, keywords and search compare them: without case, accents and endings.
+"""Normalize words for ranking, keywords and search: no case, accents or endings.
 
-Pure. Hyphens part words ("fine-tuning" is "fine" and "tuning"), and an ending is cut by a
-few rules that treat all words alike, so that "agent" finds "agents" and "fine-tuned".
+Pure. Hyphens separate words ("fine-tuning" is "fine" and "tuning"), and a few rules that
+treat all words alike cut endings, so that "tune" finds "tuning" and "fine-tuned".
 """
 
 import re
 import unicodedata
 
 WORD = re.compile(r"[^\W_]+(?:\+\+|#)?")
-# What says nothing of a paper's subject, in English prose and in abstracts.
+# Words that say nothing of a paper's subject, in English prose and in abstracts.
 PROSE = (
     "a about across again all also among an and any are as at be been between both but by"
     " can could do does each first for from further had has have how however i in into is"

@@ -1,4 +1,4 @@
-"""What the pages ask of the database: days and topics."""
+"""Queries of the public pages: days and topics."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ def newest_day() -> date | None:
 
 
 def is_current(day: date) -> bool:
-    """Return whether a day's papers can be called today's; weekends have none."""
+    """Return True if a day's papers can be called today's; weekends have none."""
     return sources.newest_day(timezone.now()) - day <= source_days.QUIET
 
 
 def neighbours(day: date) -> Neighbours:
-    """The days with papers before and after, whether or not this day has any."""
+    """Return the days with papers before and after, whether or not this day has any."""
     days = Paper.objects.order_by("day").values_list("day", flat=True)
     return Neighbours(
         previous=days.filter(day__lt=day).last(), next=days.filter(day__gt=day).first()
@@ -41,13 +41,13 @@ def neighbours(day: date) -> Neighbours:
 
 
 def papers_of_topic(slug: str) -> QuerySet[Paper]:
-    """Papers published under the topic, newest day first."""
+    """Return the papers published under the topic, newest day first."""
     blocks = Block.objects.filter(topics__has_key=slug, edition__kind=Edition.Kind.DAILY)
     return Paper.objects.filter(pk__in=blocks.values("paper_id"))
 
 
 def recent_counts() -> Counter[str]:
-    """Topic slug → papers published under it in the newest thirty days."""
+    """Return topic slug → number of papers published in the newest thirty days."""
     daily = Edition.objects.filter(kind=Edition.Kind.DAILY)
     newest = daily.order_by("-day").values_list("day", flat=True).first()
     if newest is None:

@@ -1,4 +1,4 @@
-"""Papers as the pages show them: with a byline, their links and their topics."""
+"""Cards: papers as the pages show them, with byline, links and topics."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Card:
 
     @property
     def byline(self) -> str:
-        """The organization when it is known, else the first authors; may be empty."""
+        """The organization if known, or the first authors; may be empty."""
         if self.paper.organization:
             return self.paper.organization
         names = [str(name) for name in self.paper.authors[:NAMES_SHOWN]]
@@ -36,7 +36,7 @@ class Card:
 
     @property
     def links(self) -> list[tuple[str, str]]:
-        """(words, address) of what is elsewhere; a sample paper has nothing there."""
+        """(words, URL) pairs of links to other sites; a sample paper has none."""
         if self.paper.is_sample:
             return []
         found = [
@@ -50,7 +50,7 @@ class Card:
 
 
 def is_web_address(url: str) -> bool:
-    """True for http and https with a host: these fields come from strangers."""
+    """Return True for http and https with a host; these fields come from strangers."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -59,12 +59,11 @@ def is_web_address(url: str) -> bool:
 
 
 def cards(papers: Sequence[Paper], topics: Iterable[Topic]) -> list[Card]:
-    """The papers with their topics, in the given order. One query."""
+    """Return the papers with their topics, in the given order. One query."""
     by_slug = {topic.slug: topic for topic in topics}
-    weights: dict[int, dict[str, float]] = {}
     published = Block.objects.filter(paper__in=papers).order_by("edition__day", "pk")
-    for paper_id, of_block in published.values_list("paper_id", "topics"):
-        weights[paper_id] = of_block  # the newest edition that has the paper wins
+    # The newest edition with the paper wins.
+    weights = dict(published.values_list("paper_id", "topics"))
     return [
         Card(
             paper,
@@ -79,5 +78,5 @@ def cards(papers: Sequence[Paper], topics: Iterable[Topic]) -> list[Card]:
 
 
 def by_weight(topics: dict[str, float]) -> list[str]:
-    """Slugs, heaviest first."""
+    """Return the slugs, heaviest first."""
     return sorted(topics, key=lambda slug: (-topics[slug], slug))

@@ -1,4 +1,4 @@
-"""A day's list of papers as HTML, rendered again only when something of it has changed."""
+"""Render a day's list of papers, again only when one of its stored values has changed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ COLUMNS = [column.attname for column in Paper._meta.concrete_fields]
 
 @dataclass(frozen=True)
 class Shown:
-    """Cards that are equal when all that is stored of them is."""
+    """Cards that compare by their stored values."""
 
     fingerprint: bytes
     cards: Sequence[Card] = field(compare=False)
 
 
 def listing(cards: Sequence[Card]) -> str:
-    """Safe HTML. Rendering it is most of the work of a day's page, so a few are kept."""
+    """Return safe HTML; cached, as rendering it is most of the work of a day's page."""
     stored = [
         (
             [getattr(card.paper, name) for name in COLUMNS],

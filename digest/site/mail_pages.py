@@ -1,7 +1,7 @@
-"""Mail in the browser: one reader's digest without what is the reader's own, and editions.
+"""Mail in the browser: one digest without its reader-specific parts, and editions.
 
-Both pages bring the mail's own inline styles, so their policy allows those, and nothing
-else: no script, no request.
+Both pages contain the mail's inline styles, so their policy allows those and nothing else:
+no script, no request.
 """
 
 from collections.abc import Collection
@@ -34,24 +34,24 @@ MAIL_CSP: dict[str, Collection[str] | str] = {
 @never_cache
 @csp_override(MAIL_CSP)
 def digest(request: HttpRequest, name: str) -> HttpResponse:
-    """The papers that one mail holds. The name gives no right and names nobody."""
+    """Show the papers of one mail. The name grants no right and identifies no reader."""
     delivery_id = signing.read(signing.Purpose.PAGE, name)
     found = Delivery.objects.select_related("edition").filter(pk=delivery_id or 0).first()
-    was = picks.read(found.picks) if found else None
+    was = picks.parse_picks(found.picks) if found else None
     if not (found and was):
-        raise Http404("There is no such mail.")
+        raise Http404("This mail does not exist.")
     response = HttpResponse(digest_page(found.edition, was, name))
     response["X-Robots-Tag"] = "noindex, nofollow"
     response["Referrer-Policy"] = "no-referrer"
     return response
 
 
-def digest_page(edition: Edition, was: picks.Remembered, name: str) -> str:
-    """Raises Http404 when what the mail was made of is gone."""
+def digest_page(edition: Edition, was: picks.StoredDigest, name: str) -> str:
+    """Return the page's HTML. Raises Http404 when the frame of the mail is deleted."""
     try:
-        labels = frames.kept(edition, was.fingerprint).topics
+        labels = frames.load_frame(edition, was.fingerprint).topics
     except Frame.DoesNotExist:
-        raise Http404("That mail is not kept any more.") from None
+        raise Http404("This mail is no longer stored.") from None
     positions = [pick.position for pick in was.picks]
     blocks = {
         block.position: block for block in edition.blocks.filter(position__in=positions)
@@ -61,7 +61,7 @@ def digest_page(edition: Edition, was: picks.Remembered, name: str) -> str:
         for pick in was.picks
     ]
     with translation.override(was.language):
-        headline = phrases.papers(len(shown))
+        headline = phrases.public_headline(len(shown))
     return web_version.page(
         edition, shown, language=was.language, headline=headline, name=name
     )
@@ -71,7 +71,7 @@ def digest_page(edition: Edition, was: picks.Remembered, name: str) -> str:
 @cache_control(public=True, max_age=60)
 @csp_override(MAIL_CSP)
 def edition(request: HttpRequest, kind: str, day: date) -> HttpResponse:
-    """A published edition as everybody may see it."""
+    """Show the public page of a published edition."""
     found = get_object_or_404(Edition, kind=kind, day=day)
     labels = dict(Topic.objects.values_list("slug", "label"))
     return HttpResponse(web_version.edition_page(found, labels, most=MOST_SHOWN))

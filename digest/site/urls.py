@@ -1,4 +1,4 @@
-"""The public pages: days, papers, topics, search."""
+"""URLs of the public pages: days, papers, topics, search."""
 
 from datetime import date
 
@@ -11,7 +11,7 @@ from subscribers.views import subscribe
 
 
 class DayConverter:
-    """A calendar day as 2026-04-17; anything that is no day does not match."""
+    """A calendar day like 2026-04-17; other text does not match."""
 
     regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
@@ -23,7 +23,7 @@ class DayConverter:
 
 
 class PaperConverter:
-    """An arXiv id: 2604.01234, or cs/0112017 as until 2007. A version is left off."""
+    """An arXiv id: 2604.01234, or cs/0112017 (until 2007). The version is dropped."""
 
     regex = r"[\w.\-]+(?:/\w+)?"
 
@@ -38,7 +38,7 @@ class PaperConverter:
 register_converter(DayConverter, "day")
 register_converter(PaperConverter, "paper")
 
-# Pages of the readers that also show what this side knows.
+# Extra content for the subscribers' pages, which know nothing of papers.
 COUNTS = {"counts": archive.recent_counts}
 BESIDE = COUNTS | {"more": votes.of_reader}
 

@@ -1,4 +1,4 @@
-"""The public pages. They read, set no cookie, and may be kept by any cache a minute."""
+"""The public pages. They only read, set no cookie, and are cacheable for a minute."""
 
 from datetime import date
 
@@ -28,7 +28,7 @@ public = cache_control(public=True, max_age=60)
 @require_safe
 @public
 def today(request: HttpRequest) -> HttpResponse:
-    """The newest day that has papers, and the sign-up form."""
+    """Show the newest day that has papers, and the sign-up form."""
     topics = list(Topic.objects.all())
     newest = archive.newest_day()
     context = day_context(newest, topics) if newest else {}
@@ -43,7 +43,7 @@ def today(request: HttpRequest) -> HttpResponse:
 @require_safe
 @public
 def day(request: HttpRequest, day: date) -> HttpResponse:
-    """The papers of one day; 404 with the nearest days when it has none."""
+    """Show the papers of one day; 404 with the nearest days when it has none."""
     context = day_context(day, list(Topic.objects.all()))
     if not context["cards"]:
         return render(request, "digest/no_such_day.html", context, status=404)
@@ -63,7 +63,7 @@ def day_context(day: date, topics: list[Topic]) -> dict[str, object]:
 @require_safe
 @public
 def paper(request: HttpRequest, arxiv_id: str) -> HttpResponse:
-    """One paper with its whole abstract."""
+    """Show one paper with its whole abstract."""
     found = Paper.objects.filter(arxiv_id=arxiv_id.lower()).first()
     if found is None:
         return render(request, "digest/no_such_paper.html", {"asked": arxiv_id}, status=404)
@@ -74,7 +74,7 @@ def paper(request: HttpRequest, arxiv_id: str) -> HttpResponse:
 @require_safe
 @public
 def topics(request: HttpRequest) -> HttpResponse:
-    """All topics in their groups, with how much was published lately."""
+    """Show all topics in their groups, with the number of recent papers."""
     counts = archive.recent_counts()
     groups = [
         (group.name, [(topic, counts[topic.slug]) for topic in group.topics])
@@ -87,7 +87,7 @@ def topics(request: HttpRequest) -> HttpResponse:
 @require_safe
 @public
 def topic(request: HttpRequest, slug: str) -> HttpResponse:
-    """The newest papers of a topic."""
+    """Show the newest papers of a topic."""
     all_topics = list(Topic.objects.all())
     asked = next((topic for topic in all_topics if topic.slug == slug), None)
     if asked is None:
@@ -100,7 +100,7 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
 @limited
 @public
 def search(request: HttpRequest) -> HttpResponse:
-    """Papers of the last year by words: plain matching, newest first."""
+    """Show papers of the last year that contain the words, newest first."""
     query = clean_query(request.GET.get("q", ""))
     newest = archive.newest_day()
     context: dict[str, object] = {"query": query, "longest": QUERY_LENGTH}
@@ -113,7 +113,7 @@ def search(request: HttpRequest) -> HttpResponse:
 def page_context(
     request: HttpRequest, papers: QuerySet[Paper], topics: list[Topic]
 ) -> dict[str, object]:
-    """One page of a long list; a page number that is none gives the first or last."""
+    """Return one page of a long list; an invalid page number gives the first or last."""
     page = Paginator(papers, PAGE_LENGTH).get_page(request.GET.get("page"))
     return {"page": page, "cards": cards(list(page.object_list), topics)}
 
@@ -121,6 +121,6 @@ def page_context(
 @require_safe
 @public
 def privacy(request: HttpRequest) -> HttpResponse:
-    """How it works, what is stored and why."""
+    """Show how the service works, which data it stores and why."""
     context = {"postal_address": settings.POSTAL_ADDRESS}
     return render(request, "digest/privacy.html", context)

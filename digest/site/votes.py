@@ -1,8 +1,8 @@
-"""More or less like this: what the link beside each paper of a mail leads to.
+"""More or less like this: the page behind the link beside each paper of a mail.
 
-The link's name is that of the mail's page. It travels with a forwarded mail, and whoever
-has it may vote in the reader's place: one vote a paper, small, seen and taken back on the
-reader's preferences.
+The link contains the name of the mail's page. A forwarded mail contains it too, so its
+recipient can vote for the reader: one vote a paper, of small effect, which the reader can
+see and take back in the preferences.
 """
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,11 +22,11 @@ VALUES = {"more": Vote.Value.MORE, "less": Vote.Value.LESS}
 
 @token_page
 def vote(request: HttpRequest, name: str, position: int) -> HttpResponse:
-    """GET asks, POST of more, less or back does it; any other POST changes nothing."""
+    """Show the choice on GET; vote on POST of more, less or back; ignore any other POST."""
     try:
         pick = votes.picked(name, position)
     except votes.NoSuchPick:
-        raise Http404("There is no such paper in such a mail.") from None
+        raise Http404("This mail does not exist, or does not contain this paper.") from None
     if request.method == "POST" and pick.subscriber_id is not None:
         asked = action(request)
         if asked in VALUES:
@@ -42,14 +42,14 @@ def vote(request: HttpRequest, name: str, position: int) -> HttpResponse:
 
 
 def of_reader(subscriber_id: int, token: str) -> SafeString:
-    """The card on the preferences page behind that token; empty without a vote."""
+    """Render the votes on the preferences page behind that token; empty without a vote."""
     cast = votes.of(subscriber_id)
     return render_to_string("digest/_votes.html", {"votes": cast, "token": token})
 
 
 @token_page
 def take_back(request: HttpRequest, token: str) -> HttpResponse:
-    """POST of an arXiv id as `action`, from that card; then the preferences again."""
+    """Take back the vote on the arXiv id in `action`; redirect to the preferences."""
     try:
         link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
     except links.Expired:

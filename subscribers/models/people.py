@@ -43,7 +43,7 @@ class Topic(models.Model):
         return self.label
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """A new topic gets the next free column."""
+        """Give a new topic the next free column."""
         if self.serializable_value("column") is None:
             self.column = next_column()
         super().save(*args, **kwargs)

@@ -35,7 +35,7 @@ class Link(models.Model):
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
     def open(self, now: datetime) -> Self:
-        """What is to be sent: the index notice_open finds it."""
+        """Return the notices that are due; the index notice_open finds them."""
         return self.filter(state=Notice.State.PENDING, not_before__lte=now)
 
 
@@ -102,7 +102,7 @@ class Notice(models.Model):
 
 class RequestQuerySet(models.QuerySet["Request"]):
     def open(self, now: datetime) -> Self:
-        """What is to be looked at: the index request_open finds it."""
+        """Return the requests that are to be handled; the index request_open finds them."""
         return self.filter(handled_at=None, not_before__lte=now)
 
 

@@ -90,7 +90,7 @@ class Claim:
 
 
 def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
-    """The mail of one notice, in its reader's language.
+    """Compose the mail of one notice in its reader's language.
 
     To confirm, it holds no word that a stranger chose.
     """
@@ -100,6 +100,7 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
         "subscriber": claim.subscriber,
         "schedule": claim.preferences.schedule,
         "topics": claim.topics,
+        "has_interests": claim.preferences.has_interests,
         "site_url": settings.SITE_URL,
         "postal_address": settings.POSTAL_ADDRESS,
     }

@@ -101,7 +101,7 @@ def ask_for_data(subscriber_id: int, *, now: datetime) -> None:
 
 
 def known(subscriber_id: int) -> Subscriber | None:
-    """The reader, unless they are gone or may not be written to."""
+    """Return the reader, or None if they are gone or may not be written to."""
     subscriber = Subscriber.objects.filter(pk=subscriber_id).first()
     if subscriber is None or is_barred(subscriber.email_hash):
         return None

@@ -87,7 +87,7 @@ def send_notice(notice_id: int, *, now: datetime) -> None:
 
 @transaction.atomic
 def claim_notice(notice_id: int, *, now: datetime) -> Claim | None:
-    """pending → submitting, with a fresh token; None if it is not ours to send.
+    """Claim a pending notice and give it a fresh token; None if it is not ours to send.
 
     The token is made here, so that it never lies in the outbox.
     """

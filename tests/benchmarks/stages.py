@@ -108,7 +108,7 @@ def run(*, readers: int = 20_000) -> list[Figure]:
 def watched(stages: Stages) -> Iterator[None]:
     """The sender's steps, each a stage while this lasts."""
     from digest.deliveries import clock, ledger, send
-    from digest.editions.compose import Encoded
+    from digest.editions.compose import EncodedEdition
     from digest.transport.smtp import Smtp
 
     steps = [(ledger, name) for name in ("claim", "intend", "record", "finish")]
@@ -118,7 +118,7 @@ def watched(stages: Stages) -> Iterator[None]:
             (clock, "database_now", "read the clock", True),
             (send, "composed", "load the edition", True),
             (send, "digests", "read and rank", True),
-            (Encoded, "compose", "compose", False),
+            (EncodedEdition, "compose", "compose", False),
             (Smtp, "hand_over", "hand over", False),
         ]:
             step = stages.timed(stage, getattr(owner, name), database=database)
@@ -130,7 +130,7 @@ def walk(here: world.World, stages: Stages) -> int:
     """Everybody's mail by one sender; how many."""
     from django.utils import timezone
 
-    from digest.deliveries.clock import DatabaseClock
+    from digest.deliveries.ledger import DatabaseClock
     from digest.deliveries.plan import plan_edition
     from digest.deliveries.send import send_due
     from digest.ranking.loaded import load

@@ -186,7 +186,7 @@ def vote() -> str:
         edition=edition,
         subscriber=one,
         state=Delivery.State.ACCEPTED,
-        picks=picks.written(
+        picks=picks.format_picks(
             load(edition.pk).encoded, Reader(1, one.email, "t"), [Pick(0, 0)]
         ),
         due_at=make.NOON,

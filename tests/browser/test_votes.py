@@ -27,7 +27,7 @@ LONG = (
 
 
 @pytest.fixture
-def ann(settings: Settings) -> Iterator[Subscriber]:
+def ann(settings: Settings) -> Subscriber:
     settings.STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -39,12 +39,12 @@ def ann(settings: Settings) -> Iterator[Subscriber]:
         edition=edition,
         subscriber=reader,
         state=Delivery.State.ACCEPTED,
-        picks=picks.written(encoded, Reader(1, reader.email, "t"), [Pick(0, 0)]),
+        picks=picks.format_picks(encoded, Reader(1, reader.email, "t"), [Pick(0, 0)]),
         due_at=make.NOON,
         not_before=make.NOON,
         expires_at=make.NOON,
     )
-    yield reader
+    return reader
 
 
 @pytest.fixture(params=[(360, "light"), (1200, "dark")], ids=["phone", "desk"])

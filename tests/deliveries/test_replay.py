@@ -97,7 +97,7 @@ def test_a_preview_is_the_mail_that_goes_out(sent, tmp_path):
         (["replay", "ann@example.org", "2026-04-18"], "no daily edition of 2026-04-18"),
         (["preview", "nonsense"], "address"),
         (["preview"], "--gallery"),
-        (["preview", "ann@example.org", "--day", "2026-04-18"], "no such edition"),
+        (["preview", "ann@example.org", "--day", "2026-04-18"], "not published"),
     ],
 )
 def test_what_is_not_there_is_one_clear_line(sent, arguments, words):
@@ -157,9 +157,9 @@ def test_what_a_row_remembers_reads_back():
     make.topic("knots")
     encoded = load.__wrapped__(make.edition({make.paper(1): {}}).pk).encoded
     chosen = [Pick(0, 3), Pick(499, None)]
-    text = picks.written(encoded, Reader(1, "a@example.org", "t", "de"), chosen)
-    found = picks.read(text)
+    text = picks.format_picks(encoded, Reader(1, "a@example.org", "t", "de"), chosen)
+    found = picks.parse_picks(text)
     assert found and list(found.picks) == chosen and found.language == "de"
     assert found.fingerprint == encoded.fingerprint
-    assert picks.written(encoded, Reader(1, "a@example.org", "t"), []) == ""
-    assert [picks.read(text) for text in ("", "0", "0 1", "x@y")] == [None] * 4
+    assert picks.format_picks(encoded, Reader(1, "a@example.org", "t"), []) == ""
+    assert [picks.parse_picks(text) for text in ("", "0", "0 1", "x@y")] == [None] * 4

@@ -10,7 +10,7 @@ from digest.editions import phrases, web_version
 from digest.editions.blocks import first_sentences
 from digest.editions.compose import Pick, Reader
 from digest.editions.encode import encode
-from digest.editions.frames import kept
+from digest.editions.frames import load_frame
 from digest.ranking.loaded import load
 from tests import make
 
@@ -78,7 +78,7 @@ def test_m5_the_one_click_pair_is_never_folded(mail):
     assert re.search(
         rb"^List-Unsubscribe: <http://[^ \r\n]+/u/%s>\r$" % READER.token.encode(),
         mail,
-        re.M,
+        re.MULTILINE,
     )
     assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in mail
 
@@ -172,7 +172,7 @@ def test_the_link_to_vote_names_the_mail_and_the_paper_s_place_in_both_parts(gra
 def test_without_a_mail_there_is_no_link_to_vote(graphs):
     edition = make.edition({make.paper(1): {"graphs": 1.0}})
     ready = load.__wrapped__(edition.pk)
-    around = kept(edition, ready.encoded.fingerprint)
+    around = load_frame(edition, ready.encoded.fingerprint)
     alone = encode(edition, list(edition.blocks.all()), around=around, votes=False)
     for encoded, count in ((ready.encoded, 1), (alone, 0)):
         for part in parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON)):

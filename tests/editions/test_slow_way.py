@@ -81,7 +81,7 @@ def slowly(edition: Edition, reader: Reader, picks: list[Pick]) -> bytes:
     """Everything is rendered for this reader; no mark is left open, none is filled."""
     shown = list(edition.blocks.order_by("position").select_related("paper"))[: len(picks)]
     marks = {
-        "count": phrases.counted(len(picks)),
+        "count": phrases.headline(len(picks)),
         "token": reader.token,
         "web": signing.name(signing.Purpose.PAGE, reader.delivery_id),
         "ahead": ahead(shown),
@@ -119,7 +119,7 @@ def why(block: Block, pick: Pick) -> str:
 
 def ahead(shown: list[Block]) -> str:
     """Titles in the other direction are kept apart from their neighbours."""
-    titles = [blocks.no_merge(escape(blocks.shortened(b.title, 48))) for b in shown[1:4]]
+    titles = [blocks.no_merge(escape(blocks.shorten(b.title, 48))) for b in shown[1:4]]
     spans = [
         f'<span dir="rtl">{title}</span>'
         if text_layout.direction(title) == "rtl"
@@ -142,11 +142,11 @@ def rendered(block: Block, kind: str, marks: dict[str, str]) -> str:
     if kind == "html":
         html = render_to_string("mail/paper.html", values)
         inlined = blocks.inliner().inline_fragment(html, blocks.stylesheet())
-        return phrases.spoken_html(blocks.no_merge(inlined.strip()) + "\n")
+        return phrases.translate_html(blocks.no_merge(inlined.strip()) + "\n")
     values["byline"] = text_layout.fill(values["names"] + values["rest"])
     for name in ("title", "abstract"):
         values[name] = text_layout.fill(values[name])
-    return phrases.spoken(render_to_string("mail/paper.txt", values, using="text"))
+    return phrases.translate(render_to_string("mail/paper.txt", values, using="text"))
 
 
 def frame(edition: Edition, kind: str, marks: dict[str, str], papers: list[str]) -> str:
@@ -157,5 +157,5 @@ def frame(edition: Edition, kind: str, marks: dict[str, str], papers: list[str])
         made = blocks.inliner().inline(render_to_string("mail/digest.html", values))
     else:
         text = render_to_string("mail/digest.txt", values, using="text")
-        made = "\n".join(map(frames.fits, text.split("\n")))
+        made = "\n".join(map(frames.wrap, text.split("\n")))
     return made.replace("@papers@", "".join(papers)).replace("@ahead@", marks["ahead"])

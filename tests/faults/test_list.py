@@ -9,7 +9,7 @@ SERIES = {"R": range(1, 21), "B": range(1, 7), "A": range(1, 16)}
 
 def listed() -> set[str]:
     rows = re.findall(
-        r"^\| ([A-Z]\d[\w, ]*) \|", (ROOT / "docs/proof.md").read_text(), re.M
+        r"^\| ([A-Z]\d[\w, ]*) \|", (ROOT / "docs/proof.md").read_text(), re.MULTILINE
     )
     return {id for row in rows for id in row.split(", ")}
 

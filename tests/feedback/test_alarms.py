@@ -127,7 +127,7 @@ def test_r15_that_nobody_can_be_told_stops_no_alarm(handed_over, settings, caplo
     }
     second_row()
     assert alarms.watch(NOW) == [handed_over]
-    assert "could not be told: ConnectionRefusedError" in caplog.text
+    assert "could not be alerted: ConnectionRefusedError" in caplog.text
 
 
 @pytest.mark.parametrize("first", [1, 2])

@@ -19,7 +19,7 @@ from django.conf import settings
 from fast_mail_parser import parse_email
 
 from digest.editions.blocks import block
-from digest.editions.compose import Encoded, Pick, Reader
+from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import frame_content
 from digest.models import Block, Edition, Paper
@@ -57,7 +57,7 @@ def days_of(folder: Path) -> dict[date, list[Paper]]:
     return found
 
 
-def edition_of(day: date, papers: list[Paper]) -> Encoded:
+def edition_of(day: date, papers: list[Paper]) -> EncodedEdition:
     edition = Edition(pk=1, kind=Edition.Kind.DAILY, day=day, published_at=NOW)
     made = [(paper, *block(paper)) for paper in papers]
     blocks = [

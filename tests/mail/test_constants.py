@@ -14,7 +14,7 @@ from digest.deliveries import preflight
 from digest.editions.bodies import letter
 from digest.editions.compose import Pick, Reader
 from digest.editions.encode import encode
-from digest.editions.frames import FrameContent, frame_content, keep, kept
+from digest.editions.frames import FrameContent, frame_content, load_frame, store_frame
 from digest.editions.publish import publish
 from digest.models import Edition, Frame, Paper
 from digest.ops.gallery import gallery
@@ -169,7 +169,11 @@ def test_m30_processes_that_load_an_edition_at_once_have_the_same_boundary():
     edition = make.edition({make.paper(1): {}})
     first, second = (frame_content(edition, topics=[]) for _ in range(2))
     assert first.boundary != second.boundary and first.fingerprint == second.fingerprint
-    assert keep(edition, first) == keep(edition, second) == kept(edition, first.fingerprint)
+    assert (
+        store_frame(edition, first)
+        == store_frame(edition, second)
+        == load_frame(edition, first.fingerprint)
+    )
     assert Frame.objects.count() == 1
 
 
@@ -186,8 +190,8 @@ def test_m30_a_frame_of_before_makes_the_bytes_of_before_and_is_used_no_more():
     old = FrameContent(now.sender, now.site, now.topics, now.spoken)
     stored = json.loads(old.as_json())
     assert "boundary" not in stored
-    keep(edition, old)
-    assert kept(edition, old.fingerprint) == old
+    store_frame(edition, old)
+    assert load_frame(edition, old.fingerprint) == old
     encoded = encode(edition, list(edition.blocks.all()), around=old)
     raw = encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON)
     assert b'boundary="daily-papers-daily-20260417"' in raw

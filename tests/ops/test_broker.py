@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from digest.ops.stack.broker import (
     server_command,
     wait_for_socket,
 )
+from tests import embedded_redis
+from tests.environment import KEYS, NOWHERE, ROOT, bare
 
 
 def test_a_killed_server_has_everything_again_when_it_is_back(short_folder: Path) -> None:
@@ -74,3 +78,37 @@ def test_what_is_published_waits_in_one_queue_once(redis_server: str) -> None:
                 send.name, connection=connection, exchange="celery", routing_key=key
             )
             assert waiting() == {key: 1}
+
+
+HASTY = """
+import sys
+from digest.celery import app
+for entry in app.conf.beat_schedule.values():
+    entry["schedule"] = 0.2
+app.start(["beat", "--pidfile=", "--schedule", sys.argv[1]])
+"""
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("was_there", [False, True])
+def test_beat_says_in_one_line_a_minute_that_there_is_no_redis(
+    was_there: bool, short_folder: Path
+) -> None:
+    with ExitStack() as redis_runs, ExitStack() as beat_runs:
+        url, _ = redis_runs.enter_context(embedded_redis.server(short_folder))
+        env = bare() | KEYS | {"STATE_DIR": str(short_folder)}
+        env["REDIS_URL"] = url if was_there else f"redis://{NOWHERE}/0"
+        command = [sys.executable, "-c", HASTY, str(short_folder / "beat")]
+        beat = beat_runs.enter_context(
+            subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)
+        )
+        if was_there:
+            with redis.Redis(unix_socket_path=url.removeprefix("unix://")) as client:
+                client.brpop("notices", timeout=30)  # what beat has sent
+        redis_runs.close()
+        with pytest.raises(subprocess.TimeoutExpired):  # dozens of failures later
+            beat.communicate(timeout=6)
+        beat.terminate()
+        _, said = beat.communicate()
+    (line,) = said.decode().splitlines()
+    assert "ERROR celery.beat" in line

@@ -40,7 +40,7 @@ def test_each_skipped_entry_is_one_safe_line(source, capsys):
     assert shown.out.endswith("1 new, 0 updated, 2 skipped\n")
     first, second = shown.err.splitlines()
     assert "entry 2 ('2604.00002'): it has no title" in first
-    assert r"'\x1b[2J\nx' is no arXiv id" in second and "\x1b[2J" not in second
+    assert r"'\x1b[2J\nx' is not an arXiv id" in second and "\x1b[2J" not in second
 
 
 def test_without_a_day_it_is_the_newest_complete_one_or_the_one_before(source, capsys):
@@ -64,7 +64,7 @@ def test_a_file_is_stored_with_all_its_days_or_one(tmp_path, capsys):
 
 @pytest.mark.parametrize("day", ["tomorrow", "2026-13-40", "17.04.2026", "", "\0"])
 def test_a_day_that_is_none_is_refused(day):
-    with pytest.raises(CommandError, match="is no day like 2026-04-17"):
+    with pytest.raises(CommandError, match="is not a date; use 2026-04-17"):
         call_command("fetch", "--day", day)
 
 
@@ -81,7 +81,7 @@ def test_a_source_in_trouble_is_one_line_and_stores_nothing(source, fault):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--day", "nope"], "CommandError: 'nope' is no day like 2026-04-17"),
+        (["--day", "nope"], "CommandError: 'nope' is not a date; use 2026-04-17"),
         (["--from", "/nowhere.json"], "CommandError: cannot read /nowhere.json: "),
         (["--from", "FILE"], "CommandError: the database is not migrated: run `python"),
     ],

@@ -86,13 +86,13 @@ def test_an_id_is_canonical(told, canonical):
     ("broken", "why"),
     [
         (entry(id=None), "it has no id"),
-        (entry(id="../etc"), "'../etc' is no arXiv id"),
-        (entry(id=260401234), "260401234 is no arXiv id"),
+        (entry(id="../etc"), "'../etc' is not an arXiv id"),
+        (entry(id=260401234), "260401234 is not an arXiv id"),
         (entry(title=None), "it has no title"),
         (entry(title="\u200b\n"), "it has no title"),
         (entry(title=["x"]), "it has no title"),
-        ("text", "it is no JSON object but 'text'"),
-        (None, "it is no JSON object but None"),
+        ("text", "it is not a JSON object but 'text'"),
+        (None, "it is not a JSON object but None"),
         ({"paper": []}, "it has no id"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_bad_entry_is_skipped_and_named(source):
     assert [r.arxiv_id for r in batch.records] == ["2604.00001", "2604.00003"]
     assert batch.rejected == (
         Rejected("entry 2 ('2604.00002')", "it has no title"),
-        Rejected("entry 3", "it is no JSON object but 'x'"),
+        Rejected("entry 3", "it is not a JSON object but 'x'"),
     )
 
 

@@ -107,7 +107,7 @@ def test_the_list_can_be_kept_to_one_recipient(client: Client, catcher: Catcher)
     html = html_of(client, "/mailbox/?to=ada@")
     assert "For Ada" in html
     assert "For Emmy" not in html
-    assert "No mail went to" in html_of(client, "/mailbox/?to=%3Cscript%3E")
+    assert "No mail was sent to" in html_of(client, "/mailbox/?to=%3Cscript%3E")
 
 
 def test_the_list_has_fifty_on_a_page(client: Client, catcher: Catcher) -> None:

@@ -134,7 +134,7 @@ def test_after_an_erasure_the_page_is_still_polite(client, ann):
     client.post(path(), {"action": "more"})
     privacy.erase(ann.pk, now=timezone.now())
     page = client.get(path())
-    assert page.status_code == 200 and "has left" in page.content.decode()
+    assert page.status_code == 200 and "was deleted" in page.content.decode()
     assert b"<button" not in page.content
     assert client.post(path(), {"action": "more"}).status_code == 303
     assert cast() == []

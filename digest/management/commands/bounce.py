@@ -1,4 +1,7 @@
-"""`manage.py bounce ADDRESS < MAIL`: for the mail server's pipe (docs/operations.md)."""
+"""`manage.py bounce ADDRESS < MAIL`: read a bounce mail from the mail server's pipe.
+
+See docs/operations.md.
+"""
 
 import sys
 from argparse import ArgumentParser
@@ -11,12 +14,12 @@ from django.utils import timezone
 from digest.feedback import dsn, events
 from digest.management.base import OperatorCommand
 
-MOST_BYTES = 1024 * 1024  # the report comes before the returned mail
+MOST_BYTES = 1024 * 1024  # enough, as the report comes before the returned mail
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the mail server keeps the mail
 
 
 class Command(OperatorCommand):
-    help = "Take a bounce mail or a complaint from standard input, as it came to ADDRESS."
+    help = "Process a bounce or complaint from standard input that was sent to ADDRESS."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("address", help="the envelope's recipient: papers+…@…")
@@ -24,13 +27,13 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         raw = sys.stdin.buffer.read(MOST_BYTES)
         while sys.stdin.buffer.read(MOST_BYTES):
-            pass  # a mail server may take a pipe that is not read to its end for a failure
+            pass  # some mail servers treat a pipe that is not read to its end as a failure
         now = timezone.now()
         reports = dsn.reports(raw, came_to=options["address"], now=now)
         try:
             count = events.take(reports, now=now)
         except Error as error:
-            words = "the database cannot be used: the mail has to come again"
+            words = "the database cannot be used; deliver the mail again later"
             raise CommandError(words, returncode=TRY_AGAIN) from error
         if options["verbosity"] > 1:
-            self.stdout.write(f"{count} reports kept")
+            self.stdout.write(f"{count} reports stored")

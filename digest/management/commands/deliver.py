@@ -16,7 +16,7 @@ from digest.deliveries import (
     preflight,
     shutdown,
 )
-from digest.deliveries.clock import DatabaseClock
+from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import due_editions, plan, plan_edition
 from digest.deliveries.send import Clock, send_due
 from digest.management.base import OperatorCommand, parse_day, parse_instant
@@ -30,9 +30,11 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--day", type=parse_day, help="this edition, however late it is"
+            "--day", type=parse_day, help="send this day's edition, however late it is"
         )
-        parser.add_argument("--now", type=parse_instant, help="as if it were this instant")
+        parser.add_argument(
+            "--now", type=parse_instant, help="use this as the current time"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         instant: datetime | None = options["now"]
@@ -46,7 +48,7 @@ class Command(OperatorCommand):
             found = Edition.objects.filter(day=options["day"])
             if not found:
                 raise CommandError(
-                    f"nothing is published for {options['day']}; "
+                    f"no edition is published for {options['day']}; "
                     f"use `manage.py publish --day {options['day']}`"
                 )
         preflight.check_new(found, now)
@@ -70,4 +72,4 @@ class Command(OperatorCommand):
         if not any(tally.values()) and not Delivery.objects.filter(edition__in=found):
             self.stdout.write("nothing is due to anybody")
         if rest := circuit_breaker.resting(clock()):
-            raise CommandError(f"{rest}. `manage.py relay resume` tries at once.")
+            raise CommandError(f"{rest}. To retry at once, run `manage.py relay resume`.")

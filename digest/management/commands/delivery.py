@@ -1,4 +1,4 @@
-"""`manage.py delivery EMAIL|ID [--json]`: all that happened, in the server's own words."""
+"""`manage.py delivery EMAIL|ID [--json]`: print the history with the servers' replies."""
 
 import json
 from argparse import ArgumentParser
@@ -16,7 +16,7 @@ from subscribers.models import Subscriber
 
 
 class Command(OperatorCommand):
-    help = "The full history of one delivery, or of all deliveries to one address."
+    help = "Print the full history of one delivery, or of all deliveries to one address."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("which", metavar="EMAIL|ID")

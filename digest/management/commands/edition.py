@@ -1,4 +1,4 @@
-"""`manage.py edition DAY [--json] [pause|resume|cancel|retry-refused]`: count it, stop it."""
+"""`manage.py edition DAY [pause|resume|cancel|retry-refused]`: count or hold an edition."""
 
 import json
 import sys
@@ -19,18 +19,22 @@ ACTIONS = ["pause", "resume", "cancel", "retry-refused"]
 class Command(OperatorCommand):
     help = (
         "Count the deliveries of an edition by state; pause, resume or cancel it, or send"
-        " again what was refused wrongly, by a relay that refused us and not the readers."
+        " again the deliveries that a relay refused because of us, not of the readers."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("day", type=parse_day)
         parser.add_argument("action", nargs="?", choices=ACTIONS)
         parser.add_argument(
-            "--weekly", action="store_true", help="of the week, not the day"
+            "--weekly", action="store_true", help="the weekly edition, not the daily one"
         )
-        parser.add_argument("--reason", default="by the operator", help="kept with it")
         parser.add_argument(
-            "--since", type=parse_instant, help="retry-refused: what was refused since then"
+            "--reason", default="by the operator", help="stored with the hold"
+        )
+        parser.add_argument(
+            "--since",
+            type=parse_instant,
+            help="retry-refused: deliveries refused since then",
         )
         parser.add_argument("--json", action="store_true")
         parser.add_argument("--yes", action="store_true", help="cancel without asking")
@@ -60,27 +64,29 @@ class Command(OperatorCommand):
         for state, count in account.states.items():
             self.stdout.write(f"{count:9} {state}")
         if rest:
-            self.stdout.write(f"{rest}\n`manage.py relay resume` tries at once.")
+            self.stdout.write(f"{rest}\nTo retry at once, run `manage.py relay resume`.")
 
     def retry_refused(self, edition: Edition, since: datetime | None) -> None:
         if since is None:
-            raise CommandError("say since when: retry-refused --since 2026-04-17T12:00Z")
+            raise CommandError(
+                "--since is required: retry-refused --since 2026-04-17T12:00Z"
+            )
         count = control.retry_refused(edition, since, now=ledger.database_now())
         self.stdout.write(f"{count} pending again")
 
     def ask(self, edition: Edition) -> None:
         """Ask whether to cancel. Raises CommandError unless the day is typed again."""
         self.stderr.write(
-            f"{edition} goes to nobody more, and a cancelled edition cannot be resumed. "
+            f"{edition} will be sent to no more readers, and cannot be resumed. "
             f"Type {edition.day} to cancel it:"
         )
         if sys.stdin.readline().strip() != f"{edition.day}":
-            raise CommandError("not cancelled (--yes cancels without asking)")
+            raise CommandError("not cancelled (use --yes to cancel without asking)")
 
     def act(self, edition: Edition, action: str, reason: str) -> None:
         if action == "cancel":
             control.cancel(edition, reason, now=ledger.database_now())
         elif action == "pause" and not control.pause(edition, reason):
-            raise CommandError(f"the edition is held already: {edition.hold}")
+            raise CommandError(f"the edition is already {edition.hold}")
         elif action == "resume" and not control.resume(edition, now=ledger.database_now()):
             raise CommandError("the edition is not paused")

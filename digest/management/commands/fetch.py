@@ -18,7 +18,7 @@ class Command(OperatorCommand):
             "--day",
             type=parse_day,
             metavar="YYYY-MM-DD",
-            help="the day (UTC); without it the newest day whose list is complete",
+            help="the day (UTC; default: the newest day whose list is complete)",
         )
         parser.add_argument(
             "--from",
@@ -45,7 +45,7 @@ class Command(OperatorCommand):
 
 
 def summary(fetched: ingest.Fetched) -> str:
-    """One line: how many papers of which days, and what became of them."""
+    """Return one line with the number of papers, their days and the changes."""
     counts, days = fetched.counts, fetched.days
     of = f" of {days[0]}" if len(days) == 1 else ""
     if len(days) > 1:

@@ -1,4 +1,4 @@
-"""`manage.py first_papers`: what `up` runs beside the web server to have papers."""
+"""`manage.py first_papers`: fetch the papers for `manage.py up`."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -11,7 +11,7 @@ from digest.papers.sources import SourceError
 
 
 class Command(BaseCommand):
-    help = "Fetch and publish the newest papers; without a network, show samples."
+    help = "Fetch and publish the newest papers; without a network, publish samples."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="papers", type=Path, metavar="FILE")
@@ -20,6 +20,6 @@ class Command(BaseCommand):
         try:
             self.stdout.write(bring(papers, now=timezone.now()))
         except SourceError as error:
-            # For the operator of `up`, who sees what is written and not the log.
+            # For the operator of `up`, who sees this output and not the log.
             self.stdout.write(str(error))
             raise SystemExit(1) from None

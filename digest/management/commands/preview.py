@@ -1,4 +1,4 @@
-"""`manage.py preview`: the mail that would go out, or one of every kind, as files."""
+"""`manage.py preview`: write a reader's next mail, or one of every kind, to files."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -18,16 +18,22 @@ from subscribers.models import Subscriber
 
 
 class Command(OperatorCommand):
-    help = "Write the mail that would go out (.eml, .html, .txt), or one of every kind."
+    help = "Write a reader's next mail (.eml, .html, .txt), or one of every kind."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email", nargs="?", help="the reader's address")
-        parser.add_argument("--day", type=parse_day, help="of this day, not the newest")
         parser.add_argument(
-            "--out", type=Path, default=Path(), metavar="DIR", help="where to, else here"
+            "--day", type=parse_day, help="the edition (default: the newest)"
         )
         parser.add_argument(
-            "--gallery", type=Path, metavar="DIR", help="every kind of mail, with its lint"
+            "--out",
+            type=Path,
+            default=Path(),
+            metavar="DIR",
+            help="the folder (default: .)",
+        )
+        parser.add_argument(
+            "--gallery", type=Path, metavar="DIR", help="write every kind of mail to DIR"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -36,7 +42,7 @@ class Command(OperatorCommand):
         elif options["email"]:
             self.one(options)
         else:
-            raise CommandError("say whose mail, or --gallery DIR")
+            raise CommandError("give a reader's address, or --gallery DIR")
 
     def one(self, options: dict[str, Any]) -> None:
         subscriber = reader(options["email"])
@@ -45,7 +51,7 @@ class Command(OperatorCommand):
             editions = editions.filter(day=options["day"])
         edition = editions.first()
         if edition is None:
-            raise CommandError("no such edition is published: use `manage.py publish`")
+            raise CommandError("this edition is not published; run `manage.py publish`")
         try:
             content = replay.preview(subscriber, edition, now=timezone.now())
         except replay.NothingToShow as error:
@@ -60,11 +66,11 @@ class Command(OperatorCommand):
         findings = sum(len(one.findings) for one in shown)
         self.stdout.write(f"{len(shown)} mails, {findings} findings: {folder}/index.html")
         if findings:
-            raise CommandError("the lint found something: see the index")
+            raise CommandError("there are lint findings: see the index")
 
 
 def reader(email: str) -> Subscriber:
-    """Raises CommandError."""
+    """Return the reader of an address. Raises CommandError."""
     try:
         known = Subscriber.objects.filter(email_hash=address_hash(canonical(email)))
     except BadAddress as error:

@@ -1,4 +1,4 @@
-"""`manage.py publish [--day D]`: the edition of that day."""
+"""`manage.py publish [--day D]`: publish the edition of a day."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,15 +13,17 @@ from digest.papers import sources
 
 
 class Command(OperatorCommand):
-    help = "Publish the edition of a day: its papers get topics and are frozen."
+    help = "Publish the edition of a day: assign topics to its papers and freeze it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--day",
             type=parse_day,
-            help="YYYY-MM-DD; without it the newest day that has papers",
+            help="YYYY-MM-DD (default: the newest day that has papers)",
         )
-        parser.add_argument("--weekly", action="store_true", help="the week that ends then")
+        parser.add_argument(
+            "--weekly", action="store_true", help="the week that ends that day"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()

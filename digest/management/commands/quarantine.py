@@ -11,8 +11,8 @@ from digest.management.base import OperatorCommand, parse_instant
 
 class Command(OperatorCommand):
     help = (
-        "Set aside as unknown what came due since the instant of the backup: it may have"
-        " gone out already. Then senders may start on this database."
+        "Mark the deliveries due since the instant of the backup as unknown, as they may have"
+        " been sent already. Then senders may start on this database."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,15 +25,15 @@ class Command(OperatorCommand):
         now = ledger.database_now()
         count = unknown.quarantine(options["since"], now=now)
         self.stdout.write(
-            f"{count} deliveries are unknown now: `manage.py unknown` lists them, and takes"
-            " your word on them"
+            f"{count} deliveries are unknown now: use `manage.py unknown` to list and resolve"
+            " them"
         )
         days = unknown.unpublished(options["since"], now=now)
         if days and not options["unsent"]:
             raise CommandError(
-                f"senders still refuse: {', '.join(map(str, days))} may have gone out and"
-                " would be published and sent anew. Run `manage.py publish --day DAY` for"
-                " each and this again, which sets them aside; or say --unsent"
+                f"senders still refuse: {', '.join(map(str, days))} may have been sent and"
+                " would be published and sent again. Run `manage.py publish --day DAY` for"
+                " each and then this command again; or use --unsent"
             )
         fencing.accept()
         self.stdout.write("senders may start")

@@ -1,4 +1,4 @@
-"""`manage.py relay [status|resume] [--json]`: whether mail can go out, and why not."""
+"""`manage.py relay [status|resume] [--json]`: show or end the rests of relay and domains."""
 
 import json
 from argparse import ArgumentParser
@@ -12,8 +12,8 @@ from digest.throttling import circuit_breaker
 
 class Command(OperatorCommand):
     help = (
-        "Say whether the relay or provider can be used and which domains rest."
-        " `resume` ends all rests, so that senders try again at once."
+        "Show whether the relay or provider can be used, and which domains rest."
+        " `resume` ends all rests, so that senders retry at once."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

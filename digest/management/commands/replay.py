@@ -1,4 +1,4 @@
-"""`manage.py replay EMAIL DAY`: the mail as it was sent, and why each paper was in it."""
+"""`manage.py replay EMAIL DAY`: print a mail as sent, and the reason of each paper."""
 
 import sys
 from argparse import ArgumentParser
@@ -18,7 +18,7 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
         parser.add_argument("day", type=parse_day)
-        parser.add_argument("--weekly", action="store_true", help="the week's edition")
+        parser.add_argument("--weekly", action="store_true", help="the weekly edition")
 
     def handle(self, *args: Any, **options: Any) -> None:
         kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY
@@ -38,6 +38,6 @@ class Command(OperatorCommand):
         for place, pick in enumerate(replayed.picks, start=1):
             why = f"{pick.topic} {pick.fit:.2f}" if pick.topic else "trending"
             self.stderr.write(f"{place:2} {pick.arxiv_id} {why}, {pick.upvotes} upvotes")
-        # As sent: the line ends too, which a text stream might change.
+        # Bytes, as a text stream might change the line ends.
         sys.stdout.flush()
         sys.stdout.buffer.write(replayed.content)

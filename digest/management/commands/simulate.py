@@ -1,4 +1,4 @@
-"""`manage.py simulate --subscribers N`: what a day of N readers takes on this machine."""
+"""`manage.py simulate --subscribers N`: measure a day of N readers on this machine."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ from digest.ops.load_test import report, simulate
 class Command(OperatorCommand):
     help = (
         "Fill a scratch database beside yours with N invented readers, send them an "
-        "edition into a server that throws it away, and print what that took."
+        "edition through a server that discards it, and print time, memory and sizes."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,7 +28,7 @@ class Command(OperatorCommand):
             default=1 if settings.EMBEDDED else 2,
             help="sender processes (default: two, one on SQLite)",
         )
-        # What the command's own children do, in the scratch database.
+        # The steps of the command's child processes, in the scratch database.
         parser.add_argument("--step", choices=["fill", "send"], help=SUPPRESS)
 
     def handle(self, *args: Any, subscribers: int, senders: int, **options: Any) -> None:

@@ -28,7 +28,7 @@ def named(columns: Iterable[str]) -> str:
 
 
 def parse_head(value: str) -> consent.Head:
-    """An argument's type: a head as the log holds it. Raises CommandError."""
+    """Parse an argument, a head as in the log. Raises CommandError."""
     try:
         return consent.read_head(value)
     except ValueError as error:
@@ -36,7 +36,7 @@ def parse_head(value: str) -> consent.Head:
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file that its owner alone may read, also when it was there already."""
+    """Open a file that only its owner may read, even if it existed before."""
     number = os.open(path, flags, 0o600)
     if stat.S_ISREG(os.fstat(number).st_mode):
         os.fchmod(number, 0o600)
@@ -48,12 +48,12 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         doing = parser.add_subparsers(dest="doing", required=True)
-        importing = doing.add_parser("import", help="CSV with a head line, or JSON Lines")
+        importing = doing.add_parser("import", help="CSV with a header line, or JSON Lines")
         importing.add_argument("file", type=Path)
         importing.add_argument(
             "--legal-source",
             default="",
-            help="why these people may be written to, in words: they are active at once; "
+            help="the legal reason to write to these people, who are active at once; "
             "without it, each address gets a mail to confirm",
         )
         importing.add_argument(
@@ -73,7 +73,9 @@ class Command(OperatorCommand):
         lifting.add_argument("--reason", required=True, help="kept in the receipt")
         verifying = doing.add_parser("verify", help="walk the chain of receipts")
         verifying.add_argument(
-            "--head", type=parse_head, help="NUMBER:SEAL from a log: is it still there?"
+            "--head",
+            type=parse_head,
+            help="NUMBER:SEAL from a log, to check that it exists",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -154,7 +156,7 @@ class Command(OperatorCommand):
         except BadAddress as error:
             raise CommandError(str(error)) from None
         if not erased:
-            raise CommandError("nothing is known of this address")
+            raise CommandError("there is no data about this address")
         self.stdout.write("erased")
 
     def lift(self, email: str, why: str) -> None:
@@ -183,4 +185,4 @@ class Command(OperatorCommand):
             f"{report.unsealed} not sealed yet, head {report.head}"
         )
         if report.wrong:
-            raise CommandError(f"{len(report.wrong)} things are wrong with the receipts")
+            raise CommandError(f"{len(report.wrong)} faults in the receipts")

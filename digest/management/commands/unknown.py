@@ -1,4 +1,4 @@
-"""`manage.py unknown [list|mark-sent|resend|abandon] [ID …|--all]`: what is not known."""
+"""`manage.py unknown [list|mark-sent|resend|abandon] [ID …|--all]`: resolve unknowns."""
 
 import json
 from argparse import ArgumentParser
@@ -18,15 +18,15 @@ ACTIONS = {
 
 class Command(OperatorCommand):
     help = (
-        "Hand-overs that a crash or a lost reply left open: the mail may have gone or not."
-        " `resend` is the one way in which a reader may get an edition twice."
+        "Resolve deliveries whose outcome was lost in a crash or with a reply: each mail may"
+        " have been sent or not. Only `resend` can send a reader an edition twice."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = ["list", *ACTIONS]
         parser.add_argument("action", nargs="?", choices=actions, default="list")
         parser.add_argument("ids", nargs="*", type=int, metavar="ID")
-        parser.add_argument("--all", action="store_true", help="every unknown one")
+        parser.add_argument("--all", action="store_true", help="all unknown deliveries")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,7 +34,7 @@ class Command(OperatorCommand):
             self.print_list(options["ids"], as_json=options["json"])
             return
         if bool(options["ids"]) == options["all"]:
-            raise CommandError("name the deliveries by id, or all of them with --all")
+            raise CommandError("give the ids of the deliveries, or --all")
         ids = options["ids"] or list(unknown.unknown().values_list("pk", flat=True))
         act, done = ACTIONS[options["action"]]
         count = act(ids, now=ledger.database_now())

@@ -1,4 +1,4 @@
-"""`manage.py up`: the whole of Daily Papers on this machine, with one command."""
+"""`manage.py up`: run all of Daily Papers on this machine with one command."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -27,13 +27,13 @@ class Command(BaseCommand):
             "--port",
             type=port_number,
             default=8000,
-            help="of the web server (default: 8000)",
+            help="port of the web server (default: 8000)",
         )
         parser.add_argument(
             "--mail-port",
             type=port_number,
             default=2525,
-            help="of the mail catcher (default: 2525)",
+            help="port of the mail catcher (default: 2525)",
         )
         parser.add_argument(
             "--from",

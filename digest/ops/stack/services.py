@@ -12,7 +12,7 @@ from digest.ops.stack.supervisor import Service
 
 @dataclass(frozen=True)
 class Plan:
-    """What to bring up. Ports on 127.0.0.1; `papers` is a file instead of the source."""
+    """The options of `up`. Ports are on 127.0.0.1; `papers` is a file instead of the source."""
 
     port: int
     mail_port: int

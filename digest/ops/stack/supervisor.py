@@ -1,8 +1,8 @@
-"""The processes of the one-command stack: started, watched, restarted, stopped.
+"""Start, watch, restart and stop the processes of the one-command stack.
 
-Each service leads a session of its own, so Ctrl-C reaches only us and a service can be
-ended with all that it started. Nothing outlives us: on Linux the kernel kills the
-services when we die, however we die; elsewhere the next start ends what is recorded.
+Each service leads its own session, so Ctrl-C reaches only us and a service can be ended
+with its children. No service outlives us: on Linux the kernel kills the services when this
+process dies for any reason; elsewhere the next start ends the recorded ones.
 """
 
 import contextlib
@@ -17,24 +17,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-QUICK = 10.0  # a service that dies sooner than this many seconds died quickly
+QUICK = 10.0  # seconds; a service that lived less died quickly
 GIVE_UP = 5  # quick deaths in a row
-REAPING = 3.0  # seconds that killed processes have to be gone
+REAPING = 3.0  # seconds for killed processes to end
 PR_SET_PDEATHSIG = 1
 
 
 class ServiceError(Exception):
-    """A service that cannot be kept running, in one sentence for the operator."""
+    """A service cannot be kept running; the message is one sentence for the operator."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """What to run: its log is LOGS/NAME.log; `patience` is in seconds after SIGTERM."""
+    """A service to run, logged to LOGS/NAME.log; `patience` is seconds after SIGTERM."""
 
     name: str
     command: Sequence[str]
     patience: float = 10.0
-    once: bool = False  # ends by itself; what it prints is for the operator
+    once: bool = False  # ends by itself; its output is for the operator
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Running:
 
 
 def die_with_parent(parent: int) -> Callable[[], None] | None:
-    """What a new child does before it becomes the service, or None but on Linux."""
+    """Return the preexec function that binds a child to its parent; None but on Linux."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -106,7 +106,7 @@ class Stack:
                 ) from None
 
     def watch(self, say: Callable[[str], None]) -> None:
-        """Start again what has died. Raises ServiceError when it keeps dying."""
+        """Restart services that died. Raises ServiceError for one that keeps dying."""
         for one in self.running:
             if one.service.once:
                 continue
@@ -118,7 +118,7 @@ class Stack:
                 self.write_record()
 
     def bury(self, one: Running, say: Callable[[str], None]) -> None:
-        """Note a death, end what the dead left behind, and set the time of its return."""
+        """Record a death, end the service's orphans, and schedule its restart."""
         name, now = one.service.name, time.monotonic()
         kill_group(one.process.pid, signal.SIGKILL)
         quick = now - one.started < QUICK
@@ -134,7 +134,7 @@ class Stack:
         say(f"{name} stopped unexpectedly and is started again.")
 
     def finished(self) -> tuple[bool, list[str]] | None:
-        """How a service that runs once ended and what it printed; None before that."""
+        """Return the success and output of the run-once service; None before it ends."""
         for one in self.running:
             if one.service.once and one.process.poll() is not None:
                 printed, _ = one.process.communicate()
@@ -143,10 +143,10 @@ class Stack:
         return None
 
     def stop(self) -> None:
-        """End everything, last started first; a KeyboardInterrupt shortens the wait."""
+        """Stop all services, last started first; a KeyboardInterrupt shortens the wait."""
         try:
             for one in reversed(self.running):
-                # The leader only: a worker's pool must finish what it has begun.
+                # Signal the leader only: a worker's pool must finish its tasks.
                 one.process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     one.process.wait(one.service.patience)
@@ -170,10 +170,10 @@ class Stack:
 
 
 def reap(record: Path, *, marks: Sequence[str]) -> int:
-    """End the services that a killed predecessor left behind. Returns how many.
+    """End the services that a killed predecessor left behind; return their number.
 
-    A recorded group is ended, with what its leader has started, only if a command line
-    in it holds one of `marks`: its number may belong to somebody else by now.
+    A recorded group is ended, with the children of its leader, only if one of its command
+    lines contains one of `marks`, as its number may have been reused.
     """
     try:
         leaders = {int(pid) for pid in json.loads(record.read_text()).values()}
@@ -194,7 +194,7 @@ def reap(record: Path, *, marks: Sequence[str]) -> int:
 
 
 def processes() -> list[tuple[int, str]]:
-    """The process group and the command line of whatever runs, as far as `ps` tells."""
+    """Return (process group, command line) of all processes, as far as `ps` shows them."""
     try:
         listed = subprocess.run(
             ["ps", "-A", "-ww", "-o", "pgid=,state=,command="],  # noqa: S607

@@ -1,8 +1,8 @@
-"""The one-command stack: everything `manage.py up` does, step by step.
+"""The one-command stack: the steps of `manage.py up`.
 
-Embedded Redis, web server, worker, beat and mail catcher, all below STATE_DIR; what is
-given by the environment (DATABASE_URL, REDIS_URL, MAILER_URL) is used instead. Checks
-come first and end in one line; afterwards it watches until Ctrl-C or SIGTERM.
+It runs an embedded Redis, web server, worker, beat and mail catcher, all below STATE_DIR,
+unless the environment names others (DATABASE_URL, REDIS_URL, MAILER_URL). Checks come
+first and fail with one line; then it watches the services until Ctrl-C or SIGTERM.
 """
 
 import contextlib
@@ -29,19 +29,19 @@ from digest.ops.stack.supervisor import ServiceError, Stack, reap
 from digest.settings import state_folder
 from digest.variables import for_child
 
-PATIENCE = 60.0  # seconds until the front page must answer
+PATIENCE = 60.0  # seconds until the front page must respond
 
 
 class UpError(Exception):
-    """Why the stack cannot run, in one sentence for the operator."""
+    """The stack cannot run; the message is one sentence for the operator."""
 
 
 def up(
     *, port: int, mail_port: int, papers: Path | None, say: Callable[[str], None]
 ) -> None:
-    """Run the whole stack until Ctrl-C or SIGTERM; nothing is left behind.
+    """Run the whole stack until Ctrl-C or SIGTERM; leave no process behind.
 
-    Raises UpError with one sentence when it cannot run, after stopping what ran.
+    Raises UpError when it cannot run, after stopping the services started.
     """
     plan = Plan(port, mail_port, papers and papers.resolve(), state_folder())
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -71,7 +71,7 @@ def only_one(path: Path) -> Iterator[None]:
 
 
 def check(plan: Plan) -> None:
-    """Whatever can be known before anything starts. Raises UpError or BrokerError."""
+    """Check all conditions for a start. Raises UpError or BrokerError."""
     if plan.papers and not plan.papers.is_file():
         raise UpError(f"there is no file {plan.papers}.")
     reap(record_of(plan), marks=["digest", str(settings.REDIS_SOCKET)])
@@ -95,8 +95,10 @@ def check_catcher() -> None:
 
 
 def check_port(port: int, option: str) -> None:
-    """Raises UpError. Patient for a moment: the children of a killed run hold the port
-    until they notice."""
+    """Raise UpError if the port cannot be bound.
+
+    It waits a moment, as the children of a killed run hold the port until they notice.
+    """
     until = time.monotonic() + 2.5
     while error := bind_error(port):
         if time.monotonic() > until:
@@ -139,7 +141,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
     finally:
         stack.stop()
         note.unlink(missing_ok=True)
-        if not settings.REDIS_URL:  # a Redis that was killed has left it
+        if not settings.REDIS_URL:  # left by a Redis that was killed
             settings.REDIS_SOCKET.unlink(missing_ok=True)
 
 
@@ -148,7 +150,7 @@ def record_of(plan: Plan) -> Path:
 
 
 def write_note(path: Path, plan: Plan) -> None:
-    """What settings.py reads, so that every process and a second shell agree."""
+    """Write the note that settings.py reads, so that all processes and shells agree."""
     text = {"site_url": plan.site_url}
     if plan.catches:
         text["mailer_url"] = f"smtp://127.0.0.1:{plan.mail_port}"
@@ -158,7 +160,7 @@ def write_note(path: Path, plan: Plan) -> None:
 
 
 def start(plan: Plan, stack: Stack) -> None:
-    """Start what the front page needs, and make the tables."""
+    """Start the services that the front page needs, and migrate the database."""
     if not settings.REDIS_URL:
         stack.start(services.redis(plan))
     if plan.catches:
@@ -172,9 +174,9 @@ def start(plan: Plan, stack: Stack) -> None:
 
 
 def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
-    """Say where to look as soon as there is something to see, and start the rest.
+    """Print the addresses once there is something to see, and start the other services.
 
-    The first time that needs papers; later they are fetched behind the open page.
+    The first run waits for papers; later runs fetch them in the background.
     """
     first_time = not Edition.objects.exists()
     connections.close_all()
@@ -222,13 +224,16 @@ def greet(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
 
 
 def tell_papers(stack: Stack, say: Callable[[str], None]) -> bool:
-    """Pass on what became of the papers. True once; raises UpError for an unusable FILE."""
+    """Print the result of the papers' fetch; return True once it ended.
+
+    Raises UpError for an unusable FILE.
+    """
     if not (end := stack.finished()):
         return False
     went_well, lines = end
     if lines and not went_well:
         raise UpError(lines[-1])
-    for line in lines or [f"No papers could be had; see {stack.log_of('papers')}."]:
+    for line in lines or [f"No papers could be fetched; see {stack.log_of('papers')}."]:
         say(line)
     return True
 
