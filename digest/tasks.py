@@ -117,15 +117,11 @@ def drop_old() -> None:
         logger.info("%d old deliveries deleted", dropped)
 
 
-@shared_task
-def fetch_and_publish() -> None:
+def publish_due_days(now: datetime) -> None:
     """Fetch and publish the newest complete day with its votes, and missed days.
 
     The first failure ends it, so that a source that is down is not asked seven times.
     """
-    now = ledger.database_now()
-    if not turn(Loop.PUBLISH, now):
-        return
     for day in source_days.due(now):
         try:
             ingest.fetch(now=now, day=day)
@@ -137,6 +133,14 @@ def fetch_and_publish() -> None:
             break
     if message := source_days.new_alarm(now):
         alert(message)
+
+
+@shared_task
+def fetch_and_publish() -> None:
+    """Publish the days that are due, unless another beat's wake-up has just done so."""
+    now = ledger.database_now()
+    if turn(Loop.PUBLISH, now):
+        publish_due_days(now)
 
 
 @shared_task
