@@ -29,7 +29,7 @@ class Account:
 
 
 def account(edition: Edition) -> Account:
-    """Counted in one statement, so that no row is counted twice or missed."""
+    """Count an edition's rows by state in one statement: none is counted twice or missed."""
     rows = Delivery.objects.filter(edition=edition).values_list("state")
     counted = dict(rows.annotate(Count("pk")).order_by())
     states = {state.value: counted.get(state.value, 0) for state in State}

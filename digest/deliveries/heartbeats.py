@@ -73,7 +73,7 @@ def skews(now: datetime) -> dict[str, float]:
 
 
 def troubles(now: datetime) -> list[str]:
-    """What does not run, in words; nothing if all does."""
+    """Return one message for each stalled loop; empty when all are healthy."""
     beats = dict(Heartbeat.objects.values_list("loop", "at"))
     found = [said(Loop.TICK, beats.get(Loop.TICK), now)]
     waited = now - MISSED * PERIODS[Loop.SEND]

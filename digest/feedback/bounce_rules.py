@@ -221,7 +221,7 @@ def alarm(counts: FeedbackCounts) -> str | None:
 
 
 def warning(counts: FeedbackCounts) -> str | None:
-    """What to look at before it is too late: over 0.1 % complaints."""
+    """Return a warning before it is too late: at more than 0.1 % complaints; else None."""
     return complaints(counts) if counts.complaints_above(0.001) else None
 
 
