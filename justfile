@@ -4,5 +4,11 @@ check:   # style, types and the quick tests: about a minute
     uv run pytest -q -m "not gate and not slow and not browser"
 test:    # everything, on both databases
     uv run python -m tests
+coverage: # branches that the SQLite half takes, child processes too
+    rm -rf .coverage && mkdir .coverage
+    uv run coverage run -m pytest -q -m "not gate and not browser"
+    uv run coverage combine -q && uv run coverage report --skip-covered
+fuzz:    # the fuzzers, three minutes each: every night
+    FUZZ_SECONDS=180 uv run pytest tests/fuzz
 up:      # the whole product on this machine
     uv run manage.py up

@@ -1,18 +1,82 @@
-"""Pass a list of ids or rows as one SQL parameter, in both dialects.
+"""Run named statements, and send a list of ids or rows as one parameter of them.
 
-One parameter keeps a statement short and the same for any size: arrays on PostgreSQL, JSON
-on SQLite.
+One parameter keeps a statement short and the same for any size: arrays on PostgreSQL,
+JSON on SQLite.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigIntegerField
 from django.db.models.expressions import RawSQL
+
+
+class Statement(NamedTuple):
+    """A whole statement in each dialect; its parameters are named, as in %(now)s."""
+
+    postgresql: str
+    sqlite: str
+
+
+class Rows(NamedTuple):
+    """Rows for one parameter, and the names of their columns, each of text or instants.
+
+    PostgreSQL gets an array named after each column, SQLite all as JSON in %(rows)s.
+    Columns in `numbers` hold integers.
+    """
+
+    columns: Sequence[str]
+    values: Sequence[Sequence[object]]
+    numbers: Sequence[str] = ("id",)
+
+
+def fetch(statement: Statement, **parameters: object) -> list[tuple[Any, ...]]:
+    """Run the statement and return its rows.
+
+    An instant, a list of ids and Rows are written as the dialect reads them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(getattr(statement, connection.vendor), adapted(parameters))
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+
+def change(statement: Statement, **parameters: object) -> int:
+    """Run the statement, with parameters as for `fetch`, and return how many rows it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(getattr(statement, connection.vendor), adapted(parameters))
+        return int(cursor.rowcount)
+
+
+def adapted(parameters: Mapping[str, object]) -> dict[str, Any]:
+    """Return the parameters as the dialect reads them."""
+    written: dict[str, Any] = {}
+    for name, value in parameters.items():
+        match value:
+            case Rows():
+                written |= columns(value)
+            case list():
+                written[name] = id_list(value)[1]
+            case datetime():
+                written[name] = instant(value)
+            case _:
+                written[name] = value
+    return written
+
+
+def columns(rows: Rows) -> dict[str, Any]:
+    """Return the parameters that hold these rows."""
+    if not postgres():
+        return {"rows": json.dumps(rows.values, default=instant)}
+    return {
+        name: integers(column) if name in rows.numbers else array(column)
+        for name, column in zip(rows.columns, zip(*rows.values, strict=True), strict=True)
+    }
 
 
 def read_any_text(connection: BaseDatabaseWrapper, **_: object) -> None:
@@ -33,7 +97,7 @@ def postgres() -> bool:
 def id_list(ids: Iterable[int]) -> tuple[str, str]:
     """Return `= ANY(…)` or `IN (…)` for these ids, and its one parameter.
 
-    The parameter is text, as a driver formats a long list far slower than str.join.
+    The parameter is text: a driver writes a long list far slower than str.join does.
     """
     text = ",".join(map(str, ids))
     if postgres():
@@ -42,45 +106,23 @@ def id_list(ids: Iterable[int]) -> tuple[str, str]:
 
 
 def among(ids: Iterable[int]) -> RawSQL:
-    """Return a value for filter(pk__in=…) with one parameter instead of one per id."""
+    """Return the ids as one parameter for filter(pk__in=…)."""
     _, values = id_list(ids)
     sql = "SELECT unnest(%s::bigint[])" if postgres() else "SELECT value FROM json_each(%s)"
     return RawSQL(sql, [values], BigIntegerField())
 
 
-def rows(
-    name: str, columns: dict[str, str], values: Sequence[Sequence[object]]
-) -> tuple[str, list[str]]:
-    """Return a FROM item NAME with these columns (name → type) and its parameters."""
-    if postgres():
-        arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
-        parameters = [
-            integers(column) if kind == "bigint" else array(column)
-            for kind, column in zip(
-                columns.values(), zip(*values, strict=True), strict=True
-            )
-        ]
-        return f"unnest({arrays}) AS {name}({', '.join(columns)})", parameters
-    parts = (
-        f"CAST(value ->> {place} AS INTEGER) AS {column}"
-        if kind == "bigint"
-        else f"value ->> {place} AS {column}"
-        for place, (column, kind) in enumerate(columns.items())
-    )
-    return f"(SELECT {', '.join(parts)} FROM json_each(%s)) AS {name}", [json.dumps(values)]
-
-
 def array(values: Iterable[object]) -> str:
     """Return PostgreSQL's text form of an array (manual, section 8.15.6).
 
-    Repeated values of a column are formatted once.
+    A value that a column repeats is escaped once.
     """
     written = {value: element(value) for value in set(values)}
     return "{" + ",".join([written[value] for value in values]) + "}"
 
 
 def integers(values: Iterable[object]) -> str:
-    """Return PostgreSQL's text form of an array of numbers, which seldom repeat."""
+    """Return the array of integers, which seldom repeat."""
     return "{" + ",".join(["NULL" if one is None else str(one) for one in values]) + "}"
 
 
@@ -99,5 +141,5 @@ def instant(value: datetime) -> str | datetime:
 
 
 def typed() -> str:
-    """Return the placeholder for an instant where its type cannot be inferred."""
+    """Return the placeholder for an instant whose type cannot be inferred."""
     return "%s::timestamptz" if postgres() else "%s"

@@ -13,15 +13,14 @@ from digest.deliveries import (
     idempotent_retry,
     ledger,
     preflight,
-    retention,
     shutdown,
 )
-from digest.deliveries.clock import DatabaseClock
 from digest.deliveries.heartbeats import Loop, turn
+from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import due_editions, plan
 from digest.deliveries.schedule import week_ended
 from digest.deliveries.send import send_due
-from digest.deliveries.sweep import end_leases, end_overdue
+from digest.deliveries.sweep import end_leases, end_overdue, prune_deliveries
 from digest.editions.publish import NothingToPublish, publish
 from digest.feedback import alarms, events, reconcile
 from digest.models import Delivery, Edition
@@ -114,7 +113,7 @@ def watch() -> None:
 @shared_task
 def drop_old() -> None:
     """Delete deliveries past their retention."""
-    if dropped := retention.drop_old(ledger.database_now()):
+    if dropped := prune_deliveries(ledger.database_now()):
         logger.info("%d old deliveries deleted", dropped)
 
 

@@ -78,7 +78,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return install(tmp_path_factory.mktemp("install") / "venv")
 
 
-def test_a_day_in_an_installation_without_the_development_group(
+def test_c30_a_day_in_an_installation_without_the_development_group(
     python: str, stack: Stack, sink: Sink, tmp_path: Path
 ) -> None:
     papers = tmp_path / "papers.json"
@@ -175,7 +175,7 @@ def third_party(tree: ast.Module) -> set[str]:
     return {name.partition(".")[0] for name in names} - OURS - set(sys.stdlib_module_names)
 
 
-def test_every_package_that_is_imported_is_declared() -> None:
+def test_c30_every_package_that_is_imported_is_declared() -> None:
     declared = {distribution(one) for one in PROJECT["dependencies"]}
     embedded = {distribution(one) for one in EMBEDDED}
     providing: Callable[[str], list[str]] = packages_distributions().get  # type: ignore[assignment]

@@ -137,7 +137,7 @@ def refusal(environ: dict[str, str], state: Path) -> str:
 
 
 @pytest.mark.parametrize(("name", "value"), TABLE, ids=map("-".join, TABLE))
-def test_a_wrong_value_is_one_line_that_names_the_variable(
+def test_c30_a_wrong_value_is_one_line_that_names_the_variable(
     name: str, value: str, tmp_path: Path
 ) -> None:
     given = {key: GIVEN[key] for key in GIVEN if key != ALONE.get(name)}

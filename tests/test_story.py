@@ -174,7 +174,7 @@ def test_a_day_from_fetch_to_unsubscribe(stack: Stack, sink: Sink) -> None:
 
 def unsubscribe_link(mail: Mail) -> str:
     found = re.search(
-        rb"^List-Unsubscribe: <http://[^/>]+(/u/[\w-]{22})>\r$", mail.raw, re.M
+        rb"^List-Unsubscribe: <http://[^/>]+(/u/[\w-]{22})>\r$", mail.raw, re.MULTILINE
     )
     assert found
     return found[1].decode()

@@ -129,7 +129,7 @@ def test_the_table_has_every_variable() -> None:
 
 @pytest.mark.parametrize("where", ["environment", ".env", "NAME_FILE", "NAME_FILE in .env"])
 @pytest.mark.parametrize("name", EFFECTS)
-def test_takes_effect_wherever_it_is_set(name: str, where: str, tmp_path: Path) -> None:
+def test_c30_takes_effect_wherever_it_is_set(name: str, where: str, tmp_path: Path) -> None:
     value, seen, wanted = EFFECTS[name]
     environ = {key: GIVEN[key] for key in GIVEN if key != name} | BESIDE.get(name, {})
     one = {name: value}

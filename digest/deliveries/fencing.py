@@ -50,7 +50,7 @@ SELECT (SELECT system_identifier FROM pg_control_system()),
 
 
 def rise() -> HighWater:
-    """Before each slice: raise both marks, if they fit. Raises SendingRefused."""
+    """Raise both marks if they fit, before each slice. Raises SendingRefused."""
     with transaction.atomic():
         mark = raised()
         check_key(mark)
@@ -133,12 +133,12 @@ def check_site(mark: HighWater) -> None:
 
 
 def site_url() -> str:
-    """Embedded, the address follows the port and says nothing."""
+    """Return SITE_URL; empty when embedded, where it only follows the port."""
     return "" if settings.EMBEDDED else str(settings.SITE_URL)
 
 
 def accept() -> None:
-    """From now on this database is the one: after a quarantine."""
+    """Accept this database as the one to send from; call it after a quarantine."""
     with transaction.atomic():
         mark, _ = HighWater.objects.select_for_update().get_or_create(pk=1)
         mark.count = max(mark.count, remembered(mark.identity)) + 1
@@ -193,6 +193,6 @@ def locked() -> Iterator[int]:
 
 
 def number(file: int, identity: str) -> int:
-    """Raises ValueError for what is no mark."""
+    """Return the number in the file. Raises ValueError for a damaged one."""
     name, count = os.pread(file, 200, 0).decode().split()
     return int(count) if name == identity else 0

@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from django.db import Error, connection
+from django.db import Error
 
 from digest.deliveries import shutdown
-from digest.deliveries.ledger import NOT_HELD
-from digest.sql import id_list
+from digest.sql import Statement, fetch
 from digest.transport.base import Mail, Transport
 from digest.transport.line import Line
 from digest.transport.outcomes import NOT_BEGUN, Outcome, Verdict
@@ -21,10 +20,13 @@ NO_WORD = Outcome(Verdict.UNKNOWN, "no outcome from the transport")
 def hand_over(
     mails: Sequence[Mail], transport: Transport, token: str
 ) -> Iterator[tuple[int, Outcome]]:
-    """Yield an outcome for each mail, as it becomes known; their intents are committed."""
+    """Yield (delivery id, outcome) of each mail as it becomes known.
+
+    The intents of all of them must be committed.
+    """
 
     def look(ids: Collection[int]) -> Collection[int]:
-        """Begin nothing more where we shall stop, or where the database does not say."""
+        """Return the ids to begin: none on a shutdown or when the database fails."""
         try:
             return () if shutdown.asked() else still_wanted(ids, token)
         except Error as error:
@@ -39,26 +41,32 @@ def hand_over(
         yield pk, NOT_BEGUN if pk in line.dropped else NO_WORD
 
 
-STILL_WANTED = """
+# Look at rows, readers and suppressions by their keys, without a lock.
+STILL_WANTED = Statement(
+    postgresql="""
 SELECT d.id FROM digest_delivery d JOIN subscribers_subscriber p ON p.id = d.subscriber_id
-WHERE d.id {ids} AND d.state = 'submitting' AND d.lease_token = %s AND d.{not_held}
+WHERE d.id = ANY(%(ids)s::bigint[]) AND d.state = 'submitting' AND d.lease_token = %(token)s
+    AND d.edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
     AND p.state = 'active' AND NOT EXISTS (
-        SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = p.email_hash)
-"""
+        SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = p.email_hash)""",
+    sqlite="""
+SELECT d.id FROM digest_delivery d JOIN subscribers_subscriber p ON p.id = d.subscriber_id
+WHERE d.id IN (SELECT value FROM json_each(%(ids)s)) AND d.state = 'submitting'
+    AND d.lease_token = %(token)s
+    AND d.edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
+    AND p.state = 'active' AND NOT EXISTS (
+        SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = p.email_hash)""",
+)
 
 
 def still_wanted(ids: Collection[int], token: str) -> set[int]:
-    """Those with an intent of ours that may still be begun: by the rows' keys, no lock.
+    """Return the ids that may still be begun, of rows with an intent of ours.
 
     Between an intent and its turn a reader may leave, an edition be held, a lease end.
     """
-    chosen, values = id_list(ids)
-    with connection.cursor() as cursor:
-        sql = STILL_WANTED.format(ids=chosen, not_held=NOT_HELD)
-        cursor.execute(sql, [values, token])
-        return {pk for (pk,) in cursor.fetchall()}
+    return {pk for (pk,) in fetch(STILL_WANTED, ids=list(ids), token=token)}
 
 
 def begun(outcomes: Mapping[int, Outcome]) -> dict[int, Outcome]:
-    """The outcomes of what was handed over, or tried to be."""
+    """Return the outcomes of the mails whose hand-over began."""
     return {pk: one for pk, one in outcomes.items() if one.verdict is not Verdict.RETURNED}

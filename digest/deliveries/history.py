@@ -15,7 +15,7 @@ NEVER_HANDED_OVER = {Delivery.State.SKIPPED, Delivery.State.EXPIRED}
 def note(
     deliveries: Iterable[Delivery], kind: str, *, source: str, reason: str, now: datetime
 ) -> None:
-    """One event for each; the state and the words that it replaces are kept in it."""
+    """Append one event per delivery, with the state and reply that it replaces."""
     DeliveryEvent.objects.bulk_create(
         DeliveryEvent(
             delivery=delivery,
@@ -32,7 +32,7 @@ def note(
 def note_outcomes(
     outcomes: Mapping[int, Outcome], refused: Mapping[int, str], *, now: datetime
 ) -> None:
-    """Keep what the next attempt would overwrite; an accepted mail's row says it all.
+    """Append what the next attempt would overwrite; an accepted row says it all.
 
     `refused` has the address hashes of those that a server refused: a refusal counts as a
     bounce of that address (see feedback/events.py).
@@ -66,10 +66,10 @@ class Step:
 
 
 def steps(row: Delivery) -> list[Step]:
-    """The full history of a delivery, oldest first; `reply` is the server's own words."""
+    """Return the full history of a delivery, oldest first; `reply` is the server's."""
     found = [Step(row.due_at, "plan", "due")]
     found += [
-        Step(event.at, event.source, event.kind, event.reason, said(event))
+        Step(event.at, event.source, event.kind, event.reason, reply_of(event))
         for event in row.events.all()
     ]
     if row.intent_at and row.state not in NEVER_HANDED_OVER:
@@ -79,6 +79,7 @@ def steps(row: Delivery) -> list[Step]:
     return sorted(found, key=lambda step: step.at)
 
 
-def said(event: DeliveryEvent) -> str:
+def reply_of(event: DeliveryEvent) -> str:
+    """Return the server's reply and the provider's id of the mail, if any."""
     name = f"(the provider's {event.message_id})" if event.message_id else ""
     return f"{event.reply} {name}".strip()

@@ -8,23 +8,17 @@ unknown, and is asked about again later, until the provider forgets its keys.
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
 from digest.deliveries import fencing, unknown
-from digest.editions import picks
-from digest.editions.bodies import letter
-from digest.editions.compose import EncodedEdition, Reader
-from digest.editions.encode import encode
-from digest.editions.frames import load_frame
+from digest.deliveries.rebuild import NothingToShow, rebuild
 from digest.endpoints import ProviderApi, mailer
-from digest.models import Delivery, DeliveryEvent, Edition, Frame, Submission
-from digest.ranking.loaded import load
-from digest.signing import senders
+from digest.models import Delivery, DeliveryEvent, Edition, Submission
 from digest.throttling import circuit_breaker
 from digest.transport import idempotency
 from digest.transport.base import Mail
@@ -44,7 +38,7 @@ KEPT_FOR = timedelta(days=3)
 
 
 def waiting(now: datetime) -> QuerySet[Delivery]:
-    """Unknown rows that may be asked about now, by key and time; oldest intent first."""
+    """Return the unknown rows that may be asked about now, oldest intent first."""
     usable = idempotency.usable_for(provider())
     if not usable:
         return Delivery.objects.none()
@@ -56,13 +50,13 @@ def waiting(now: datetime) -> QuerySet[Delivery]:
         expires_at__gt=now + idempotency.MARGIN,
         edition__hold=Edition.Hold.NONE,
     )
-    return rows.order_by("intent_at", "pk")
+    return rows.select_related("edition").order_by("intent_at", "pk")
 
 
 def ask_again(now: datetime) -> int:
-    """Ask about what waits; how many turned out to be accepted. Raises fencing.SendingRefused.
+    """Ask about the waiting rows and return how many were accepted.
 
-    Ends at the first answer that says that the provider cannot be used now.
+    Raises fencing.SendingRefused. Ends at the first answer that says that the provider cannot be used now.
     """
     if not waiting(now).exists() or circuit_breaker.is_open(fencing.rise(), now):
         return 0
@@ -88,24 +82,15 @@ def ask_again(now: datetime) -> int:
 
 
 def taken(now: datetime) -> Iterator[tuple[Delivery, Mail]]:
-    """Each row that is ours to ask about, and its mail, made as it was made then."""
+    """Yield each row that is ours to ask about, with its mail as it was made then."""
     for row in submitted(list(waiting(now)[:MOST_LOOKED_AT]))[:MOST_AT_ONCE]:
-        reader = reserved(row, now)
-        was = picks.parse_picks(row.picks)
-        if not (reader and was and row.intent_at):
-            continue
-        try:
-            encoded = as_then(row.edition_id, was.fingerprint)
-        except Frame.DoesNotExist:
-            continue
-        to = Reader(row.pk, reader.email, reader.unsubscribe_token, was.language)
-        compose = partial(encoded.compose, to, was.picks, sent_at=row.intent_at)
-        parts = partial(letter, encoded, to, was.picks, sent_at=row.intent_at)
-        yield row, Mail(row.pk, senders(encoded.sender)(row.pk), to.address, compose, parts)
+        if reader := reserved(row, now):
+            with suppress(NothingToShow):
+                yield row, rebuild(row).mail(reader.email, reader.unsubscribe_token)
 
 
 def submitted(rows: list[Delivery]) -> list[Delivery]:
-    """Those that went out by the account that we use today."""
+    """Return the rows that went out by the account that we use today."""
     groups = Submission.objects.filter(
         account=account(), intent_at__in={row.intent_at for row in rows}
     )
@@ -114,7 +99,7 @@ def submitted(rows: list[Delivery]) -> list[Delivery]:
 
 
 def reserved(row: Delivery, now: datetime) -> Subscriber | None:
-    """The reader, if still subscribed; nobody else asks about the row for a while.
+    """Return the reader if still subscribed, and reserve the row for a while.
 
     Consent is looked at under the reader's row lock, as at an intent.
     """
@@ -135,25 +120,17 @@ def reserved(row: Delivery, now: datetime) -> Subscriber | None:
         return reader if still.update(not_before=now + wait) else None
 
 
-@lru_cache(maxsize=8)
-def as_then(edition_id: int, fingerprint: str) -> EncodedEdition:
-    """The edition as it was encoded then. Raises Frame.DoesNotExist."""
-    today = load(edition_id).encoded
-    if today.fingerprint == fingerprint:
-        return today
-    edition = Edition.objects.get(pk=edition_id)
-    blocks = list(edition.blocks.order_by("position").select_related("paper"))
-    return encode(edition, blocks, around=load_frame(edition, fingerprint))
-
-
 def provider() -> str:
-    """The name in anymail://NAME; empty for SMTP."""
+    """Return the name in anymail://NAME; empty for SMTP."""
     mail = mailer(settings.MAILER_URL)
     return mail.name if isinstance(mail, ProviderApi) else ""
 
 
 def account() -> str:
-    """Provider and a hash of its settings: another account knows none of our keys."""
+    """Return the provider and a hash of its settings.
+
+    Another account knows none of our keys.
+    """
     name = provider()
     words = sorted(
         f"{key}={value}"
@@ -167,7 +144,7 @@ def account() -> str:
 
 
 def note_submission(members: Sequence[int], now: datetime) -> None:
-    """Keep a group in the transaction of its intents, where it may be asked about."""
+    """Note a group that may be asked about later; call it in the transaction of its intents."""
     if members and (settings.PROVIDER_BATCH or idempotency.usable_for(provider())):
         Submission.objects.create(account=account(), intent_at=now, members=list(members))
 

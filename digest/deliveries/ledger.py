@@ -5,18 +5,20 @@ database's clock (`database_now`), so that a machine with a wrong clock does no 
 rows are written by lease token, so a sender that slept through its lease changes nothing.
 """
 
+import math
 import secrets
+import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F
 
 from digest.models import Delivery, Lease
-from digest.sql import among, id_list, instant, postgres, rows, typed
+from digest.sql import Rows, Statement, among, change, fetch, postgres
 from digest.throttling.domains import Wait
 from digest.transport.outcomes import Outcome, Verdict, backoff
 
@@ -40,7 +42,7 @@ class Claimed(NamedTuple):
 
 
 def database_now() -> datetime:
-    """The database's clock, aware, UTC: the one clock of due instants and leases."""
+    """Return the database's time, aware, in UTC: the clock of due instants and leases."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("SELECT strftime('%%Y-%%m-%%dT%%H:%%M:%%f+00:00', 'now')", [])
@@ -50,50 +52,66 @@ def database_now() -> datetime:
         return value
 
 
-CLAIM = """
-UPDATE digest_delivery SET state = 'claimed', lease_token = %s
-WHERE id {chosen}
-RETURNING id, edition_id, subscriber_id, attempts, not_before
-"""
-# ARRAY(): the sub-select runs once, whatever the planner thinks of it.
-CHOSEN = {
-    "postgresql": "= ANY(ARRAY({ready} FOR UPDATE SKIP LOCKED))",
-    "sqlite": "IN ({ready})",
-}
+class DatabaseClock:
+    """The database's clock, read at most once a second.
+
+    A monotonic clock fills the time between; it also runs while a process is stopped.
+    """
+
+    def __init__(self) -> None:
+        self.read_at, self.value = -math.inf, datetime.min.replace(tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        passed = time.monotonic() - self.read_at
+        if passed > 1:
+            self.read_at, passed = time.monotonic(), 0.0
+            self.value = database_now()
+        return self.value + timedelta(seconds=passed)
+
+
+# Take the rows that are due, oldest first, by the index delivery_open.
+# ARRAY(): the sub-select runs once, whatever the planner thinks of it. "is_open = 1" is
+# as the index says it: SQLite takes a partial index by its very words.
+CLAIM = Statement(
+    postgresql="""
+UPDATE digest_delivery SET state = 'claimed', lease_token = %(token)s
+WHERE id = ANY(ARRAY(
+    SELECT id FROM digest_delivery
+    WHERE is_open AND state = 'pending' AND not_before <= %(due)s
+        AND (%(edition)s::bigint IS NULL OR edition_id = %(edition)s::bigint)
+        AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
+    ORDER BY not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING id, edition_id, subscriber_id, attempts, not_before""",
+    sqlite="""
+UPDATE digest_delivery SET state = 'claimed', lease_token = %(token)s
+WHERE id IN (
+    SELECT id FROM digest_delivery
+    WHERE is_open = 1 AND state = 'pending' AND not_before <= %(due)s
+        AND (%(edition)s IS NULL OR edition_id = %(edition)s)
+        AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
+    ORDER BY not_before LIMIT %(limit)s)
+RETURNING id, edition_id, subscriber_id, attempts, not_before""",
+)
 # Statistics of before a plan know of no open rows: so each claim would read and sort all.
 IN_ORDER = "SET LOCAL enable_sort = off"
-NOT_HELD = "edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')"
-# As the index says it: SQLite takes a partial index by its very words.
-OPEN = {"postgresql": "is_open", "sqlite": "is_open = 1"}
-READY = f"""SELECT id FROM digest_delivery WHERE {{open}} AND state = 'pending'
-AND not_before <= %s AND {NOT_HELD} {{one}} ORDER BY not_before LIMIT %s"""
 
 
 def claim(
     now: datetime, *, limit: int, edition_id: int | None = None, due: datetime | None = None
 ) -> list[Claimed]:
-    """Take up to `limit` due rows, oldest due first; nobody else gets them meanwhile.
+    """Take up to `limit` due rows, oldest due first, under a new lease.
 
-    What is due by `due`, if it is another instant than now; the lease counts from now.
-    Uses the index delivery_open; SKIP LOCKED on PostgreSQL, while on SQLite one writer
-    at a time keeps others out. Who claims must `finish`.
+    `due` is the instant to judge by, if another than now; the lease counts from now.
+    SKIP LOCKED keeps other senders out on PostgreSQL, the single writer on SQLite. The
+    caller must `finish` the lease.
     """
     token = secrets.token_urlsafe(16)
-    vendor = connection.vendor
-    which = "" if edition_id is None else "AND edition_id = %s"
-    # What was put off waits by the real clock, or one run would use up all its attempts.
-    if ahead := due is not None and due > now:
-        which += " AND (not_before <= %s OR (attempts = 0 AND reason = ''))"
-    ready = READY.format(open=OPEN[vendor], one=which)
-    sql = CLAIM.format(chosen=CHOSEN[vendor].format(ready=ready))
-    one: list[Any] = [] if edition_id is None else [edition_id]
-    if ahead:
-        one.append(instant(now))
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic():
         if postgres():
-            cursor.execute(IN_ORDER)
-        cursor.execute(sql, [token, instant(due or now), *one, limit])
-        found = sorted(cursor.fetchall(), key=itemgetter(4, 0))
+            with connection.cursor() as cursor:
+                cursor.execute(IN_ORDER)
+        found = fetch(CLAIM, token=token, due=due or now, edition=edition_id, limit=limit)
+        found.sort(key=itemgetter(4, 0))
         if found:
             Lease.objects.create(
                 token=token,
@@ -106,31 +124,66 @@ def claim(
     ]
 
 
-LOCK = "SELECT id FROM subscribers_subscriber WHERE id {readers} ORDER BY id {lock}"
-# A statement of its own after LOCK: it sees what whoever held a lock has committed, so an
-# unsubscribe that has answered is seen.
-INTEND = """
+# Keep readers from leaving until the commit, in one order, by their primary key.
+LOCK = Statement(
+    postgresql="""
+SELECT id FROM subscribers_subscriber WHERE id = ANY(%(readers)s::bigint[])
+ORDER BY id FOR NO KEY UPDATE""",
+    sqlite="""
+SELECT id FROM subscribers_subscriber
+WHERE id IN (SELECT value FROM json_each(%(readers)s)) ORDER BY id""",
+)
+# Write intents, by the primary keys of rows and readers and a suppression's hash. A
+# statement of its own after LOCK: it sees unsubscribes committed while LOCK waited.
+INTEND = Statement(
+    postgresql="""
 UPDATE digest_delivery
-SET state = CASE WHEN expires_at <= {due} THEN 'expired'
+SET state = CASE WHEN expires_at <= %(due)s::timestamptz THEN 'expired'
         WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
-    reason = CASE WHEN expires_at <= {due} THEN '{too_late}' ELSE v.reason END,
-    picks = v.picks, intent_at = {now},
-    outcome_at = CASE WHEN expires_at <= {due} OR v.reason <> '' THEN {now} END
+    reason = CASE WHEN expires_at <= %(due)s::timestamptz THEN %(too_late)s::text
+        ELSE v.reason END,
+    picks = v.picks, intent_at = %(now)s::timestamptz,
+    outcome_at = CASE WHEN expires_at <= %(due)s::timestamptz OR v.reason <> ''
+        THEN %(now)s::timestamptz END
 FROM (
     SELECT r.id, r.picks, CASE
         WHEN p.id IS NULL OR p.state <> 'active' OR x.id IS NOT NULL
-            THEN '{left}'
+            THEN %(left)s::text
         ELSE r.fault END AS reason
-    FROM {rows} LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
+    FROM unnest(%(id)s::bigint[], %(subscriber_id)s::bigint[], %(picks)s::text[],
+        %(fault)s::text[]) AS r(id, subscriber_id, picks, fault)
+    LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
     LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
 ) AS v
-WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
-    AND digest_delivery.state = 'claimed' AND digest_delivery.{not_held}
-RETURNING digest_delivery.id, digest_delivery.state
-"""
-
-# As the statement says them: it is the same for every group, so that it is planned once.
-ENDS = {"too_late": Reason.TOO_LATE.value, "left": Reason.LEFT.value}
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
+    AND digest_delivery.state = 'claimed' AND digest_delivery.edition_id NOT IN (
+        SELECT id FROM digest_edition WHERE hold <> '')
+RETURNING digest_delivery.id, digest_delivery.state""",
+    sqlite="""
+UPDATE digest_delivery
+SET state = CASE WHEN expires_at <= %(due)s THEN 'expired'
+        WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
+    reason = CASE WHEN expires_at <= %(due)s THEN %(too_late)s ELSE v.reason END,
+    picks = v.picks, intent_at = %(now)s,
+    outcome_at = CASE WHEN expires_at <= %(due)s OR v.reason <> '' THEN %(now)s END
+FROM (
+    SELECT r.id, r.picks, CASE
+        WHEN p.id IS NULL OR p.state <> 'active' OR x.id IS NOT NULL THEN %(left)s
+        ELSE r.fault END AS reason
+    FROM (
+        SELECT CAST(value ->> 0 AS INTEGER) AS id,
+            CAST(value ->> 1 AS INTEGER) AS subscriber_id,
+            value ->> 2 AS picks, value ->> 3 AS fault
+        FROM json_each(%(rows)s)) AS r
+    LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
+    LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
+) AS v
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
+    AND digest_delivery.state = 'claimed' AND digest_delivery.edition_id NOT IN (
+        SELECT id FROM digest_edition WHERE hold <> '')
+RETURNING digest_delivery.id, digest_delivery.state""",
+)
+INTENT = ("id", "subscriber_id", "picks", "fault")
 
 
 def intend(
@@ -141,81 +194,90 @@ def intend(
     now: datetime,
     due: datetime | None = None,
 ) -> set[int]:
-    """Commit the intent to hand over; the ids that may go out, and nothing else may.
+    """Commit the intents to hand over and return the ids of the mails that may go out.
 
     Consent and suppression are looked at under the readers' row locks. `picks` is
     delivery id → block positions, `faults` why a mail cannot be made; a row with a fault
     or without picks is skipped, one of a held edition stays claimed. All rows carry one
     lease token.
     """
-    readers, people = id_list(sorted({row.subscriber_id or 0 for row in claimed}))
-    lock = "FOR NO KEY UPDATE" if postgres() else ""
-    source, values = rows(
-        "r",
-        {"id": "bigint", "subscriber_id": "bigint", "picks": "text", "fault": "text"},
-        [
-            (
-                pk,
-                row.subscriber_id,
-                chosen,
-                faults.get(pk, "" if chosen else Reason.NO_PAPER),
-            )
-            for row in claimed
-            for pk in [row.delivery_id]
-            for chosen in [picks.get(pk, "")]
-        ],
-    )
-    sql = INTEND.format(now=typed(), due=typed(), rows=source, not_held=NOT_HELD, **ENDS)
-    token, stamp, late = claimed[0].lease_token, instant(now), instant(due or now)
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+    token = claimed[0].lease_token
+    readers = sorted({row.subscriber_id or 0 for row in claimed})
+    rows = [
+        (pk, row.subscriber_id, chosen, faults.get(pk, "" if chosen else Reason.NO_PAPER))
+        for row in claimed
+        for pk in [row.delivery_id]
+        for chosen in [picks.get(pk, "")]
+    ]
+    with transaction.atomic(savepoint=False):
         # The lease first, as `rescue_expired` does: so neither waits for the other in a circle.
-        cursor.execute(EXTEND, [instant(now + HANDOVER_LEASE), token])
-        cursor.execute(LOCK.format(readers=readers, lock=lock), [people])
-        cursor.execute(sql, [late, late, stamp, late, stamp, *values, token])
-        return {pk for pk, state in cursor.fetchall() if state == State.SUBMITTING}
+        change(EXTEND, until=now + HANDOVER_LEASE, token=token)
+        fetch(LOCK, readers=readers)
+        written = fetch(
+            INTEND,
+            rows=Rows(INTENT, rows, numbers=("id", "subscriber_id")),
+            token=token,
+            now=now,
+            due=due or now,
+            too_late=Reason.TOO_LATE.value,
+            left=Reason.LEFT.value,
+        )
+    return {pk for pk, state in written if state == State.SUBMITTING}
 
 
-EXTEND = "UPDATE digest_lease SET submitting_until = %s WHERE token = %s"
-RECORD = """
+# Extend a lease, by its primary key.
+EXTEND_LEASE = (
+    "UPDATE digest_lease SET submitting_until = %(until)s WHERE token = %(token)s"
+)
+EXTEND = Statement(EXTEND_LEASE, EXTEND_LEASE)
+# Write outcomes, by the rows' primary keys.
+RECORD = Statement(
+    postgresql="""
 UPDATE digest_delivery
-SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = {now},
+SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = %(now)s::timestamptz,
     not_before = COALESCE(v.not_before, digest_delivery.not_before),
     attempts = digest_delivery.attempts + v.charge,
     lease_token = CASE WHEN v.state = 'pending' THEN '' ELSE lease_token END
-FROM {rows}
-WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
+FROM unnest(%(id)s::bigint[], %(state)s::text[], %(reason)s::text[], %(reply)s::text[],
+    %(not_before)s::timestamptz[], %(charge)s::bigint[])
+    AS v(id, state, reason, reply, not_before, charge)
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
     AND (digest_delivery.state = 'submitting' OR (digest_delivery.state = 'unknown'
-        AND v.state IN ('accepted', 'refused')))
-"""
-OUTCOME = {
-    "id": "bigint",
-    "state": "text",
-    "reason": "text",
-    "reply": "text",
-    "not_before": "timestamptz",
-    "charge": "bigint",
-}
+        AND v.state IN ('accepted', 'refused')))""",
+    sqlite="""
+UPDATE digest_delivery
+SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = %(now)s,
+    not_before = COALESCE(v.not_before, digest_delivery.not_before),
+    attempts = digest_delivery.attempts + v.charge,
+    lease_token = CASE WHEN v.state = 'pending' THEN '' ELSE lease_token END
+FROM (
+    SELECT CAST(value ->> 0 AS INTEGER) AS id, value ->> 1 AS state, value ->> 2 AS reason,
+        value ->> 3 AS reply, value ->> 4 AS not_before,
+        CAST(value ->> 5 AS INTEGER) AS charge
+    FROM json_each(%(rows)s)) AS v
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
+    AND (digest_delivery.state = 'submitting' OR (digest_delivery.state = 'unknown'
+        AND v.state IN ('accepted', 'refused')))""",
+)
+OUTCOME = ("id", "state", "reason", "reply", "not_before", "charge")
 
 
 def record(
     outcomes: Mapping[int, Outcome], claimed: Sequence[Claimed], *, now: datetime
 ) -> int:
-    """Write the outcomes of hand-overs; how many rows took theirs.
+    """Write the outcomes of hand-overs and return how many rows took theirs.
 
     A slow owner whose lease ran out may still upgrade `unknown` to accepted or refused,
     by the same token, and never to pending.
     """
     owned = {row.delivery_id: row for row in claimed}
     judged = [outcome_row(owned[pk], outcome, now) for pk, outcome in outcomes.items()]
-    source, values = rows("v", OUTCOME, judged)
-    sql = RECORD.format(now=typed(), rows=source)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [instant(now), *values, claimed[0].lease_token])
-        return int(cursor.rowcount)
+    rows = Rows(OUTCOME, judged, numbers=("id", "charge"))
+    return change(RECORD, rows=rows, token=claimed[0].lease_token, now=now)
 
 
 def outcome_row(row: Claimed, outcome: Outcome, now: datetime) -> tuple[object, ...]:
-    """The row's new values, in the order of OUTCOME."""
+    """Return the row's new values, in the order of OUTCOME."""
     attempts = row.attempts + outcome.charged
     state, not_before = STATES[outcome.verdict], None
     if outcome.verdict is Verdict.RETRY:
@@ -223,7 +285,7 @@ def outcome_row(row: Claimed, outcome: Outcome, now: datetime) -> tuple[object, 
             state = State.REFUSED
         else:
             wait = max(backoff(attempts), timedelta(seconds=outcome.wait))
-            not_before = instant(now + wait)
+            not_before = now + wait
     reply = outcome.reply.replace("\0", "")[:500]
     charge = int(outcome.charged)
     return row.delivery_id, state.value, outcome.reason[:60], reply, not_before, charge
@@ -247,40 +309,47 @@ def finish(token: str, rest: Sequence[Claimed]) -> None:
 
 
 def give_back(ids: Sequence[int], token: str, **changes: object) -> int:
-    """claimed → pending, for as far as the rows are still under this lease."""
+    """Return claimed rows that are still under this lease to pending; return how many."""
     rows = Delivery.objects.filter(pk__in=among(ids), lease_token=token)
     return rows.filter(state=State.CLAIMED).update(
         state=State.PENDING, lease_token="", **changes
     )
 
 
-PUT_OFF = """
+# Put rows off, by their primary keys, and never beyond their end.
+PUT_OFF = Statement(
+    postgresql="""
 UPDATE digest_delivery
 SET state = 'pending', lease_token = '', reason = v.reason,
-    not_before = {least}(v.until, digest_delivery.expires_at)
-FROM {rows}
-WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %s
-    AND digest_delivery.state = 'claimed'
-"""
+    not_before = LEAST(v.until, digest_delivery.expires_at)
+FROM unnest(%(id)s::bigint[], %(until)s::timestamptz[], %(reason)s::text[])
+    AS v(id, until, reason)
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
+    AND digest_delivery.state = 'claimed'""",
+    sqlite="""
+UPDATE digest_delivery
+SET state = 'pending', lease_token = '', reason = v.reason,
+    not_before = MIN(v.until, digest_delivery.expires_at)
+FROM (
+    SELECT CAST(value ->> 0 AS INTEGER) AS id, value ->> 1 AS until, value ->> 2 AS reason
+    FROM json_each(%(rows)s)) AS v
+WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
+    AND digest_delivery.state = 'claimed'""",
+)
 
 
 def put_off(waits: Mapping[int, Wait], token: str) -> int:
-    """claimed → pending until an instant each; nothing is charged for it."""
-    columns = {"id": "bigint", "until": "timestamptz", "reason": "text"}
-    each = [(pk, instant(wait.until), wait.reason) for pk, wait in waits.items()]
-    source, values = rows("v", columns, each)
-    sql = PUT_OFF.format(least="LEAST" if postgres() else "MIN", rows=source)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, token])
-        return int(cursor.rowcount)
+    """Return claimed rows to pending until an instant each, without charging an attempt."""
+    each = [(pk, wait.until, wait.reason) for pk, wait in waits.items()]
+    return change(PUT_OFF, rows=Rows(("id", "until", "reason"), each), token=token)
 
 
 def rescue_expired(now: datetime) -> tuple[int, int]:
-    """End leases that ran out: claimed → pending, submitting → unknown. Counts of both."""
+    """End expired leases: claimed → pending, submitting → unknown. Return both counts."""
     returned = unknown = 0
     for token in Lease.objects.filter(claimed_until__lte=now).values_list("pk", flat=True):
         with transaction.atomic():
-            # Who extends it at this moment is waited for, and read after.
+            # Wait for a concurrent extension of the lease, then read the extended value.
             lease = Lease.objects.select_for_update().filter(pk=token).first()
             if lease is None:
                 continue
@@ -293,7 +362,7 @@ def rescue_expired(now: datetime) -> tuple[int, int]:
 
 
 def mark_unknown(ids: Sequence[int], token: str, now: datetime) -> int:
-    """submitting → unknown: the mail may have gone."""
+    """Mark submitting rows as unknown, as their mails may have gone; return how many."""
     rows = Delivery.objects.filter(pk__in=among(ids), lease_token=token)
     return rows.filter(state=State.SUBMITTING).update(
         state=State.UNKNOWN, reason=Reason.CRASHED, outcome_at=now

@@ -66,12 +66,12 @@ class Part(NamedTuple):
 
 
 def plan(now: datetime) -> int:
-    """Make rows for all that is due at `now`; how many of them are to be sent."""
+    """Make rows for all that is due at `now` and return how many are to be sent."""
     return sum(plan_kind(kind, now) for kind in Edition.Kind)
 
 
 def due_editions(now: datetime) -> QuerySet[Edition]:
-    """The editions that may be due to somebody at `now`, newest first."""
+    """Return the editions that may be due to somebody at `now`, newest first."""
     return Edition.objects.filter(
         day__gte=(now - HORIZON).date(),
         day__lte=now.date(),
@@ -92,9 +92,10 @@ def plan_kind(kind: Edition.Kind, now: datetime) -> int:
 
 
 def plan_edition(edition: Edition, now: datetime) -> int:
-    """Rows of this one edition for everybody whose hour has come, however late it is.
+    """Make rows of this edition for all readers whose hour has come, however late it is.
 
-    Also for readers to whom it was too late or superseded, and never handed over.
+    Revives rows that ended as too late or superseded and were never handed over.
+    Returns how many rows are to be sent.
     """
     dues = {pk: due for pk, due in due_instants(edition).items() if due <= now}
     expires_at = max(now, ledger.database_now()) + LATENESS[Edition.Kind(edition.kind)]
@@ -106,7 +107,7 @@ def plan_edition(edition: Edition, now: datetime) -> int:
 
 
 def revive(part: Part) -> int:
-    """Make rows pending again that were ended unsent, by an operator's word only."""
+    """Make rows pending again that ended unsent and return how many; for operators only."""
     ended = Delivery.objects.filter(
         edition=part.edition,
         subscriber__schedule__in=part.schedules,
@@ -126,7 +127,7 @@ def revive(part: Part) -> int:
 
 
 def due_instants(edition: Edition) -> dict[int, datetime]:
-    """When this edition is due, per schedule id: a pure function of zones and days."""
+    """Return the due instant of this edition by schedule id."""
     release = schedule.release_at(edition.day)
     weekly = edition.kind == Edition.Kind.WEEKLY
     schedules = Schedule.objects.all()
@@ -158,9 +159,9 @@ def plan_schedules(
     newer: Mapping[int, Newer],
     now: datetime,
 ) -> int:
-    """Rows for instants that came due since the last plan, and for readers changed since.
+    """Make rows for instants due since the last plan and for readers changed since.
 
-    Everybody gets a row: one of a superseded or late edition says so, and is not sent.
+    Returns how many are to be sent; rows of a superseded or late edition end here.
     """
     since, lateness = edition.planned_until, LATENESS[Edition.Kind(edition.kind)]
     looked_at = since - OVERLAP if since else None
@@ -194,7 +195,7 @@ def plan_schedules(
 
 
 def changed_schedules(since: datetime) -> set[int]:
-    """The schedules of readers whose state or schedule changed from then on."""
+    """Return the ids of schedules with a reader who changed from then on."""
     changed = Subscriber.objects.filter(
         changed_at__gte=since, state=Subscriber.State.ACTIVE
     )
@@ -202,7 +203,7 @@ def changed_schedules(since: datetime) -> set[int]:
 
 
 def grouped(dues: Mapping[int, datetime]) -> Iterable[tuple[datetime, list[int]]]:
-    """Due instants with their schedules, in slices a statement can hold."""
+    """Yield due instants with their schedules, in slices that a statement can hold."""
     groups = defaultdict(list)
     for pk, due in dues.items():
         groups[due].append(pk)
@@ -257,7 +258,7 @@ def insert_ended(
 def insert(
     part: Part, columns: str, values: list[Any], condition: str, more: list[Any]
 ) -> int:
-    """One statement for the rows of a part; how many were made."""
+    """Insert the rows of a part in one statement and return how many are new."""
     schedules, ids = id_list(part.schedules)
     sql = INSERT.format(typed=typed()) + columns + REST + f" AND schedule_id {schedules}"
     first = [part.edition.pk, instant(part.due_at), instant(part.expires_at)]

@@ -70,7 +70,7 @@ def hold_if_failing(edition: Edition) -> bool:
 
 @lru_cache(maxsize=8)
 def composed(edition_id: int) -> LoadedEdition:
-    """The edition, loaded once per process and composed once for nobody.
+    """Return the edition, loaded and composed once per process as a trial.
 
     Raises what composing raises: before the first intent, not once for every reader.
     """

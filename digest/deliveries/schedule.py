@@ -23,18 +23,18 @@ WEEKLY_LATENESS = timedelta(days=3)
 
 
 def release_at(day: date) -> datetime:
-    """The instant (UTC) from which the edition of that day may go out."""
+    """Return the instant (UTC) from which the edition of that day may go out."""
     return datetime.combine(day, RELEASE_TIME)
 
 
 def week_ended(day: date) -> date:
-    """The last day, not after `day`, on which a week ended."""
+    """Return the last day, not after `day`, on which a week ended."""
     return day - timedelta(days=(day.weekday() - WEEK_ENDS_ON) % 7)
 
 
 @lru_cache(maxsize=65536)
 def due_at(release: datetime, *, timezone: str, hour: int, days: int) -> datetime:
-    """The first instant (UTC) from `release` on at which it is `hour` o'clock locally.
+    """Return the first instant (UTC) from `release` on at which it is `hour` o'clock locally.
 
     `days` is a bit set of wished local weekdays, bit 0 is Monday. An hour that the
     clocks skip counts as the instant just after the gap, an hour that comes twice as

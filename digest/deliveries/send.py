@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
+from django.conf import settings
 from django.db import Error, transaction
 
 from digest.deliveries import (
@@ -24,7 +25,6 @@ from digest.deliveries import (
     outcome_journal,
     shutdown,
 )
-from digest.deliveries.batch_sizer import BatchSizer
 from digest.deliveries.hand_over import begun, hand_over
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.preflight import composed
@@ -37,7 +37,7 @@ from digest.ranking.select import Digest, select
 from digest.signing import senders
 from digest.throttling import circuit_breaker, domains, rate
 from digest.throttling.domains import Gate
-from digest.throttling.relay import Relay
+from digest.throttling.relay import FEW, Relay
 from digest.transport.base import Mail, Transport
 from digest.transport.open import open_transport
 from digest.transport.outcomes import Cause, Outcome, Verdict
@@ -47,6 +47,8 @@ from subscribers.models import Subscriber, Suppression
 logger = logging.getLogger(__name__)
 
 JUST_NOW = timedelta(minutes=10)
+SLICE = 1000
+SLICE_GROUPS = 10
 
 Clock = Callable[[], datetime]
 
@@ -62,6 +64,30 @@ class Group:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
+class BatchSizer:
+    """The number of mails between two looks at holds and consent: about a second's worth.
+
+    A pause or an unsubscribe so reaches a slow line as soon as a fast one.
+    """
+
+    SECONDS, GROWTH = 1.0, 4
+
+    def __init__(self) -> None:
+        self.group = min(max(2 * settings.SEND_CONNECTIONS, FEW), settings.SUBMIT_GROUP)
+
+    @property
+    def slice(self) -> int:
+        """Return how many rows to claim at once; a slow line leaves the rest to others."""
+        return min(SLICE, SLICE_GROUPS * self.group)
+
+    def learn(self, mails: int, seconds: float) -> None:
+        """Fit the group to the seconds that the last one took, up to SUBMIT_GROUP."""
+        if mails:
+            fitting = int(mails * self.SECONDS / max(seconds, 0.001))
+            most = min(settings.SUBMIT_GROUP, self.group * self.GROWTH)
+            self.group = min(max(fitting, 1), most)
+
+
 @dataclass
 class Run:
     """One sender at work: how it sends, how fast the line is, and until when it sends."""
@@ -74,11 +100,11 @@ class Run:
     relay: Relay = field(default_factory=Relay)
 
     def judged_at(self) -> datetime | None:
-        """Another instant by which to judge what is due; None: now."""
+        """Return the instant by which to judge what is due, or None for now."""
         return self.due() if self.due else None
 
     def over(self) -> bool:
-        """Looked at after each group: a slow line keeps nobody longer than a group."""
+        """Return whether to stop; asked after each group, so that a slow line ends in time."""
         late = self.until is not None and self.clock() >= self.until
         return late or shutdown.asked()
 
@@ -193,7 +219,7 @@ def settle(sent: Group, clock: Clock) -> None:
 def groups(
     claimed: Sequence[Claimed], batch_sizer: BatchSizer, gate: Gate
 ) -> Iterator[tuple[LoadedEdition, Sequence[Digest]]]:
-    """The slice's digests that may pass now in submit groups, each of one edition."""
+    """Yield the slice's digests that may pass now in submit groups, each of one edition."""
     editions = defaultdict(list)
     for row in claimed:
         editions[row.edition_id].append(row)
@@ -216,7 +242,7 @@ def groups(
 def prepared(
     encoded: EncodedEdition, rows: Sequence[Claimed], batch: Sequence[Digest], now: datetime
 ) -> Group:
-    """The batch's rows, picks and mails, composed only when their turn comes."""
+    """Return the batch's rows, picks and mails, which are composed when their turn comes."""
     group = Group(rows)
     sender = senders(encoded.sender)
     for reader, picks, fault in batch:

@@ -24,7 +24,7 @@ BATCH = 1000
 
 
 def unknown(ids: Sequence[int] = ()) -> QuerySet[Delivery]:
-    """Rows whose outcome is not known, oldest hand-over first; of these ids, if given."""
+    """Return unknown rows, oldest hand-over first; only of these ids, if given."""
     rows = Delivery.objects.filter(is_unknown=True).select_related("edition")
     return (rows.filter(pk__in=ids) if ids else rows).order_by("intent_at", "pk")
 
@@ -42,7 +42,7 @@ def abandon(ids: Sequence[int], *, now: datetime) -> int:
 def settle(
     ids: Sequence[int], state: Delivery.State, reason: str, *, source: str, now: datetime
 ) -> int:
-    """End unknown rows; what stood there is kept in their history."""
+    """End unknown rows, keep their old state in their history, and return how many."""
     with transaction.atomic():
         rows = locked(ids)
         history.note(rows, state, source=source, reason=reason, now=now)
@@ -50,7 +50,7 @@ def settle(
 
 
 def resend(ids: Sequence[int], *, now: datetime) -> int:
-    """Back to pending: the one way in which a reader may get an edition twice."""
+    """Make unknown rows pending again; a reader may get an edition twice by it, only here."""
     with transaction.atomic():
         rows = locked(ids)
         reason = Reason.SENT_AGAIN
@@ -66,7 +66,7 @@ def resend(ids: Sequence[int], *, now: datetime) -> int:
 
 
 def quarantine(since: datetime, *, now: datetime) -> int:
-    """After a restore: what may have gone out since the backup → unknown. How many rows.
+    """Mark as unknown what may have gone out since the backup; return how many rows.
 
     Rows that the restored database has lost are made first, or the next tick would make
     them and send. An open row counts whenever it came due: it was open at the backup, and
@@ -100,7 +100,7 @@ def chosen(rows: Sequence[Delivery]) -> QuerySet[Delivery]:
 
 
 def unpublished(since: datetime, *, now: datetime) -> list[date]:
-    """Days released since then of which the database has no edition."""
+    """Return the days released since then of which the database has no edition."""
     first = since.date() - timedelta(days=1)
     days = [first + timedelta(days=step) for step in range((now.date() - first).days + 1)]
     known = set(Edition.objects.filter(day__gte=first).values_list("day", flat=True))

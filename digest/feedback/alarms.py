@@ -1,4 +1,4 @@
-"""Alarms: a look at what must never be, apart from the code that is to prevent it.
+"""Alarms: checks for what must never happen, independent of the code that prevents it.
 
 An alarm pauses the editions that it is about, once, and tells the ADMINS. It costs a scan
 of a day's deliveries, so it runs every few minutes and not with each tick.
@@ -31,7 +31,7 @@ IN_TIME = Q(
     edition__kind=Edition.Kind.WEEKLY,
     intent_at__lt=F("due_at") + schedule.WEEKLY_LATENESS,
 )
-# Whose mails of the last day may be: later ones are expired.
+# Only editions this new can have mails of the last day: later ones are expired.
 RECENT = timedelta(days=3)
 ALARMING = ("bounced", "complained")
 LATELY = timedelta(hours=1)
@@ -39,14 +39,17 @@ MOST = 1000  # a thousand are enough for an alarm
 
 
 def watch(now: datetime) -> list[Edition]:
-    """Look for mails that went out twice; the editions that were paused because of it."""
-    for edition in lately_reported(now):
+    """Pause editions of which mails went out twice; return the paused ones."""
+    for edition in recently_reported(now):
         if words := bounce_rules.warning(feedback_counts(edition)):
             logger.warning("%s: %s", edition, words)
     paused = []
     for reason, ids in (
-        ("an address was handed two mails of an edition, or too many in a day", twice(now)),
-        ("the provider has reported two mails of one delivery", doubled(now)),
+        (
+            "an address was handed two mails of an edition, or too many in a day",
+            over_handed(now),
+        ),
+        ("the provider has reported two mails of one delivery", reported_twice(now)),
     ):
         held = pause(ids, reason)
         if held:
@@ -57,11 +60,11 @@ def watch(now: datetime) -> list[Edition]:
     return paused
 
 
-def twice(now: datetime) -> set[int]:
-    """Deliveries of the last day to readers who were handed more than they may get.
+def over_handed(now: datetime) -> set[int]:
+    """Return ids of the last day's deliveries to readers who were handed too many.
 
-    By reader, which needs no text compared; then by address, for the few readers who
-    share one, which there should never be.
+    Counts by reader, which compares no text; then by address, for the few readers who
+    share one, which should never happen.
     """
     recent = Edition.objects.filter(published_at__gte=now - RECENT)
     handed = Delivery.objects.filter(
@@ -70,17 +73,17 @@ def twice(now: datetime) -> set[int]:
         intent_at__gte=now - DAY,
         subscriber__isnull=False,
     )
-    found = crowded(handed, "subscriber")
+    found = over_limit(handed, "subscriber")
     people = Subscriber.objects.values("email_hash").annotate(rows=Count("pk"))
     shared = list(people.filter(rows__gt=1).values_list("email_hash", flat=True)[:MOST])
     if shared:
         theirs = handed.filter(subscriber__email_hash__in=shared)
-        found |= crowded(theirs, "subscriber__email_hash")
+        found |= over_limit(theirs, "subscriber__email_hash")
     return found
 
 
-def crowded(handed: QuerySet[Delivery], whose: str) -> set[int]:
-    """Ids of those among them that are too many for the one whose they are."""
+def over_limit(handed: QuerySet[Delivery], whose: str) -> set[int]:
+    """Return ids of the deliveries whose group (by the field `whose`) is over the limit."""
     counted = handed.values(whose).annotate(
         mails=Count("pk"),
         editions=Count("edition", distinct=True),
@@ -92,8 +95,8 @@ def crowded(handed: QuerySet[Delivery], whose: str) -> set[int]:
     return set(rows.values_list("pk", flat=True))
 
 
-def doubled(now: datetime) -> set[int]:
-    """Deliveries of which reports name two mails, and that no operator had sent again."""
+def reported_twice(now: datetime) -> set[int]:
+    """Return ids of deliveries with reports of two mails that no operator sent again."""
     lately = DeliveryEvent.objects.filter(
         at__gte=now - DAY, source=DeliveryEvent.Source.PROVIDER, delivery__isnull=False
     )
@@ -109,7 +112,7 @@ def doubled(now: datetime) -> set[int]:
 
 
 def pause(ids: Collection[int], reason: str) -> list[Edition]:
-    """Those of the deliveries' editions that were going out, and that nobody resumed."""
+    """Pause the deliveries' editions that are going out and were never resumed; return them."""
     if not ids:
         return []
     among = Edition.objects.filter(delivery__in=ids, hold=Edition.Hold.NONE)
@@ -120,17 +123,17 @@ def pause(ids: Collection[int], reason: str) -> list[Edition]:
 def pause_alarming(now: datetime) -> list[Edition]:
     """Pause editions of which too many mails bounce or are reported as spam."""
     paused = []
-    for edition in lately_reported(now):
+    for edition in recently_reported(now):
         reason = bounce_rules.alarm(feedback_counts(edition))
-        # Once is enough: who has looked at it and resumed it knows better.
+        # Pause once only: an operator who resumed it has looked at it.
         if reason and edition.resumed_at is None and control.pause(edition, reason):
             alert(f"{edition} is paused: too many mails bounced or were reported")
             paused.append(edition)
     return paused
 
 
-def lately_reported(now: datetime) -> list[Edition]:
-    """Editions that are not held, and of which mails bounced or were reported just now."""
+def recently_reported(now: datetime) -> list[Edition]:
+    """Return editions not held whose mails bounced or were reported in the last hour."""
     lately = DeliveryEvent.objects.filter(
         kind__in=ALARMING, at__gte=now - LATELY, delivery__isnull=False
     )
@@ -139,7 +142,7 @@ def lately_reported(now: datetime) -> list[Edition]:
 
 
 def feedback_counts(edition: Edition) -> bounce_rules.FeedbackCounts:
-    """Each mail counts once; `accepted` is counted as far as it can matter."""
+    """Count each mail once; count `accepted` only as far as it can matter."""
     events = DeliveryEvent.objects.filter(
         delivery__edition=edition, kind__in=ALARMING, at__gte=edition.published_at
     )

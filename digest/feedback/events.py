@@ -1,4 +1,4 @@
-"""What others report of a mail later: bounced, complained, delivered … in Anymail's words.
+"""Reports about a mail after it was sent: bounced, complained, delivered … in Anymail's words.
 
 Reports come in batches, from a provider's webhook or as bounce mails. Each is kept once,
 in whatever order and however often it comes. It never moves a delivery, but for one that
@@ -64,7 +64,7 @@ class Traced:
 
 
 def take(reports: Iterable[Report], *, now: datetime) -> int:
-    """Keep the reports and do what follows from them; how many were not known yet.
+    """Keep the reports and act on them; return the number of new ones.
 
     A few statements whatever their number, in one transaction: when this raises, nothing
     was kept and the provider has to send them again.
@@ -97,7 +97,7 @@ def trace(reports: Sequence[Report]) -> list[Traced]:
 def traced(
     report: Report, owner: str | None, intent_at: datetime | None, state: str
 ) -> Traced:
-    """The report beside its delivery's reader, intent and state; state "" if it has none."""
+    """Return the report with its delivery's reader, intent and state ("" if it has none)."""
     return Traced(
         report,
         report.delivery_id if state else None,
@@ -115,7 +115,7 @@ def hash_of(recipient: str) -> str:
 
 
 def lock(hashes: set[str]) -> None:
-    """Until the transaction ends, no intent for these readers is committed elsewhere.
+    """Lock these readers' rows: no intent is committed for them until the transaction ends.
 
     The sender locks the same rows before it looks at the suppressions, so that one which
     is answered for holds for each hand-over from then on.
@@ -133,14 +133,17 @@ VALUES {rows} ON CONFLICT (event_key) DO NOTHING RETURNING event_key
 
 
 def keep(found: Sequence[Traced]) -> list[Traced]:
-    """One INSERT; which of them are new. Whoever reports the same at once waits."""
+    """Insert the reports in one statement and return the new ones.
+
+    Concurrent duplicates wait on the unique key.
+    """
     values: list[str | int | datetime | None] = []
     # In one order everywhere, or two batches with the same keys could wait for each other.
     for one in sorted(found, key=lambda one: one.report.key):
         report = one.report
         values += [one.delivery_id, one.email_hash, instant(report.at)]
         values += [DeliveryEvent.Source.PROVIDER.value, clean(report.kind, 20)]
-        # Words may name a person. Of one who is gone, nothing would ever take them out.
+        # Words may name a person; nothing would ever delete those about an erased reader.
         words = report.words if one.email_hash else ""
         values += [clean(report.reject_reason, 60), clean(words, 500)]
         values += [clean(report.message_id, 200), report.key]
@@ -152,7 +155,7 @@ def keep(found: Sequence[Traced]) -> list[Traced]:
 
 
 def clean(text: str, length: int) -> str:
-    """As much of it as a column takes; PostgreSQL takes no NUL and no lone surrogate."""
+    """Cut text to a column's length; PostgreSQL takes no NUL and no lone surrogate."""
     return text.replace("\0", "").encode(errors="replace").decode()[:length]
 
 
@@ -187,7 +190,7 @@ def meaning_of(report: Report) -> Meaning | None:
 
 
 def leave(email_hash: str, *, now: datetime) -> None:
-    """Who unsubscribes at the provider leaves as if it had been at our page."""
+    """Unsubscribe a reader who unsubscribed at the provider, as our page would."""
     suppression.suppress(email_hash, Reason.LEFT, now=now)
     for pk in Subscriber.objects.filter(email_hash=email_hash).values_list("pk", flat=True):
         subscriptions.unsubscribe(pk, origin=Origin("the provider's report"), now=now)
@@ -201,7 +204,7 @@ def suppress_refused(now: datetime) -> None:
 
 
 def worn_out(hashes: set[str]) -> set[str]:
-    """Those of the addresses that have bounced on enough days."""
+    """Return the addresses that have bounced on enough days."""
     if not hashes:
         return set()
     kept = DeliveryEvent.objects.filter(email_hash__in=hashes, kind__in=BOUNCES)

@@ -1,6 +1,6 @@
-"""Unknown deliveries of which somebody has reported: the report is evidence.
+"""Resolve unknown deliveries by reports about them: a report is evidence.
 
-Looked at after each batch of reports and by the sweep, so it does not matter whether the
+Runs after each batch of reports and in the sweep, so it does not matter whether the
 report or the end of the lease comes first.
 """
 
@@ -35,7 +35,7 @@ BATCH = 1000
 
 
 def resolve_reported(now: datetime, *, among: Collection[int] | None = None) -> int:
-    """Resolve unknown rows of which there is a report; how many. `among`: ids."""
+    """Resolve unknown rows that have a report; return the number. `among`: ids."""
     rows = Delivery.objects.filter(is_unknown=True)
     if among is not None:
         rows = rows.filter(pk__in=among)

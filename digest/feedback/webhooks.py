@@ -1,4 +1,4 @@
-"""What an email service provider posts to us: /webhooks/PROVIDER/tracking/.
+"""The page to which email service providers post reports: /webhooks/PROVIDER/tracking/.
 
 Anymail knows each provider's signature and words; this page adds what it leaves open. A
 secret of our own is needed for each of them and looked at before anything is read, a whole
@@ -55,7 +55,7 @@ class WebhookRefused(Exception):
 @csrf_exempt
 @require_http_methods(["POST", "HEAD"])
 def tracking(request: HttpRequest, provider: str) -> HttpResponse:
-    """200 when all reports are kept, at once or already; 5xx: send them again."""
+    """Answer 200 when all reports are kept, now or before; 5xx asks to send them again."""
     secrets = settings.ANYMAIL["WEBHOOK_SECRET"]
     if not secrets:
         raise Http404
@@ -113,20 +113,20 @@ def read(
     try:
         view.run_validators(request)
         found: Iterable[AnymailTrackingEvent] = view.parse_events(request)
-        return [report(event, view.esp_name, now=now) for event in found]
+        return [report_of(event, view.esp_name, now=now) for event in found]
     except UNREADABLE as error:  # its words may repeat the body
         raise WebhookRefused(type(error).__name__) from None
 
 
-def report(event: AnymailTrackingEvent, provider: str, *, now: datetime) -> Report:
-    """Raises WebhookRefused for a signature that somebody may have kept."""
+def report_of(event: AnymailTrackingEvent, provider: str, *, now: datetime) -> Report:
+    """Return the event as a Report. Raises WebhookRefused for an old signature."""
     at = event.timestamp or now
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return Report(
         kind=str(event.event_type),
         key=key(event, provider, now=now),
         at=at if abs(now - at) < WRONG else now,
-        delivery_id=named(event),
+        delivery_id=delivery_id_of(event),
         recipient=str(event.recipient or ""),
         words=" ".join(map(str, filter(None, [event.mta_response, event.description]))),
         reject_reason=str(event.reject_reason or ""),
@@ -134,8 +134,8 @@ def report(event: AnymailTrackingEvent, provider: str, *, now: datetime) -> Repo
     )
 
 
-def named(event: AnymailTrackingEvent) -> int | None:
-    """The delivery's id that went out with the mail."""
+def delivery_id_of(event: AnymailTrackingEvent) -> int | None:
+    """Return the delivery's id that went out with the mail, or None."""
     metadata = event.metadata if isinstance(event.metadata, dict) else {}
     text = str(metadata.get("delivery_id", ""))
     known = text.isascii() and text.isdecimal() and len(text) < 19
@@ -143,9 +143,9 @@ def named(event: AnymailTrackingEvent) -> int | None:
 
 
 def key(event: AnymailTrackingEvent, provider: str, *, now: datetime) -> str:
-    """The same for each repetition of a report. Raises WebhookRefused."""
+    """Return a key, equal for each repetition of a report. Raises WebhookRefused."""
     if provider == "Mailgun":
-        parts = ["Mailgun", token(event.esp_event, now=now)]
+        parts = ["Mailgun", mailgun_token(event.esp_event, now=now)]
     else:
         parts = [provider, event.event_id or "", event.event_type, event.message_id]
         parts += [event.recipient, "" if event.event_id else event.timestamp]
@@ -153,8 +153,8 @@ def key(event: AnymailTrackingEvent, provider: str, *, now: datetime) -> str:
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
-def token(signed: dict[str, object], *, now: datetime) -> str:
-    """What Mailgun's signature covers, in its newer and its older form. Raises WebhookRefused."""
+def mailgun_token(signed: dict[str, object], *, now: datetime) -> str:
+    """Return the token that Mailgun signed, newer form or older. Raises WebhookRefused."""
     block = signed.get("signature")
     fields = block if isinstance(block, dict) else signed
     if abs(now - datetime.fromtimestamp(int(str(fields["timestamp"])), UTC)) > FRESH:

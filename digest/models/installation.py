@@ -42,7 +42,7 @@ class HighWater(models.Model):
 
     @property
     def troubled(self) -> bool:
-        """True if fencing.rise() found a receiving domain with rests or failures."""
+        """Return True if fencing.rise() found a receiving domain with rests or failures."""
         return bool(getattr(self, "has_rests", False))
 
     @property

@@ -61,10 +61,9 @@ def is_web_address(url: str) -> bool:
 def cards(papers: Sequence[Paper], topics: Iterable[Topic]) -> list[Card]:
     """Return the papers with their topics, in the given order. One query."""
     by_slug = {topic.slug: topic for topic in topics}
-    weights: dict[int, dict[str, float]] = {}
     published = Block.objects.filter(paper__in=papers).order_by("edition__day", "pk")
-    for paper_id, of_block in published.values_list("paper_id", "topics"):
-        weights[paper_id] = of_block  # the newest edition with the paper wins
+    # The newest edition with the paper wins.
+    weights = dict(published.values_list("paper_id", "topics"))
     return [
         Card(
             paper,

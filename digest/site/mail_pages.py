@@ -16,8 +16,9 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 
 from digest import signing
-from digest.editions import frames, phrases, picks, web_version
-from digest.models import Delivery, Edition, Frame
+from digest.deliveries.rebuild import NothingToShow, rebuild
+from digest.editions import phrases, web_version
+from digest.models import Delivery, Edition
 from subscribers.models import Topic
 
 MOST_SHOWN = 100
@@ -36,35 +37,22 @@ MAIL_CSP: dict[str, Collection[str] | str] = {
 def digest(request: HttpRequest, name: str) -> HttpResponse:
     """Show the papers of one mail. The name grants no right and identifies no reader."""
     delivery_id = signing.read(signing.Purpose.PAGE, name)
-    found = Delivery.objects.select_related("edition").filter(pk=delivery_id or 0).first()
-    was = picks.parse_picks(found.picks) if found else None
-    if not (found and was):
-        raise Http404("This mail does not exist.")
-    response = HttpResponse(digest_page(found.edition, was, name))
+    found = Delivery.objects.select_related("edition")
+    delivery = get_object_or_404(found, pk=delivery_id or 0)
+    try:
+        rebuilt = rebuild(delivery)
+    except NothingToShow as error:
+        raise Http404(str(error)) from None
+    shown = [(pick.block, pick.label) for pick in rebuilt.shown()]
+    with translation.override(rebuilt.was.language):
+        headline = phrases.public_headline(len(shown))
+    page = web_version.page(
+        delivery.edition, shown, language=rebuilt.was.language, headline=headline, name=name
+    )
+    response = HttpResponse(page)
     response["X-Robots-Tag"] = "noindex, nofollow"
     response["Referrer-Policy"] = "no-referrer"
     return response
-
-
-def digest_page(edition: Edition, was: picks.StoredDigest, name: str) -> str:
-    """Return the page's HTML. Raises Http404 when the frame of the mail is deleted."""
-    try:
-        labels = frames.load_frame(edition, was.fingerprint).topics
-    except Frame.DoesNotExist:
-        raise Http404("This mail is no longer stored.") from None
-    positions = [pick.position for pick in was.picks]
-    blocks = {
-        block.position: block for block in edition.blocks.filter(position__in=positions)
-    }
-    shown = [
-        (blocks[pick.position], "" if pick.topic is None else labels[pick.topic][1])
-        for pick in was.picks
-    ]
-    with translation.override(was.language):
-        headline = phrases.public_headline(len(shown))
-    return web_version.page(
-        edition, shown, language=was.language, headline=headline, name=name
-    )
 
 
 @require_safe

@@ -23,13 +23,13 @@ LONGEST_REST = timedelta(minutes=5)
 TRIED_WITHIN = timedelta(minutes=1)
 ALARM_EVERY = timedelta(hours=1)
 
-# A domain that has put us off so many times more than it has answered is given a rest.
+# Pause a domain when its deferrals exceed its answers by this many.
 MOST_FAILURES = 5
 FIRST_DOMAIN_REST = timedelta(seconds=30)
 LONGEST_DOMAIN_REST = timedelta(minutes=30)
 # How long the one mail that tries a domain after its rest may take.
 PROBE = timedelta(minutes=3)
-# A domain that nobody has had trouble with for so long is forgotten.
+# Forget a domain after so long without trouble.
 FORGOTTEN = timedelta(days=1)
 
 
@@ -61,7 +61,7 @@ def resting(now: datetime) -> Rest | None:
 
 
 def trip(now: datetime, cause: str, *, asked: float = 0.0) -> None:
-    """Rest: 5 s after the first failure, twice as long after each further one.
+    """Stop all senders: for 5 s after the first failure, twice as long after each further one.
 
     `asked` is a Retry-After in seconds (RFC 9110 section 10.2.3): at least so long.
     """
@@ -99,7 +99,7 @@ def doubled(first: timedelta, times: int, *, most: timedelta) -> timedelta:
 
 
 def put_off(failures: Mapping[str, int], now: datetime, *, probed: set[str]) -> None:
-    """Count refusals by domain; one that has had enough of us is given a rest.
+    """Count deferrals by domain and pause a domain that has too many.
 
     A domain that rests already is not made to rest longer by mails that were on their
     way, only by the one that was to try it (`probed`).
@@ -122,7 +122,7 @@ def put_off(failures: Mapping[str, int], now: datetime, *, probed: set[str]) -> 
 
 
 def answered(domains: set[str]) -> None:
-    """These domains take mail, or refuse it for good: nothing to wait for."""
+    """Forget the rests of domains that take mail, or refuse it for good."""
     for rest in DomainRest.objects.filter(pk__in=domains):
         domain = rest.domain
         if rest.delete()[0] and rest.rests:
@@ -130,7 +130,7 @@ def answered(domains: set[str]) -> None:
 
 
 def may_probe(rest: DomainRest, now: datetime) -> bool:
-    """After a rest one sender may try one mail: the first who says so."""
+    """Return True for the one sender that may try one mail after a rest."""
     return bool(
         DomainRest.objects.filter(pk=rest.pk, resting_until=rest.resting_until).update(
             resting_until=now + PROBE, changed_at=now

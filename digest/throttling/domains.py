@@ -52,7 +52,7 @@ class Gate:
     jitter: Callable[[], float] = random.random
 
     def passing[D: Addressed](self, digests: Sequence[D]) -> Sequence[D]:
-        """Those of a group that may be handed over now, in their order."""
+        """Return the digests that may be handed over now, in their order."""
         if not self.rests and not self.limits:
             return digests
         by_domain = defaultdict(list)
@@ -120,12 +120,12 @@ class Gate:
         self.learn()
 
     def learn(self) -> None:
-        """See what other senders have seen."""
+        """Read the rests that all senders have noted."""
         self.rests = {rest.domain: rest for rest in DomainRest.objects.all()}
 
 
 def gate(now: datetime, *, troubled: bool) -> Gate:
-    """A slice's gate. `troubled`: whether any domain is known to make trouble."""
+    """Return a slice's gate; it reads rests only if `troubled`: some domain is known to fail."""
     made = Gate(now, limits=settings.DOMAIN_RATES)
     if troubled:
         made.learn()

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 FIRST_DAY = 20 * 24
 GROWTH = 1.4
 WARM_UP_DAYS = 42
-# Seconds: who would have to wait longer ends, and a tick wakes another sender.
+# Longest wait in seconds; beyond it the sender exits and the next tick starts another.
 LONGEST_WAIT = 60.0
 
 
@@ -40,7 +40,7 @@ class Permits:
 
 
 def ask(wanted: int, clock: Callable[[], datetime]) -> Permits:
-    """Permits to claim up to `wanted` rows. Nothing is asked where nothing is limited.
+    """Return permits to claim up to `wanted` rows, without a query where nothing is limited.
 
     `clock` is a real one: a rate is of real time, whatever `deliver --now` pretends.
     """
@@ -64,7 +64,7 @@ def ask(wanted: int, clock: Callable[[], datetime]) -> Permits:
 
 
 def wait_for(permits: Permits) -> bool:
-    """Wait for permits, a second at most at a time. False when it will be long in coming."""
+    """Wait a second at most for permits. Return False if they are too far ahead."""
     if permits.wait > LONGEST_WAIT:
         return False
     time.sleep(min(permits.wait, 1.0))
@@ -72,7 +72,7 @@ def wait_for(permits: Permits) -> bool:
 
 
 def settle(permits: Permits, tally: Counter[str], clock: Callable[[], datetime]) -> None:
-    """Give back what was not used: rows that were not there, skipped or not tried.
+    """Give back unused permits: of rows that were missing, skipped or not tried.
 
     The warm-up counts what the provider accepted, or may have. A sender that dies before
     this has used up all its permits.
@@ -88,12 +88,12 @@ def settle(permits: Permits, tally: Counter[str], clock: Callable[[], datetime])
 
 
 def whole() -> Limit | None:
-    """The limit of the whole installation."""
+    """Return the limit of the whole installation, or None."""
     return Limit("all", settings.SEND_RATE) if settings.SEND_RATE else None
 
 
 def cap(now: datetime) -> int | None:
-    """How many mails this UTC day of the warm-up may see; None when there is none.
+    """Return how many mails this UTC day of the warm-up allows, or None without one.
 
     Before its first day as on its first day: a date that lies ahead is no permits to burst.
     """
@@ -104,7 +104,7 @@ def cap(now: datetime) -> int | None:
 
 
 def count_in(mails: int, day: date, most: int) -> int:
-    """Count up to `mails` as handed over on that day; how many the cap has room for."""
+    """Count up to `mails` as handed over on that day and return how many fit the cap."""
     with transaction.atomic():
         row, _ = WarmUpDay.objects.select_for_update().get_or_create(pk=day)
         left = max(min(mails, most - row.handed_over), 0)
@@ -117,5 +117,5 @@ def count_in(mails: int, day: date, most: int) -> int:
 
 
 def midnight(now: datetime) -> datetime:
-    """The end of this UTC day."""
+    """Return the end of this UTC day."""
     return datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)

@@ -43,12 +43,12 @@ class Limit:
 
     @property
     def cost(self) -> float:
-        """Microseconds until a token has come."""
+        """Return the microseconds until a token has come."""
         return SECOND / self.rate
 
     @property
     def depth(self) -> float:
-        """Microseconds until an empty bucket is full: one token at least."""
+        """Return the microseconds until an empty bucket is full: one token at least."""
         return max(self.holds * SECOND, self.cost)
 
 
@@ -61,9 +61,9 @@ class Grant:
 
 
 def take(limit: Limit, wanted: int, *, now: datetime) -> Grant:
-    """Up to `wanted` tokens; none while fewer than half of what the bucket can hold is there.
+    """Grant up to `wanted` tokens, or none while the bucket is less than half full.
 
-    So that senders go on in handfuls and not mail by mail. Negative: tokens given back.
+    So senders take handfuls, not single mails. A negative `wanted` gives tokens back.
     """
     moment = microseconds(now)
     in_use = Bucket.objects.filter(name=limit.name, in_use_until__gt=now).exists()
@@ -103,7 +103,7 @@ def take_from_database(
 def pour(
     full_at: float | None, limit: Limit, wanted: int, *, moment: float
 ) -> tuple[float, Grant]:
-    """When the bucket is full after this, and what it gave. The script below says the same."""
+    """Return when the bucket is full after this, and its grant; POUR is the same in Lua."""
     cost, depth = limit.cost, limit.depth
     empty = moment + depth
     # Further ahead than that, the clock was set back: it must not close the bucket.
@@ -154,7 +154,7 @@ def url() -> str:
 
 @lru_cache(maxsize=1)
 def script(address: str) -> "redis.commands.core.Script":
-    """The script on a connection of this process, which waits a second at most."""
+    """Return the script on a connection of this process, which waits a second at most."""
     client = redis.Redis.from_url(
         address, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
     )
@@ -162,12 +162,12 @@ def script(address: str) -> "redis.commands.core.Script":
 
 
 def line(limit: Limit, *, now: datetime) -> bool:
-    """Whether anybody stands in line for tokens to come."""
+    """Return whether any mail stands in line for tokens to come."""
     return Bucket.objects.filter(name=f"line {limit.name}", full_at__gt=now).exists()
 
 
 def queue(limit: Limit, count: int, *, now: datetime) -> list[datetime]:
-    """`count` places at the end of the line: when tokens will have come for each.
+    """Reserve `count` places at the end of the line and return their instants.
 
     In the database only, as the line is an estimate and no promise.
     """

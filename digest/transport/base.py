@@ -1,4 +1,4 @@
-"""What every transport takes and gives: one mail for one reader, composed when its turn comes.
+"""The input and output of every transport: one mail for one reader, composed when its turn comes.
 
 A mail travels whole over SMTP and in parts to providers' APIs. Pieces that readers share
 are turned into text or JSON once and then only looked up.
@@ -51,13 +51,13 @@ class Transport(Protocol):
 
 @lru_cache(maxsize=MOST_PIECES)
 def plain(piece: bytes) -> str:
-    """A quoted-printable piece as text with LF line ends."""
+    """Return a quoted-printable piece as text with LF line ends."""
     return binascii.a2b_qp(piece).decode().replace("\r\n", "\n")
 
 
 @lru_cache(maxsize=MOST_PIECES)
 def in_json(piece: bytes) -> bytes:
-    """A quoted-printable piece as the inside of a JSON string (RFC 8259), UTF-8."""
+    """Return a quoted-printable piece as the inside of a JSON string (RFC 8259), UTF-8."""
     return inside(plain(piece))
 
 

@@ -48,7 +48,7 @@ class Provider:
         return outcome
 
     def ask(self, mail: Mail) -> Outcome:
-        """One request, by the key of the mail's intent where the provider has keys."""
+        """Make one request, with the key of the mail's intent if the provider has keys."""
         try:
             assert mail.letter  # noqa: S101
             letter = mail.letter()
@@ -67,7 +67,7 @@ class Provider:
         return of_sent(message)
 
     def message(self, mail: Mail, letter: Letter, *, key: str) -> EmailMultiAlternatives:
-        """With what this provider wants beside the mail itself."""
+        """Return the mail as a Django message, with what this provider wants beside it."""
         message = as_django(mail, letter)
         if self.name == "brevo":
             message.extra_headers["idempotencyKey"] = key
@@ -81,7 +81,7 @@ class Provider:
 
 
 def of_sent(message: EmailMultiAlternatives) -> Outcome:
-    """The meaning of a call that raised nothing, for the one reader it was for."""
+    """Judge a call that raised nothing, for its one reader."""
     status = getattr(message, "anymail_status", None)
     if status is None:  # a backend that is none of Anymail's
         return of_recipient("sent", "")
@@ -90,7 +90,7 @@ def of_sent(message: EmailMultiAlternatives) -> Outcome:
 
 
 def as_django(mail: Mail, letter: Letter) -> EmailMultiAlternatives:
-    """The mail as a Django message, for a provider's API."""
+    """Return the mail as a Django message, for a provider's API."""
     fields = {**letter.shared, **letter.own}
     message = EmailMultiAlternatives(
         subject=fields["Subject"],

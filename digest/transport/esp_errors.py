@@ -38,7 +38,7 @@ BEFORE_REQUEST = re.compile(
 
 
 def of_error(error: Exception) -> Outcome:
-    """The meaning of what Anymail or requests raised."""
+    """Judge an error that Anymail or requests raised."""
     if isinstance(error, AnymailRecipientsRefused):
         return of_recipient("rejected", str(error))
     if isinstance(error, AnymailInvalidAddress | AnymailSerializationError):
@@ -57,7 +57,7 @@ def of_error(error: Exception) -> Outcome:
 
 
 def of_answer(response: object, text: str) -> Outcome:
-    """The meaning of an HTTP answer to one message, or to a whole request."""
+    """Judge an HTTP answer to one message, or to a whole request."""
     status = getattr(response, "status_code", None)
     said = body(response)
     if said.get("code") == BREVO_KNOWS:
@@ -84,7 +84,7 @@ def never_reached(cause: BaseException) -> bool:
 
 
 def answer(error: BaseException) -> object:
-    """The response that came with it, if any did; one of an error's status is falsy."""
+    """Return the response that came with the error, or None. An error's response is falsy."""
     given = (getattr(cause, "response", None) for cause in causes(error))
     return next((response for response in given if response is not None), None)
 

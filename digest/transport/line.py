@@ -15,9 +15,9 @@ Look = Callable[[Collection[int]], Collection[int]]
 
 
 class Line:
-    """Mails whose intents are committed; those that nobody wants any more drop out.
+    """Mails whose intents are committed; those that are no longer wanted drop out.
 
-    What is not fresh any more is looked at again before the next mail is taken, so that a
+    If the last look is too old, the rest is looked at again before the next mail is taken, so that a
     reader who leaves while the line turns slow gets no mail that has not begun. What was
     never taken had no byte leave the machine.
     """
@@ -41,7 +41,7 @@ class Line:
         return self.look is None or time.monotonic() - self.looked_at < FRESH
 
     def take(self) -> Mail | None:
-        """The next mail, to be begun at once; None when there is none left."""
+        """Return the next mail, to be begun at once; None if none is left."""
         if self.mails and self.look and not self.fresh:
             self.looked_at = time.monotonic()
             waiting = {mail.delivery_id for mail in self.mails}
@@ -51,15 +51,15 @@ class Line:
         return self.mails.popleft() if self.mails else None
 
     def put_back(self, mail: Mail) -> None:
-        """First in line again: the server has not answered to its envelope."""
+        """Put the mail first in line: the server has not answered to its envelope."""
         self.mails.appendleft(mail)
 
     def drain(self) -> Iterator[Mail]:
-        """What is left, without another look: none of it will begin."""
+        """Yield what is left, without another look: none of it will begin."""
         while self.mails:
             yield self.mails.popleft()
 
 
 def line_of(mails: Iterable[Mail]) -> Line:
-    """The line itself, or one of these mails that nobody looks at again."""
+    """Return the line itself, or a new one of these mails without a look."""
     return mails if isinstance(mails, Line) else Line(mails)

@@ -33,11 +33,11 @@ class Fan:
         self.threads = ThreadPoolExecutor(len(connections), thread_name_prefix="send")
 
     def hand_over(self, mails: Iterable[Mail]) -> Iterator[tuple[int, Outcome]]:
-        """Each connection takes from one line, until there is nothing left."""
+        """Let all connections take from one line until nothing is left."""
         line, known, lock = line_of(mails), SimpleQueue[Said](), Lock()
 
-        def taken() -> Iterator[Mail]:
-            """In a connection's thread: only the main thread has the database to look."""
+        def pull() -> Iterator[Mail]:
+            """Yield mails in a connection's thread; the main thread looks, as it has the database."""
             while True:
                 asked: Asked = Future()
                 with lock:
@@ -52,7 +52,7 @@ class Fan:
         def run(connection: Transport) -> None:
             try:
                 # In handfuls: each wakes the thread that collects them.
-                for results in batched(connection.hand_over(taken()), 16, strict=False):
+                for results in batched(connection.hand_over(pull()), 16, strict=False):
                     known.put(results)
             finally:
                 known.put(())
@@ -64,7 +64,7 @@ class Fan:
                 while said := known.get():
                     if isinstance(said, Future):
                         with lock:
-                            answer(said, line)
+                            give_next(said, line)
                     else:
                         yield from said
         finally:  # even if we are interrupted, no thread waits for an answer
@@ -82,7 +82,7 @@ class Fan:
             connection.close()
 
 
-def answer(asked: Asked, line: Line) -> None:
+def give_next(asked: Asked, line: Line) -> None:
     """Give the next mail to the thread that asked; none if we are interrupted."""
     mail = None
     try:
@@ -92,7 +92,7 @@ def answer(asked: Asked, line: Line) -> None:
 
 
 def open_transport() -> Transport:
-    """Connects at the first hand-over, and again after a lost connection."""
+    """Return the transport; it connects at the first hand-over and after a loss."""
     if settings.PROVIDER_BATCH:
         return PostmarkBatch()
     match mailer(settings.MAILER_URL):

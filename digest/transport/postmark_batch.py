@@ -49,7 +49,7 @@ class PostmarkBatch:
         for mail in mails:
             try:
                 assert mail.letter  # noqa: S101
-                message = self.written(mail, mail.letter())
+                message = self.as_postmark(mail, mail.letter())
             except Exception:  # one poisoned row must not stop an edition
                 logger.exception("delivery %d cannot be composed", mail.delivery_id)
                 yield mail.delivery_id, POISON
@@ -63,11 +63,11 @@ class PostmarkBatch:
             yield from self.submit(batch)
 
     def submit(self, batch: Sequence[Written]) -> Iterator[tuple[int, Outcome]]:
-        """One request; its halves, when it was refused whole and one mail may be why."""
+        """Post one request; post its halves if it was refused whole, as one mail may be why."""
         try:
             response = self.post(b"[%b]" % b",".join(message for _, message in batch))
         except requests.RequestException as error:
-            yield from every(batch, of_error(error))
+            yield from same_for_all(batch, of_error(error))
             return
         if response.ok:
             yield from self.results([mail for mail, _ in batch], response)
@@ -78,10 +78,10 @@ class PostmarkBatch:
             yield from self.submit(batch[:half])
             yield from self.submit(batch[half:])
             return
-        yield from every(batch, outcome)
+        yield from same_for_all(batch, outcome)
 
     def post(self, body: bytes) -> requests.Response:
-        """Raises requests.RequestException."""
+        """Post a batch and return the response. Raises requests.RequestException."""
         self.backend.open()
         url = urljoin(self.backend.api_url, "email/batch")
         headers = {
@@ -98,12 +98,12 @@ class PostmarkBatch:
     def results(
         self, mails: Sequence[Mail], response: requests.Response
     ) -> Iterator[tuple[int, Outcome]]:
-        """Each reader's own result; whoever has none is unknown, as the rest was taken."""
+        """Yield each reader's result; a mail without one is unknown, as the rest was taken."""
         try:
             items = response.json()
         except ValueError:
             items = []
-        found = matched(mails, items if isinstance(items, list) else [])
+        found = match_results(mails, items if isinstance(items, list) else [])
         for mail in mails:
             item = found.get(mail.delivery_id)
             outcome = self.of_item(mail, item) if item else of_status(None, "no result")
@@ -128,8 +128,8 @@ class PostmarkBatch:
         (said,) = (status.status for status in statuses.values())
         return of_recipient(said, f"{code} {words}")
 
-    def written(self, mail: Mail, letter: Letter) -> bytes:
-        """The mail as Postmark's JSON."""
+    def as_postmark(self, mail: Mail, letter: Letter) -> bytes:
+        """Return the mail as Postmark's JSON."""
         names = tuple(letter.shared.items())
         if names not in self.skeletons:
             self.skeletons[names] = self.skeleton(letter)
@@ -142,7 +142,7 @@ class PostmarkBatch:
         return b"".join(pieces)
 
     def skeleton(self, letter: Letter) -> list[bytes]:
-        """What Anymail makes of a message whose own values are slots, cut at the slots."""
+        """Return Anymail's JSON of a message whose own values are slots, cut at the slots."""
         own = {name: slot(name) for name in letter.own if name not in APART}
         headers = {name: letter.shared[name] for name in letter.shared if name not in APART}
         message = EmailMultiAlternatives(
@@ -164,15 +164,17 @@ def slot(name: str) -> str:
     return f"{SLOTS}-{name}-slot"
 
 
-def every(batch: Sequence[Written], outcome: Outcome) -> Iterator[tuple[int, Outcome]]:
+def same_for_all(
+    batch: Sequence[Written], outcome: Outcome
+) -> Iterator[tuple[int, Outcome]]:
     for mail, _ in batch:
         yield mail.delivery_id, outcome
 
 
-def matched(
+def match_results(
     mails: Sequence[Mail], items: Sequence[object]
 ) -> dict[int, Mapping[str, object]]:
-    """Delivery id → its result: by place if all are there, else by address.
+    """Return delivery id → result: by place if all are there, else by address.
 
     A result that names another reader belongs to nobody.
     """

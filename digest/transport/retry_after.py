@@ -13,7 +13,7 @@ MOST = 3600.0
 
 
 def seconds(headers: Mapping[str, str], *, default: float = 0.0) -> float:
-    """From 0 to an hour; `default` when nothing is asked, or nothing that can be read."""
+    """Return the wait, 0 to 3,600 s; `default` if the header is missing or unreadable."""
     value = str(headers.get("Retry-After", "")).strip()
     if re.fullmatch("[0-9]+", value):
         return min(float(value), MOST)

@@ -1,4 +1,4 @@
-"""Hand over one single mail by the client, and judged by the judge, of the digests.
+"""Hand over one single mail with the SMTP client and the judge of failures of the digests.
 
 A Django message goes out by the backend that MAILERS names. Where that is SMTP, our own
 client takes its place: it knows how far a hand-over had come, and smtplib does not.
@@ -18,14 +18,13 @@ from digest.transport.esp import of_sent
 from digest.transport.esp_errors import of_error
 from digest.transport.line import Line
 from digest.transport.outcomes import Outcome, put_back
-from digest.transport.smtp import side_by_side
-from digest.transport.smtp_connection import Connection
+from digest.transport.smtp import Connection, run_all
 
 DOT_STUFFED = re.compile(rb"^\.", re.MULTILINE)
 
 
 class SingleMail:
-    """A connection for single mails. Nothing is known of others: a suspect reply is ours."""
+    """A connection for single mails. It knows of no other mail, so a suspect reply counts as ours."""
 
     def __init__(self) -> None:
         self.backend: BaseEmailBackend = mailers["default"]
@@ -38,7 +37,7 @@ class SingleMail:
         return self.connection.open() if self.connection else None
 
     def hand_over(self, message: EmailMultiAlternatives) -> Outcome:
-        """Hand over a message to one recipient. Raises what no mail server says."""
+        """Hand over a message to one recipient. Raises errors that are not the mail server's."""
         judged = self.by_smtp(message) if self.connection else self.by_api(message)
         return put_back(judged) if judged.suspect else judged
 
@@ -48,7 +47,7 @@ class SingleMail:
         content = DOT_STUFFED.sub(b"..", message.message().as_bytes())
         mail = Mail(0, address(message.from_email), address(message.to[0]), lambda: content)
         work = {self.connection: self.connection.work(Line([mail]))}
-        return dict(side_by_side(work))[0]
+        return dict(run_all(work))[0]
 
     def by_api(self, message: EmailMultiAlternatives) -> Outcome:
         try:

@@ -26,7 +26,7 @@ OPEN_TIMEOUT = 30.0
 REPLY_TIMEOUT = 120.0
 MOST_REPLY_BYTES = 8192
 MOST_REPLY_LINES = 100
-# So long the first mail of a session is watched before its end is written: a server that
+# How long to watch the first mail of a session before its end is written: a server that
 # resets in the middle of a mail has not accepted it as long as the end has not left.
 WATCH_SECONDS = 0.05
 ENDLESS = "a reply without an end"
@@ -40,7 +40,7 @@ type Steps[T] = Generator[None, None, T]
 
 
 class ConnectionLost(Exception):
-    """The connection ended, timed out or talked nonsense; `phase` tells how far we were."""
+    """The connection ended, timed out or gave no valid reply; `phase` tells how far we were."""
 
     def __init__(self, phase: Phase, error: str) -> None:
         super().__init__(error)
@@ -49,7 +49,7 @@ class ConnectionLost(Exception):
 
 @cache
 def trust() -> ssl.SSLContext:
-    """The system's certificates; reading them takes a tenth of a second."""
+    """Return the system's certificates; reading them takes a tenth of a second."""
     return ssl.create_default_context()
 
 
@@ -118,7 +118,7 @@ class Opening(smtplib.SMTP):
 
 
 def open_session(server: SmtpServer) -> "Session":
-    """Greeting, EHLO, TLS, AUTH; blocks. Raises OSError or smtplib.SMTPException."""
+    """Open a session: greeting, EHLO, TLS, AUTH (blocking). Raises OSError or smtplib.SMTPException."""
     session = Opening(server)
     with contextlib.ExitStack() as stack:
         stack.callback(session.close)
@@ -162,8 +162,8 @@ class Session:
     def write(self, *data: bytes, ahead: Sequence[bytes] = (), phase: Phase) -> Steps[None]:
         """Write `data` and what may go ahead of its reply.
 
-        Raises ConnectionLost(phase) if the kernel did not take all of `data`. If it did, what
-        became of it the reply says, or its absence.
+        Raises ConnectionLost(phase) if the kernel did not take all of `data`. If it did, the
+        reply, or its absence, says what became of it.
         """
         rest: Sequence[Buffer] = [*data, *ahead]
         missing, early = sum(map(len, data)), sum(map(len, ahead))
@@ -183,7 +183,7 @@ class Session:
                 error = broken
             else:
                 missing -= taken
-                rest = [memoryview(joined(rest))[taken:]] if missing + early else ()
+                rest = [memoryview(join(rest))[taken:]] if missing + early else ()
                 continue
             if missing > 0:
                 raise ConnectionLost(phase, f"{type(error).__name__}: {error}") from error
@@ -191,10 +191,10 @@ class Session:
         self.be_patient()
 
     def send(self, parts: Sequence[Buffer]) -> int:
-        """How many bytes the kernel took at once."""
+        """Send what the kernel takes at once; return the number of bytes."""
         if isinstance(self.sock, ssl.SSLSocket):
             # One record: OpenSSL says "not yet" of several, though the first have left.
-            return self.sock.send(memoryview(joined(parts))[:RECORD])
+            return self.sock.send(memoryview(join(parts))[:RECORD])
         return self.sock.sendmsg(parts)
 
     def be_patient(self) -> None:
@@ -284,7 +284,7 @@ class Session:
         yield from self.reply(Phase.RECIPIENT)
 
     def quit(self) -> None:
-        """QUIT, without caring for the answer: every outcome is known already."""
+        """Send QUIT and ignore the answer: every outcome is known already."""
         with contextlib.suppress(OSError):
             self.sock.send(b"QUIT\r\n")
         self.close()
@@ -293,7 +293,7 @@ class Session:
         self.opened.close()
 
 
-def joined(parts: Sequence[Buffer]) -> Buffer:
+def join(parts: Sequence[Buffer]) -> Buffer:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -84,7 +84,7 @@ def one_day(here: world.World) -> Cost:
     """Plan and send everything in this process. Raises AssertionError."""
     from django.utils import timezone
 
-    from digest.deliveries.clock import DatabaseClock
+    from digest.deliveries.ledger import DatabaseClock
     from digest.deliveries.plan import plan_edition
     from digest.deliveries.send import send_due
 

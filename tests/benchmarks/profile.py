@@ -30,7 +30,7 @@ def run(*, readers: int = 20_000) -> list[Figure]:
         from django.conf import settings
         from django.utils import timezone
 
-        from digest.deliveries.clock import DatabaseClock
+        from digest.deliveries.ledger import DatabaseClock
         from digest.deliveries.plan import plan_edition
         from digest.deliveries.send import send_due
         from digest.ranking.loaded import load

@@ -107,7 +107,7 @@ def run(*, readers: int = 20_000) -> list[Figure]:
 @contextmanager
 def watched(stages: Stages) -> Iterator[None]:
     """The sender's steps, each a stage while this lasts."""
-    from digest.deliveries import clock, ledger, send
+    from digest.deliveries import ledger, send
     from digest.editions.compose import EncodedEdition
     from digest.transport.smtp import Smtp
 
@@ -115,7 +115,7 @@ def watched(stages: Stages) -> Iterator[None]:
     with ExitStack() as stack:
         for owner, name, stage, database in [
             *((owner, name, name, True) for owner, name in steps),
-            (clock, "database_now", "read the clock", True),
+            (ledger, "database_now", "read the clock", True),
             (send, "composed", "load the edition", True),
             (send, "digests", "read and rank", True),
             (EncodedEdition, "compose", "compose", False),
@@ -130,7 +130,7 @@ def walk(here: world.World, stages: Stages) -> int:
     """Everybody's mail by one sender; how many."""
     from django.utils import timezone
 
-    from digest.deliveries.clock import DatabaseClock
+    from digest.deliveries.ledger import DatabaseClock
     from digest.deliveries.plan import plan_edition
     from digest.deliveries.send import send_due
     from digest.ranking.loaded import load

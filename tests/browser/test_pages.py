@@ -1,6 +1,6 @@
 """The public pages in a real browser: accessible, calm, and from nobody else's server."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -35,7 +35,7 @@ SMALL = """() => [...document.querySelectorAll('nav a, button, summary, .topics 
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, tmp_path: Path) -> Iterator[None]:
+def site(settings: Settings, tmp_path: Path) -> None:
     """A day of papers, a caught mail, and files served from their source."""
     settings.STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -55,7 +55,6 @@ def site(settings: Settings, tmp_path: Path) -> Iterator[None]:
         paper(3, is_sample=True, organization="Some Institute"),
     ]
     edition({one: {"graphs": 1.0} for one in papers})
-    yield
 
 
 @pytest.fixture

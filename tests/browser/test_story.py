@@ -106,6 +106,6 @@ def test_three_readers_live_their_life_in_a_browser(
     tab = follow(page, "Unsubscribe")
     tab.get_by_role("button", name="Unsubscribe").click()
     expect(tab.locator("main")).to_contain_text(
-        re.compile("unsubscribed|no more mail", re.I)
+        re.compile("unsubscribed|no more mail", re.IGNORECASE)
     )
     assert browser.cookies() == []

@@ -23,7 +23,7 @@ PHONE: ViewportSize = {"width": 360, "height": 740}
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files served from their source, a day of papers, and time for fast fingers."""
     monkeypatch.setattr(proof_of_work, "FASTEST", timedelta(0))
     settings.STORAGES = {
@@ -32,7 +32,6 @@ def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }
     topic("graphs", label="Graphs", position=900)
     edition({paper(1, upvotes=3): {"graphs": 1.0}})
-    yield
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ LONG = (
 
 
 @pytest.fixture
-def ann(settings: Settings) -> Iterator[Subscriber]:
+def ann(settings: Settings) -> Subscriber:
     settings.STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -44,7 +44,7 @@ def ann(settings: Settings) -> Iterator[Subscriber]:
         not_before=make.NOON,
         expires_at=make.NOON,
     )
-    yield reader
+    return reader
 
 
 @pytest.fixture(params=[(360, "light"), (1200, "dark")], ids=["phone", "desk"])

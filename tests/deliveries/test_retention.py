@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from digest.deliveries import history, retention
+from digest.deliveries import history, sweep
 from digest.deliveries.plan import plan
 from digest.models import Delivery, DeliveryEvent, Edition, Frame
 from tests import make
 
 pytestmark = pytest.mark.django_db
 
-LATER = make.NOON + retention.KEPT
+LATER = make.NOON + sweep.KEPT
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def sent() -> Edition:
 
 
 def test_g5_rows_go_ninety_days_after_their_day_and_the_edition_stays(sent, client):
-    assert retention.drop_old(LATER) == 0
-    assert retention.drop_old(LATER + timedelta(days=1)) == 3
+    assert sweep.prune_deliveries(LATER) == 0
+    assert sweep.prune_deliveries(LATER + timedelta(days=1)) == 3
     assert not Delivery.objects.exists()
     assert not DeliveryEvent.objects.exists()
     assert not Frame.objects.exists()
@@ -39,30 +39,30 @@ def test_g5_rows_go_ninety_days_after_their_day_and_the_edition_stays(sent, clie
 
 def test_twice_drops_nothing_more(sent):
     late = LATER + timedelta(days=1)
-    assert [retention.drop_old(late), retention.drop_old(late)] == [3, 0]
+    assert [sweep.prune_deliveries(late), sweep.prune_deliveries(late)] == [3, 0]
 
 
 def test_what_was_cut_short_goes_on(sent, monkeypatch):
-    monkeypatch.setattr(retention, "BATCH", 1)
+    monkeypatch.setattr(sweep, "BATCH", 1)
     late = LATER + timedelta(days=1)
-    assert [retention.drop_old(late, batches=2) for _ in range(3)] == [2, 1, 0]
+    assert [sweep.prune_deliveries(late, batches=2) for _ in range(3)] == [2, 1, 0]
 
 
 def test_an_open_row_and_what_it_is_made_of_stay(sent):
     Frame.objects.create(edition=sent, fingerprint="f" * 12, data="{}")
     row = Delivery.objects.all()[0]
     Delivery.objects.filter(pk=row.pk).update(state="submitting")
-    assert retention.drop_old(LATER + timedelta(days=1)) == 2
+    assert sweep.prune_deliveries(LATER + timedelta(days=1)) == 2
     assert Delivery.objects.get() == row
     assert Frame.objects.exists()
 
 
 def test_reports_of_nobodys_mail_go_as_well(sent):
     DeliveryEvent.objects.create(at=make.NOON, source="provider", kind="bounced")
-    retention.drop_old(LATER + timedelta(days=1))
+    sweep.prune_deliveries(LATER + timedelta(days=1))
     assert not DeliveryEvent.objects.exists()
 
 
 def test_statements_do_not_grow_with_the_rows(sent, django_assert_num_queries):
     with django_assert_num_queries(10):
-        retention.drop_old(LATER + timedelta(days=1))
+        sweep.prune_deliveries(LATER + timedelta(days=1))

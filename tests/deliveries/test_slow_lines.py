@@ -9,9 +9,8 @@ from django.db import connections
 from django.test import Client
 
 from digest.deliveries import control, ledger, shutdown
-from digest.deliveries.batch_sizer import BatchSizer
 from digest.deliveries.plan import plan_edition
-from digest.deliveries.send import send_due
+from digest.deliveries.send import BatchSizer, send_due
 from digest.models import Delivery, Edition
 from subscribers.models import Subscriber
 from tests import make

@@ -78,7 +78,7 @@ def test_m5_the_one_click_pair_is_never_folded(mail):
     assert re.search(
         rb"^List-Unsubscribe: <http://[^ \r\n]+/u/%s>\r$" % READER.token.encode(),
         mail,
-        re.M,
+        re.MULTILINE,
     )
     assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in mail
 

@@ -29,7 +29,7 @@ from tests.sink import Sink
 # Some with the fault that their digests meet; single mails are kept in memory instead.
 NAMES = ["ann", "bea", "cem+rcpt-450x2", "dan+dot-keep-dropx1", "eve+rcpt-550"]
 TOKEN = re.compile(r"/confirm/([A-Za-z0-9_-]{22})/")
-LEAVE = re.compile(rb"^List-Unsubscribe: <[^>]+/u/([\w-]{22})>", re.M)
+LEAVE = re.compile(rb"^List-Unsubscribe: <[^>]+/u/([\w-]{22})>", re.MULTILINE)
 WORLDS = count()
 
 

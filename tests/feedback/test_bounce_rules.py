@@ -99,7 +99,7 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize("words, meaning", SAID)
+@pytest.mark.parametrize(("words", "meaning"), SAID)
 def test_b2_a_bounce_means_what_its_code_and_its_words_say(words, meaning):
     assert bounce_rules.meaning(words) is meaning
 
@@ -125,7 +125,7 @@ def test_b2_each_phrase_of_something_else_spares_the_address(meaning):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("words, meaning", SAID)
+@pytest.mark.parametrize(("words", "meaning"), SAID)
 def test_b2_readers_are_kept_from_mail_by_what_a_bounce_means(words, meaning):
     """At once, on the fifth day, or never."""
     (row,) = make.handed_over()

@@ -267,7 +267,7 @@ READ = {
 }
 
 
-@pytest.mark.parametrize("text, kind, about", READ.values(), ids=READ)
+@pytest.mark.parametrize(("text", "kind", "about"), READ.values(), ids=READ)
 def test_b6_what_comes_back_is_read_in_any_shape(row, come, text, kind, about):
     came_to = signing.senders(OURS)(row.pk)
     for _ in range(2):  # the same mail again counts once

@@ -78,7 +78,7 @@ def test_b2_a_complaint_outdoes_that_somebody_has_left():
 
 
 @pytest.mark.parametrize(
-    "words, suppressed",
+    ("words", "suppressed"),
     [("550 5.1.1 no such user", True), ("550 5.2.1 disabled", True)]
     + [("550 5.7.1 spam", False), ("552 5.2.2 full", False), ("", False)],
 )

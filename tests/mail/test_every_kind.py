@@ -93,7 +93,7 @@ def test_spamassassin_finds_nothing_in_the_content(specimens: Specimens) -> None
         report = done.stdout.decode("utf-8", "replace").rpartition("Content analysis")[2]
         points = {
             rule: float(score)
-            for score, rule in re.findall(r"^\s*(-?\d+\.\d) (\w+)", report, re.M)
+            for score, rule in re.findall(r"^\s*(-?\d+\.\d) (\w+)", report, re.MULTILINE)
         }
         assert len(points) > 2, report
         assert [rule for rule, score in points.items() if score > 0] == [], name

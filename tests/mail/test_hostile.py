@@ -118,7 +118,7 @@ def test_s9_a8_a_provider_finds_nothing_to_merge_in_the_html(texts, raw) -> None
     mail = Mail(1, "papers@example.org", "ann@example.org", lambda: raw)
     message = as_django(mail, letter_of(raw))
     ((html, kind),) = message.alternatives
-    body = re.sub(r"<style.*?</style>", "", str(html), flags=re.S)
+    body = re.sub(r"<style.*?</style>", "", str(html), flags=re.DOTALL)
     assert kind == "text/html"
     assert MERGE.findall(body) == []
     tree = html5lib.parse(str(html), namespaceHTMLElements=False)

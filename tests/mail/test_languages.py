@@ -29,7 +29,7 @@ def pairs(text: str) -> set[tuple[str, str]]:
 
 
 def seen(html: str) -> str:
-    html = re.sub(r"<!--.*?-->", "", html, flags=re.S)
+    html = re.sub(r"<!--.*?-->", "", html, flags=re.DOTALL)
     body = html5lib.parse(html, namespaceHTMLElements=False).find("body")
     assert body is not None
     return " ".join("".join(body.itertext()).split())

@@ -90,4 +90,4 @@ def poorer(html: str) -> str:
     """As a mail program shows it that lacks all of FALLBACKS but what all have on cells."""
     gone = "border-radius|letter-spacing|word-break|table-layout|color-scheme|max-width"
     html = re.sub(rf"(?<=[\"; ])({gone}): ?[^;\"]+;", "", html)
-    return re.sub(r"<style>.*?</style>", "", html, flags=re.S)
+    return re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)

@@ -47,9 +47,11 @@ def test_a_simulated_day_is_measured_and_leaves_nothing_behind(short_folder: Pat
     number = 200 + secrets.randbelow(50)
     done = simulate(short_folder, "--subscribers", str(number))
     assert done.returncode == 0, done.stderr
-    assert re.search(rf"^planned +{number} rows", done.stdout, re.M)
-    assert re.search(rf"^accepted +{number} mails, {number} received", done.stdout, re.M)
-    assert re.search(r"^ +1,000,000 .* mails/s$", done.stdout, re.M)
+    assert re.search(rf"^planned +{number} rows", done.stdout, re.MULTILINE)
+    assert re.search(
+        rf"^accepted +{number} mails, {number} received", done.stdout, re.MULTILINE
+    )
+    assert re.search(r"^ +1,000,000 .* mails/s$", done.stdout, re.MULTILINE)
     assert not list(short_folder.glob("simulate-*")) and not left_behind()
 
 

@@ -135,7 +135,9 @@ def test_a_day_that_was_missed_is_given_up_after_a_week(source):
 # -- no papers --------------------------------------------------------------------
 
 
-def test_without_papers_the_admins_are_told_once_and_again_at_the_next_time(source, told):
+def test_j4_without_papers_the_admins_are_told_once_and_again_at_the_next_time(
+    source, told
+):
     source.days |= {"2026-04-17": [entry(1)], "2026-04-18": [entry(2, day="2026-04-18")]}
     for times in (1, 2):
         source.fault = "error"
@@ -164,7 +166,7 @@ def test_a_source_that_answers_with_nothing_for_days_is_noticed(source, told):
     assert "the newest are of 2026-04-17" in told[0].body
 
 
-def test_readyz_says_that_no_papers_come_and_stays_ready(client, source):
+def test_j4_readyz_says_that_no_papers_come_and_stays_ready(client, source):
     source.fault = "error"
     fetch_and_publish(NOW)
     with time_machine.travel(NOW + timedelta(hours=3), tick=False):

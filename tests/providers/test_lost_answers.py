@@ -22,7 +22,6 @@ def lost(use, settings):
 
     def deliver(name: str, reader: str = "ann+http-keep-dropx2"):
         loaded.load.cache_clear()
-        idempotent_retry.as_then.cache_clear()
         server = use(name)
         topic = make.topic("graphs")
         make.edition({make.paper(1, upvotes=3): {topic.slug: 1.0}})

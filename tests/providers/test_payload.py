@@ -64,7 +64,9 @@ from digest.transport.open import open_transport
 open_transport().close()
 print(type(mailers["default"]).__module__.rpartition(".")[2])
 """
-MERGES = re.compile(r'"(template_?id|TemplateId|merge_vars|recipient-variables)"', re.I)
+MERGES = re.compile(
+    r'"(template_?id|TemplateId|merge_vars|recipient-variables)"', re.IGNORECASE
+)
 
 
 @pytest.fixture(params=PROVIDERS)

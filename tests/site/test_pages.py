@@ -79,7 +79,9 @@ def test_a_paper_in_a_list_tells_all_that_is_known_of_it(
     assert re.search(r"<b>1</b> upvote<", html)
     assert "2 comments" in html
     assert "17 Apr 2026" in html
-    assert re.search(r"<details.*<summary>.*All of the abstract\..*</details>", html, re.S)
+    assert re.search(
+        r"<details.*<summary>.*All of the abstract\..*</details>", html, re.DOTALL
+    )
     for url in [
         "https://arxiv.org/abs/2604.01234",
         "https://arxiv.org/pdf/2604.01234",
@@ -247,7 +249,9 @@ def test_the_topics_page_counts_the_newest_thirty_days(
     publish(old, day=old.day, graphs=1.0)
     publish(paper(), paper(), graphs=1.0)
     html = html_of(client, "/topics/")
-    assert re.search(r'href="/topics/graphs/">Graphs</a>.*?2 papers in 30 days', html, re.S)
+    assert re.search(
+        r'href="/topics/graphs/">Graphs</a>.*?2 papers in 30 days', html, re.DOTALL
+    )
 
 
 def test_a_long_topic_comes_in_pages(

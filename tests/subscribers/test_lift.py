@@ -107,7 +107,7 @@ def test_after_a_lift_the_holder_may_sign_up_anew(active: Subscriber) -> None:
 
 
 @pytest.mark.parametrize(
-    "email, why, words",
+    ("email", "why", "words"),
     [
         (ADDRESS, " ", "--reason is empty"),
         (ADDRESS, "x", "not barred"),

@@ -16,7 +16,7 @@ from digest.deliveries import (
     preflight,
     shutdown,
 )
-from digest.deliveries.clock import DatabaseClock
+from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import due_editions, plan, plan_edition
 from digest.deliveries.send import Clock, send_due
 from digest.management.base import OperatorCommand, parse_day, parse_instant

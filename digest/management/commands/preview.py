@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from digest.deliveries import replay
+from digest.deliveries.rebuild import NothingToShow
 from digest.management.base import OperatorCommand, parse_day
 from digest.models import Edition
 from digest.ops.gallery import gallery
@@ -54,7 +55,7 @@ class Command(OperatorCommand):
             raise CommandError("this edition is not published; run `manage.py publish`")
         try:
             content = replay.preview(subscriber, edition, now=timezone.now())
-        except replay.NothingToShow as error:
+        except NothingToShow as error:
             raise CommandError(str(error)) from None
         for path in gallery.write(options["out"], f"{edition.kind}-{edition.day}", content):
             self.stdout.write(str(path))

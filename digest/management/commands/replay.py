@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from digest.deliveries import replay
+from digest.deliveries.rebuild import NothingToShow
 from digest.management.base import OperatorCommand, parse_day
 from digest.management.commands.preview import reader
 from digest.models import Delivery, Edition
@@ -33,7 +34,7 @@ class Command(OperatorCommand):
             )
         try:
             replayed = replay.replay(row)
-        except replay.NothingToShow as error:
+        except NothingToShow as error:
             raise CommandError(str(error)) from None
         for place, pick in enumerate(replayed.picks, start=1):
             why = f"{pick.topic} {pick.fit:.2f}" if pick.topic else "trending"

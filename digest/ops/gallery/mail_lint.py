@@ -88,7 +88,7 @@ def header_lines(head: str) -> list[str]:
     for line in head.split("\r\n"):
         if not re.match(r"[!-9;-~]+:( |$)|[ \t]+\S", line):
             found.append(f"no header line: {line[:40]!r}")
-        if re.match(r"(list-|message-id)[a-z-]*:\s*$", line, re.I):
+        if re.match(r"(list-|message-id)[a-z-]*:\s*$", line, re.IGNORECASE):
             found.append(f"nothing in the first line of {line[:40]!r}")
         words = FIELD_NAME.sub("", line).split()
         if len(line) > 998 or (len(line) > 78 and len(words) > 1):

@@ -23,7 +23,7 @@ from django.db import ProgrammingError, connection, connections
 from django.db.backends.utils import CursorWrapper
 
 from digest.deliveries import ledger
-from digest.deliveries.clock import DatabaseClock
+from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
 from digest.ops.load_test import fake_data, null_smtp

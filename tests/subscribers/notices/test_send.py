@@ -90,7 +90,9 @@ def test_s7_each_mail_is_seven_bit_and_clean_on_the_wire(
     text, html = got.message.iter_parts()
     for part in (text, html):
         assert TOKEN.search(part.get_content())
-        assert "{" not in re.sub(r"<style.*?</style>", "", part.get_content(), flags=re.S)
+        assert "{" not in re.sub(
+            r"<style.*?</style>", "", part.get_content(), flags=re.DOTALL
+        )
     assert got.message["To"] == f"{local}@example.org"
     assert "&" not in text.get_content()
     assert settings.POSTAL_ADDRESS in text.get_content()

@@ -1,0 +1,124 @@
+"""The documents are true to the code: commands, files, modules and links that they name."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.environment import ROOT
+
+DOCUMENTS = sorted(
+    [*ROOT.glob("docs/*.md"), *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING"))]
+)
+# Where the paths that a document names begin.
+FOLDERS = (ROOT, ROOT / "digest", ROOT / "subscribers")
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def code(text: str) -> list[str]:
+    """Return what stands between single backticks."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+def tree() -> str:
+    """Return the picture of the rooms."""
+    rooms = ARCHITECTURE.read_text().partition("\n## Rooms\n")[2]
+    return rooms.split("```")[1]
+
+
+def packages() -> set[Path]:
+    found = (path for app in FOLDERS[1:] for path in app.rglob("*/__init__.py"))
+    return {path.parent for path in found if "migrations" not in path.parts}
+
+
+@pytest.mark.parametrize(
+    "command",
+    sorted(
+        path.stem
+        for path in ROOT.glob("*/management/commands/*.py")
+        if path.stem != "__init__"
+    ),
+)
+def test_each_command_is_in_a_table(command: str) -> None:
+    text = "".join(
+        (ROOT / file).read_text() for file in ("README.md", "docs/operations.md")
+    )
+    assert re.search(rf"^\| `{command}[ `]", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_each_file_that_a_document_names_exists(document: Path) -> None:
+    """A path has a slash and ends like a file of ours, or as a folder of the code."""
+    path = re.compile(
+        r"(?:[\w.-]+/)+[\w.-]+\.(?:py|md|toml|po|html|jsonl|css)|"
+        r"(?:digest|subscribers|tests|docs)(?:/[\w-]+)*/"
+    )
+    named = filter(path.fullmatch, code(document.read_text()))
+    missing = [
+        text for text in named if not any((folder / text).exists() for folder in FOLDERS)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_each_module_that_a_document_names_exists(document: Path) -> None:
+    modules = re.findall(
+        r"\b(?:python -m |`)((?:tests|digest|subscribers)(?:\.\w+)*)\b(?!/)",
+        document.read_text(),
+    )
+    missing = []
+    for module in modules:
+        path = ROOT.joinpath(*module.split("."))
+        # The last part may be a function or a class of a module.
+        found = path.is_dir() or path.with_suffix(".py").exists()
+        if not found and not path.parent.with_suffix(".py").exists():
+            missing.append(module)
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=name)
+def test_each_link_between_documents_resolves(document: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", document.read_text())
+    broken = []
+    for link in links:
+        if ":" in link:  # another site's
+            continue
+        file, _, anchor = link.partition("#")
+        target = (document.parent / file) if file else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_the_picture_of_the_rooms_names_each_package_and_module() -> None:
+    words = set(re.findall(r"\w+", tree()))
+    modules = {path.stem for app in FOLDERS[1:] for path in app.glob("[a-z]*.py")}
+    assert ({path.name for path in packages()} | modules) - words == set()
+
+
+def test_each_room_and_module_of_the_picture_exists() -> None:
+    """Under a heading `app/`, the first column of each line names rooms and modules."""
+    missing, app = [], ROOT
+    for line in tree().strip("\n").splitlines():
+        indent = len(line) - len(line.lstrip())
+        column = re.split(r"\s{2,}", line.strip())[0]
+        if indent == 0:
+            app = ROOT / column.split()[0]
+            assert app.is_dir(), column
+        elif indent == 2 and app.name in {"digest", "subscribers"}:
+            for word in column.split():
+                path = app / word
+                if not (path.is_dir() or path.with_suffix(".py").exists()):
+                    missing.append(f"{app.name}/{word}")
+    assert missing == []
