@@ -206,12 +206,12 @@ else:
 
 # -- Redis and Celery -------------------------------------------------------------
 
-STARTED_AT = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+started_at = datetime.now(UTC) - timedelta(seconds=time.monotonic())
 
 
 def steady() -> datetime:
     """Return the time by a clock that does not jump when this machine's clock is set."""
-    return STARTED_AT + timedelta(seconds=time.monotonic())
+    return started_at + timedelta(seconds=time.monotonic())
 
 
 def redis_socket() -> Path:

@@ -157,7 +157,7 @@ def test_an_unknown_is_listed_and_marked_as_sent(edition):
 def test_an_unknown_is_sent_again_only_by_the_operators_word(sink, edition):
     row = unknown_row()
     assert deliver(NOW + timedelta(hours=2)) == {}
-    with pytest.raises(CommandError, match="by id, or all"):
+    with pytest.raises(CommandError, match="or --all"):
         run("unknown", "resend")
     run("unknown", "resend", "--all")
     assert dict(+send_due(ledger.database_now)) == {"accepted": 1}
