@@ -22,7 +22,8 @@ from subscribers.models import (
 from subscribers.preferences import Preferences
 
 DEFAULT_HOUR = 7
-LONGEST_INTERESTS = 500
+LONGEST_INTEREST = 500  # characters of one
+MOST_INTERESTS = 5  # ranking reads so many lines
 Cadence = Schedule.Cadence
 
 MOST_LINES = 30
@@ -114,7 +115,9 @@ class PreferencesForm(forms.Form):
     """All preferences of a reader. A field that is missing has its default."""
 
     topics = forms.Field(required=False, widget=forms.SelectMultiple)
-    interests = forms.CharField(required=False, max_length=LONGEST_INTERESTS)
+    interests = forms.CharField(
+        required=False, max_length=MOST_INTERESTS * (LONGEST_INTEREST + 2)
+    )
     keywords = LinesField()
     watched_authors = LinesField()
     muted_authors = LinesField()
@@ -135,7 +138,18 @@ class PreferencesForm(forms.Form):
         return tuple(sorted(asked))
 
     def clean_interests(self) -> str:
-        return plain(self.cleaned_data["interests"])
+        """Return one interest to a line, cleaned; each is ranked by itself."""
+        lines = [plain(line) for line in self.cleaned_data["interests"].splitlines()]
+        kept = [line for line in lines if line]
+        if len(kept) > MOST_INTERESTS:
+            raise forms.ValidationError(
+                f"Write {MOST_INTERESTS} interests at most, one to a line."
+            )
+        if any(len(line) > LONGEST_INTEREST for line in kept):
+            raise forms.ValidationError(
+                f"Use {LONGEST_INTEREST} characters at most for one interest."
+            )
+        return "\n".join(kept)
 
     def clean_most_papers(self) -> int:
         typed = self.cleaned_data["most_papers"] or str(USUAL_PAPERS)

@@ -108,7 +108,7 @@ def test_the_form_counts_recent_papers_per_topic(client: Client, topics) -> None
     for path in ("/", "/subscribe/"):
         text = client.get(path).text
         assert 'Graphs <span class="hint">2</span>' in text
-        assert "No topic chosen" in text
+        assert "without topics or interests" in text
 
 
 # -- pauses -----------------------------------------------------------------------

@@ -105,7 +105,8 @@ def test_missing_wishes_have_defaults(client: Client, topics) -> None:
         ("cadence", "hourly", "chosen days or weekly"),
         ("weekday", "7", "Monday to Sunday"),
         ("days", ["1", "7"], "Monday to Sunday"),
-        ("interests", "x" * 501, "at most 500"),
+        ("interests", "x" * 501, "500 characters at most"),
+        ("interests", "a\n" * 6, "5 interests at most"),
         ("interests", "x\x00", "ull characters"),
     ],
 )
@@ -135,7 +136,7 @@ def test_what_was_typed_is_never_markup(client: Client, form) -> None:
 def test_control_characters_leave_the_interests(client: Client, form) -> None:
     client.post("/subscribe/", form | {"interests": "a\r\nb\x0bc\u202ed"})
     work_off()
-    assert Subscriber.objects.get().interests == "a b c d"
+    assert Subscriber.objects.get().interests == "a\nb\nc d"
 
 
 def test_s1_the_answer_says_nothing_of_the_address(client: Client, form) -> None:

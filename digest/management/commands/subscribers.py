@@ -133,7 +133,9 @@ class Command(OperatorCommand):
         ):
             tally[row.became] += 1
             if row.words:
-                self.stderr.write(f"{source.path}, line {row.line}: refused: {row.words}")
+                self.stderr.write(
+                    f"{source.path}, line {row.line}: {row.became}: {row.words}"
+                )
             if number % EVERY == 0:
                 self.stderr.write(f"{number} rows …")
 
