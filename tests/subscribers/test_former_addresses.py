@@ -239,5 +239,5 @@ def test_g3_who_left_long_ago_can_be_erased_by_address() -> None:
     call_command("subscribers", "erase", "ANN@A.example")
     assert receipts(HERS) == 0
     assert consent.verify().wrong == []
-    with pytest.raises(CommandError, match="nothing is known"):
+    with pytest.raises(CommandError, match="there is no data about this address"):
         call_command("subscribers", "erase", A)
