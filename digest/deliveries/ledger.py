@@ -78,6 +78,7 @@ UPDATE digest_delivery SET state = 'claimed', lease_token = %(token)s
 WHERE id = ANY(ARRAY(
     SELECT id FROM digest_delivery
     WHERE is_open AND state = 'pending' AND not_before <= %(due)s
+        AND (not_before <= %(now)s OR (attempts = 0 AND reason = ''))
         AND (%(edition)s::bigint IS NULL OR edition_id = %(edition)s::bigint)
         AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
     ORDER BY not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
@@ -87,6 +88,7 @@ UPDATE digest_delivery SET state = 'claimed', lease_token = %(token)s
 WHERE id IN (
     SELECT id FROM digest_delivery
     WHERE is_open = 1 AND state = 'pending' AND not_before <= %(due)s
+        AND (not_before <= %(now)s OR (attempts = 0 AND reason = ''))
         AND (%(edition)s IS NULL OR edition_id = %(edition)s)
         AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
     ORDER BY not_before LIMIT %(limit)s)
@@ -101,7 +103,8 @@ def claim(
 ) -> list[Claimed]:
     """Take up to `limit` due rows, oldest due first, under a new lease.
 
-    `due` is the instant to judge by, if another than now; the lease counts from now.
+    `due` is the instant to judge by, if another than now; the lease counts from now, and
+    rows that were put off wait by the real clock, or one run would use up their attempts.
     SKIP LOCKED keeps other senders out on PostgreSQL, the single writer on SQLite. The
     caller must `finish` the lease.
     """
@@ -110,7 +113,9 @@ def claim(
         if postgres():
             with connection.cursor() as cursor:
                 cursor.execute(IN_ORDER)
-        found = fetch(CLAIM, token=token, due=due or now, edition=edition_id, limit=limit)
+        found = fetch(
+            CLAIM, token=token, now=now, due=due or now, edition=edition_id, limit=limit
+        )
         found.sort(key=itemgetter(4, 0))
         if found:
             Lease.objects.create(

@@ -276,7 +276,7 @@ MUTANTS = [
         "digest/state_files.py",
         (
             (
-                '    """Rename a damaged file, and log why. Goes on when even that fails."""\n',
+                '    """Rename a damaged file and log the reason; go on even if that fails."""\n',
                 "    raise ValueError(path)\n",
             ),
         ),
