@@ -151,7 +151,7 @@ def test_g1_every_tampering_shows(chain: Head, tamper, sealer: str) -> None:
         subscriptions.subscribe(ask("new@example.org"), origin=ORIGIN, now=NOW)
         consent.seal()
     assert consent.verify().wrong
-    with pytest.raises(CommandError, match="wrong with the receipts"):
+    with pytest.raises(CommandError, match="faults in the receipts"):
         call_command("subscribers", "verify")
 
 
