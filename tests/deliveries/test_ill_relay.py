@@ -151,8 +151,9 @@ def trusted_relay(tmp_path, monkeypatch) -> AbstractContextManager[Sink]:
 
 @pytest.mark.parametrize(("stage", "reply", "share"), CASES)
 def test_r32_what_a_relay_says_of_us_is_charged_to_no_reader(
-    stage, reply, share, relay, readers, caplog
+    stage, reply, share, relay, readers, settings, caplog
 ):
+    settings.SEND_CONNECTIONS = 1  # so that the server's count is the readers' order
     relay.ails(Illness(stage, reply, SHARES[share]))
     deliver()
     tells_of_us = stage == "mail" or reply in OURS
