@@ -10,7 +10,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_it_answers(port: int, *, seconds: float = 60) -> None:
+def wait_until_it_answers(port: int, *, seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while True:
         try:

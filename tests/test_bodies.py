@@ -39,7 +39,7 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[int]:
     }
     command = [sys.executable, "-m", "gunicorn", "digest.wsgi", "--no-control-socket"]
     command += ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--preload"]
-    command += ["--workers", "2", "--threads", "4"]
+    command += ["--workers", "2", "--threads", "4", "--graceful-timeout", "5"]
     with subprocess.Popen(command, cwd=ROOT, env=env) as process:
         try:
             wait_until_it_answers(port)
