@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods
 from subscribers import links
 from subscribers.consent import Origin
 
-WORDING = "2026-11"  # the version of the texts in templates/subscribers
+WORDING = "2026-11-b"  # the version of the texts in templates/subscribers
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
 

@@ -123,6 +123,7 @@ class Delivery(models.Model):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "deliveries"
         constraints = [
             models.UniqueConstraint(
                 fields=["edition", "subscriber"], name="delivery_unique"
@@ -177,6 +178,7 @@ class DeliveryEvent(models.Model):
     )
 
     class Meta:
+        verbose_name_plural = "delivery events"
         ordering = ["at", "pk"]
         indexes = [models.Index(fields=["kind", "at"], name="delivery_event_lately")]
 
@@ -194,6 +196,9 @@ class Lease(models.Model):
     )
     deliveries = models.TextField(help_text="Ids, with commas between them.")
 
+    class Meta:
+        verbose_name_plural = "leases"
+
     def __str__(self) -> str:
         return f"lease until {self.claimed_until}"
 
@@ -210,6 +215,9 @@ class Submission(models.Model):
     )
     intent_at = models.DateTimeField(db_index=True, help_text="UTC, as in its deliveries.")
     members = models.JSONField(help_text="Ids of deliveries, in order.")
+
+    class Meta:
+        verbose_name_plural = "submissions"
 
     def __str__(self) -> str:
         return f"{len(self.members)} mails by {self.account}"

@@ -35,6 +35,7 @@ class Edition(models.Model):
     hold_reason = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
+        verbose_name_plural = "editions"
         ordering = ["-day"]
         constraints = [
             models.UniqueConstraint(fields=["kind", "day"], name="edition_unique")
@@ -57,6 +58,7 @@ class Block(models.Model):
     text = models.TextField()
 
     class Meta:
+        verbose_name_plural = "blocks"
         ordering = ["position"]
         constraints = [
             models.UniqueConstraint(fields=["edition", "paper"], name="block_unique"),
@@ -81,6 +83,7 @@ class Frame(models.Model):
     data = models.TextField(help_text="JSON: see editions/frames.py.")
 
     class Meta:
+        verbose_name_plural = "frames"
         constraints = [
             models.UniqueConstraint(fields=["edition", "fingerprint"], name="frame_unique")
         ]

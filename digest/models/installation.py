@@ -37,6 +37,9 @@ class HighWater(models.Model):
         null=True, blank=True, help_text="When the operator was last told so."
     )
 
+    class Meta:
+        verbose_name_plural = "high-water marks"
+
     def __str__(self) -> str:
         return f"high water {self.count}"
 
@@ -66,6 +69,9 @@ class Heartbeat(models.Model):
     beat_skew = models.FloatField(
         default=0, help_text="The same of beat's, less the time that its message waited."
     )
+
+    class Meta:
+        verbose_name_plural = "heartbeats"
 
     def __str__(self) -> str:
         return f"heartbeat of {self.loop}"

@@ -26,6 +26,7 @@ class Paper(models.Model):
     fetched_at = models.DateTimeField()
 
     class Meta:
+        verbose_name_plural = "papers"
         ordering = ["-day", "-upvotes", "arxiv_id"]
 
     def __str__(self) -> str:
@@ -59,6 +60,9 @@ class SourceDay(models.Model):
     alarmed_at = models.DateTimeField(
         null=True, help_text="The ADMINS were told that there are no papers."
     )
+
+    class Meta:
+        verbose_name_plural = "source days"
 
     def __str__(self) -> str:
         return f"source day {self.day}"

@@ -12,6 +12,9 @@ class Bucket(models.Model):
         help_text="Until then senders take from here and don't ask Redis."
     )
 
+    class Meta:
+        verbose_name_plural = "buckets"
+
     def __str__(self) -> str:
         return f"bucket {self.name}"
 
@@ -23,6 +26,7 @@ class WarmUpDay(models.Model):
     handed_over = models.PositiveIntegerField(default=0)
 
     class Meta:
+        verbose_name_plural = "warm-up days"
         ordering = ["-day"]
 
     def __str__(self) -> str:
@@ -41,6 +45,7 @@ class DomainRest(models.Model):
     changed_at = models.DateTimeField()
 
     class Meta:
+        verbose_name_plural = "domain rests"
         ordering = ["domain"]
 
     def __str__(self) -> str:

@@ -23,6 +23,7 @@ class Vote(models.Model):
     at = models.DateTimeField(help_text="UTC, of the last word.")
 
     class Meta:
+        verbose_name_plural = "votes"
         constraints = [
             models.UniqueConstraint(fields=["subscriber", "paper"], name="vote_unique"),
             models.CheckConstraint(

@@ -63,6 +63,9 @@ class ConsentEvent(models.Model):
 
     objects = ConsentEvents.as_manager()
 
+    class Meta:
+        verbose_name_plural = "consent events"
+
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M}"
 
@@ -85,6 +88,9 @@ class Suppression(models.Model):
     email_hash = models.CharField(max_length=64, unique=True)
     reason = models.CharField(max_length=12, choices=Reason)
     at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "suppressions"
 
     def __str__(self) -> str:
         return f"{self.reason} {self.email_hash[:8]}"

@@ -11,5 +11,8 @@ class AddressKey(models.Model):
 
     fingerprint = models.CharField(max_length=64)
 
+    class Meta:
+        verbose_name_plural = "address keys"
+
     def __str__(self) -> str:
         return f"key {self.fingerprint[:8]}"

@@ -37,6 +37,7 @@ class Topic(models.Model):
     )
 
     class Meta:
+        verbose_name_plural = "topics"
         ordering = ["position"]
 
     def __str__(self) -> str:
@@ -75,6 +76,7 @@ class Schedule(models.Model):
     )
 
     class Meta:
+        verbose_name_plural = "schedules"
         constraints = [
             models.UniqueConstraint(
                 fields=["timezone", "send_hour", "cadence", "days"], name="schedule_unique"
@@ -175,6 +177,7 @@ class Subscriber(models.Model):
     objects = SubscriberQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "subscribers"
         constraints = [
             models.CheckConstraint(
                 condition=Q(state__in=["pending", "unsubscribed"])
@@ -214,6 +217,7 @@ class Subscription(models.Model):
     topic = models.ForeignKey(Topic, on_delete=models.CASCADE)
 
     class Meta:
+        verbose_name_plural = "subscriptions"
         constraints = [
             models.UniqueConstraint(
                 fields=["subscriber", "topic"], name="subscription_unique"

@@ -29,6 +29,9 @@ class Link(models.Model):
         default=dict, blank=True, help_text="What a link to confirm confirms."
     )
 
+    class Meta:
+        verbose_name_plural = "links"
+
     def __str__(self) -> str:
         return f"{self.purpose} link {self.pk}"
 
@@ -90,6 +93,7 @@ class Notice(models.Model):
     objects = NoticeQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "notices"
         indexes = [
             models.Index(
                 fields=["not_before"], condition=Q(state="pending"), name="notice_open"
@@ -146,6 +150,7 @@ class Request(models.Model):
     objects = RequestQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "requests"
         indexes = [
             models.Index(
                 fields=["not_before"],

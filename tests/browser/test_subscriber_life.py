@@ -71,7 +71,7 @@ def test_a_whole_life_without_javascript_by_keyboard_on_a_phone(
     page.locator("input[value=graphs]").focus()
     page.keyboard.press("Space")
     press(page, "Subscribe")
-    assert heading(page) == "Look into your mailbox"
+    assert heading(page) == "Check your inbox"
     page.goto(f"{live_server.url}/confirm/{mailed_token()}/")
     looked_at(page, "2-confirm")
     press(page, "Confirm my subscription")
@@ -88,7 +88,7 @@ def test_a_whole_life_without_javascript_by_keyboard_on_a_phone(
     assert page.get_by_role("status").inner_text() == "Saved."
     page.locator("#new-email").focus()
     page.keyboard.type("ann@example.com")
-    press(page, "Mail the new address a link")
+    press(page, "Mail a link to the new address")
     page.goto(f"{live_server.url}/address/{mailed_token()}/")
     looked_at(page, "4-address")
     press(page, "Use this address")
@@ -99,15 +99,15 @@ def test_a_whole_life_without_javascript_by_keyboard_on_a_phone(
     press(page, "Unsubscribe")
     assert state_of("ann@example.com") == "unsubscribed"
     looked_at(page, "6-unsubscribed")
-    press(page, "That was a mistake: mail me a link to undo it")
+    press(page, "Mail me a link to undo this")
     page.goto(f"{live_server.url}/confirm/{mailed_token()}/")
     press(page, "Confirm my subscription")
     assert state_of("ann@example.com") == "active"
     token = links.make(ann, Link.Purpose.DATA, now=timezone.now())
     page.goto(f"{live_server.url}/data/{token}/")
     looked_at(page, "7-data")
-    press(page, "Erase everything about me")
-    assert heading(page) == "Erased"
+    press(page, "Erase all my data")
+    assert heading(page) == "Your data is erased"
     assert not Subscriber.objects.exists()
     assert plain.cookies() == []
 
@@ -155,15 +155,15 @@ PRESSED = [
     (
         "preferences",
         {"#new-email": "new@example.com"},
-        "Mail the new address a link",
+        "Mail a link to the new address",
         "moved",
     ),
     ("address", {}, "Use this address", "address-done"),
-    ("block", {}, "Never write to this address", "blocked"),
-    ("unsubscribe", {}, "Once a week instead", "weekly"),
+    ("block", {}, "Block this address", "blocked"),
+    ("unsubscribe", {}, "Switch to once a week", "weekly"),
     ("unsubscribe", {}, "Pause for 30 days", "paused"),
     ("unsubscribe", {}, "Unsubscribe", "unsubscribed"),
-    ("data", {}, "Erase everything about me", "erased"),
+    ("data", {}, "Erase all my data", "erased"),
 ]
 
 

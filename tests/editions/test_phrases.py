@@ -47,7 +47,7 @@ def test_every_text_is_translated(folder):
     }
     asked = messages()
     assert {"Unsubscribe", "%(n)d author", "j F Y", "Week to %(date)s"} <= asked
-    assert {"My preferences", "Once a week, on %(day)s"} <= asked
+    assert {"Change my preferences", "Once a week, on %(day)s"} <= asked
     assert asked - known == set()
 
 

@@ -164,7 +164,7 @@ def test_what_is_neither_day_nor_paper_is_told_how_to_write_one(
     client: Client, path: str
 ) -> None:
     html = html_of(client, f"/papers/{path}/", status=404)
-    assert "/papers/2026-04-17/" in html or "There is nothing here" in html
+    assert "/papers/2026-04-17/" in html or "Page not found" in html
 
 
 def test_a_day_that_is_none_is_told_what_a_day_looks_like(client: Client) -> None:
@@ -440,7 +440,7 @@ def test_a_wrong_host_is_refused(client: Client) -> None:
 
 def test_errors_have_pages_of_the_same_family(client: Client) -> None:
     html = html_of(client, "/nothing/here/", status=404)
-    assert "There is nothing here" in html
+    assert "Page not found" in html
     assert "Resolver404" not in html
     assert 'class="masthead"' in html
 
@@ -451,7 +451,7 @@ def test_a_fault_of_ours_shows_a_page_and_no_detail(
     client.raise_request_exception = False
     monkeypatch.setattr("digest.site.archive.newest_day", lambda: 1 / 0)
     html = html_of(client, "/search/", status=500)
-    assert "Something broke" in html
+    assert "Something went wrong" in html
     assert "ZeroDivisionError" not in html
 
 

@@ -197,7 +197,7 @@ def test_u8_nothing_but_what_asks_to_confirm_comes_before_a_confirmation(
             retention.remind(timezone.now())
             work_off()
     subjects = [message.subject.split()[0] for message in mailbox.outbox]
-    assert subjects == ["Please", "Still"]  # and the one reminder
+    assert subjects == ["Please", "Reminder:"]  # and the one reminder
     with time_machine.travel(start + timedelta(hours=30)):
         assert client.post(f"/confirm/{first}/").status_code == 410  # the newest wins
         newest = re.search(r"/confirm/([\w-]{22})/", str(mailbox.outbox[-1].body))
