@@ -38,7 +38,9 @@ def tree(tmp_path: Path) -> Path:
         if not name.startswith("tests/") or name == "tests/__init__.py":
             (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / "tree" / name)
-    (tmp_path / "tree/tests/__main__.py").write_text("import pytest; print('pytest is here')")
+    (tmp_path / "tree/tests/__main__.py").write_text(
+        "import pytest; print('pytest is here')"
+    )
     return tmp_path / "tree"
 
 
@@ -54,7 +56,9 @@ def machine(folder: Path) -> dict[str, str]:
     return kept | {"PATH": str(path), "HOME": str(folder), "UV_CACHE_DIR": str(cache)}
 
 
-def manage(tree: Path, env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+def manage(
+    tree: Path, env: dict[str, str], *words: str
+) -> subprocess.CompletedProcess[str]:
     command = [Path(env["PATH"]) / "python3", "manage.py", *words]
     return subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True)
 
@@ -94,7 +98,11 @@ def test_c31_up_and_test_install_what_they_need_and_leave_each_other_s(
         ({}, AS_OLD, ["3.12 or newer", "this is 3.11"]),
         ({}, WITHOUT_ENSUREPIP, ["virtual environments", "python3-venv"]),
         (
-            {"PIP_INDEX_URL": f"http://{NOWHERE}", "PIP_RETRIES": "0", "PIP_FIND_LINKS": ""},
+            {
+                "PIP_INDEX_URL": f"http://{NOWHERE}",
+                "PIP_RETRIES": "0",
+                "PIP_FIND_LINKS": "",
+            },
             "",
             ["uv could not be installed", "network", "PIP_INDEX_URL"],
         ),
@@ -116,7 +124,9 @@ def test_c31_what_is_missing_is_one_line_that_says_what_to_install(
     assert not (tree / ".venv").exists()
 
 
-def test_c31_a_lock_that_cannot_be_downloaded_is_one_line(tree: Path, tmp_path: Path) -> None:
+def test_c31_a_lock_that_cannot_be_downloaded_is_one_line(
+    tree: Path, tmp_path: Path
+) -> None:
     uv = shutil.which("uv")
     if not uv:
         pytest.skip("uv is not on the PATH")
