@@ -59,7 +59,7 @@ def machine(folder: Path) -> dict[str, str]:
 def manage(
     tree: Path, env: dict[str, str], *words: str
 ) -> subprocess.CompletedProcess[str]:
-    command = [Path(env["PATH"]) / "python3", "manage.py", *words]
+    command = [f"{env['PATH']}/python3", "manage.py", *words]
     return subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True)
 
 
