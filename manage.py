@@ -30,11 +30,15 @@ def main() -> None:
     if test:
         os.execv(sys.executable, [sys.executable, "-m", "tests", *sys.argv[2:]])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
+    from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     try:
-        execute_from_command_line(sys.argv)
+        if sys.argv[1:] in (["version"], ["--version"]):
+            print(settings.RELEASE)
+        else:
+            execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"error: {error}")
 
