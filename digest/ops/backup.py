@@ -25,6 +25,7 @@ from django.db.backends.postgresql.client import DatabaseClient
 from digest.deliveries import ledger
 from digest.models import Heartbeat
 from digest.sql import postgres
+from digest.variables import for_child
 
 ABOUT, DATABASE = "about.json", "database"
 AWAKE = timedelta(seconds=60)  # a loop that has turned since then is alive
@@ -153,7 +154,7 @@ def run(program: str, *options: str, connected: bool = True) -> None:
     where = [*words[1:-1], f"--dbname={words[-1]}"] if connected else []
     done = subprocess.run(
         [program, *where, *options],
-        env=os.environ | (env or {}),
+        env=for_child(**(env or {})),
         capture_output=True,
         text=True,
         check=False,
