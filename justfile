@@ -3,7 +3,7 @@ check:   # style, types and the quick tests: about a minute
     uv run ruff check . && uv run ruff format --check . && uv run mypy
     uv run pytest -q -m "not gate and not slow and not browser"
 test:    # everything, on both databases
-    uv run python -m tests
+    python3 manage.py test
 coverage: # branches that the SQLite half takes, child processes too
     rm -rf .coverage && mkdir .coverage
     uv run coverage run -m pytest -q -m "not gate and not browser"
@@ -11,4 +11,4 @@ coverage: # branches that the SQLite half takes, child processes too
 fuzz:    # the fuzzers, three minutes each: every night
     FUZZ_SECONDS=180 uv run pytest tests/fuzz
 up:      # the whole product on this machine
-    uv run manage.py up
+    python3 manage.py up

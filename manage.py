@@ -1,19 +1,137 @@
-#!/usr/bin/env python
-"""Daily Papers' command line: `python manage.py help` lists the commands."""
+#!/usr/bin/env python3
+"""Daily Papers' command line: `python3 manage.py help` lists the commands.
 
+Any Python 3.12 or newer may start it. Where that Python lacks the packages, they are
+installed from uv.lock into `.venv` beside this file, and the command runs there: `test` with
+the development group, all others without it. uv does the work; without one on the PATH, it is
+installed into `.venv` too.
+"""
+
+import hashlib
+import importlib.util
 import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+# Three of the lock's packages: a Python that has them all was set up for us.
+PACKAGES = ("django", "celery", "altcha")
+DEVELOPMENT = ("pytest", "xdist")
+OLDEST = (3, 12)
 
 
 def main() -> None:
+    test = sys.argv[1:2] == ["test"]
+    if not has(*PACKAGES, *(DEVELOPMENT if test else ())):
+        run_in_environment(test=test)
+    if test:
+        os.execv(sys.executable, [sys.executable, "-m", "tests", *sys.argv[2:]])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
     try:
-        execute_from_command_line(sys.argv)
+        if sys.argv[1:] in (["version"], ["--version"]):
+            print(settings.RELEASE)
+        else:
+            execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"error: {error}")
+
+
+def has(*packages: str) -> bool:
+    return all(importlib.util.find_spec(package) for package in packages)
+
+
+def run_in_environment(*, test: bool) -> None:
+    """Replace this process by the same command in `.venv`, which is made or completed first."""
+    python = VENV / "bin" / "python"
+    group = "dev" if test else "embedded"
+    stamp = VENV / f".{group}-installed"
+    lock = hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest()
+    # A deployment's own environment is used as it is: only `up` and `test` complete one.
+    complete = test or sys.argv[1:2] == ["up"] or not python.exists()
+    if complete and not (stamp.exists() and stamp.read_text() == lock):
+        install(group)
+        stamp.write_text(lock)
+    if os.environ.get("DAILY_PAPERS_ENVIRONMENT") == str(VENV):  # we come from here
+        sys.exit(f"error: {VENV} lacks packages: remove that folder and try again")
+    os.environ["DAILY_PAPERS_ENVIRONMENT"] = str(VENV)
+    os.execv(python, [str(python), *sys.argv])
+
+
+def install(group: str) -> None:
+    """Install what `group` needs from uv.lock. Nothing that another group needs is removed."""
+    ours = VENV / "bin" / "uv"
+    uv = shutil.which("uv") or (str(ours) if ours.exists() else "")
+    if not uv:
+        check_python()
+    if not sys.stderr.isatty():
+        print("Installing the packages into .venv, once.", file=sys.stderr, flush=True)
+    show("getting ready")
+    if not uv:
+        install_uv()
+    groups = ["--no-dev", "--group", group] if group != "dev" else []
+    command = [uv or str(ours), "sync", "--locked", "--inexact", *groups]
+    env = {name: text for name, text in os.environ.items() if name != "VIRTUAL_ENV"}
+    # Byte code is made once here instead of by several processes at the first start.
+    env |= {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_COMPILE_BYTECODE": "1"}
+    said = []
+    with subprocess.Popen(
+        command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr or ():
+            said.append(line.strip())
+            show(said[-1])
+    show("")
+    if process.returncode:
+        sys.exit(failure("the packages could not be installed", said, "UV_DEFAULT_INDEX"))
+
+
+def check_python() -> None:
+    """Exit with one line unless this Python can make an environment for us by itself."""
+    if sys.version_info < OLDEST:
+        version = ".".join(map(str, sys.version_info[:2]))
+        sys.exit(
+            f"error: Daily Papers needs Python 3.12 or newer, and this is {version}. Install "
+            "one and start with it, or install uv (https://docs.astral.sh/uv/), which brings it"
+        )
+    if not has("venv", "ensurepip"):
+        sys.exit(
+            "error: this Python cannot make virtual environments: install them (on Debian and "
+            "Ubuntu: `apt install python3-venv`), or uv (https://docs.astral.sh/uv/)"
+        )
+
+
+def install_uv() -> None:
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "uv>=0.9,<1"]
+    pip.append("--disable-pip-version-check")
+    for command in ([sys.executable, "-m", "venv", str(VENV)], pip):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            shutil.rmtree(VENV, ignore_errors=True)
+            said = (done.stderr or done.stdout).strip().splitlines()
+            sys.exit(failure("uv could not be installed", said, "PIP_INDEX_URL"))
+
+
+def failure(what: str, said: list[str], index: str) -> str:
+    """Return the one line for an installer that failed after it `said` these lines."""
+    cause = next((line for line in said if line.lower().startswith("error")), "")
+    return (
+        f"error: {what} ({cause or ' '.join(said[-1:]) or 'no reason given'}). "
+        f"Is there a network? Behind a proxy or a mirror, set HTTPS_PROXY or {index}"
+    )
+
+
+def show(step: str) -> None:
+    """Show what the installation does: in a terminal, on one line that is written over."""
+    if sys.stderr.isatty():
+        line = f"Installing the packages into .venv, once: {step}"[:78] if step else ""
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 import time
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from digest.variables import Variables, load_file
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+RELEASE = str(
+    tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
+)
 variables = Variables(os.environ)
 load_file(
     variables.folder("ENV_FILE", BASE_DIR / ".env", base=BASE_DIR),

@@ -30,7 +30,7 @@ class Stack:
         # TMPDIR: there lies the socket of a Redis whose STATE_DIR has a long path.
         folders = {"STATE_DIR": str(folder), "TMPDIR": str(folder.parent)}
         self.env = bare() | (env or {}) | folders
-        self.python = sys.executable
+        self.python, self.root = sys.executable, ROOT
         if "DATABASE_URL" in self.env:  # a deployment is told its address
             self.env["SITE_URL"] = self.url
         self.printed = folder.with_name(f"{folder.name}.printed")
@@ -49,7 +49,7 @@ class Stack:
         with open(self.printed, "wb") as output:
             self.process = subprocess.Popen(
                 [self.python, "manage.py", "up", *ports, *arguments],
-                cwd=ROOT,
+                cwd=self.root,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -6,6 +6,7 @@ and the workers. A fault that does not stop mail, such as missing new papers, is
 as "degraded" with status 200.
 """
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
@@ -29,7 +30,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Return 200 if mail can be sent, else 503, with a line for each fault."""
+    """Return 200 if mail can be sent, else 503: a line for each fault, then the release."""
+    release = f"release: {settings.RELEASE}"
     try:
         missing = migrations_missing()
         wrong = [f"{missing} migrations are not applied"] if missing else unwell()
@@ -38,8 +40,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
     except DatabaseError:
         wrong, lacking, told = ["the database does not answer"], [], []
     if wrong:
-        return plain("\n".join([*wrong, *told]), status=503)
-    return plain("\n".join(["degraded" if lacking else "ready", *lacking, *told]))
+        return plain("\n".join([*wrong, *told, release]), status=503)
+    return plain("\n".join(["degraded" if lacking else "ready", *lacking, *told, release]))
 
 
 def unwell() -> list[str]:

@@ -68,7 +68,9 @@ def fetch_day(day: date) -> Batch:
     rejected: list[Rejected] = []
     left = MOST_BYTES
     with session_until(deadline) as session:
-        session.headers["User-Agent"] = f"DailyPapers/1 (+{settings.SITE_URL})"
+        session.headers["User-Agent"] = (
+            f"DailyPapers/{settings.RELEASE} (+{settings.SITE_URL})"
+        )
         for page in range(PAGES):
             query = {"date": day.isoformat(), "limit": PAGE_SIZE, "p": page}
             url = f"{_endpoint()}?{urlencode(query)}"

@@ -126,7 +126,7 @@ def test_o2_a_dead_relay_is_told_everywhere_and_costs_time_only(
     assert "no rest" in run("relay", "resume")
     Delivery.objects.update(not_before=make.NOON)
     assert "9 accepted" in run("deliver", "--day", f"{make.DAY}")
-    assert client.get("/readyz", HTTP_HOST="127.0.0.1").content == b"ready\n"
+    assert client.get("/readyz", HTTP_HOST="127.0.0.1").content.startswith(b"ready\n")
     assert len(relay.mails()) == 9
 
 

@@ -147,7 +147,7 @@ def test_all_pages_of_a_day_are_fetched_once(source):
     batch = sources.fetch_day(DAY)
     assert [r.arxiv_id for r in batch.records] == [f"2604.{n:05}" for n in range(1, 231)]
     assert source.asked == [{"date": ISO, "limit": "100", "p": str(p)} for p in range(3)]
-    assert set(source.agents) == {"DailyPapers/1 (+http://127.0.0.1:8000)"}
+    assert set(source.agents) == {"DailyPapers/1.0.0 (+http://127.0.0.1:8000)"}
 
 
 @pytest.mark.parametrize(

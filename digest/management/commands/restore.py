@@ -1,0 +1,58 @@
+"""`manage.py restore FILE`: put a backup back, and keep it from sending anything twice."""
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from digest.management.base import OperatorCommand
+from digest.ops.backup import BackupError, awake, instant, put_back, read_about
+
+
+class Command(OperatorCommand):
+    help = (
+        "Replace the database by a backup, migrate it, and quarantine it: what may have been"
+        " sent since the backup is marked as unknown, and is not sent again by itself."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--yes", action="store_true", help="replace without asking")
+        parser.add_argument(
+            "--unsent", action="store_true", help="days without an edition never went out"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            about = read_about(options["file"])
+            if running := awake():
+                raise BackupError(
+                    f"the loops {', '.join(running)} ran within the last minute: stop the"
+                    " workers and beat, wait a minute, and try again"
+                )
+            if not options["yes"]:
+                self.ask(about.at)
+            put_back(options["file"])
+        except (BackupError, OSError) as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"the database is as of {about.at}")
+        call_command("migrate", interactive=False, verbosity=0, stdout=self.stdout)
+        call_command(
+            "quarantine",
+            since=instant(about),
+            unsent=options["unsent"],
+            stdout=self.stdout,
+            stderr=self.stderr,
+        )
+
+    def ask(self, at: str) -> None:
+        """Ask whether to replace the database. Raises CommandError unless told to."""
+        self.stderr.write(
+            f"Everything in the database is replaced by what it was at {at}. "
+            "Type restore to do so:"
+        )
+        if sys.stdin.readline().strip() != "restore":
+            raise CommandError("nothing was changed (use --yes to restore without asking)")

@@ -1,0 +1,139 @@
+"""A machine with nothing but Python: `python3 manage.py` makes its own environment.
+
+The PATH holds one program, `python3`, and the copy of the tree has no `.venv`. Only uv's
+cache of downloads is this machine's, so that a test does not download everything again.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.environment import NOWHERE, ROOT, bare
+from tests.stack import Stack
+
+pytestmark = pytest.mark.embedded
+# As a system's Python is where the packages for virtual environments are not installed.
+WITHOUT_ENSUREPIP = """
+import importlib.machinery, sys
+class Finder(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name == "ensurepip" else super().find_spec(name, path, target)
+sys.meta_path = [f for f in sys.meta_path if f is not importlib.machinery.PathFinder] + [Finder]
+"""
+AS_OLD = "import sys; sys.version_info = (3, 11, 2, 'final', 0)"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A clean copy of the files that git knows."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in listed.split("\n")[:-1]:
+        if not name.startswith("tests/") or name == "tests/__init__.py":
+            (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "tree" / name)
+    (tmp_path / "tree/tests/__main__.py").write_text(
+        "import pytest; print('pytest is here')"
+    )
+    return tmp_path / "tree"
+
+
+def machine(folder: Path) -> dict[str, str]:
+    """The environment of a user with one program on the PATH, `python3`."""
+    path = folder / "bin"
+    path.mkdir(exist_ok=True)
+    if not (path / "python3").exists():
+        (path / "python3").symlink_to(Path(sys.base_prefix) / "bin" / "python3")
+    cache = Path(os.environ.get("UV_CACHE_DIR", Path.home() / ".cache" / "uv"))
+    left_out = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "DAILY_PAPERS_ENVIRONMENT")
+    kept = {name: text for name, text in bare().items() if name not in left_out}
+    return kept | {"PATH": str(path), "HOME": str(folder), "UV_CACHE_DIR": str(cache)}
+
+
+def manage(
+    tree: Path, env: dict[str, str], *words: str
+) -> subprocess.CompletedProcess[str]:
+    command = [f"{env['PATH']}/python3", "manage.py", *words]
+    return subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True)
+
+
+def has(tree: Path, package: str) -> bool:
+    return any((tree / ".venv").glob(f"lib/python3*/site-packages/{package}/__init__.py"))
+
+
+def test_c31_up_and_test_install_what_they_need_and_leave_each_other_s(
+    tree: Path, tmp_path: Path
+) -> None:
+    env = machine(tmp_path)
+    stack = Stack(tmp_path / "state", env)
+    stack.python, stack.root = str(tmp_path / "bin" / "python3"), tree
+    (tmp_path / "state").mkdir()
+    try:
+        stack.up(seconds=240)
+        assert stack.ask("/")[0] == 200
+        assert "Installing the packages into .venv, once." in stack.output()
+        assert not has(tree, "pytest") and not has(tree, "mypy") and has(tree, "aiosmtpd")
+        assert stack.end() == 0
+    finally:
+        stack.clean_up()
+    done = manage(tree, env, "test")
+    assert "pytest is here" in done.stdout, done.stderr
+    assert has(tree, "pytest") and has(tree, "aiosmtpd")
+    again = manage(tree, env, "test")
+    assert (again.stdout, again.stderr) == ("pytest is here\n", "")
+    (tree / ".venv" / ".embedded-installed").unlink()  # as after a new lock file
+    assert manage(tree, env, "up", "--help").returncode == 0
+    assert has(tree, "pytest"), "up removed what test had installed"
+
+
+@pytest.mark.parametrize(
+    ("broken", "site", "words"),
+    [
+        ({}, AS_OLD, ["3.12 or newer", "this is 3.11"]),
+        ({}, WITHOUT_ENSUREPIP, ["virtual environments", "python3-venv"]),
+        (
+            {
+                "PIP_INDEX_URL": f"http://{NOWHERE}",
+                "PIP_RETRIES": "0",
+                "PIP_FIND_LINKS": "",
+            },
+            "",
+            ["uv could not be installed", "network", "PIP_INDEX_URL"],
+        ),
+    ],
+    ids=["old Python", "no ensurepip", "no network"],
+)
+def test_c31_what_is_missing_is_one_line_that_says_what_to_install(
+    tree: Path, tmp_path: Path, broken: dict[str, str], site: str, words: list[str]
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(site)
+    env = machine(tmp_path) | broken | {"PYTHONPATH": str(tmp_path / "site")}
+    done = manage(tree, env, "up")
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: "), done.stderr
+    assert all(word in line for word in words)
+    assert "Traceback" not in done.stderr
+    assert not (tree / ".venv").exists()
+
+
+def test_c31_a_lock_that_cannot_be_downloaded_is_one_line(
+    tree: Path, tmp_path: Path
+) -> None:
+    uv = shutil.which("uv")
+    if not uv:
+        pytest.skip("uv is not on the PATH")
+    env = machine(tmp_path) | {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "cache")}
+    (tmp_path / "bin" / "uv").symlink_to(uv)
+    done = manage(tree, env, "up")
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: the packages could not be installed (")
+    assert "network" in line
