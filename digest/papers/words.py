@@ -46,7 +46,7 @@ def words(text: str) -> list[str]:
 def singular(word: str) -> str:
     """Return what a folded word and its plural have in common.
 
-    It is not always a word: cache and caches give "cach", policy and policies "polici".
+    It is not always a word: "policy" and "policies" give "polici".
     """
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         word = word[:-1]
