@@ -106,6 +106,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",  # its templates of fields, among ours
 ]
 MIDDLEWARE = [
     "digest.front_end.FrontEnd",

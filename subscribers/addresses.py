@@ -9,6 +9,7 @@ accepted, since operators try them; localhost and .invalid are not.
 import hashlib
 import hmac
 import unicodedata
+from typing import NewType
 
 from django.conf import settings
 from email_validator import EmailNotValidError, validate_email
@@ -18,11 +19,14 @@ LONGEST_LOCAL = 64  # RFC 5321 4.5.3.1.1
 ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
+Address = NewType("Address", str)  # in its canonical form: what `canonical` has returned
+
+
 class BadAddress(ValueError):
     """The address cannot be used; the message tells its owner what to change."""
 
 
-def canonical(text: str) -> str:
+def canonical(text: str) -> Address:
     """Return the form in which an address is stored and mailed. Raises BadAddress."""
     typed = text.strip(" ")
     refuse_by_sight(typed)
@@ -36,7 +40,7 @@ def canonical(text: str) -> str:
         )
     except EmailNotValidError as error:
         raise BadAddress(str(error)) from None
-    address = f"{found.local_part}@{found.ascii_domain.translate(ASCII_LOWER)}"
+    address = Address(f"{found.local_part}@{found.ascii_domain.translate(ASCII_LOWER)}")
     if len(address) > LONGEST:
         raise BadAddress(f"This address is too long: {LONGEST} characters at most.")
     return address

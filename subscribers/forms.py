@@ -1,49 +1,50 @@
 """What a person types: checked here, each message beside its field.
 
 Nothing here needs a session or a CSRF token; SignUpForm() also stands on the front page
-(include subscribers/_sign_up_form.html with `form` and `topic_groups`).
+(include subscribers/_sign_up_form.html with `form`).
 """
 
 from collections.abc import Mapping
 from datetime import date
 
 from django import forms
-from django.utils import timezone
 
 from subscribers import proof_of_work
-from subscribers.addresses import BadAddress, canonical
-from subscribers.preferences import SubscriptionRequest
-from subscribers.preferences_form import PreferencesForm
+from subscribers.addresses import LONGEST, Address, BadAddress, canonical
+from subscribers.preferences_form import Form, PreferencesForm
 from subscribers.rate_limits import Filled
 
 
 class AddressField(forms.CharField):
-    """Cleans to the canonical form."""
+    """Cleans to the canonical form: the one place where a form's address becomes an Address."""
 
-    def __init__(self) -> None:
+    widget = forms.EmailInput(attrs={"autocomplete": "email"})
+
+    def __init__(self, label: str = "Email address") -> None:
         missing = "Enter your email address."
-        super().__init__(max_length=320, error_messages={"required": missing})
+        super().__init__(
+            label=label, max_length=LONGEST, error_messages={"required": missing}
+        )
 
-    def clean(self, value: object) -> str:
+    def clean(self, value: object) -> Address:
         try:
             return canonical(super().clean(value))
         except BadAddress as error:
             raise forms.ValidationError(str(error)) from None
 
 
-class GuardedForm(forms.Form):
-    """What shows whether a person filled it in; never an error, see rate_limits.py."""
+class GuardedForm(Form):
+    """Brings what shows whether a person filled it in; never an error, see rate_limits.py.
 
-    website = forms.CharField(required=False)  # the trap: people can't see it
-    opened = forms.CharField(required=False)
-    proof_of_work = forms.CharField(required=False)
+    The templates put it into hidden inputs: website is the trap that people cannot see.
+    """
 
     @property
     def stamp(self) -> str:
-        return proof_of_work.stamp(timezone.now())
+        return proof_of_work.stamp()
 
     def filled(self) -> Filled:
-        """Of a form that was posted."""
+        """Return what a posted form showed."""
         posted = self.data
         return Filled(
             posted.get("website", ""), posted.get("opened", ""), posted.get("proof", "")
@@ -51,26 +52,34 @@ class GuardedForm(forms.Form):
 
 
 class SignUpForm(PreferencesForm, GuardedForm):
+    field_order = ("email",)  # first on the page, so first of the errors
+
     email = AddressField()
 
-    def request(self) -> SubscriptionRequest:
-        """Of a valid form."""
-        return SubscriptionRequest(email=self.cleaned_data["email"], **self.values())
+    def __init__(self, data: Mapping[str, object] | None = None) -> None:
+        super().__init__(data)
+        if not self.is_bound:  # timezone.js fills it in
+            self.fields["timezone"].widget.attrs["data-guess-timezone"] = True
 
 
 class LinkForm(GuardedForm):
     email = AddressField()
 
 
-class AddressForm(forms.Form):
-    email = AddressField()
+class AddressForm(Form):
+    email = AddressField("New email address")
 
 
-class PauseForm(forms.Form):
+class PauseForm(Form):
     """Until when: a local date after today, at most a year away; empty: until resumed."""
 
     until = forms.DateField(
-        required=False, error_messages={"invalid": "Enter a date like 2026-12-24."}
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        label="Until",
+        help_text="Your mails start again on that day, at your hour. Leave this empty to "
+        "pause until you resume.",
+        error_messages={"invalid": "Enter a date like 2026-12-24."},
     )
 
     def __init__(self, data: Mapping[str, object] | None, *, today: date) -> None:

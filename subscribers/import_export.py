@@ -16,10 +16,7 @@ from enum import StrEnum
 from django.db import transaction
 
 from subscribers import address_key, consent, rate_limits, subscriptions
-from subscribers.addresses import (
-    address_hash,
-    key_fingerprint,
-)
+from subscribers.addresses import key_fingerprint
 from subscribers.import_file import BadFile, ImportFile, Row
 from subscribers.import_rows import COLUMNS, INSTANTS, LINES, Person, Reader, Unusable
 from subscribers.models import (
@@ -32,8 +29,8 @@ from subscribers.models import (
     Topic,
 )
 from subscribers.notices import outbox
-from subscribers.preferences import SubscriptionRequest, described, fill, schedule
-from subscribers.preferences_form import preferences_of
+from subscribers.preferences import described, fill, schedule, stored
+from subscribers.preferences_form import initial_of
 from subscribers.suppression import suppress_each
 from subscribers.tables import as_csv
 
@@ -189,27 +186,27 @@ def add(people: Sequence[Person], *, now: datetime) -> list[Imported]:
     done = [
         Imported(person.line, Became.BARRED if person.is_barred else Became.OPTED_OUT)
         for person in people
-        if person.request is None
+        if person.preferences is None
     ]
     pairs = [
-        (person, person.request, row_for(person, person.request, now=now))
+        (person, person.preferences, row_for(person, now=now))
         for person in people
-        if person.request is not None
+        if person.preferences is not None
     ]
     topics = {topic.slug: topic for topic in Topic.objects.all()}
     schedules: dict[tuple[object, ...], Schedule] = {}
-    for _, request, reader in pairs:
-        when = (request.timezone, request.send_hour, request.cadence, request.days)
+    for _, wanted, reader in pairs:
+        when = (wanted.timezone, wanted.send_hour, wanted.cadence, wanted.days)
         if when not in schedules:
-            schedules[when] = schedule(*when[:3], days=request.days)
+            schedules[when] = schedule(*when[:3], days=wanted.days)
         reader.schedule = schedules[when]
-        chosen = [topics[slug] for slug in request.topics if slug in topics]
-        fill(reader, request, chosen, now=now)
+        chosen = [topics[slug] for slug in wanted.topics if slug in topics]
+        fill(reader, wanted, chosen, now=now)
     Subscriber.objects.bulk_create([reader for _, _, reader in pairs])
     Subscription.objects.bulk_create(
         Subscription(subscriber=reader, topic=topics[slug])
-        for _, request, reader in pairs
-        for slug in request.topics
+        for _, wanted, reader in pairs
+        for slug in wanted.topics
         if slug in topics
     )
     ConsentEvent.objects.bulk_create(
@@ -222,8 +219,8 @@ def add(people: Sequence[Person], *, now: datetime) -> list[Imported]:
     return done
 
 
-def row_for(person: Person, request: SubscriptionRequest, *, now: datetime) -> Subscriber:
-    reader = Subscriber(email=request.email, email_hash=person.email_hash)
+def row_for(person: Person, *, now: datetime) -> Subscriber:
+    reader = Subscriber(email=person.email, email_hash=person.email_hash)
     reader.state = person.becomes
     reader.created_at = person.created_at or person.confirmed_at or now
     if reader.state != State.PENDING:
@@ -240,7 +237,7 @@ def row_for(person: Person, request: SubscriptionRequest, *, now: datetime) -> S
 def receipt_for(person: Person, reader: Subscriber, *, now: datetime) -> ConsentEvent:
     """Return the proof of what the file said."""
     kinds = {State.PENDING: Kind.REQUESTED, State.UNSUBSCRIBED: Kind.UNSUBSCRIBED}
-    detail = described(person.request) if person.request else {}
+    detail = described(person.preferences) if person.preferences else {}
     if reader.state in subscriptions.CONFIRMED:
         detail |= {"legal_source": person.legal_source, "state": reader.state}
     for name in INSTANTS:
@@ -297,8 +294,7 @@ def rows_out() -> Iterator[dict[str, object]]:
 
 
 def row_of(reader: Subscriber) -> dict[str, object]:
-    row = preferences_of(reader) | {"email": reader.email, "state": reader.state}
-    row["topics"] = sorted(topic.slug for topic in reader.topics.all())
+    row = initial_of(stored(reader)) | {"email": reader.email, "state": reader.state}
     for name in (*INSTANTS, "paused_until"):
         instant = getattr(reader, name)
         row[name] = instant.isoformat() if instant else None
@@ -312,18 +308,6 @@ def suppression_of(bar: Suppression | None) -> dict[str, object]:
 
 
 def flattened(name: str, value: object) -> object:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ("\n" if name in LINES else " ").join(map(str, value))
     return value
-
-
-def take(wanted: SubscriptionRequest, legal_source: str, *, now: datetime) -> str:
-    """Import one request; return why it was not taken, empty if it was."""
-    person = Person(
-        line=1,
-        email_hash=address_hash(wanted.email),
-        request=wanted,
-        legal_source=legal_source,
-    )
-    (done,) = store([person], now=now)
-    return done.words

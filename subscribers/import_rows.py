@@ -7,9 +7,7 @@ from datetime import UTC, date, datetime
 from django.utils.datastructures import MultiValueDict
 
 from subscribers.addresses import (
-    BadAddress,
     address_hash,
-    canonical,
     key_fingerprint,
 )
 from subscribers.forms import SignUpForm
@@ -18,7 +16,7 @@ from subscribers.models import (
     Subscriber,
     Suppression,
 )
-from subscribers.preferences import SubscriptionRequest
+from subscribers.preferences import Preferences
 from subscribers.preferences_form import plain
 from subscribers.suppression import LEFT
 
@@ -26,7 +24,7 @@ State = Subscriber.State
 Reason = Suppression.Reason
 
 LISTS = {"topics", "days"}
-LINES = {"keywords", "watched_authors", "muted_authors"}
+LINES = {"interests", "keywords", "watched_authors", "muted_authors"}
 PREFERENCES = ["topics", "interests", "keywords", "watched_authors", "muted_authors"]
 PREFERENCES += ["most_papers", "timezone", "send_hour", "cadence", "days"]
 PREFERENCES += ["weekday", "language"]
@@ -63,11 +61,12 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """A row that can be used. Without a `request` only its opt-out or bar counts."""
+    """A row that can be used. Without `preferences` only its opt-out or bar counts."""
 
     line: int
     email_hash: str
-    request: SubscriptionRequest | None = None
+    email: str = ""  # canonical
+    preferences: Preferences | None = None
     state: State | None = None  # None: the file says none
     bar: Suppression.Reason | None = None
     legal_source: str = ""
@@ -121,11 +120,14 @@ class Reader:
         if not source and is_ours and instants["confirmed_at"]:
             source = f"confirmed at {instants['confirmed_at']:%Y-%m-%d}, in our own export"
         out = bar not in (None, LEFT) or state == State.UNSUBSCRIBED
-        request = self.request(values, out=out)
+        self.form.data = posted(values)
+        self.form.full_clean()
+        preferences = self.preferences(out=out)
         return Person(
             line=row.line,
+            email=self.form.cleaned_data.get("email", ""),
             email_hash=self.hash_of(values, out=out, is_ours=is_ours),
-            request=None if bar and state is None else request,
+            preferences=None if bar and state is None else preferences,
             state=state,
             bar=bar,
             legal_source=source[:500],
@@ -134,11 +136,10 @@ class Reader:
         )
 
     def hash_of(self, values: dict[str, object], *, out: bool, is_ours: bool) -> str:
+        if email := self.form.cleaned_data.get("email"):
+            return address_hash(email)
         if text(values, "email"):
-            try:
-                return address_hash(canonical(text(values, "email")))
-            except BadAddress as error:
-                raise Unusable(f"email: {error}") from None
+            raise Unusable(f"email: {self.form.errors['email'][0]}")
         email_hash = text(values, "email_hash")
         if not email_hash or not out:
             raise Unusable("no email")
@@ -148,18 +149,13 @@ class Reader:
             raise Unusable("email_hash: not 64 hex digits")
         return email_hash
 
-    def request(
-        self, values: dict[str, object], *, out: bool
-    ) -> SubscriptionRequest | None:
+    def preferences(self, *, out: bool) -> Preferences | None:
         """Return what the row asks for; None if it cannot be used, but its opt-out can."""
-        form = self.form
-        form.data = posted(values)
-        form.full_clean()
-        if not form.errors:
-            return form.request()
+        if not self.form.errors:
+            return self.form.preferences()
         if out:
             return None  # an opt-out counts whatever the preferences beside it
-        name, errors = next(iter(form.errors.items()))
+        name, errors = next(iter(self.form.errors.items()))
         raise Unusable(f"{name}: {errors[0]}")
 
     def instant(self, values: dict[str, object], name: str) -> datetime | None:
@@ -213,10 +209,11 @@ def posted(values: dict[str, object]) -> MultiValueDict[str, str]:
         value = values.get(name)
         if value is None:
             continue
-        if name in LISTS and not isinstance(value, list):
-            value = re.split(r"[\s,;|]+", str(value).strip(" ,;|"))
-        if name in LINES and isinstance(value, list):
+        if isinstance(value, list) and name in LINES:
             value = "\n".join(map(str, value))
-        many = value if isinstance(value, list) else [value]
+        many: list[object] = [value]
+        if name in LISTS:
+            one_cell = re.split(r"[\s,;|]+", str(value).strip(" ,;|"))
+            many = value if isinstance(value, list) else [*one_cell]
         data.setlist(name, [str(one) for one in many if one is not None and one != ""])
     return data

@@ -13,7 +13,8 @@ from subscribers.forms import AddressForm, LinkForm, PauseForm
 from subscribers.http import action, origin, see_other, token_page
 from subscribers.models import Link, Request, Subscriber, Topic
 from subscribers.notices import outbox
-from subscribers.preferences_form import PreferencesForm, preferences_of, topic_groups
+from subscribers.preferences import stored
+from subscribers.preferences_form import PreferencesForm, initial_of
 from subscribers.tasks import wake
 from subscribers.views import Counts, offer_again
 
@@ -66,8 +67,8 @@ def preferences(
         response = see_other("preferences", token)
         response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
         return response
+    page.preferences.offer(Topic.objects.all(), counts())
     context = page.context() | {
-        "topic_groups": topic_groups(Topic.objects.all(), counts()),
         "saved": "saved" in request.GET,
         "moved": "moved" in request.GET,
         "more": more(link.subscriber_id, token),
@@ -83,9 +84,9 @@ class PreferencesPage:
         self.subscriber = subscriber
         self.now = now
         self.today = subscriptions.local_date(subscriber, now)
-        self.preferences = PreferencesForm(initial=preferences_of(subscriber))
+        self.preferences = PreferencesForm(initial=initial_of(stored(subscriber)))
         self.pause = PauseForm(None, today=self.today)
-        self.address = AddressForm()
+        self.address = AddressForm(auto_id="new-%s")
 
     @property
     def invalid(self) -> bool:
@@ -109,7 +110,7 @@ class PreferencesPage:
             case "data":
                 outbox.ask_for_data(pk, now=now)
             case "address":
-                self.address = AddressForm(request.POST)
+                self.address = AddressForm(request.POST, auto_id="new-%s")
                 if self.address.is_valid():
                     email = self.address.cleaned_data["email"]
                     requests.ask_to_move(pk, email, origin=came_from, now=now)

@@ -9,7 +9,7 @@ the byte alone says which it is. Zeros at the end are left off.
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -56,7 +56,7 @@ class Preferences:
 
     def as_json(self) -> dict[str, object]:
         """For a JSONField; `from_json` reads it."""
-        return {field.name: asdict(self)[field.name] for field in fields(Preferences)}
+        return asdict(self)
 
     @property
     def schedule(self) -> Schedule:
@@ -67,11 +67,6 @@ class Preferences:
             cadence=self.cadence,
             days=day_bits(self.cadence, self.days),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SubscriptionRequest(Preferences):
-    email: str
 
 
 def from_json(stored: dict[str, object]) -> Preferences:

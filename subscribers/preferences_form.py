@@ -1,81 +1,63 @@
-"""The preferences of a reader as a form, and what the templates show of it."""
+"""The preferences of a reader as a form.
+
+Which widget, label and hint a field has stands here once; the templates say where it goes.
+"""
 
 import calendar
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
+from django.forms.renderers import TemplatesSetting
 
 from subscribers.models import (
     FEWEST_PAPERS,
     MOST_PAPERS,
     USUAL_PAPERS,
     Schedule,
-    Subscriber,
     Topic,
 )
 from subscribers.preferences import Preferences
 
-DEFAULT_HOUR = 7
 LONGEST_INTEREST = 500  # characters of one
 MOST_INTERESTS = 5  # ranking reads so many lines
 Cadence = Schedule.Cadence
 
 MOST_LINES = 30
 LONGEST_LINE = 80
-HOURS = {str(hour): hour for hour in range(24)} | {f"{hour:02}": hour for hour in range(24)}
-NUMBERS = tuple(str(number) for number in range(FEWEST_PAPERS, MOST_PAPERS + 1))
+WEEKDAYS = list(enumerate(calendar.day_name))  # 0 is Monday
 
 
 def plain(text: str) -> str:
-    """One line without control and format characters (bidi marks among them)."""
+    """Return one line without control and format characters (bidi marks among them)."""
     kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
     return " ".join(kept.split())
 
 
 @cache
-def zones() -> tuple[str, ...]:
-    """Return the IANA names to choose from; two entries of the database name no place."""
-    return tuple(sorted(available_timezones() - {"Factory", "localtime"}))
+def zones() -> dict[str, str]:
+    """Return the IANA names as choices; two entries of the database name no place."""
+    return {name: name for name in sorted(available_timezones() - {"Factory", "localtime"})}
 
 
-class LinesField(forms.CharField):
-    """A list, one entry to a line: cleaned, without repeats (case is ignored)."""
-
-    def __init__(self) -> None:
-        super().__init__(required=False, max_length=MOST_LINES * (LONGEST_LINE + 2))
-
-    def clean(self, value: object) -> tuple[str, ...]:
-        lines = [plain(line) for line in super().clean(value).splitlines()]
-        kept = tuple({line.casefold(): line for line in lines if line}.values())
-        if len(kept) > MOST_LINES:
-            raise forms.ValidationError(f"{MOST_LINES} lines at most.")
-        if any(len(line) > LONGEST_LINE for line in kept):
-            raise forms.ValidationError(f"A line has {LONGEST_LINE} characters at most.")
-        return kept
-
-    def prepare_value(self, value: object) -> object:
-        return "\n".join(value) if isinstance(value, list | tuple) else value
+# -- topics to choose from ---------------------------------------------------------
 
 
-class DaysField(forms.Field):
-    """Weekdays as numbers, 0 is Monday."""
+@dataclass(frozen=True)
+class TopicChoice:
+    """What the form shows of a topic: `papers` counts its recent ones, 0 is not shown."""
 
-    widget = forms.SelectMultiple
+    topic: Topic
+    papers: int
 
-    def __init__(self) -> None:
-        super().__init__(required=False)
-
-    def clean(self, value: object) -> tuple[int, ...]:
-        typed = set(value) if isinstance(value, list) else set()
-        if not typed <= set("0123456"):
-            raise forms.ValidationError("Choose days from Monday to Sunday.")
-        return tuple(sorted(int(day) for day in typed))
+    def __str__(self) -> str:
+        return self.topic.label
 
 
 @dataclass(frozen=True)
@@ -84,206 +66,267 @@ class TopicGroup:
 
     name: str
     topics: list[Topic]
-    counts: Mapping[str, int]
-
-    @property
-    def choices(self) -> list[tuple[Topic, int]]:
-        """Each topic with how many papers it had lately; 0 where nobody counted."""
-        return [(topic, self.counts.get(topic.slug, 0)) for topic in self.topics]
 
 
-def topic_groups(
-    topics: Iterable[Topic], counts: Mapping[str, int] | None = None
-) -> list[TopicGroup]:
+def topic_groups(topics: Iterable[Topic]) -> list[TopicGroup]:
     groups: dict[str, list[Topic]] = {}
     for topic in topics:
         groups.setdefault(topic.group, []).append(topic)
-    return [TopicGroup(name, members, counts or {}) for name, members in groups.items()]
+    return [TopicGroup(name, members) for name, members in groups.items()]
 
 
 seen: set[str] = set()  # topics that this process has found in the database
 
 
 def exist(slugs: set[str]) -> bool:
-    """Whether there are such topics; one withdrawn since is left off later (preferences.py)."""
+    """Return whether there are such topics; one withdrawn since is left off when stored."""
     if not slugs <= seen:
         seen.update(Topic.objects.values_list("slug", flat=True))
     return slugs <= seen
 
 
-class PreferencesForm(forms.Form):
-    """All preferences of a reader. A field that is missing has its default."""
+# -- fields ------------------------------------------------------------------------
 
-    topics = forms.Field(required=False, widget=forms.SelectMultiple)
-    interests = forms.CharField(
-        required=False, max_length=MOST_INTERESTS * (LONGEST_INTEREST + 2)
-    )
-    keywords = LinesField()
-    watched_authors = LinesField()
-    muted_authors = LinesField()
-    most_papers = forms.CharField(required=False)
-    language = forms.CharField(required=False)
-    timezone = forms.CharField(required=False)
-    send_hour = forms.CharField(required=False)
-    cadence = forms.CharField(required=False)
-    days = DaysField()
-    weekday = forms.CharField(required=False)
 
-    def clean_topics(self) -> tuple[str, ...]:
-        asked = set(self.cleaned_data["topics"] or ())
-        if not exist(asked):
+class Renderer(TemplatesSetting):
+    """Renders a field with its label, hint and errors, as the pages show them."""
+
+    field_template_name = "subscribers/_field.html"
+
+
+class Form(forms.Form):
+    """A form whose fields carry their own names as ids, without a prefix."""
+
+    default_renderer = Renderer
+
+    def __init__(self, data: Any = None, *, auto_id: str = "%s", **options: Any) -> None:
+        super().__init__(data, auto_id=auto_id, **options)
+
+
+class Select(forms.Select):
+    """Django's, without a dictionary and a template for each option: there are 600 zones."""
+
+    template_name = "subscribers/_select.html"
+
+    def optgroups(self, name: str, value: list[str], attrs: Any = None) -> list[Any]:
+        """Return (value, label, is chosen) of each option; we have no groups."""
+        return [(str(key), str(label), str(key) in value) for key, label in self.choices]
+
+
+class Chips(forms.CheckboxSelectMultiple):
+    template_name = "subscribers/_chips.html"
+
+
+class ChoiceField(forms.TypedChoiceField):
+    """One of a list. What is missing has the default, which is shown as chosen then."""
+
+    widget = Select
+
+    def __init__(
+        self,
+        choices: Any,
+        *,
+        default: Any,
+        wrong: str,
+        coerce: Callable[[str], object] = str,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            choices=choices,
+            coerce=coerce,
+            empty_value=default,
+            initial=default,
+            required=False,
+            error_messages={"invalid_choice": wrong},
+            **options,
+        )
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return data or self.initial
+
+
+class ZoneField(ChoiceField):
+    def valid_value(self, value: str) -> bool:
+        """Look the zone up: an import asks 100,000 times, and the list has 600."""
+        return value in zones()
+
+
+class HourField(ChoiceField):
+    def to_python(self, value: Any) -> str:
+        """Take 07, too, for 7."""
+        return re.sub(r"\A0(?=\d\Z)", "", super().to_python(value))
+
+
+class SeveralField(forms.TypedMultipleChoiceField):
+    """Any number of a list: cleaned to a sorted tuple."""
+
+    widget = Chips
+
+    def clean(self, value: object) -> tuple[Any, ...]:
+        return tuple(sorted(set(super().clean(value))))
+
+
+class TopicsField(SeveralField):
+    """Slugs of topics; what there is to choose from is set when it is shown."""
+
+    def validate(self, value: list[str]) -> None:
+        if not exist(set(value)):
             raise forms.ValidationError(
                 "One of these topics does not exist (any more): choose from the list."
             )
-        return tuple(sorted(asked))
+
+
+class LinesField(forms.CharField):
+    """A list, one entry to a line: cleaned, without repeats (case is ignored)."""
+
+    widget = forms.Textarea(attrs={"rows": 3})
+
+    def __init__(
+        self, *, most: int = MOST_LINES, longest: int = LONGEST_LINE, **options: Any
+    ) -> None:
+        self.most, self.longest = most, longest
+        super().__init__(required=False, max_length=most * (longest + 2), **options)
+
+    def clean(self, value: object) -> tuple[str, ...]:
+        lines = [plain(line) for line in super().clean(value).splitlines()]
+        kept = tuple({line.casefold(): line for line in lines if line}.values())
+        if len(kept) > self.most:
+            raise forms.ValidationError(f"Write {self.most} lines at most.")
+        if any(len(line) > self.longest for line in kept):
+            raise forms.ValidationError(
+                f"Use {self.longest} characters at most on one line."
+            )
+        return kept
+
+    def prepare_value(self, value: object) -> object:
+        return "\n".join(value) if isinstance(value, list | tuple) else value
+
+
+# -- the form ----------------------------------------------------------------------
+
+
+class PreferencesForm(Form):
+    """All preferences of a reader. A field that is missing has its default."""
+
+    topics = TopicsField(
+        required=False,
+        label="Your topics",
+        help_text="Optional: without topics or interests you get the day’s most upvoted "
+        "papers. The number says how many papers a topic had in 30 days.",
+    )
+    interests = LinesField(
+        most=MOST_INTERESTS,
+        longest=LONGEST_INTEREST,
+        label="Your interests, in your own words",
+        help_text="Optional. One to a line, five at most. For example: how diffusion "
+        "models learn to generate video.",
+    )
+    keywords = LinesField(
+        label="Words to look for",
+        help_text="Optional, one to a line. Papers that contain them come first.",
+    )
+    watched_authors = LinesField(
+        label="Authors to watch",
+        help_text="Optional, one name to a line, as on the paper.",
+    )
+    muted_authors = LinesField(
+        label="Authors to leave out", help_text="Optional, one name to a line."
+    )
+    most_papers = ChoiceField(
+        [(number, number) for number in range(FEWEST_PAPERS, MOST_PAPERS + 1)],
+        coerce=int,
+        default=USUAL_PAPERS,
+        wrong=f"Choose a number from {FEWEST_PAPERS} to {MOST_PAPERS}.",
+        label="Papers per mail, at most",
+    )
+    language = ChoiceField(
+        lambda: settings.LANGUAGES,
+        default=settings.LANGUAGE_CODE,
+        wrong="Choose a language from the list.",
+        label="Language of your mail",
+        help_text="Papers stay in theirs.",
+    )
+    cadence = ChoiceField(
+        Cadence.choices,
+        coerce=Cadence,
+        default=Cadence.DAILY,
+        wrong="Choose daily, weekdays, chosen days or weekly.",
+        label="How often",
+    )
+    send_hour = HourField(
+        [(hour, f"{hour:02}:00") for hour in range(24)],
+        coerce=int,
+        default=7,
+        wrong="Choose an hour from 0 to 23.",
+        label="At",
+    )
+    timezone = ZoneField(
+        zones,
+        default="UTC",
+        wrong="Choose a time zone from the list, like Europe/Berlin.",
+        label="Time zone",
+    )
+    days = SeveralField(
+        choices=WEEKDAYS,
+        coerce=int,
+        required=False,
+        error_messages={"invalid_choice": "Choose days from Monday to Sunday."},
+        label="On these days",
+        help_text="If you chose “On chosen days”.",
+    )
+    weekday = ChoiceField(
+        WEEKDAYS,
+        coerce=int,
+        default=0,
+        wrong="Choose a day from Monday to Sunday.",
+        label="On",
+        help_text="If you chose “Once a week”.",
+    )
+
+    def offer(
+        self, topics: Iterable[Topic], papers: Mapping[str, int] | None = None
+    ) -> None:
+        """Set the topics to choose from; `papers` counts their recent ones, by slug."""
+        counts = papers or {}
+        self.fields["topics"].choices = [  # type: ignore[attr-defined]
+            (
+                group.name,
+                [
+                    (topic.slug, TopicChoice(topic, counts.get(topic.slug, 0)))
+                    for topic in group.topics
+                ],
+            )
+            for group in topic_groups(topics)
+        ]
 
     def clean_interests(self) -> str:
-        """Return one interest to a line, cleaned; each is ranked by itself."""
-        lines = [plain(line) for line in self.cleaned_data["interests"].splitlines()]
-        kept = [line for line in lines if line]
-        if len(kept) > MOST_INTERESTS:
-            raise forms.ValidationError(
-                f"Write {MOST_INTERESTS} interests at most, one to a line."
-            )
-        if any(len(line) > LONGEST_INTEREST for line in kept):
-            raise forms.ValidationError(
-                f"Use {LONGEST_INTEREST} characters at most for one interest."
-            )
-        return "\n".join(kept)
-
-    def clean_most_papers(self) -> int:
-        typed = self.cleaned_data["most_papers"] or str(USUAL_PAPERS)
-        if typed not in NUMBERS:
-            raise forms.ValidationError(
-                f"Choose a number from {FEWEST_PAPERS} to {MOST_PAPERS}."
-            )
-        return int(typed)
-
-    def clean_language(self) -> str:
-        code: str = self.cleaned_data["language"] or settings.LANGUAGE_CODE
-        if code not in dict(settings.LANGUAGES):
-            raise forms.ValidationError("Choose a language from the list.")
-        return code
-
-    def clean_timezone(self) -> str:
-        zone: str = self.cleaned_data["timezone"] or "UTC"
-        if zone not in zones():
-            raise forms.ValidationError(
-                "Choose a time zone from the list, like Europe/Berlin."
-            )
-        return zone
-
-    def clean_send_hour(self) -> int:
-        hour = self.cleaned_data["send_hour"] or str(DEFAULT_HOUR)
-        if hour not in HOURS:
-            raise forms.ValidationError("Choose an hour from 0 to 23.")
-        return HOURS[hour]
-
-    def clean_cadence(self) -> Schedule.Cadence:
-        try:
-            return Cadence(self.cleaned_data["cadence"] or "daily")
-        except ValueError:
-            raise forms.ValidationError(
-                "Choose daily, weekdays, chosen days or weekly."
-            ) from None
-
-    def clean_weekday(self) -> int:
-        typed = self.cleaned_data["weekday"] or "0"
-        if typed not in tuple("0123456"):
-            raise forms.ValidationError("Choose a day from Monday to Sunday.")
-        return int(typed)
+        """Return one interest to a line; each is ranked by itself."""
+        return "\n".join(self.cleaned_data["interests"])
 
     def clean(self) -> dict[str, object]:
+        """Keep the days that the cadence leaves open."""
         cleaned = self.cleaned_data
-        if cleaned.get("cadence") == Cadence.CHOSEN and not cleaned.get("days", (0,)):
-            self.add_error("days", "Choose at least one day.")
+        match cleaned.get("cadence"):
+            case Cadence.CHOSEN:
+                if not cleaned.get("days", (0,)):
+                    self.add_error("days", "Choose at least one day.")
+            case Cadence.WEEKLY:
+                cleaned["days"] = (cleaned.get("weekday"),)
+            case _:
+                cleaned["days"] = ()
         return cleaned
 
     def preferences(self) -> Preferences:
-        """Of a valid form."""
-        return Preferences(**self.values())
-
-    def values(self) -> dict[str, Any]:
-        """Return what Preferences takes; days only where the cadence leaves them open."""
-        values = {name: self.cleaned_data[name] for name in PreferencesForm.base_fields}
-        weekday, days = values.pop("weekday"), values.pop("days")
-        open_days = {Cadence.CHOSEN: days, Cadence.WEEKLY: (weekday,)}
-        return values | {"days": open_days.get(values["cadence"], ())}
-
-    # -- what the template shows: what was typed, else what holds ------------------
-
-    @property
-    def chosen_topics(self) -> set[str]:
-        return set(self["topics"].value() or ())
-
-    @property
-    def chosen_zone(self) -> str:
-        return str(self["timezone"].value() or "UTC")
-
-    @property
-    def chosen_hour(self) -> str:
-        return str(self["send_hour"].value() or DEFAULT_HOUR)
-
-    @property
-    def chosen_cadence(self) -> str:
-        return str(self["cadence"].value() or "daily")
-
-    @property
-    def chosen_days(self) -> set[str]:
-        return set(self["days"].value() or ())
-
-    @property
-    def chosen_weekday(self) -> str:
-        return str(self["weekday"].value() or "0")
-
-    @property
-    def chosen_number(self) -> str:
-        return str(self["most_papers"].value() or USUAL_PAPERS)
-
-    @property
-    def chosen_language(self) -> str:
-        return str(self["language"].value() or settings.LANGUAGE_CODE)
-
-    @property
-    def languages(self) -> list[tuple[str, str]]:
-        return [(code, str(name)) for code, name in settings.LANGUAGES]
-
-    @property
-    def zones(self) -> tuple[str, ...]:
-        return zones()
-
-    @property
-    def hours(self) -> list[tuple[str, str]]:
-        return [(str(hour), f"{hour:02}:00") for hour in range(24)]
-
-    @property
-    def cadences(self) -> list[tuple[str, str]]:
-        return [(cadence.value, str(cadence.label)) for cadence in Cadence]
-
-    @property
-    def weekdays(self) -> list[tuple[str, str]]:
-        return [(str(day), calendar.day_name[day]) for day in range(7)]
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        return NUMBERS
+        """Return what a valid form asks for."""
+        return Preferences(
+            **{field.name: self.cleaned_data[field.name] for field in fields(Preferences)}
+        )
 
 
-def preferences_of(subscriber: Subscriber) -> dict[str, object]:
+def initial_of(preferences: Preferences) -> dict[str, object]:
     """Return the initial values of a PreferencesForm."""
-    when = subscriber.schedule
-    days = [str(day) for day in when.weekdays]
-    return {
-        "topics": [topic.slug for topic in subscriber.topics.all()],
-        "interests": subscriber.interests,
-        "keywords": subscriber.keywords,
-        "watched_authors": subscriber.watched_authors,
-        "muted_authors": subscriber.muted_authors,
-        "most_papers": str(subscriber.most_papers),
-        "language": subscriber.language,
-        "timezone": when.timezone,
-        "send_hour": str(when.send_hour),
-        "cadence": when.cadence,
-        "days": days if when.cadence == Cadence.CHOSEN else [],
-        "weekday": days[0] if when.cadence == Cadence.WEEKLY else "0",
+    days, cadence = preferences.days, preferences.cadence
+    return asdict(preferences) | {
+        "days": list(days) if cadence == Cadence.CHOSEN else [],
+        "weekday": days[0] if cadence == Cadence.WEEKLY and days else 0,
     }

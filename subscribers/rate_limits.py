@@ -151,11 +151,11 @@ def crowd(network: str, *, now: datetime) -> Crowd:
     return Crowd(near=near, busy=(number or 0) > CALM)
 
 
-def wait(filled: Filled, *, proved: bool, busy: bool, now: datetime) -> timedelta:
+def wait(filled: Filled, *, proved: bool, busy: bool) -> timedelta:
     """Return how long a request is left lying before it is looked at."""
     if not proved and busy:
         return SLOW
-    return HASTY if proof_of_work.too_fast(filled.stamp, now=now) else timedelta(0)
+    return HASTY if proof_of_work.too_fast(filled.stamp) else timedelta(0)
 
 
 def refusal(request: Request) -> str:

@@ -13,11 +13,11 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 
 from subscribers import address_change, proof_of_work, rate_limits, subscriptions
-from subscribers.addresses import canonical, domain_hash
+from subscribers.addresses import Address, domain_hash
 from subscribers.consent import Origin
 from subscribers.models import Request
 from subscribers.notices import outbox
-from subscribers.preferences import Preferences, SubscriptionRequest, from_json
+from subscribers.preferences import Preferences, from_json
 from subscribers.rate_limits import Filled
 
 logger = logging.getLogger(__name__)
@@ -29,33 +29,39 @@ TOO_OLD = timedelta(hours=24)
 
 
 def sign_up(
-    wanted: SubscriptionRequest, *, origin: Origin, filled: Filled, now: datetime
+    email: Address,
+    preferences: Preferences,
+    *,
+    origin: Origin,
+    filled: Filled,
+    now: datetime,
 ) -> None:
-    """Ask to subscribe. Raises BadAddress."""
-    row = Request(kind=Kind.SIGN_UP, email=wanted.email, preferences=wanted.as_json())
+    """Ask to subscribe."""
+    row = Request(kind=Kind.SIGN_UP, email=email, preferences=preferences.as_json())
     put(row, origin=origin, filled=filled, now=now)
 
 
 def ask_for(
-    kind: Request.Kind, email: str, *, origin: Origin, filled: Filled, now: datetime
+    kind: Request.Kind, email: Address, *, origin: Origin, filled: Filled, now: datetime
 ) -> None:
-    """Ask for a link to the preferences or to one's data. Raises BadAddress."""
+    """Ask for a link to the preferences or to one's data."""
     put(Request(kind=kind, email=email), origin=origin, filled=filled, now=now)
 
 
-def ask_to_move(subscriber_id: int, email: str, *, origin: Origin, now: datetime) -> None:
-    """Ask for mail at another address, by who holds a link. Raises BadAddress."""
+def ask_to_move(
+    subscriber_id: int, email: Address, *, origin: Origin, now: datetime
+) -> None:
+    """Ask for mail at another address, for the holder of a link."""
     row = Request(kind=Kind.ADDRESS, email=email, subscriber_id=subscriber_id)
     put(row, origin=origin, filled=Filled(), now=now)
 
 
 def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
-    """Take a request in, whatever is known of its address. Raises BadAddress.
+    """Take a request in, whatever is known of its address.
 
     Two statements: what came in the last hour, and the row itself. A network that has asked
     for its share leaves none.
     """
-    row.email = canonical(row.email)
     row.domain = domain_hash(row.email)
     row.source, row.wording, row.network = origin.source, origin.wording, origin.network
     row.at = now
@@ -64,7 +70,9 @@ def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
     crowd = rate_limits.crowd(row.network, now=now)
     if crowd.is_full(row.network, proved=row.proof is not None):
         return
-    row.not_before = now + waiting(row, filled, crowd, now)
+    row.not_before = now + rate_limits.wait(
+        filled, proved=row.proof is not None, busy=crowd.busy
+    )
     if row.proof is None:
         row.save()
         return
@@ -73,15 +81,8 @@ def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
             row.save()
     except IntegrityError:  # this proof was shown before
         row.proof = None
-        row.not_before = now + waiting(row, filled, crowd, now)
+        row.not_before = now + rate_limits.wait(filled, proved=False, busy=crowd.busy)
         row.save()
-
-
-def waiting(
-    row: Request, filled: Filled, crowd: rate_limits.Crowd, now: datetime
-) -> timedelta:
-    proved = row.proof is not None
-    return rate_limits.wait(filled, proved=proved, busy=crowd.busy, now=now)
 
 
 def handle_open(*, now: datetime) -> int:
@@ -127,17 +128,20 @@ def handle(request_id: int, *, now: datetime) -> None:
 
 
 def subscribe(request: Request, now: datetime) -> None:
-    preferences: Preferences = from_json(request.preferences)
-    wanted = SubscriptionRequest(email=request.email, **vars(preferences))
-    subscriptions.subscribe(wanted, origin=origin_of(request), now=now)
+    subscriptions.subscribe(
+        Address(request.email),
+        from_json(request.preferences),
+        origin=origin_of(request),
+        now=now,
+    )
 
 
 def mail_link(request: Request, now: datetime) -> None:
-    outbox.ask_by_address(request.email, now=now)
+    outbox.ask_by_address(Address(request.email), now=now)
 
 
 def mail_data_link(request: Request, now: datetime) -> None:
-    outbox.ask_for_data_by_address(request.email, now=now)
+    outbox.ask_for_data_by_address(Address(request.email), now=now)
 
 
 def mail_new_address(request: Request, now: datetime) -> None:

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from django.db import transaction
 
 from subscribers import links, rate_limits
-from subscribers.addresses import address_hash, canonical, counting_key
+from subscribers.addresses import Address, address_hash, counting_key
 from subscribers.consent import Origin, record
 from subscribers.models import (
     ConsentEvent,
@@ -23,7 +23,6 @@ from subscribers.models import (
 from subscribers.notices import outbox
 from subscribers.preferences import (
     Preferences,
-    SubscriptionRequest,
     bound_to,
     described,
     first_hour,
@@ -42,15 +41,16 @@ Kind = ConsentEvent.Kind
 
 
 @transaction.atomic
-def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) -> None:
-    """Ask the address's holder to confirm. Raises BadAddress.
+def subscribe(
+    email: Address, preferences: Preferences, *, origin: Origin, now: datetime
+) -> None:
+    """Ask the address's holder to confirm.
 
-    Whoever is known keeps their preferences, since anyone can type an address: the new
+    A reader whom we know keeps their preferences, since anyone can type an address: the new
     ones stand in the mail and belong to its link, and hold once that is confirmed. A
     confirmed reader gets a mail with a link to their preferences instead. A barred address
     leaves no trace at all.
     """
-    email = canonical(request.email)
     rate_limits.one_at_a_time(counting_key(email))
     if is_barred(address_hash(email)):
         return
@@ -61,7 +61,7 @@ def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) ->
         return
     if subscriber is None:
         subscriber = Subscriber(email=email, email_hash=address_hash(email), created_at=now)
-        set_preferences(subscriber, request, now=now)
+        set_preferences(subscriber, preferences, now=now)
     else:
         subscriber.confirmed_at = subscriber.unsubscribed_at = None
         move(subscriber, State.PENDING, now=now)
@@ -70,9 +70,9 @@ def subscribe(request: SubscriptionRequest, *, origin: Origin, now: datetime) ->
         Kind.REQUESTED,
         origin=origin,
         now=now,
-        detail=described(request),
+        detail=described(preferences),
     )
-    asked = request.as_json()
+    asked = preferences.as_json()
     outbox.enqueue(subscriber, Notice.Kind.CONFIRM, now=now, preferences=asked)
 
 

@@ -25,7 +25,6 @@ from subscribers.models import Link, Subscriber, Topic
 from subscribers.notices import outbox
 from subscribers.notices.message import offered
 from subscribers.preferences import bound_to
-from subscribers.preferences_form import topic_groups
 from subscribers.tasks import wake
 
 Purpose = Link.Purpose
@@ -39,17 +38,17 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         requests.sign_up(
-            form.request(),
+            form.cleaned_data["email"],
+            form.preferences(),
             origin=origin(request, "/subscribe/"),
             filled=form.filled(),
             now=timezone.now(),
         )
         wake()
         return see_other("subscribe_done")
-    groups = topic_groups(Topic.objects.all(), counts())
-    context = {"form": form, "topic_groups": groups}
+    form.offer(Topic.objects.all(), counts())
     status = 400 if form.is_bound else 200
-    return render(request, "subscribers/subscribe.html", context, status=status)
+    return render(request, "subscribers/subscribe.html", {"form": form}, status=status)
 
 
 @token_page

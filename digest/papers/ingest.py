@@ -7,9 +7,8 @@ which it was listed. Storing twice, or in two processes at once, gives the same 
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from itertools import batched
 from pathlib import Path
 
@@ -144,16 +143,15 @@ def store(records: Iterable[PaperRecord], *, now: datetime) -> Counts:
 
 
 def store_samples(*, day: date, now: datetime) -> Counts:
-    """Store the sample papers, which are marked as samples, under `day`."""
-    return _store(
-        [replace(record, day=day) for record in _samples()], now=now, is_sample=True
-    )
+    """Store the sample papers, marked as samples, under `day` and the two days before it."""
+    return _store(_samples(day), now=now, is_sample=True)
 
 
-@cache
-def _samples() -> tuple[PaperRecord, ...]:
-    lines = SAMPLES.read_text(encoding="utf-8").splitlines()
-    return tuple(parse_entry(json.loads(line), day=date.min) for line in lines)
+def _samples(day: date) -> list[PaperRecord]:
+    entries = map(json.loads, SAMPLES.read_text(encoding="utf-8").splitlines())
+    return [
+        parse_entry(entry, day=day - timedelta(days=entry["days_ago"])) for entry in entries
+    ]
 
 
 def _store(records: Iterable[PaperRecord], *, now: datetime, is_sample: bool) -> Counts:

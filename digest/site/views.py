@@ -32,10 +32,11 @@ def today(request: HttpRequest) -> HttpResponse:
     topics = list(Topic.objects.all())
     newest = archive.newest_day()
     context = day_context(newest, topics) if newest else {}
+    form = SignUpForm()
+    form.offer(topics, archive.recent_counts())
     context |= {
         "is_current": newest is not None and archive.is_current(newest),
-        "form": SignUpForm(),
-        "topic_groups": topic_groups(topics, archive.recent_counts()),
+        "form": form,
     }
     return render(request, "digest/today.html", context)
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import transaction
 
 from subscribers import rate_limits
-from subscribers.addresses import address_hash, canonical, counting_key
+from subscribers.addresses import Address, address_hash, counting_key
 from subscribers.models import Notice, Subscriber
 from subscribers.suppression import is_barred
 
@@ -108,20 +108,20 @@ def known(subscriber_id: int) -> Subscriber | None:
     return subscriber
 
 
-def ask_by_address(email: str, *, now: datetime) -> None:
-    """ask_again for an address, if it is known. Raises BadAddress."""
+def ask_by_address(email: Address, *, now: datetime) -> None:
+    """Mail what `ask_again` does to an address, if it is known."""
     found = by_address(email)
     if found is not None:
         ask_again(found, now=now)
 
 
-def ask_for_data_by_address(email: str, *, now: datetime) -> None:
-    """ask_for_data for an address, if it is known. Raises BadAddress."""
+def ask_for_data_by_address(email: Address, *, now: datetime) -> None:
+    """Mail what `ask_for_data` does to an address, if it is known."""
     found = by_address(email)
     if found is not None:
         ask_for_data(found, now=now)
 
 
-def by_address(email: str) -> int | None:
-    rows = Subscriber.objects.filter(email_hash=address_hash(canonical(email)))
+def by_address(email: Address) -> int | None:
+    rows = Subscriber.objects.filter(email_hash=address_hash(email))
     return rows.values_list("pk", flat=True).first()

@@ -21,9 +21,9 @@ from digest.transport.outcomes import Outcome, Verdict
 from subscribers import privacy, requests, subscriptions
 from subscribers.consent import Origin
 from subscribers.models import Notice, Subscriber, Suppression
-from subscribers.preferences import SubscriptionRequest
 from subscribers.rate_limits import Filled
 from tests import make
+from tests.subscribers.conftest import ask
 
 pytestmark = pytest.mark.django_db
 NOW = make.NOON
@@ -55,10 +55,7 @@ def test_b1_who_complained_gets_no_mail_even_erased_and_signed_up_anew():
     (row,) = make.handed_over()
     take(report("complained", row))
     privacy.erase(Subscriber.objects.get().pk, now=NOW)
-    wanted = SubscriptionRequest(
-        email="R0@example.org", topics=("graphs",), timezone="UTC", send_hour=9
-    )
-    requests.sign_up(wanted, origin=Origin("/"), filled=Filled(), now=NOW)
+    requests.sign_up(*ask("R0@example.org"), origin=Origin("/"), filled=Filled(), now=NOW)
     assert requests.handle_open(now=NOW + timedelta(hours=1)) == 1
     assert not Notice.objects.exists() and not Subscriber.objects.exists()
     assert reasons() == ["complained"]
@@ -112,10 +109,7 @@ def test_b2_who_unsubscribes_at_the_provider_has_left_and_may_come_back():
     take(report("unsubscribed", row))
     assert Subscriber.objects.get().state == "unsubscribed"
     assert reasons() == ["left"]
-    wanted = SubscriptionRequest(
-        email="r0@example.org", topics=("graphs",), timezone="UTC", send_hour=9
-    )
-    subscriptions.subscribe(wanted, origin=Origin("test"), now=NOW)
+    subscriptions.subscribe(*ask("r0@example.org"), origin=Origin("test"), now=NOW)
     assert Notice.objects.get().kind == "confirm"
 
 

@@ -1,5 +1,6 @@
 import json
 import time
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from digest.models import Paper
 from digest.papers import ingest, sources
 from digest.papers.ingest import Counts, store, store_samples
 from digest.papers.records import PaperRecord, parse_entry
+from digest.papers.topics import assign, definitions
 from tests.race import at_once
 from tests.source_server import entry
 
@@ -145,12 +147,22 @@ def test_a_file_that_breaks_off_stores_nothing(tmp_path):
 
 
 def test_samples_say_that_they_are_samples():
-    assert store_samples(day=DAY, now=NOW) == Counts(added=24)
-    assert store_samples(day=DAY, now=NOW) == Counts(unchanged=24)
+    assert store_samples(day=DAY, now=NOW) == Counts(added=66)
+    assert store_samples(day=DAY, now=NOW) == Counts(unchanged=66)
+    days = Counter(paper.day for paper in Paper.objects.all())
+    assert days == {DAY: 24, DAY - timedelta(days=1): 21, DAY - timedelta(days=2): 21}
     for paper in Paper.objects.all():
         assert paper.is_sample and paper.title.startswith("Sample: ")
-        assert paper.arxiv_id.startswith("0000.") and paper.day == DAY
+        assert paper.arxiv_id.startswith("0000.")
         assert paper.abstract and paper.author_count
+
+
+def test_samples_have_something_of_every_topic():
+    store_samples(day=DAY, now=NOW)
+    found: set[str] = set()
+    for paper in Paper.objects.all():
+        found |= assign(paper.title, paper.abstract, categories=[]).keys()
+    assert found == {topic.slug for topic in definitions()}
 
 
 def test_a_day_and_half_a_year_are_stored_in_time(data_folder):

@@ -22,11 +22,12 @@ from subscribers import (
     privacy,
     subscriptions,
 )
+from subscribers.addresses import canonical
 from subscribers.consent import Origin
 from subscribers.import_file import ImportFile
 from subscribers.import_rows import KNOWN
 from subscribers.models import Link, Subscriber, Topic
-from subscribers.preferences import Preferences, SubscriptionRequest
+from subscribers.preferences import Preferences
 from tests import make
 from tests.race import at_once
 
@@ -137,8 +138,8 @@ def test_a_later_edition_of_a_paper_changes_no_profile(ann, papers):
 
 def test_the_stored_profile_is_the_recomputed_one_after_every_change(papers, tmp_path):
     now = timezone.now()
-    wanted = SubscriptionRequest(email="bo@example.org", topics=("knots", "ropes"))
-    subscriptions.subscribe(wanted, origin=ORIGIN, now=now)
+    wanted = Preferences(topics=("knots", "ropes"))
+    subscriptions.subscribe(canonical("bo@example.org"), wanted, origin=ORIGIN, now=now)
     bo = Subscriber.objects.get()
     other = "bo@example.com"
     token = links.make(bo, Link.Purpose.CONFIRM, now=now)
@@ -164,7 +165,7 @@ def test_the_stored_profile_is_the_recomputed_one_after_every_change(papers, tmp
         lambda: subscriptions.unsubscribe(bo.pk, origin=ORIGIN, now=now),
         lambda: subscriptions.ask_back(bo.pk, origin=ORIGIN, now=now),
         lambda: subscriptions.subscribe(
-            SubscriptionRequest(email=other, topics=("ropes",)), origin=ORIGIN, now=now
+            canonical(other), Preferences(topics=("ropes",)), origin=ORIGIN, now=now
         ),
     ]
     seen = set()

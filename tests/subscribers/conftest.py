@@ -9,17 +9,19 @@ from django.test import Client
 from django.utils import timezone
 
 from digest.transport import smtp_session
-from subscribers import requests
+from subscribers import import_export, requests
+from subscribers.addresses import Address, address_hash, canonical
 from subscribers.consent import Origin
+from subscribers.import_rows import Person
 from subscribers.models import Notice, Subscriber, Topic
 from subscribers.notices import send
-from subscribers.preferences import SubscriptionRequest
+from subscribers.preferences import Preferences
 from tests.sink import Sink
 
 NOW = datetime(2026, 4, 17, 8, 0, tzinfo=UTC)
 ORIGIN = Origin("/subscribe/", "192.0.2.0/24", "test")
 TOKEN = re.compile(r"/(?:confirm|preferences|block|address|data|u)/([A-Za-z0-9_-]{22})")
-type Ask = Callable[..., SubscriptionRequest]
+type Ask = Callable[..., tuple[Address, Preferences]]
 
 
 @pytest.fixture
@@ -65,9 +67,23 @@ def mailer(sink: Sink, settings, monkeypatch) -> Sink:
     return sink
 
 
-def ask(email: str = "ann@example.org", **wishes: object) -> SubscriptionRequest:
-    values: dict[str, object] = {"email": email, "topics": ("graphs",)} | wishes
-    return SubscriptionRequest(**values)  # type: ignore[arg-type]
+def ask(email: str = "ann@example.org", **wishes: object) -> tuple[Address, Preferences]:
+    """What a valid form asks for; without wishes the topic of graphs."""
+    values: dict[str, object] = {"topics": ("graphs",)} | wishes
+    return canonical(email), Preferences(**values)  # type: ignore[arg-type]
+
+
+def bring_in(email: Address, preferences: Preferences, legal_source: str = "") -> str:
+    """Import one row; return why it was not taken, empty if it was."""
+    person = Person(
+        line=1,
+        email=email,
+        email_hash=address_hash(email),
+        preferences=preferences,
+        legal_source=legal_source,
+    )
+    (done,) = import_export.store([person], now=timezone.now())
+    return done.words
 
 
 def work_off() -> None:

@@ -18,7 +18,7 @@ from subscribers import (
     retention,
     subscriptions,
 )
-from subscribers.addresses import address_hash
+from subscribers.addresses import address_hash, canonical
 from subscribers.consent import Origin
 from subscribers.import_file import ImportFile
 from subscribers.import_rows import KNOWN
@@ -36,7 +36,7 @@ YEARS = timedelta(days=3 * 365 + 1)
 
 
 def join(email: str, *, origin: Origin = HERS, now: datetime = NOW) -> Subscriber:
-    subscriptions.subscribe(ask(email), origin=origin, now=now)
+    subscriptions.subscribe(*ask(email), origin=origin, now=now)
     reader = Subscriber.objects.get(email_hash=address_hash(email))
     token = links.make(reader, Link.Purpose.CONFIRM, now=now)
     subscriptions.confirm(token, origin=origin, now=now)
@@ -203,7 +203,7 @@ def test_g3_open_requests_go_in_whatever_letter_case(
             filled=Filled(),
             now=NOW,
         )
-    requests.ask_to_move(reader.pk, C, origin=HERS, now=NOW)
+    requests.ask_to_move(reader.pk, canonical(C), origin=HERS, now=NOW)
     assert len(privacy.held(reader)["open_requests"]) == 2
     privacy.erase(reader.pk, now=NOW)
     assert list(Request.objects.values_list("email", flat=True)) == [other]

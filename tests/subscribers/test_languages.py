@@ -15,7 +15,7 @@ Cadence = Schedule.Cadence
 
 def test_each_reader_is_written_to_in_their_own_language(mailer: Sink) -> None:
     for email, code in (("ann@example.org", "en"), ("bo@example.org", "de")):
-        subscriptions.subscribe(ask(email, language=code), origin=ORIGIN, now=NOW)
+        subscriptions.subscribe(*ask(email, language=code), origin=ORIGIN, now=NOW)
     with translation.override("de"):  # what a process happens to speak is of no account
         send.send_open_notices(now=NOW)
         assert translation.get_language() == "de"
@@ -45,7 +45,7 @@ def test_the_mail_to_confirm_says_when_in_the_readers_language(
 ) -> None:
     for email, code in (("ann@example.org", "en"), ("bo@example.org", "de")):
         asked = ask(email, language=code, cadence=cadence, days=days)
-        subscriptions.subscribe(asked, origin=ORIGIN, now=NOW)
+        subscriptions.subscribe(*asked, origin=ORIGIN, now=NOW)
     send.send_open_notices(now=NOW)
     said = {"ann@example.org": english, "bo@example.org": german}
     for got in mailer.mails():
@@ -55,7 +55,7 @@ def test_the_mail_to_confirm_says_when_in_the_readers_language(
 
 
 def test_a_language_that_is_offered_no_more_falls_back_to_english(mailer: Sink) -> None:
-    subscriptions.subscribe(ask("ann@example.org"), origin=ORIGIN, now=NOW)
+    subscriptions.subscribe(*ask("ann@example.org"), origin=ORIGIN, now=NOW)
     Subscriber.objects.update(language="fr")
     send.send_open_notices(now=NOW)
     (got,) = mailer.mails()

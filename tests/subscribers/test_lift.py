@@ -14,18 +14,15 @@ from digest.models import DeliveryEvent
 from subscribers import consent, privacy, subscriptions
 from subscribers.addresses import address_hash
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression
-from subscribers.preferences import SubscriptionRequest
 from subscribers.subscriptions import subscribe
 from subscribers.suppression import is_barred, is_suppressed, lifted_at, suppress
 from tests import make
-from tests.subscribers.conftest import NOW, ORIGIN
+from tests.subscribers.conftest import NOW, ORIGIN, ask
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "ann@example.org"
 HASH_OF = address_hash
-WANTED = SubscriptionRequest(
-    email=ADDRESS, topics=("graphs",), timezone="Europe/Berlin", send_hour=9
-)
+WANTED = ask(ADDRESS, timezone="Europe/Berlin", send_hour=9)
 Reason = Suppression.Reason
 BARS = [Reason.BOUNCED, Reason.COMPLAINED, Reason.BLOCKED, Reason.MANUAL]
 
@@ -80,7 +77,7 @@ def test_a_lift_is_no_consent(active: Subscriber, bar, state) -> None:
     if state != "never known":
         subscriptions.unsubscribe(active.pk, origin=ORIGIN, now=NOW)
     if state == "pending":
-        subscribe(WANTED, origin=ORIGIN, now=NOW)
+        subscribe(*WANTED, origin=ORIGIN, now=NOW)
     if state == "erased":
         privacy.erase(active.pk, now=NOW)
     before = list(Subscriber.objects.values_list("state", flat=True))
@@ -99,10 +96,10 @@ def test_after_a_lift_the_holder_may_sign_up_anew(active: Subscriber) -> None:
     subscriptions.unsubscribe(active.pk, origin=ORIGIN, now=NOW)
     suppress(active.email_hash, Reason.BOUNCED, now=NOW)
     Notice.objects.all().delete()
-    subscribe(WANTED, origin=ORIGIN, now=NOW)
+    subscribe(*WANTED, origin=ORIGIN, now=NOW)
     assert not Notice.objects.exists()
     lift()
-    subscribe(WANTED, origin=ORIGIN, now=NOW)
+    subscribe(*WANTED, origin=ORIGIN, now=NOW)
     assert Notice.objects.get().kind == "confirm"
 
 

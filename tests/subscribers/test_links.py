@@ -25,7 +25,7 @@ MALFORMED = [
 
 @pytest.fixture
 def reader(topics: None) -> Subscriber:
-    subscriptions.subscribe(ask(), origin=ORIGIN, now=NOW)
+    subscriptions.subscribe(*ask(), origin=ORIGIN, now=NOW)
     return Subscriber.objects.get()
 
 

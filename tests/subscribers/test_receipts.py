@@ -26,7 +26,7 @@ EMAILS = ["ann@example.org", "bob@example.org", "eve@example.org"]
 def chain(topics: None) -> Head:
     """Nine sealed receipts of three readers, the last of whom was erased."""
     for email in EMAILS:
-        subscriptions.subscribe(ask(email), origin=ORIGIN, now=NOW)
+        subscriptions.subscribe(*ask(email), origin=ORIGIN, now=NOW)
         reader = Subscriber.objects.get(email=email)
         token = links.make(reader, Link.Purpose.CONFIRM, now=NOW)
         subscriptions.confirm(token, origin=ORIGIN, now=NOW)
@@ -148,7 +148,7 @@ TAMPERINGS: dict[str, Callable[[], object]] = {
 def test_g1_every_tampering_shows(chain: Head, tamper, sealer: str) -> None:
     tamper()
     if sealer == "runs on":  # new receipts come in: they must not paper over it
-        subscriptions.subscribe(ask("new@example.org"), origin=ORIGIN, now=NOW)
+        subscriptions.subscribe(*ask("new@example.org"), origin=ORIGIN, now=NOW)
         consent.seal()
     assert consent.verify().wrong
     with pytest.raises(CommandError, match="faults in the receipts"):
@@ -170,7 +170,7 @@ def test_g1_receipts_removed_together_with_the_file_are_missed_by_the_logs_head(
 def test_g1_the_head_is_logged_and_kept_for_this_user_alone(chain: Head, caplog) -> None:
     caplog.set_level("INFO")
     assert consent.head_file().read_text() == f"{chain}\n"
-    subscriptions.subscribe(ask("new@example.org"), origin=ORIGIN, now=NOW)
+    subscriptions.subscribe(*ask("new@example.org"), origin=ORIGIN, now=NOW)
     consent.seal()
     head = consent.verify().head
     assert f"the newest seal is {head}" in caplog.text
@@ -182,7 +182,7 @@ def test_g1_the_head_is_logged_and_kept_for_this_user_alone(chain: Head, caplog)
 @pytest.mark.parametrize("content", ["", "cut o", "7", "seven:x", "\0", "-1:x"])
 def test_r31_a_damaged_head_file_stops_nobody(chain: Head, content: str) -> None:
     consent.head_file().write_text(content)
-    subscriptions.subscribe(ask("new@example.org"), origin=ORIGIN, now=NOW)
+    subscriptions.subscribe(*ask("new@example.org"), origin=ORIGIN, now=NOW)
     assert consent.seal() == 1
     assert consent.verify().wrong == []
 
@@ -207,7 +207,7 @@ def test_the_house_seals_until_all_are_sealed_and_verify_counts_the_rest(
     monkeypatch.setattr(consent, "SEALED_AT_ONCE", 10)
     for number in range(25):
         email = f"reader-{number}@example.org"
-        subscriptions.subscribe(ask(email), origin=ORIGIN, now=NOW)
+        subscriptions.subscribe(*ask(email), origin=ORIGIN, now=NOW)
     call_command("subscribers", "verify")
     assert "10 receipts sealed, 4 of them blanked, 25 not sealed yet" in (
         capsys.readouterr().out

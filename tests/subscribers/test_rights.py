@@ -15,7 +15,6 @@ from django.utils import timezone
 from digest.models import Delivery
 from subscribers import (
     consent,
-    import_export,
     links,
     privacy,
     retention,
@@ -31,6 +30,7 @@ from tests.subscribers.conftest import (
     NOW,
     ORIGIN,
     ask,
+    bring_in,
     forget_quota,
     mailed_token,
     state_of,
@@ -163,11 +163,11 @@ def test_an_unsubscribe_can_be_undone_by_mail_with_all_wishes_kept(
 
 def test_u12_no_import_revives_who_has_left(client: Client, active) -> None:
     client.post(f"/u/{active.unsubscribe_token}")
-    told = import_export.take(ask("Ann@Example.org"), "an old list", now=NOW)
+    told = bring_in(*ask("Ann@Example.org"), "an old list")
     assert "left" in told
     assert state_of() == "unsubscribed"
     active.delete()
-    assert import_export.take(ask("ann@example.org"), "an old list", now=NOW) == told
+    assert bring_in(*ask("ann@example.org"), "an old list") == told
     assert not Subscriber.objects.exists()
 
 

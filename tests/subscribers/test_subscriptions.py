@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from subscribers import links, subscriptions
-from subscribers.addresses import BadAddress, address_hash
+from subscribers.addresses import address_hash, canonical
 from subscribers.models import (
     ConsentEvent,
     Link,
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("topics")
 
 
 def sign_up(email: str = "ann@example.org", **wishes: object) -> Subscriber:
-    subscriptions.subscribe(ask(email, **wishes), origin=ORIGIN, now=NOW)
+    subscriptions.subscribe(*ask(email, **wishes), origin=ORIGIN, now=NOW)
     return Subscriber.objects.get(email_hash=address_hash(email))
 
 
@@ -179,7 +179,7 @@ def test_who_has_left_stays_away(step: str) -> None:
     getattr(subscriptions, step)(reader.pk, origin=ORIGIN, now=LATER)
     wishes = Preferences(topics=("vision",))
     subscriptions.change_preferences(reader.pk, wishes, origin=ORIGIN, now=LATER)
-    outbox.ask_by_address("ann@example.org", now=LATER)
+    outbox.ask_by_address(canonical("ann@example.org"), now=LATER)
     assert state_of() == "unsubscribed"
     assert events()[-1] == "unsubscribed"
     assert topics_of(reader) == {"graphs"}
@@ -195,8 +195,8 @@ def test_a_blocked_address_is_never_written_to_again() -> None:
     assert state_of() == "unsubscribed"
     assert is_suppressed(reader.email_hash)
     assert events() == ["requested", "blocked"]
-    subscriptions.subscribe(ask("Ann@Example.org"), origin=ORIGIN, now=year)
-    outbox.ask_by_address("ann@example.org", now=year)
+    subscriptions.subscribe(*ask("Ann@Example.org"), origin=ORIGIN, now=year)
+    outbox.ask_by_address(canonical("ann@example.org"), now=year)
     assert Notice.objects.filter(created_at=year).count() == 0
     assert state_of() == "unsubscribed"
 
@@ -206,7 +206,7 @@ def test_a_blocked_address_unknown_so_far_leaves_no_trace() -> None:
     token = links.make(reader, Link.Purpose.CONFIRM, now=NOW)
     subscriptions.block(token, origin=ORIGIN, now=NOW)
     reader.delete()
-    subscriptions.subscribe(ask(), origin=ORIGIN, now=LATER)
+    subscriptions.subscribe(*ask(), origin=ORIGIN, now=LATER)
     assert Subscriber.objects.count() == 0
 
 
@@ -218,12 +218,6 @@ def test_an_erased_reader_is_no_error() -> None:
     assert Subscriber.objects.count() == 0
 
 
-def test_a_bad_address_reaches_no_table() -> None:
-    with pytest.raises(BadAddress):
-        subscriptions.subscribe(ask("ann@localhost"), origin=ORIGIN, now=NOW)
-    assert (Subscriber.objects.count(), ConsentEvent.objects.count()) == (0, 0)
-
-
 def test_a_topic_withdrawn_meanwhile_is_left_off() -> None:
     assert topics_of(sign_up(topics=("graphs", "withdrawn"))) == {"graphs"}
     assert Topic.objects.filter(slug="withdrawn").count() == 0
@@ -233,18 +227,19 @@ def test_a_mailbox_gets_one_mail_in_a_quarter_of_an_hour_and_three_a_day() -> No
     for minute in range(0, 24 * 60, 5):
         email = f"a.n.n+{minute}@example.org"
         now = NOW + timedelta(minutes=minute)
-        subscriptions.subscribe(ask(email), origin=ORIGIN, now=now)
+        subscriptions.subscribe(*ask(email), origin=ORIGIN, now=now)
     made = Notice.objects.order_by("created_at").values_list("created_at", flat=True)
     assert [at - NOW for at in made] == [timedelta(minutes=15 * n) for n in range(3)]
     day = NOW + timedelta(days=1, minutes=31)
-    subscriptions.subscribe(ask("ann@example.org"), origin=ORIGIN, now=day)
+    subscriptions.subscribe(*ask("ann@example.org"), origin=ORIGIN, now=day)
     assert Notice.objects.count() == 4
 
 
 def test_the_link_to_the_preferences_is_under_the_quota_too() -> None:
     activated()
     for minute in range(0, 24 * 60, 10):
-        outbox.ask_by_address("Ann@example.org", now=NOW + timedelta(minutes=minute))
+        at = NOW + timedelta(minutes=minute)
+        outbox.ask_by_address(canonical("Ann@example.org"), now=at)
     assert Notice.objects.filter(kind="preferences").count() == 3
 
 
@@ -253,7 +248,7 @@ def test_two_sign_ups_at_once_make_one_reader_and_one_mail() -> None:
     emails = ["ann@example.org", "ANN@example.org", "a.nn@example.org", "ann+x@example.org"]
     asked = [ask(email) for email in emails]
     at_once(
-        *[partial(subscriptions.subscribe, one, origin=ORIGIN, now=NOW) for one in asked]
+        *[partial(subscriptions.subscribe, *one, origin=ORIGIN, now=NOW) for one in asked]
     )
     assert Subscriber.objects.count() == 3
     assert notices() == [("confirm", "pending")]

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("topics")
 def owed(email: str = "ann@example.org", kind: str = "confirm") -> Notice:
     """A notice in the outbox, made as people make it."""
     subscriptions.subscribe(
-        ask(email, interests="Win $$ http://evil.test"), origin=ORIGIN, now=NOW
+        *ask(email, interests="Win $$ http://evil.test"), origin=ORIGIN, now=NOW
     )
     if kind != "confirm":
         Notice.objects.all().delete()
@@ -208,7 +208,7 @@ def test_r32_what_a_relay_says_of_us_ends_no_notice(
 
 def test_r32_a_relay_that_refuses_us_is_asked_once_for_all_that_waits(mailer: Sink) -> None:
     for name in "abc":
-        subscriptions.subscribe(ask(f"{name}@example.org"), origin=ORIGIN, now=NOW)
+        subscriptions.subscribe(*ask(f"{name}@example.org"), origin=ORIGIN, now=NOW)
     mailer.ails(Illness("mail", "553 sender not allowed"))
     send()
     assert sorted(Notice.objects.values_list("attempts", flat=True)) == [0, 0, 1]
@@ -221,9 +221,9 @@ def test_a_farewell_gone_wrong_does_not_undo_the_mail(mailer: Sink) -> None:
 
 
 def test_one_bad_notice_does_not_keep_the_others(mailer: Sink) -> None:
-    subscriptions.subscribe(ask("a+rcpt-550@example.org"), origin=ORIGIN, now=NOW)
-    subscriptions.subscribe(ask("b+dot-drop@example.org"), origin=ORIGIN, now=NOW)
-    subscriptions.subscribe(ask("c@example.org"), origin=ORIGIN, now=NOW)
+    subscriptions.subscribe(*ask("a+rcpt-550@example.org"), origin=ORIGIN, now=NOW)
+    subscriptions.subscribe(*ask("b+dot-drop@example.org"), origin=ORIGIN, now=NOW)
+    subscriptions.subscribe(*ask("c@example.org"), origin=ORIGIN, now=NOW)
     send()
     assert [state for _, state in notices()] == ["refused", "unknown", "accepted"]
 
