@@ -116,7 +116,11 @@ class Projection:
 
     def point(self, text: str) -> Floats:
         """Return a text's point, of length 1; all zeros if it has no known word."""
-        columns, weights = weighted(self.columns, self.idf, stems(text))
+        return self.point_of(stems(text))
+
+    def point_of(self, words: Iterable[str]) -> Floats:
+        """Return the point of stemmed words."""
+        columns, weights = weighted(self.columns, self.idf, words)
         if not columns:
             return np.zeros(self.matrix.shape[1], dtype=np.float32)
         return unit(np.array(weights, dtype=np.float32) @ self.matrix[columns])
