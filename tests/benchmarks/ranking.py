@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from digest.ranking.vectors import Direction
 from tests.benchmarks.figures import Figure
 from tests.ranking import everyday
 from tests.ranking.everyday import BEST, ndcg
@@ -117,7 +118,8 @@ def run() -> list[Figure]:
     folder = Path(os.environ["PAPERS_DATA"])
     days = read(folder / FILE)
     begin = time.process_time()
-    written = [shipped().interest(sentence) for sentence, _ in CONCEPTS]
+    found = [shipped().interest(sentence) for sentence, _ in CONCEPTS]
+    written = [direction for direction in found if direction]
     each = (time.process_time() - begin) / len(CONCEPTS) * 1000
     ticked = [favourites(days, place) for place in range(len(CONCEPTS))]
     nothing = [np.zeros_like(one) for one in ticked]
@@ -191,21 +193,18 @@ def favourites(days: Sequence[Day], concept: int) -> Floats:
 def picks(
     day: Day,
     profile: Floats,
-    written: object = None,
-    liked: object = None,
+    written: Sequence[Direction] = (),
+    liked: Direction | None = None,
     likes: int = 0,
 ) -> list[int]:
     """The picks of one reader, by the product's ranking."""
     from digest.ranking.ranking import Closeness, rank
-    from digest.ranking.vectors import Direction
 
-    shape = (1, len(day.points))
-    scores = [
-        one.score(day.points)[None]
-        if isinstance(one, Direction)
-        else np.full(shape, -np.inf, dtype=np.float32)
-        for one in (written, liked)
-    ]
+    scores = np.full((2, 1, len(day.points)), -np.inf, dtype=np.float32)
+    for direction in written:
+        scores[0] = np.maximum(scores[0], direction.score(day.points))
+    if liked:
+        scores[1] = liked.score(day.points)
     close = Closeness(scores[0], scores[1], np.array([likes], dtype=np.int32))
     ranked = rank(
         profile[None],
@@ -221,11 +220,11 @@ def quality(
     name: str,
     days: Sequence[Day],
     profiles: Sequence[Floats],
-    written: Sequence[object] | None,
+    written: Sequence[Direction] | None,
     promised: tuple[float, float, float] | None = None,
 ) -> list[Figure]:
     def ranked(day: Day, concept: int) -> list[int]:
-        return picks(day, profiles[concept], written[concept] if written else None)
+        return picks(day, profiles[concept], [written[concept]] if written else [])
 
     return within_a_day(name, days, ranked, promised)
 
@@ -265,7 +264,8 @@ def direct(days: Sequence[Day]) -> list[Figure]:
     length = mean([len(words) for words in papers])
 
     def by_points(day: Day, concept: int) -> list[int]:
-        return np.argsort(-(day.points @ points[concept]), kind="stable")[:MOST].tolist()
+        best = np.argsort(-(day.points @ points[concept]), kind="stable")[:MOST]
+        return [int(place) for place in best]
 
     def by_words(day: Day, concept: int) -> list[int]:
         """BM25 with k1 1.2 and b 0.75, and its frequencies from all the days."""
@@ -276,7 +276,7 @@ def direct(days: Sequence[Day]) -> list[Figure]:
                 idf = np.log(1 + len(papers) / (known[word] + 0.5))
                 norm = 1.2 * (0.25 + 0.75 * len(words) / length)
                 scores[place] += idf * counts[word] * 2.2 / (counts[word] + norm)
-        return np.argsort(-scores, kind="stable")[:MOST].tolist()
+        return [int(place) for place in np.argsort(-scores, kind="stable")[:MOST]]
 
     return [
         *within_a_day("BM25 of the sentence", days, by_words)[:2],
@@ -296,7 +296,7 @@ def everyday_wordings() -> list[Figure]:
 
 
 def liking(
-    days: Sequence[Day], ticked: Sequence[Floats], written: Sequence[object]
+    days: Sequence[Day], ticked: Sequence[Floats], written: Sequence[Direction]
 ) -> list[Figure]:
     """nDCG@10 over the later days' papers, by likes of the earlier ones."""
     from digest.ranking.ranking import CLOSE_TO_LIKES
@@ -316,7 +316,7 @@ def liking(
             liked = chance.choice(np.flatnonzero(before), likes, replace=False)
             direction = crowd.direction(early.points[liked])
             leaning = leanings(early.topics[liked])
-            got = picks(late, leaning, None, direction, likes)
+            got = picks(late, leaning, [], direction, likes)
             gains.append(ndcg(after[got], int(after.sum()), MOST))
             for day in days[middle:]:
                 close = direction.score(day.points) >= CLOSE_TO_LIKES
@@ -327,19 +327,19 @@ def liking(
         Figure('share right of "like what you liked"', [mean(called)], at_least=0.4)
     )
     for likes, least in TOGETHER.items():
-        gains = []
-        for concept in range(len(CONCEPTS)):
-            for seed in range(10):
-                chance = np.random.default_rng([concept, seed])
-                before, after = (part.wanted[concept] for part in (early, late))
-                if before.sum() < likes:
-                    continue
-                liked = chance.choice(np.flatnonzero(before), likes, replace=False)
-                direction = crowd.direction(early.points[liked]) if likes else None
-                profile = ticked[concept] + leanings(early.topics[liked])
-                got = picks(late, profile, written[concept], direction, likes)
-                gains.append(ndcg(after[got], int(after.sum()), MOST))
-        name = f"nDCG@{MOST} of later papers: a sentence, topics and {likes} likes"
+        chance, gains = np.random.default_rng(likes), []
+        for _ in range(READERS):
+            pair = chance.choice(len(CONCEPTS), 2, replace=False)
+            before, after = (part.wanted[pair].any(axis=0) for part in (early, late))
+            if before.sum() < likes:
+                continue
+            liked = chance.choice(np.flatnonzero(before), likes, replace=False)
+            liking = crowd.direction(early.points[liked]) if likes else None
+            profile = np.maximum(ticked[pair[0]], ticked[pair[1]])
+            profile += leanings(early.topics[liked])
+            got = picks(late, profile, [written[place] for place in pair], liking, likes)
+            gains.append(ndcg(after[got], int(after.sum()), MOST))
+        name = f"nDCG@{MOST} of later papers: two sentences, topics and {likes} likes"
         figures.append(Figure(name, [mean(gains)], at_least=least))
     return figures
 
@@ -349,7 +349,8 @@ def leanings(topics: Floats) -> Floats:
     from digest.ranking.votes import leaning
     from subscribers.preferences import CHOSEN
 
-    return np.array([leaning(total) for total in topics.sum(axis=0)], "f4") / CHOSEN
+    found = np.array([leaning(float(total)) for total in topics.sum(axis=0)], np.float32)
+    return found / np.float32(CHOSEN)
 
 
 def topics_by_hand(folder: Path) -> Figure:
