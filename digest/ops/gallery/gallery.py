@@ -22,7 +22,7 @@ from digest.editions.frames import frame_content
 from digest.models import Block, Edition, Paper
 from digest.ops.gallery import specimens
 from digest.ops.gallery.mail_lint import lint
-from subscribers.models import Notice, Schedule, Subscriber
+from subscribers.models import Length, Notice, Schedule, Subscriber
 from subscribers.notices.message import Claim, compose
 from subscribers.preferences import Preferences
 
@@ -83,6 +83,9 @@ def mails(now: datetime) -> Iterator[tuple[str, bytes]]:
     typical = specimens.typical(DAY)
     yield "Digest, typical", digest(typical, now)
     yield "Digest, German", digest(typical, now, language="de")
+    for length in (Length.TITLES, Length.ABSTRACTS):
+        yield f"Digest, {length.value}", digest(typical, now, length=length)
+    yield "Digest, seven papers", digest(typical[:7], now)
     yield "Digest, of the week", digest(typical, now, kind=Edition.Kind.WEEKLY)
     yield "Digest, shortest", digest(specimens.shortest(), now)
     yield "Digest, longest", digest(specimens.longest(), now)
@@ -102,6 +105,7 @@ def digest(
     *,
     language: str = "en",
     kind: str = Edition.Kind.DAILY,
+    length: str = Length.SHORT,
 ) -> bytes:
     """Return the digest of a reader who gets all these papers, ten at most."""
     edition = Edition(pk=1, kind=kind, day=DAY, published_at=now)
@@ -109,7 +113,7 @@ def digest(
     encoded = encode(edition, made, around=frame_content(edition, topics=TOPICS))
     topics = [0, 1, None]
     picks = [Pick(place, topics[place % 3]) for place in range(min(len(papers), 10))]
-    reader = Reader(1, ADDRESS, TOKEN, language)
+    reader = Reader(1, ADDRESS, TOKEN, language, length)
     return encoded.compose(reader, picks, sent_at=now)
 
 
