@@ -43,8 +43,8 @@ def vote(request: HttpRequest, name: str, position: int, choice: str = "") -> Ht
     if request.method == "POST":
         return see_other("vote", name, str(position))
     cast = Vote.objects.filter(subscriber=pick.subscriber_id or 0, paper=pick.paper)
-    context = {"pick": pick, "vote": cast.first(), "choice": choice}
-    context |= {"name": name, "position": position}
+    shown = {"pick": pick, "vote": cast.first(), "choice": choice}
+    context = shown | {"name": name, "position": position}
     return render(request, "digest/vote.html", context)
 
 

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.editions.compose import MOST_BYTES, MOST_HTML, Pick, Reader
+from digest.models import Paper
 from digest.ops.gallery import specimens
 from digest.ops.gallery.mail_lint import lint
 from digest.ranking.loaded import load
@@ -81,6 +82,7 @@ def test_the_first_200_characters_name_three_papers(language):
     message = message_from_bytes(composed(papers, 6, reader), policy=policy.default)
     html = re.sub(r"<!--.*?-->", "", text_of(message, "html"))
     body = html5lib.parse(html, namespaceHTMLElements=False).find("body")
+    assert body is not None
     seen = " ".join("".join(body.itertext()).split())
     for start in (seen[:200], " ".join(text_of(message, "plain").split())[:200]):
         assert all(f"{n} long title long title long" in start for n in range(3))
@@ -95,7 +97,7 @@ def test_the_list_at_the_top_names_all_papers_of_the_mail():
 
 
 def text_of(message, kind: str) -> str:
-    return message.get_body((kind,)).get_content().replace("\r\n", "\n")
+    return str(message.get_body((kind,)).get_content()).replace("\r\n", "\n")
 
 
 LENGTHS = {
@@ -129,7 +131,9 @@ def test_a_reader_chooses_the_length_of_the_mail(length):
     ],
 )
 def test_the_subject_says_day_and_substance(kind, day, subject, headline):
-    papers = {make.paper(n, day=day, upvotes=9 - n): {} for n in (1, 2)}
+    papers: dict[Paper, dict[str, float]] = {
+        make.paper(n, day=day, upvotes=9 - n): {} for n in (1, 2)
+    }
     encoded = load(make.edition(papers, kind=kind, day=day).pk).encoded
     raw = encoded.compose(READER, [Pick(0, None), Pick(1, None)], sent_at=make.NOON)
     message = message_from_bytes(raw, policy=policy.default)
