@@ -1,7 +1,7 @@
 """Hand over a submit group: each mail when its turn comes, as long as it is still wanted."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from django.db import Error
 
@@ -64,8 +64,3 @@ def still_wanted(ids: Collection[int], token: str) -> set[int]:
     Between an intent and its turn a reader may leave, an edition be held, a lease end.
     """
     return {pk for (pk,) in fetch(STILL_WANTED, ids=list(ids), token=token)}
-
-
-def begun(outcomes: Mapping[int, Outcome]) -> dict[int, Outcome]:
-    """Return the outcomes of the mails whose hand-over began."""
-    return {pk: one for pk, one in outcomes.items() if one.verdict is not Verdict.RETURNED}

@@ -25,7 +25,7 @@ from digest.deliveries import (
     ledger,
     outcome_journal,
 )
-from digest.deliveries.hand_over import begun, hand_over
+from digest.deliveries.hand_over import hand_over
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
@@ -62,6 +62,14 @@ class Group:
     picks: dict[int, str] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+
+    def begun(self) -> dict[int, Outcome]:
+        """Return the outcomes of the mails whose hand-over began."""
+        return {
+            pk: one
+            for pk, one in self.outcomes.items()
+            if one.verdict is not Verdict.RETURNED
+        }
 
 
 class BatchSizer:
@@ -190,7 +198,7 @@ def send_slice(
             begin = time.monotonic()
             for pk, outcome in hand_over(wanted, run.transport, claimed[0].lease_token):
                 group.outcomes[pk] = outcome
-            run.batch_sizer.learn(len(begun(group.outcomes)), time.monotonic() - begin)
+            run.batch_sizer.learn(len(group.begun()), time.monotonic() - begin)
             judge(group, run, gate)
             tally += tallied(group, len(group.rows) - len(intended), run.relay)
             if run.relay.cause or run.over():
@@ -289,7 +297,7 @@ def refused_hashes(group: Group) -> dict[int, str]:
 def judge(group: Group, run: Run, gate: Gate) -> None:
     """Tell whose fault it was: the relay's or ours first, then a domain's."""
     took_others = partial(accepts, {row.edition_id for row in group.rows}, run.clock)
-    outcomes = begun(group.outcomes)
+    outcomes = group.begun()
     is_down = run.relay.judge(group.mails, outcomes, took_others=took_others)
     group.outcomes |= outcomes
     if not is_down:
@@ -308,7 +316,5 @@ def tallied(group: Group, skipped: int, relay: Relay) -> Counter[str]:
     tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
     tally["skipped"] += skipped
     if relay.cause:
-        tally[Cause.NOT_TRIED] += sum(
-            not one.charged for one in begun(group.outcomes).values()
-        )
+        tally[Cause.NOT_TRIED] += sum(not one.charged for one in group.begun().values())
     return tally
