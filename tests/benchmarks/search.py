@@ -58,9 +58,9 @@ ONE = [
     ("gaussian splatting casual long videos", "2508.14041"),
     ("tabular foundation model target-aware", "2505.18125"),
     # the same with a slip of the finger, or half a word
-    ("musicongen rythm control", "2407.15060"),
+    ("musicongen rhytmm control", "2407.15060"),
     ("kagle grandmaster", "2411.03562"),
-    ("trasnformers mixture sparse scalable multi-modal", "2411.04996"),
+    ("transfrmers mixture sparse scalable multi-modal", "2411.04996"),
     ("matryoshkalora", "2605.07850"),
     ("longspl", "2508.14041"),
     # ids and pasted links, in every form

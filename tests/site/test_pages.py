@@ -336,10 +336,10 @@ def test_topics_and_years_narrow_a_search(client: Client, paper: MakePaper) -> N
 def test_another_spelling_is_said_and_proposed(client: Client, paper: MakePaper) -> None:
     for _ in range(45):
         paper(title="Transformer models")
-    paper(title="A trasnformer")
-    html = html_of(client, "/search/?q=tranformers")
-    assert "No paper has “<bdi>tranformers</bdi>”" in html and "<mark>Transformer" in html
-    html = html_of(client, "/search/?q=trasnformer")
+    paper(title="A transfrmer")
+    html = html_of(client, "/search/?q=transfrmres")
+    assert "No paper has “<bdi>transfrmres</bdi>”" in html and "<mark>Transformer" in html
+    html = html_of(client, "/search/?q=transfrmer")
     assert 'Did you mean <a href="/search/?q=transformer">' in html
     html = html_of(client, "/search/?q=2511.99999")
     assert "We have no paper 2511.99999" in html
