@@ -88,7 +88,7 @@ def drop_indexes(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0015_back_off_and_fence"),
+        ("digest", "0016_paper_summary"),
     ]
 
     operations = [
