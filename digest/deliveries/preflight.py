@@ -20,10 +20,10 @@ from typing import NamedTuple
 from django.db import Error
 from django.db.models import QuerySet
 
-from digest.alert import alert
 from digest.deliveries import control
 from digest.editions import bodies
 from digest.editions.compose import MOST_BYTES, MOST_HTML, MOST_PICKS, Pick, Reader
+from digest.logs import alert
 from digest.models import Edition
 from digest.ranking.loaded import LoadedEdition, load
 from digest.transport.base import Letter, as_text

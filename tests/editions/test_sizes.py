@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.editions.compose import MOST_BYTES, MOST_HTML, Pick, Reader
-from digest.ops.gallery import specimens
+from digest.ops.gallery import gallery
 from digest.ops.gallery.mail_lint import lint
 from digest.ranking.loaded import load
 from tests import make
@@ -26,8 +26,8 @@ def large(number: int):
     return make.paper(
         number,
         upvotes=1000 - number,
-        title=f"{number} {specimens.CHINESE * 40}"[:500],
-        abstract=specimens.CHINESE_TEXT * 8,
+        title=f"{number} {gallery.CHINESE * 40}"[:500],
+        abstract=gallery.CHINESE_TEXT * 8,
         authors=["図" * 120] * 3,
         author_count=9,
     )

@@ -15,16 +15,16 @@ from digest import signing
 from digest.editions import blocks, frames, phrases, text_layout
 from digest.editions.compose import Pick, Reader
 from digest.models import Block, Edition, Paper
-from digest.ops.gallery import specimens
+from digest.ops.gallery import gallery
 from digest.ranking.loaded import load
 from tests import make
 
 pytestmark = pytest.mark.django_db
 TITLES = [
     "A < B & “C”: 図 …",
-    specimens.ARABIC,
+    gallery.ARABIC,
     "{{ 7|add:7 }} %recipient% *|X|*",
-    specimens.CHINESE,
+    gallery.CHINESE,
     "A title of plain words",
 ]
 LABEL = "Graphs & networks"
@@ -40,7 +40,7 @@ def edition() -> Edition:
             place,
             upvotes=41 - 40 * (place == 4),
             title=title,
-            abstract=f"{title}. {specimens.KOREAN_TEXT}",
+            abstract=f"{title}. {gallery.KOREAN_TEXT}",
             author_count=place * 3,
             organization="" if place % 2 else f"Lab {title}",
             code_url="https://github.com/example/code?a=1&b=2",
