@@ -90,7 +90,7 @@ class SampleMail(NamedTuple):
 
 
 def mails(loaded: LoadedEdition) -> Iterator[SampleMail]:
-    """Yield sample mails in every language, each block leading one of them.
+    """Yield sample mails in every language and length, each block leading one of them.
 
     Address and token are random, so that no paper can hold them.
     """
@@ -98,8 +98,8 @@ def mails(loaded: LoadedEdition) -> Iterator[SampleMail]:
     token = secrets.token_urlsafe(16)
     address = f"preflight-{secrets.token_hex(8)}@daily-papers.example"
     picks = [Pick(position, None) for position in range(len(encoded.titles))]
-    for language in encoded.localized:
-        reader = Reader(0, address, token, language)
+    for language, length in encoded.localized:
+        reader = Reader(0, address, token, language, length)
         for position in range(len(picks)):
             some = (picks[position:] + picks[:position])[:MOST_PICKS]
             mail = encoded.compose(reader, some, sent_at=ANY_INSTANT)

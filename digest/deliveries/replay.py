@@ -109,7 +109,7 @@ class Rebuilt(NamedTuple):
             raise NothingToShow(
                 f"no mail was handed over: the row is {self.delivery.state}"
             )
-        to = Reader(pk, address, unsubscribe_token, self.was.language)
+        to = Reader(pk, address, unsubscribe_token, self.was.language, self.was.length)
         encoded = self.encoded()
         compose = partial(encoded.compose, to, self.was.picks, sent_at=sent_at)
         parts = partial(letter, encoded, to, self.was.picks, sent_at=sent_at)

@@ -24,7 +24,7 @@ from digest.models import Block, Edition, Paper
 from digest.ops.gallery.mail_lint import lint
 from digest.papers.ingest import SAMPLES
 from digest.papers.records import PaperRecord, parse_entry
-from subscribers.models import Notice, Schedule, Subscriber
+from subscribers.models import Length, Notice, Schedule, Subscriber
 from subscribers.notices.message import Claim, compose
 from subscribers.preferences import Preferences
 
@@ -85,6 +85,9 @@ def mails(now: datetime) -> Iterator[tuple[str, bytes]]:
     papers = typical(DAY)
     yield "Digest, typical", digest(papers, now)
     yield "Digest, German", digest(papers, now, language="de")
+    for length in (Length.TITLES, Length.ABSTRACTS):
+        yield f"Digest, {length.value}", digest(papers, now, length=length)
+    yield "Digest, seven papers", digest(papers[:7], now)
     yield "Digest, of the week", digest(papers, now, kind=Edition.Kind.WEEKLY)
     yield "Digest, shortest", digest(shortest(), now)
     yield "Digest, longest", digest(longest(), now)
@@ -104,6 +107,7 @@ def digest(
     *,
     language: str = "en",
     kind: str = Edition.Kind.DAILY,
+    length: str = Length.SHORT,
 ) -> bytes:
     """Return the digest of a reader who gets all these papers, ten at most."""
     edition = Edition(pk=1, kind=kind, day=DAY, published_at=now)
@@ -111,7 +115,7 @@ def digest(
     encoded = encode(edition, made, around=frame_content(edition, topics=TOPICS))
     topics = [0, 1, None]
     picks = [Pick(place, topics[place % 3]) for place in range(min(len(papers), 10))]
-    reader = Reader(1, ADDRESS, TOKEN, language)
+    reader = Reader(1, ADDRESS, TOKEN, language, length)
     return encoded.compose(reader, picks, sent_at=now)
 
 
