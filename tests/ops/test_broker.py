@@ -96,7 +96,7 @@ app.start(["beat", "--pidfile=", "--schedule", sys.argv[1]])
 @pytest.mark.embedded
 @pytest.mark.parametrize(
     ("was_there", "failures"),
-    [(False, 2), (True, 20)],  # never reached, Celery waits two seconds and more
+    [(False, 3), (True, 20)],  # never reached, Celery waits two seconds and more
 )
 def test_j5_beat_says_in_one_line_a_minute_that_there_is_no_redis(
     was_there: bool, failures: int, short_folder: Path
