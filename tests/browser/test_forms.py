@@ -268,7 +268,7 @@ OURS = [
     ),
     Form("digest/vote.html", vote, "More like this"),
     Form("digest/vote.html", vote, "Less like this"),
-    Form("digest/vote.html", vote, "Take it back", first="More like this"),
+    Form("digest/vote.html", vote, "Undo", first="More like this"),
     Form("digest/_votes.html", voted, "Take it back"),
 ]
 
