@@ -11,13 +11,11 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from digest.models import Paper
-from digest.papers.search import QUERY_LENGTH, clean_query
-from digest.papers.search import search as search_papers
 from digest.ranking.outlook import outlook
 from digest.site import archive
 from digest.site.cards import cards
 from digest.site.listing import listing
-from digest.site.search_limit import WINDOW, limited, within_limit
+from digest.site.search_limit import WINDOW, within_limit
 from subscribers.forms import SignUpForm
 from subscribers.http import network
 from subscribers.models import Topic
@@ -97,20 +95,6 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "digest/no_such_topic.html", {"asked": slug}, status=404)
     context = page_context(request, archive.papers_of_topic(slug), all_topics)
     return render(request, "digest/topic.html", context | {"topic": asked})
-
-
-@require_safe
-@limited
-@public
-def search(request: HttpRequest) -> HttpResponse:
-    """Show papers of the last year that contain the words, newest first."""
-    query = clean_query(request.GET.get("q", ""))
-    newest = archive.newest_day()
-    context: dict[str, object] = {"query": query, "longest": QUERY_LENGTH}
-    if query and newest:
-        found = search_papers(query, newest)
-        context |= page_context(request, found, list(Topic.objects.all()))
-    return render(request, "digest/search.html", context)
 
 
 @require_POST
