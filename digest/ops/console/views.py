@@ -38,6 +38,7 @@ from subscribers.suppression import NotBarred, lift_bar, suppress
 
 PAGE_LENGTH = 50
 EDITIONS_LENGTH = 14
+LINK = re.compile(r"https?://[^\s\"'<>]+")
 HISTORY_LENGTH = 30  # of a reader's newest deliveries
 see_editions = permission_required("digest.view_edition", raise_exception=True)
 see_readers = permission_required("subscribers.view_subscriber", raise_exception=True)
@@ -152,8 +153,12 @@ def preview(request: HttpRequest, pk: int, reader: int) -> HttpResponse:
         raise Http404(f"Nothing to show: {error}.") from None
     part = message_from_bytes(content, policy=policy.default).get_body(("html",))
     html = part.get_content() if part else ""
-    links = rf"{re.escape(settings.SITE_URL)}/[^\s\"'<>]*"
-    return HttpResponse(re.sub(links, settings.SITE_URL, html))
+    return HttpResponse(LINK.sub(without_path, html))
+
+
+def without_path(link: re.Match[str]) -> str:
+    """Return a link to our own site without its path, any other as it is."""
+    return settings.SITE_URL if link[0].startswith(settings.SITE_URL) else link[0]
 
 
 # -- readers -----------------------------------------------------------------------------
