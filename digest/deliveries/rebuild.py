@@ -1,5 +1,6 @@
 """Rebuild the mail of a delivery as it was handed over, for all who ask for it later."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from digest.editions.bodies import letter
 from digest.editions.compose import EncodedEdition, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import FrameContent, load_frame
+from digest.editions.reasons import Reason
 from digest.models import Block, Delivery, Frame
 from digest.ranking.loaded import load
 from digest.signing import senders
@@ -19,11 +21,12 @@ class NothingToShow(Exception):
 
 
 class ShownPick(NamedTuple):
-    """A paper of a mail, and the topic by which it was chosen; both empty: trending."""
+    """A paper of a mail, with the topic and the reasons for it; all empty: trending."""
 
     block: Block
     slug: str
     label: str
+    reasons: Sequence[Reason]
 
 
 class Rebuilt(NamedTuple):
@@ -68,6 +71,7 @@ class Rebuilt(NamedTuple):
             ShownPick(
                 blocks[pick.position],
                 *(("", "") if pick.topic is None else topics[pick.topic]),
+                pick.reasons,
             )
             for pick in self.was.picks
         ]

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from digest.deliveries.rebuild import NothingToShow, rebuild
+from digest.editions import phrases
 from digest.editions.compose import EncodedEdition
 from digest.editions.encode import encode
 from digest.editions.frames import load_frame
+from digest.editions.reasons import Reason
 from digest.models import Block, Delivery, Edition
 from digest.ranking.loaded import LoadedEdition, load
 from digest.ranking.select import select
@@ -20,7 +22,7 @@ class ScoredPick:
 
     arxiv_id: str
     title: str
-    topic: str  # its label; empty: trending
+    why: str  # the reasons as the reader saw them
     fit: float  # 0 to 1
     upvotes: int
 
@@ -69,7 +71,10 @@ def replay(delivery: Delivery) -> Replayed:
     return Replayed(mail.compose(), [scored_pick(*shown) for shown in rebuilt.shown()])
 
 
-def scored_pick(block: Block, slug: str, label: str) -> ScoredPick:
+def scored_pick(
+    block: Block, slug: str, label: str, reasons: Sequence[Reason]
+) -> ScoredPick:
     """Return the pick with its scores of the edition."""
     fit = float(block.topics.get(slug, 0))
-    return ScoredPick(block.paper.arxiv_id, block.title, label, fit, block.upvotes)
+    why = phrases.reasons(label, reasons)
+    return ScoredPick(block.paper.arxiv_id, block.title, why, fit, block.upvotes)

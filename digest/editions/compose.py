@@ -18,6 +18,7 @@ from django.utils import translation
 
 from digest.editions import mime, phrases
 from digest.editions.phrases import MARKS
+from digest.editions.reasons import Reason
 
 MOST_PICKS = 10
 # Gmail clips HTML after 102 KB, and the unsubscribe link at the end with it. Measured in
@@ -46,10 +47,14 @@ type Encoder = Callable[[str], bytes]  # to quoted-printable
 
 
 class Pick(NamedTuple):
-    """One paper at one place in one reader's digest; topic None is a trending paper."""
+    """One paper at one place in one reader's digest, with the reasons for it.
+
+    Without a topic and a reason that names something it is a trending paper.
+    """
 
     position: int
     topic: int | None
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,12 @@ class Pieces:
         return pieces
 
 
-type Place = tuple[int, int | None]  # a pick's block position and topic column
 # The text before the reason's label, between the label and the mail's name, and after it;
 # the last piece is empty where the reader cannot vote.
 type EncodedBlock = tuple[bytes, bytes, bytes]
+
+
+type NameReasons = Callable[[tuple[Reason, ...], int | None], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +86,40 @@ class Part:
     after: Pieces
     has_votes: bool
     labels: Mapping[int | None, bytes]  # reasons by topic column; None for trending
+    name_reasons: NameReasons  # the same for reasons that name something
     titles: Sequence[bytes]  # block titles, as shown among the next picks
     ahead: bytes  # the words before the titles of the next picks
     nothing_ahead: bytes
     size: int  # bytes of the frame
     sizes: Sequence[int]  # bytes of each block with the longest label
 
-    def join(self, picks: Sequence[Place], values: Mapping[str, bytes]) -> list[bytes]:
+    def join(self, picks: Sequence[Pick], values: Mapping[str, bytes]) -> list[bytes]:
         """Return the part's pieces in order; `values` is mark → bytes."""
         name = values[MARKS.web] if self.has_votes else b""
         blocks, labels = self.blocks, self.labels
         pieces = self.before.fill(values)
-        for position, topic in picks:
+        for position, topic, reasons in picks:
             opening, middle, closing = blocks[position]
-            pieces += (opening, labels[topic], middle, name, closing)
+            label = self.name_reasons(reasons, topic) if reasons else labels[topic]
+            pieces += (opening, label, middle, name, closing)
         pieces += self.after.fill(values)
         return pieces
 
-    def next_titles(self, picks: Sequence[Place]) -> bytes:
+    def next_titles(self, picks: Sequence[Pick]) -> bytes:
         if len(picks) == 1:
             return self.nothing_ahead
         titles = self.titles
-        following = [titles[position] for position, _ in picks[1 : AHEAD + 1]]
+        following = [titles[pick.position] for pick in picks[1 : AHEAD + 1]]
         return b"".join([self.ahead, *following])
 
+    def room_for(self, pick: Pick) -> int:
+        """Return the most bytes that the pick's block takes with its reasons."""
+        position, topic, reasons = pick
+        size = self.sizes[position]
+        return size + len(self.name_reasons(reasons, topic)) if reasons else size
+
     def fits(self, room: int) -> int:
-        """Return how many picks surely fit in `room` bytes, whichever they are."""
+        """Return how many picks without a name in their reasons surely fit in `room` bytes."""
         for count, size in enumerate(sorted(self.sizes, reverse=True)):
             room -= size
             if room < 0:
@@ -120,7 +135,7 @@ class LocalizedEdition:
     html: Part
     counts: Sequence[bytes]  # the headline, by number of papers
     left_out: Sequence[tuple[bytes, bytes]]  # words for text and HTML, by number
-    fits: int  # this many picks have room, whichever they are
+    fits: int  # this many picks have room, whichever they are, if no reason names a thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +174,7 @@ class EncodedEdition:
         localized = self.localized.get(reader.language) or self.localized["en"]
         name = self.page_name(reader.delivery_id).encode()
         shown, more = picks, (b"", b"")
-        if len(picks) > localized.fits:
+        if len(picks) > localized.fits or any(pick.reasons for pick in picks):
             shown = picks_that_fit(localized, picks)
             more = self.left_out(localized, len(picks) - len(shown), name)
         token = reader.token.encode() + mime.SOFT_BREAK
@@ -225,6 +240,7 @@ def encode_part(
     labels: Sequence[str],
     *,
     encode: Encoder,
+    name_reasons: NameReasons,
     ahead: str = "",
     nothing_ahead: str = "",
 ) -> Part:
@@ -245,6 +261,7 @@ def encode_part(
         after=after,
         has_votes=any(closing for (_, _, closing), _ in known),
         labels={**dict(enumerate(topics)), None: trending},
+        name_reasons=lru_cache(maxsize=4096)(name_reasons),
         titles=[title for _, title in known],
         ahead=encode(ahead),
         nothing_ahead=encode(nothing_ahead),
@@ -268,11 +285,10 @@ def rooms(text: Part, html: Part) -> tuple[int, int]:
 def picks_that_fit(localized: LocalizedEdition, picks: Sequence[Pick]) -> Sequence[Pick]:
     """Return the picks that fit in the mail, best first; the foot always fits."""
     html, both = rooms(localized.text, localized.html)
-    html_sizes, text_sizes = localized.html.sizes, localized.text.sizes
     for place, pick in enumerate(picks):
-        size = html_sizes[pick.position]
+        size = localized.html.room_for(pick)
         html -= size
-        both -= size + text_sizes[pick.position]
+        both -= size + localized.text.room_for(pick)
         if html < 0 or both < 0:
             return picks[: max(place, 1)]
     return picks

@@ -1,6 +1,6 @@
 """Encode an edition for the wire: each block and each frame once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
 from functools import partial
@@ -20,10 +20,13 @@ from digest.editions.compose import (
 )
 from digest.editions.frames import FrameContent, LocalizedFrame
 from digest.editions.phrases import MARKS
+from digest.editions.reasons import Reason, Why
 from digest.models import Block, Edition
 from digest.signing import Purpose, namer
 
 AHEAD_LENGTH = 48
+# Room on the last line of a reason for the upvotes; no line breaks at such spaces.
+ROOM = "\u00a0" * 16
 # Above the most papers that a mail has.
 MOST_COUNTED = 50
 
@@ -103,9 +106,16 @@ def localized_edition(
     """Return the edition encoded in one language."""
     with translation.override(language):
         reasons = [phrases.reason_label(label) for label in [*labels, ""]]
+        words = {why: said() for why, said in phrases.REASONS.items()}
         translated = [paper.translate() for paper in papers]
         blocks = [(one, "") for one, _ in translated]
-        text = encode_part(spoken.text, blocks, reasons, encode=encoder)
+        text = encode_part(
+            spoken.text,
+            blocks,
+            reasons,
+            encode=encoder,
+            name_reasons=partial(encode_reasons, words, labels, encoder, False),
+        )
         html = encode_part(
             spoken.html,
             [
@@ -114,6 +124,7 @@ def localized_edition(
             ],
             [in_html(label) for label in reasons],
             encode=encoder,
+            name_reasons=partial(encode_reasons, words, labels, encoder, True),
             ahead=phrases.ahead(),
             nothing_ahead=phrases.nothing_ahead(),
         )
@@ -128,6 +139,26 @@ def localized_edition(
             ],
             fits=sure_to_fit(text, html),
         )
+
+
+def encode_reasons(
+    words: Mapping[Why, str],
+    labels: Sequence[str],
+    encode: Encoder,
+    is_html: bool,
+    reasons: Sequence[Reason],
+    topic: int | None,
+) -> bytes:
+    """Encode reasons in one language for a part; a long line of text is wrapped."""
+    shown = name_in_html if is_html else str
+    said = [phrases.reason_words(words[why], shown(name)) for why, name in reasons]
+    label = "" if topic is None else shown(labels[topic])
+    line = phrases.joined_reasons(said, label)
+    return encode(line if is_html else text_layout.fill(line + ROOM).removesuffix(ROOM))
+
+
+def name_in_html(name: str) -> str:
+    return isolate(in_html(name))
 
 
 def isolate(html: str) -> str:

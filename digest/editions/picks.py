@@ -1,7 +1,8 @@
 """Read and write the picks of a ledger row: enough to rebuild the same mail.
 
-The form is `0:12 3:- 7:12 de@1f2e3d4c5b6a`: for each pick the block's position and the
-topic's column, then the language and the fingerprint of the frame.
+The form is `0:12 3:- 7:12+0+1 de@1f2e3d4c5b6a`: for each pick the block's position and the
+topic's column, then the language and the fingerprint of the frame. The numbers after a
+plus sign are reasons that name something: each is a line that follows, from line 0.
 """
 
 import re
@@ -9,17 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digest.editions.compose import EncodedEdition, Pick, Reader
+from digest.editions.reasons import Reason, format_reasons, parse_reason
 
-WRITTEN = re.compile(r"((?:\d+:(?:\d+|-) )+)([a-z-]{2,8})@([0-9a-f]+)")
+PLACE = re.compile(r"(\d+):(\d+|-)((?:\+\d+)*)")
+FIRST_LINE = re.compile(r"((?:\d+:(?:\d+|-)(?:\+\d+)* )+)([a-z-]{2,8})@([0-9a-f]+)")
 
 
-class Places(dict[Pick, str]):
+class Places(dict[tuple[int, int | None], str]):
     """A cache of picks as written; an edition has a few thousand different ones at most."""
 
-    def __missing__(self, pick: Pick) -> str:
-        topic = "-" if pick.topic is None else pick.topic
-        self[pick] = f"{pick.position}:{topic}"
-        return self[pick]
+    def __missing__(self, place: tuple[int, int | None]) -> str:
+        position, topic = place
+        self[place] = f"{position}:{'-' if topic is None else topic}"
+        return self[place]
 
 
 PLACES = Places()
@@ -36,18 +39,32 @@ def format_picks(encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick])
     """Return the picks as stored; empty when the edition has no paper for the reader."""
     if not picks:
         return ""
-    places = " ".join(map(PLACES.__getitem__, picks))
-    return f"{places} {reader.language}@{encoded.fingerprint}"
+    lines: dict[Reason, int] = {}
+    places = []
+    for position, topic, reasons in picks:
+        place = PLACES[position, topic]
+        for reason in reasons:
+            place += f"+{lines.setdefault(reason, len(lines))}"
+        places.append(place)
+    first = f"{' '.join(places)} {reader.language}@{encoded.fingerprint}"
+    return first + format_reasons(list(lines)) if lines else first
 
 
 def parse_picks(text: str) -> StoredDigest | None:
     """Parse stored picks. Return None for a row that holds no digest."""
-    found = WRITTEN.fullmatch(text)
-    if not found:
+    first, *lines = text.split("\n")
+    if not (found := FIRST_LINE.fullmatch(first)):
         return None
-    pairs = [place.split(":") for place in found[1].split()]
-    picks = [
-        Pick(int(position), None if topic == "-" else int(topic))
-        for position, topic in pairs
-    ]
+    try:
+        reasons = [parse_reason(line) for line in lines]
+        picks = [
+            Pick(
+                int(position),
+                None if topic == "-" else int(topic),
+                tuple(reasons[int(number)] for number in numbers.split("+")[1:]),
+            )
+            for position, topic, numbers in PLACE.findall(found[1])
+        ]
+    except (ValueError, IndexError):
+        return None
     return StoredDigest(picks, found[2], found[3])

@@ -28,9 +28,15 @@ def phrases(interests: str) -> list[str]:
 class Lexicon:
     """An index of an edition's papers, as positions from 0, by word and by author."""
 
-    def __init__(self, texts: Sequence[str], authors: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        authors: Sequence[Sequence[str]],
+        institutions: Sequence[str] = (),
+    ) -> None:
         self.texts = [f" {' '.join(WORD.findall(folded(text)))} " for text in texts]
         self.authors = authors
+        self.institutions = [f" {name_key(name)} " for name in institutions]
         self.known: dict[str, frozenset[int]] = {}
 
     @cached_property
@@ -76,6 +82,22 @@ class Lexicon:
         for name in names:
             found |= self.by_author.get(name_key(name), set())
         return found
+
+    def author_of(self, position: int, names: Iterable[str]) -> str:
+        """Return which author of a paper is one of `names`, as the paper has it."""
+        wanted = {name_key(name) for name in names}
+        return next(
+            (name for name in self.authors[position] if name_key(name) in wanted), ""
+        )
+
+    def from_institutions(self, names: Iterable[str]) -> set[int]:
+        """Return the papers from an institution that has all these words in sequence."""
+        keys = [f" {key} " for name in names if (key := name_key(name))]
+        return {
+            position
+            for position, institution in enumerate(self.institutions)
+            if any(key in institution for key in keys)
+        }
 
 
 def name_key(name: str) -> str:

@@ -10,6 +10,7 @@ from subscribers.models.people import (
     Subscriber,
     Subscription,
     Topic,
+    Trending,
     new_capability,
     next_column,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Subscription",
     "Suppression",
     "Topic",
+    "Trending",
     "new_capability",
     "next_column",
 ]
