@@ -6,6 +6,7 @@ phrases.py has the words for each reason.
 import re
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 # Two reasons say why; more would hide the title.
@@ -39,6 +40,7 @@ class Reason(NamedTuple):
     name: str = ""
 
 
+@lru_cache(maxsize=4096)
 def named(why: Why, name: str = "") -> Reason:
     """Return the reason with its name on one line of at most LONGEST_NAME characters."""
     line = " ".join(UNFIT.sub(" ", name).split())

@@ -38,6 +38,7 @@ class Lexicon:
         self.authors = authors
         self.institutions = [f" {name_key(name)} " for name in institutions]
         self.known: dict[str, frozenset[int]] = {}
+        self.found: dict[str, frozenset[int]] = {}
 
     @cached_property
     def by_word(self) -> dict[str, set[int]]:
@@ -90,14 +91,16 @@ class Lexicon:
             (name for name in self.authors[position] if name_key(name) in wanted), ""
         )
 
-    def from_institutions(self, names: Iterable[str]) -> set[int]:
-        """Return the papers from an institution that has all these words in sequence."""
-        keys = [f" {key} " for name in names if (key := name_key(name))]
-        return {
-            position
-            for position, institution in enumerate(self.institutions)
-            if any(key in institution for key in keys)
-        }
+    def from_institution(self, name: str) -> frozenset[int]:
+        """Return the papers from an institution with all these words in sequence."""
+        if name not in self.found:
+            key = f" {name_key(name)} "
+            self.found[name] = frozenset(
+                position
+                for position, institution in enumerate(self.institutions)
+                if key.strip() and key in institution
+            )
+        return self.found[name]
 
 
 def name_key(name: str) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -120,11 +121,13 @@ class Found:
             ]
             if not len(mine):
                 continue
-            for paper in np.flatnonzero(candidates[reader]).tolist():
-                nearest = mine[scores[mine, paper].argmax()]
-                if scores[nearest, paper] >= ALIKE:
-                    alike[reader, paper] = True
-                    self.likes[reader, paper] = int(directions.of[nearest])
+            papers = np.flatnonzero(candidates[reader])
+            near = scores[mine[:, None], papers]
+            nearest, papers = near.argmax(axis=0), papers[near.max(axis=0) >= ALIKE]
+            of = directions.of[mine[nearest[near.max(axis=0) >= ALIKE]]]
+            alike[reader, papers] = True
+            pairs = zip(papers.tolist(), of.tolist(), strict=True)
+            self.likes |= {(reader, paper): key for paper, key in pairs}
         return alike
 
     def name_likes(self, picks: ranking.Ints, reasons: NDArray[np.int8]) -> None:
@@ -143,13 +146,13 @@ class Found:
         _, paper = pair
         match why:
             case Why.AUTHOR:
-                return loaded.lexicon.author_of(paper, json.loads(person.watched_authors))
+                return loaded.lexicon.author_of(paper, items(person.watched_authors))
             case Why.INSTITUTION:
                 return loaded.institutions[paper]
             case Why.KEYWORD:
                 return self.keywords[pair]
             case Why.WRITTEN | Why.NEAREST if self.written is not None:
-                texts = interests_of(person.interests, json.loads(person.keywords))
+                texts = texts_of(person.interests, person.keywords)
                 return texts[self.written[pair]]
             case Why.LIKED:
                 return self.titles[self.likes[pair]]
@@ -182,14 +185,26 @@ def look_up(
 ) -> None:
     """Mark the papers with a reader's words and names."""
     lexicon = loaded.lexicon
-    for phrase in [*json.loads(person.keywords), *phrases(person.interests)]:
+    for phrase in [*items(person.keywords), *phrases(person.interests)]:
         for paper in lexicon.with_phrase(phrase):
             matches.keywords[place, paper] = True
             found.keywords.setdefault((place, paper), phrase)
-    watched = json.loads(person.watched_authors)
-    matches.authors[place, list(lexicon.by(watched))] = True
-    watched = json.loads(person.watched_institutions)
-    matches.institutions[place, list(lexicon.from_institutions(watched))] = True
-    muted = lexicon.by(json.loads(person.muted_authors))
-    muted |= lexicon.from_institutions(json.loads(person.muted_institutions))
-    matches.left_out[place, list(muted)] = True
+    if watched := items(person.watched_authors):
+        matches.authors[place, list(lexicon.by(watched))] = True
+    if muted := items(person.muted_authors):
+        matches.left_out[place, list(lexicon.by(muted))] = True
+    for name in items(person.watched_institutions):
+        matches.institutions[place, list(lexicon.from_institution(name))] = True
+    for name in items(person.muted_institutions):
+        matches.left_out[place, list(lexicon.from_institution(name))] = True
+
+
+def items(stored: str) -> list[str]:
+    """Return a stored list of texts."""
+    return [] if stored == "[]" else json.loads(stored)
+
+
+@lru_cache(maxsize=4096)
+def texts_of(interests: str, keywords: str) -> list[str]:
+    """Return the texts that a reader's directions are of, in their order."""
+    return interests_of(interests, items(keywords))

@@ -25,6 +25,7 @@ from subscribers.preferences import CHOSEN
 logger = logging.getLogger(__name__)
 
 
+WHYS = list(Why)
 UNREADABLE = "the reader's row cannot be read"
 # Accepted as exactly one address by headers, an envelope and a provider's API. Forms accept
 # less; the transport handles letters beyond ASCII.
@@ -129,12 +130,11 @@ def with_reasons(
     """Return a reader's picks with the names of their reasons; `reasons` is K × 2."""
     done = []
     for pick, codes in zip(picks, reasons.tolist(), strict=False):
-        whys = [Why(code) for code in codes if code >= 0]
         names: dict[str, Reason] = {}
-        for why in whys:
-            if why is not Why.TOPIC:
-                name = found.name(loaded, person, (place, pick.position), why)
-                names.setdefault(name, named(why, name))
+        for code in codes:
+            if code > Why.TOPIC:
+                name = found.name(loaded, person, (place, pick.position), WHYS[code])
+                names.setdefault(name, named(WHYS[code], name))
         topic = pick.topic if len(names) < MOST_REASONS else None
         done.append(Pick(pick.position, topic, tuple(names.values())))
     return done
