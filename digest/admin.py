@@ -11,10 +11,10 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from digest.models import (
+    BackOff,
     Block,
     Delivery,
     DeliveryEvent,
-    DomainRest,
     Edition,
     Paper,
     WarmUpDay,
@@ -87,9 +87,9 @@ class DeliveryAdmin(ReadOnly):
     inlines = [HistoryInline]
 
 
-@admin.register(DomainRest)
-class DomainRestAdmin(ReadOnly):
-    list_display = ["domain", "failures", "rests", "resting_until"]
+@admin.register(BackOff)
+class BackOffAdmin(ReadOnly):
+    list_display = ["name", "failures", "rests", "resting_until"]
 
 
 @admin.register(WarmUpDay)

@@ -138,8 +138,3 @@ def element(value: object) -> str:
 def instant(value: datetime) -> str | datetime:
     """Return the parameter for an instant."""
     return connection.ops.adapt_datetimefield_value(value) or value
-
-
-def typed() -> str:
-    """Return the placeholder for an instant whose type cannot be inferred."""
-    return "%s::timestamptz" if postgres() else "%s"

@@ -65,6 +65,15 @@ def short_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
+def data_folder() -> Path:
+    """The folder that PAPERS_DATA names; without it the test is skipped."""
+    folder = os.environ.get("PAPERS_DATA")
+    if not folder:
+        pytest.skip("set PAPERS_DATA to the folder of recorded papers to run this")
+    return Path(folder)
+
+
+@pytest.fixture
 def sink(tmp_path: Path) -> Iterator[Sink]:
     """An SMTP server that keeps what it accepts and misbehaves when told to."""
     with in_thread(tmp_path / "sink") as running:

@@ -11,7 +11,8 @@ from django.db.models import Count, Min, QuerySet
 from django.db.models.functions import Greatest
 
 from digest.deliveries import history
-from digest.models import Delivery, DeliveryEvent, Edition, HighWater
+from digest.models import Delivery, DeliveryEvent, Edition
+from digest.throttling import circuit_breaker
 from subscribers.models import Subscriber, Suppression
 
 State = Delivery.State
@@ -83,11 +84,9 @@ def why_waiting(editions: QuerySet[Edition], now: datetime) -> list[str]:
             pk__in=rows.values("edition"), hold__gt=Edition.Hold.NONE
         )
     ]
-    mark = HighWater.objects.filter(resting_until__gt=now).first()
-    if mark and mark.resting_until and rows.exists():
-        found.append(
-            f"the provider cannot be used; senders rest until {at(mark.resting_until)}"
-        )
+    rest = circuit_breaker.resting(now)
+    if rest and rest.until > now and rows.exists():
+        found.append(f"the provider cannot be used; senders rest until {at(rest.until)}")
     later = rows.filter(state=State.PENDING, not_before__gt=now).order_by("not_before")
     counted = later.values_list("reason").order_by("reason")
     for reason, count, first in counted.annotate(Count("pk"), Min("not_before")):

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from digest import state_files
-from digest.models import HighWater
+from digest.models import Fence
 from digest.sql import postgres
 from subscribers import address_key
 
@@ -34,22 +34,21 @@ ADVICE = (
 )
 
 RISE = """
-UPDATE digest_highwater SET count = count + 1 WHERE id = 1
-RETURNING *, EXISTS (SELECT 1 FROM digest_domainrest) AS has_rests,
-    (SELECT fingerprint FROM subscribers_addresskey WHERE id = 1) AS address_key
+UPDATE digest_fence SET count = count + 1 WHERE id = 1
+RETURNING *, (SELECT fingerprint FROM subscribers_addresskey WHERE id = 1) AS address_key
 """
-ADVANCE = "UPDATE digest_highwater SET count = count + 1 WHERE id = 1 RETURNING count"
+ADVANCE = "UPDATE digest_fence SET count = count + 1 WHERE id = 1 RETURNING count"
 # The server, its timeline (a failover or a recovery to a point in time begins the next
 # one), the database and the table: a restore makes at least one of these anew.
 PLACE = """
 SELECT (SELECT system_identifier FROM pg_control_system()),
     left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
     (SELECT oid FROM pg_database WHERE datname = current_database()),
-    'digest_highwater'::regclass::oid
+    'digest_fence'::regclass::oid
 """
 
 
-def rise() -> HighWater:
+def rise() -> Fence:
     """Raise both marks if they fit, before each slice. Raises SendingRefused."""
     with transaction.atomic():
         mark = raised()
@@ -60,17 +59,17 @@ def rise() -> HighWater:
     return mark
 
 
-def raised() -> HighWater:
+def raised() -> Fence:
     """Return the one row, with its number raised; made when there is none yet."""
-    for mark in HighWater.objects.raw(RISE):
+    for mark in Fence.objects.raw(RISE):
         check_count(mark)
         return mark
     defaults = {"site_url": site_url(), "place": place()}
-    HighWater.objects.get_or_create(pk=1, defaults=defaults)
+    Fence.objects.get_or_create(pk=1, defaults=defaults)
     return raised()
 
 
-def advance(mark: HighWater) -> None:
+def advance(mark: Fence) -> None:
     """Raise the number with a commit of intents; `remember` it before their mails leave.
 
     Call it last in the transaction: senders that commit at once wait for each other here.
@@ -82,7 +81,7 @@ def advance(mark: HighWater) -> None:
     check_count(mark)
 
 
-def check_count(mark: HighWater) -> None:
+def check_count(mark: Fence) -> None:
     """Raise SendingRefused when this machine remembers that number already.
 
     While the transaction that raised it holds the row, nobody can have a higher one.
@@ -93,17 +92,17 @@ def check_count(mark: HighWater) -> None:
         )
 
 
-def check_key(mark: HighWater) -> None:
+def check_key(mark: Fence) -> None:
     """Raise SendingRefused if addresses are hashed by another key than in this database."""
     if not address_key.fits(mark.known_key):
         raise SendingRefused(address_key.WORDS)
 
 
-def check_place(mark: HighWater) -> None:
+def check_place(mark: Fence) -> None:
     """Raise SendingRefused if the row is not where it was; note where, if nobody has yet."""
     here = place()
     if not mark.place and here:
-        HighWater.objects.filter(pk=mark.pk).update(place=here)
+        Fence.objects.filter(pk=mark.pk).update(place=here)
     elif here and mark.place != here:
         raise SendingRefused(
             f"This database was restored, copied or has failed over ({mark.place} is now "
@@ -123,7 +122,7 @@ def place() -> str:
         return ""
 
 
-def check_site(mark: HighWater) -> None:
+def check_site(mark: Fence) -> None:
     """Raise SendingRefused if the database was made for another SITE_URL."""
     if mark.site_url and site_url() and mark.site_url != site_url():
         raise SendingRefused(
@@ -140,7 +139,7 @@ def site_url() -> str:
 def accept() -> None:
     """Accept this database as the one to send from; call it after a quarantine."""
     with transaction.atomic():
-        mark, _ = HighWater.objects.select_for_update().get_or_create(pk=1)
+        mark, _ = Fence.objects.select_for_update().get_or_create(pk=1)
         mark.count = max(mark.count, remembered(mark.identity)) + 1
         mark.site_url = site_url()
         mark.place = place()
@@ -167,7 +166,7 @@ def remembered(identity: str) -> int:
         return 0
 
 
-def remember(mark: HighWater) -> None:
+def remember(mark: Fence) -> None:
     """Note the number on this machine, unless another sender has noted a higher one.
 
     Not synced: after a power cut an older number only notices less.

@@ -58,7 +58,10 @@ def ask_again(now: datetime) -> int:
 
     Raises fencing.SendingRefused. Ends at the first answer that says that the provider cannot be used now.
     """
-    if not waiting(now).exists() or circuit_breaker.is_open(fencing.rise(), now):
+    if not waiting(now).exists():
+        return 0
+    fencing.rise()
+    if circuit_breaker.is_open(now):
         return 0
     provider, accepted = Provider(), 0
     try:

@@ -9,17 +9,16 @@ unseen.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfoNotFoundError
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import QuerySet
 
 from digest.deliveries import ledger, schedule
 from digest.deliveries.schedule import Standing
 from digest.models import Delivery, Edition
-from digest.sql import id_list, instant, typed
+from digest.sql import Statement, change
 from subscribers.models import Schedule, Subscriber
 
 State, Reason = Delivery.State, Delivery.Reason
@@ -34,14 +33,6 @@ SLICE = 1000
 LATENESS = {
     Edition.Kind.DAILY: schedule.DAILY_LATENESS,
     Edition.Kind.WEEKLY: schedule.WEEKLY_LATENESS,
-}
-
-# Ids follow each other: times a prime, modulo the window, they fill it evenly.
-SPREAD = {
-    "postgresql": "CASE WHEN changed_at > %s THEN %s::timestamptz"
-    " ELSE %s::timestamptz + make_interval(secs => id * 7919 %% %s) END",
-    "sqlite": "CASE WHEN changed_at > %s THEN %s"
-    " ELSE datetime(%s, '+' || (id * 7919 %% %s) || ' seconds') END",
 }
 
 
@@ -212,60 +203,107 @@ def grouped(dues: Mapping[int, datetime]) -> Iterable[tuple[datetime, list[int]]
             yield due, groups[due][start : start + SLICE]
 
 
-INSERT = (
-    "INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,"
-    " not_before, reason, reply, outcome_at, attempts, lease_token, picks)"
-    " SELECT %s, id, {typed}, {typed}"
+# Make a pending row for each active reader of the schedules, by subscriber_active_schedule;
+# delivery_unique drops repeats. With `since` only for those who changed from then on, and
+# who have no row: at each tick, to leave them out costs less than to try them again. Ids
+# follow each other: times a prime, modulo the window, they fill it evenly.
+PLAN = Statement(
+    postgresql="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, 'pending',
+    CASE WHEN %(window)s = 0 OR p.changed_at > %(due)s::timestamptz
+        THEN %(due)s::timestamptz
+        ELSE %(due)s::timestamptz + make_interval(secs => p.id * 7919 %% %(window)s) END,
+    '', '', NULL, 0, '', ''
+FROM subscribers_subscriber p
+WHERE p.state = 'active' AND p.schedule_id = ANY(%(schedules)s::bigint[])
+    AND (%(since)s::timestamptz IS NULL OR p.changed_at >= %(since)s::timestamptz
+        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
+    sqlite="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s, %(expires)s, 'pending',
+    CASE WHEN %(window)s = 0 OR p.changed_at > %(due)s THEN %(due)s
+        ELSE datetime(%(due)s, '+' || (p.id * 7919 %% %(window)s) || ' seconds') END,
+    '', '', NULL, 0, '', ''
+FROM subscribers_subscriber p
+WHERE p.state = 'active'
+    AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
+    AND (%(since)s IS NULL OR p.changed_at >= %(since)s
+        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
 )
-REST = ", 0, '', '' FROM subscribers_subscriber WHERE state = 'active'"
-# Those who have their row already cost less to leave out than to try again at each tick.
-CHANGED = (
-    " AND changed_at >= %s AND NOT EXISTS (SELECT 1 FROM digest_delivery d"
-    " WHERE d.edition_id = %s AND d.subscriber_id = subscribers_subscriber.id)"
+# Make a row that ends here for each reader who was owed the edition until then, by the same
+# indexes and that of receipts by reader: one who began to read later, or again, was not.
+PLAN_ENDED = Statement(
+    postgresql="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, %(state)s,
+    %(due)s::timestamptz, %(reason)s, %(goes)s, %(now)s::timestamptz, 0, '', ''
+FROM subscribers_subscriber p
+WHERE p.state = 'active' AND p.schedule_id = ANY(%(schedules)s::bigint[])
+    AND (%(since)s::timestamptz IS NULL OR p.changed_at >= %(since)s::timestamptz
+        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
+    AND p.confirmed_at <= %(until)s AND NOT EXISTS (
+        SELECT 1 FROM subscribers_consentevent e
+        WHERE e.subscriber_id = p.id AND e.at > %(until)s
+            AND e.kind IN ('confirmed', 'resumed', 'imported'))
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
+    sqlite="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s, %(expires)s, %(state)s,
+    %(due)s, %(reason)s, %(goes)s, %(now)s, 0, '', ''
+FROM subscribers_subscriber p
+WHERE p.state = 'active'
+    AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
+    AND (%(since)s IS NULL OR p.changed_at >= %(since)s
+        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
+    AND p.confirmed_at <= %(until)s AND NOT EXISTS (
+        SELECT 1 FROM subscribers_consentevent e
+        WHERE e.subscriber_id = p.id AND e.at > %(until)s
+            AND e.kind IN ('confirmed', 'resumed', 'imported'))
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
 )
-# Who began to read later, or again, was never owed it.
-READ_THEN = (
-    " AND confirmed_at <= %s AND NOT EXISTS (SELECT 1 FROM subscribers_consentevent e"
-    " WHERE e.subscriber_id = subscribers_subscriber.id AND e.at > %s"
-    " AND e.kind IN ('confirmed', 'resumed', 'imported'))"
-)
-ONCE = " ON CONFLICT (edition_id, subscriber_id) DO NOTHING"
 
 
 def insert_deliveries(part: Part) -> int:
-    """Make a pending row for each active reader of these schedules who has none.
+    """Make pending rows in one statement and return how many are new.
 
-    One INSERT … SELECT, whatever their number; delivery_unique drops repeats. Readers are
-    spread over SEND_WINDOW, each always at the same second of it; who changed after the
-    instant (who has just confirmed, say) does not wait.
+    Readers are spread over SEND_WINDOW, each always at the same second of it. One who
+    changed after the instant (who has just confirmed, say) does not wait.
     """
-    due, window = instant(part.due_at), settings.SEND_WINDOW * 60
-    spread = SPREAD[connection.vendor] if window else typed()
-    values = [due, due, due, window] if window else [due]
-    return insert(part, f", 'pending', {spread}, '', '', NULL", values, "", [])
+    return change(PLAN, window=settings.SEND_WINDOW * 60, **parameters(part))
 
 
 def insert_ended(
     part: Part, state: Delivery.State, reason: Delivery.Reason, by: Newer, now: datetime
 ) -> int:
-    """Make a row that ends here for each reader who was owed the edition until `by.due`."""
-    values = [state, instant(part.due_at), reason, by.goes, instant(now)]
-    ended = f", %s, {typed()}, %s, %s, {typed()}"
-    until = instant(by.due)
-    return insert(part, ended, values, READ_THEN, [until, until])
+    """Make rows that end here, as `by` says, in one statement; return how many are new."""
+    return change(
+        PLAN_ENDED,
+        state=str(state),
+        reason=str(reason),
+        goes=by.goes,
+        until=by.due,
+        now=now,
+        **parameters(part),
+    )
 
 
-def insert(
-    part: Part, columns: str, values: list[Any], condition: str, more: list[Any]
-) -> int:
-    """Insert the rows of a part in one statement and return how many are new."""
-    schedules, ids = id_list(part.schedules)
-    sql = INSERT.format(typed=typed()) + columns + REST + f" AND schedule_id {schedules}"
-    first = [part.edition.pk, instant(part.due_at), instant(part.expires_at)]
-    values = [*first, *values, ids]
-    if part.changed_since:
-        sql += CHANGED
-        values += [instant(part.changed_since), part.edition.pk]
-    with connection.cursor() as cursor:
-        cursor.execute(sql + condition + ONCE, [*values, *more])
-        return int(cursor.rowcount)
+def parameters(part: Part) -> dict[str, object]:
+    """Return what both statements ask of a part."""
+    return {
+        "edition": part.edition.pk,
+        "schedules": list(part.schedules),
+        "due": part.due_at,
+        "expires": part.expires_at,
+        "since": part.changed_since,
+    }

@@ -31,7 +31,7 @@ from digest.deliveries.preflight import composed
 from digest.editions.bodies import letter
 from digest.editions.compose import EncodedEdition
 from digest.editions.picks import format_picks
-from digest.models import Delivery, Edition, HighWater
+from digest.models import Delivery, Edition, Fence
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
 from digest.signing import senders
@@ -133,7 +133,8 @@ def send_due(
                     continue
                 break
             mark = fencing.rise()
-            if circuit_breaker.is_open(mark, clock()):
+            provider, rests = circuit_breaker.read()
+            if provider and provider.rests_at(clock()):
                 break
             claimed = ledger.claim(
                 clock(), due=run.judged_at(), limit=permits.mails, edition_id=edition_id
@@ -141,14 +142,14 @@ def send_due(
             if not claimed:
                 rate.settle(permits, Counter(), ledger.database_now)
                 break
-            gate = domains.gate(clock(), troubled=mark.troubled)
+            gate = domains.gate(clock(), rests)
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
             if run.relay.cause:
                 circuit_breaker.trip(clock(), run.relay.cause, asked=run.relay.asked)
                 break
-            if sent["accepted"] and mark.failures:
+            if sent["accepted"] and provider and provider.failures:
                 circuit_breaker.reset()
     finally:
         run.transport.close()
@@ -156,7 +157,7 @@ def send_due(
 
 
 def send_slice(
-    claimed: Sequence[Claimed], run: Run, gate: Gate, mark: HighWater
+    claimed: Sequence[Claimed], run: Run, gate: Gate, mark: Fence
 ) -> Counter[str]:
     """Send a claimed slice group by group.
 

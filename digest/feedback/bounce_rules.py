@@ -51,8 +51,8 @@ CODES = {
     "4.4": Meaning.GONE,  # unable to route: no such domain, or one without a server
     "4.310": Meaning.GONE,  # Exchange Online: no such domain
 }
-# Content and security: never about the mailbox, whatever the words (gitlab.com/mailman,
-# issue 624: spam filters' bounces had unsubscribed readers).
+# Content and security: never about the mailbox, whatever the words. Bounces of spam filters
+# would bar readers whose mailbox is sound.
 SUBJECTS = {"6": Meaning.POLICY, "7": Meaning.POLICY}
 
 # Words, in lower case, for codes that say too little and for servers that have none. Our

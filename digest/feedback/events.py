@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from anymail.signals import EventType, RejectReason
-from django.db import connection, transaction
+from django.db import transaction
 
 from digest.feedback import bounce_rules, reconcile
 from digest.feedback.bounce_rules import Meaning
 from digest.models import Delivery, DeliveryEvent
-from digest.sql import instant
+from digest.sql import Rows, Statement, fetch
 from subscribers import subscriptions, suppression
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.consent import Origin
@@ -125,11 +125,38 @@ def lock(hashes: set[str]) -> None:
         list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
 
 
-KEEP = """
+# Insert the reports that are not known yet, by the unique key of events. Sorted by it, or
+# two batches with the same keys could wait for each other.
+KEEP = Statement(
+    postgresql="""
 INSERT INTO digest_deliveryevent
     (delivery_id, email_hash, at, source, kind, reason, reply, message_id, event_key)
-VALUES {rows} ON CONFLICT (event_key) DO NOTHING RETURNING event_key
-"""
+SELECT r.delivery_id, r.email_hash, r.at, 'provider', r.kind, r.reason, r.reply,
+    r.message_id, r.event_key
+FROM unnest(%(delivery_id)s::bigint[], %(email_hash)s::text[], %(at)s::timestamptz[],
+    %(kind)s::text[], %(reason)s::text[], %(reply)s::text[], %(message_id)s::text[],
+    %(event_key)s::text[])
+    AS r(delivery_id, email_hash, at, kind, reason, reply, message_id, event_key)
+ORDER BY r.event_key
+ON CONFLICT (event_key) DO NOTHING RETURNING event_key""",
+    sqlite="""
+INSERT INTO digest_deliveryevent
+    (delivery_id, email_hash, at, source, kind, reason, reply, message_id, event_key)
+SELECT value ->> 0, value ->> 1, value ->> 2, 'provider', value ->> 3, value ->> 4,
+    value ->> 5, value ->> 6, value ->> 7
+FROM json_each(%(rows)s) WHERE true ORDER BY value ->> 7
+ON CONFLICT (event_key) DO NOTHING RETURNING event_key""",
+)
+KEPT = (
+    "delivery_id",
+    "email_hash",
+    "at",
+    "kind",
+    "reason",
+    "reply",
+    "message_id",
+    "event_key",
+)
 
 
 def keep(found: Sequence[Traced]) -> list[Traced]:
@@ -137,20 +164,22 @@ def keep(found: Sequence[Traced]) -> list[Traced]:
 
     Concurrent duplicates wait on the unique key.
     """
-    values: list[str | int | datetime | None] = []
-    # In one order everywhere, or two batches with the same keys could wait for each other.
-    for one in sorted(found, key=lambda one: one.report.key):
-        report = one.report
-        values += [one.delivery_id, one.email_hash, instant(report.at)]
-        values += [DeliveryEvent.Source.PROVIDER.value, clean(report.kind, 20)]
-        # Words may name a person; nothing would ever delete those about an erased reader.
-        words = report.words if one.email_hash else ""
-        values += [clean(report.reject_reason, 60), clean(words, 500)]
-        values += [clean(report.message_id, 200), report.key]
-    marks = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s, %s)"] * len(found))
-    with connection.cursor() as cursor:
-        cursor.execute(KEEP.format(rows=marks), values)
-        new = {key for (key,) in cursor.fetchall()}
+    rows = [
+        (
+            one.delivery_id,
+            one.email_hash,
+            one.report.at,
+            clean(one.report.kind, 20),
+            clean(one.report.reject_reason, 60),
+            # Words may name a person; nothing would ever delete those about an erased reader.
+            clean(one.report.words if one.email_hash else "", 500),
+            clean(one.report.message_id, 200),
+            one.report.key,
+        )
+        for one in found
+    ]
+    kept = fetch(KEEP, rows=Rows(KEPT, rows, numbers=("delivery_id",)))
+    new = {key for (key,) in kept}
     return [one for one in found if one.report.key in new]
 
 

@@ -2,21 +2,21 @@
 
 from digest.models.deliveries import Delivery, DeliveryEvent, Lease, Submission
 from digest.models.editions import Block, Edition, Frame
-from digest.models.installation import Heartbeat, HighWater
+from digest.models.installation import Fence, Heartbeat
 from digest.models.papers import Paper, SourceDay
-from digest.models.throttling import Bucket, DomainRest, WarmUpDay
+from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import Vote
 
 __all__ = [
+    "BackOff",
     "Block",
     "Bucket",
     "Delivery",
     "DeliveryEvent",
-    "DomainRest",
     "Edition",
+    "Fence",
     "Frame",
     "Heartbeat",
-    "HighWater",
     "Lease",
     "Paper",
     "SourceDay",

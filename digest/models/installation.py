@@ -5,8 +5,8 @@ from django.db import models
 from subscribers.models import new_capability
 
 
-class HighWater(models.Model):
-    """The fencing counter: one row that only grows; a lower count is an old database.
+class Fence(models.Model):
+    """One row that says which database this is: a number that only grows, and where it is.
 
     See deliveries/fencing.py.
     """
@@ -24,29 +24,12 @@ class HighWater(models.Model):
         default="",
         help_text="PostgreSQL's server, timeline, database and table; another is a restore.",
     )
-    resting_until = models.DateTimeField(
-        null=True, blank=True, help_text="The provider asked us, or failed us, until then."
-    )
-    failures = models.PositiveSmallIntegerField(
-        default=0, help_text="How often in a row the provider could not be used."
-    )
-    cause = models.CharField(
-        max_length=500, blank=True, default="", help_text="Why not, in its own words."
-    )
-    alarmed_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the operator was last told so."
-    )
 
     class Meta:
-        verbose_name_plural = "high-water marks"
+        verbose_name_plural = "fences"
 
     def __str__(self) -> str:
-        return f"high water {self.count}"
-
-    @property
-    def troubled(self) -> bool:
-        """Return True if fencing.rise() found a receiving domain with rests or failures."""
-        return bool(getattr(self, "has_rests", False))
+        return f"fence at {self.count}"
 
     @property
     def known_key(self) -> str | None:

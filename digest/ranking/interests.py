@@ -5,19 +5,16 @@ not with readers × papers.
 """
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import accumulate
 
-WORD = re.compile(r"\w+")
+from digest.papers.words import WORD, folded, joined, words
+
 SEPARATOR = re.compile(r"[,;\n]")
-
-
-def folded(text: str) -> str:
-    """Return the text without case and accents, to compare words and names."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in plain if not unicodedata.combining(char))
+# Spaces; a longer piece of text is a sentence, which no paper contains word for word.
+LONGEST_PHRASE = 8
 
 
 def phrases(interests: str) -> list[str]:
@@ -34,17 +31,27 @@ class Lexicon:
         authors: Sequence[Sequence[str]],
         institutions: Sequence[str] = (),
     ) -> None:
-        self.texts = [f" {' '.join(WORD.findall(folded(text)))} " for text in texts]
+        self.texts = texts
         self.authors = authors
         self.institutions = [f" {name_key(name)} " for name in institutions]
         self.known: dict[str, frozenset[int]] = {}
         self.found: dict[str, frozenset[int]] = {}
 
     @cached_property
+    def letters(self) -> list[tuple[str, frozenset[int]]]:
+        """The words of each text without spaces, and where a word begins or the text ends."""
+        found = []
+        for text in self.texts:
+            each = words(text)
+            starts = accumulate((len(word) for word in each), initial=0)
+            found.append(("".join(each), frozenset(starts)))
+        return found
+
+    @cached_property
     def by_word(self) -> dict[str, set[int]]:
         found: dict[str, set[int]] = defaultdict(set)
         for position, text in enumerate(self.texts):
-            for word in set(text.split()):
+            for word in {*words(text), *joined(text)}:
                 found[word].add(position)
         return found
 
@@ -57,25 +64,32 @@ class Lexicon:
         return found
 
     def with_phrase(self, phrase: str) -> frozenset[int]:
-        """Return the papers with these words in sequence; the last word may be plural."""
+        """Return the papers with these words in sequence, however they are hyphenated."""
+        if phrase.count(" ") > LONGEST_PHRASE:
+            return frozenset()
         if phrase not in self.known:
-            self.known[phrase] = self.find(WORD.findall(folded(phrase)))
+            self.known[phrase] = self.find(words(phrase))
         return self.known[phrase]
 
-    def find(self, words: list[str]) -> frozenset[int]:
-        if not words:
+    def find(self, wanted: list[str]) -> frozenset[int]:
+        if not wanted:
             return frozenset()
-        *first, last = words
-        some = self.by_word.get(last, set()) | self.by_word.get(f"{last}s", set())
-        for word in first:
-            some = some & self.by_word.get(word, set())
-        together = f" {' '.join(words)}"
+        some = self.with_all(wanted)
+        for place in range(len(wanted) - 1):  # any two of the words may be written as one
+            pair = "".join(wanted[place : place + 2])
+            some = some | self.with_all([*wanted[:place], pair, *wanted[place + 2 :]])
+        together = "".join(wanted)
         return frozenset(
-            position
-            for position in some
-            if f"{together} " in self.texts[position]
-            or f"{together}s " in self.texts[position]
+            place for place in some if contains(*self.letters[place], together)
         )
+
+    def with_all(self, wanted: list[str]) -> set[int]:
+        some: set[int] = self.by_word.get(wanted[0], set())
+        for word in wanted[1:]:
+            if not some:
+                break
+            some = some & self.by_word.get(word, set())
+        return some
 
     def by(self, names: Iterable[str]) -> set[int]:
         """Return the papers with one of these authors."""
@@ -105,3 +119,13 @@ class Lexicon:
 
 def name_key(name: str) -> str:
     return " ".join(WORD.findall(folded(name)))
+
+
+def contains(letters: str, starts: frozenset[int], wanted: str) -> bool:
+    """Return True if `wanted` is there as whole words."""
+    place = letters.find(wanted)
+    while place >= 0:
+        if place in starts and place + len(wanted) in starts:
+            return True
+        place = letters.find(wanted, place + 1)
+    return False

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from digest.ranking.words import stems
+from digest.papers.words import stems
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.int8]

@@ -1,6 +1,6 @@
 """Stop sending to a provider or domain that keeps failing, for longer after each failure.
 
-One for the provider, one for each receiving domain. Kept in the database, so that all
+One row for the provider, one for each receiving domain. Kept in the database, so that all
 senders on all machines rest together. Rows lose no attempt by it, as the fault is not
 theirs.
 """
@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from digest.alert import alert
-from digest.models import DomainRest, HighWater
+from digest.models import BackOff
 
 logger = logging.getLogger(__name__)
 
+PROVIDER = BackOff.PROVIDER
 FIRST_REST = timedelta(seconds=5)
 LONGEST_REST = timedelta(minutes=5)
 # Ticks try again every ten seconds: after this, nothing is due that could be tried.
@@ -48,16 +49,23 @@ class Rest:
         )
 
 
-def is_open(mark: HighWater, now: datetime) -> bool:
-    return mark.resting_until is not None and mark.resting_until > now
+def read() -> tuple[BackOff | None, dict[str, BackOff]]:
+    """Return the provider's back-off and those of domains by name, in one query."""
+    domains = {one.name: one for one in BackOff.objects.all()}
+    return domains.pop(PROVIDER, None), domains
+
+
+def is_open(now: datetime) -> bool:
+    """Return whether nothing may be handed over to the provider."""
+    return BackOff.objects.filter(pk=PROVIDER, resting_until__gt=now).exists()
 
 
 def resting(now: datetime) -> Rest | None:
     """Return the rest that senders keep, or that has ended a moment ago without a trial."""
-    mark = HighWater.objects.filter(pk=1, resting_until__gt=now - TRIED_WITHIN).first()
-    if mark is None or mark.resting_until is None:
+    row = BackOff.objects.filter(pk=PROVIDER, resting_until__gt=now - TRIED_WITHIN).first()
+    if row is None or row.resting_until is None:
         return None
-    return Rest(mark.resting_until, mark.failures, mark.cause)
+    return Rest(row.resting_until, row.failures, row.cause)
 
 
 def trip(now: datetime, cause: str, *, asked: float = 0.0) -> None:
@@ -65,33 +73,39 @@ def trip(now: datetime, cause: str, *, asked: float = 0.0) -> None:
 
     `asked` is a Retry-After in seconds (RFC 9110 section 10.2.3): at least so long.
     """
-    mark = HighWater.objects.get(pk=1)
-    rest = doubled(FIRST_REST, mark.failures, most=LONGEST_REST)
+    row, _ = BackOff.objects.get_or_create(pk=PROVIDER, defaults={"changed_at": now})
+    rest = doubled(FIRST_REST, row.failures, most=LONGEST_REST)
     logger.warning("the relay cannot be used, senders rest for %s: %s", rest, cause)
-    tripped = HighWater.objects.filter(pk=1, failures=mark.failures).update(
-        failures=mark.failures + 1,
+    tripped = BackOff.objects.filter(pk=PROVIDER, failures=row.failures).update(
+        failures=row.failures + 1,
+        rests=row.failures + 1,
         resting_until=now + max(rest, timedelta(seconds=asked)),
         cause=cause[:500],
+        changed_at=now,
     )
-    if tripped and may_alarm(mark, now):
+    if tripped and may_alarm(row, now):
         alert(f"The relay cannot be used, and mail waits until it can: {cause}")
 
 
-def may_alarm(mark: HighWater, now: datetime) -> bool:
+def may_alarm(row: BackOff, now: datetime) -> bool:
     """Return True for one sender in an hour, so that a relay that flaps is told of once."""
-    if mark.alarmed_at and abs(now - mark.alarmed_at) < ALARM_EVERY:
+    if row.alarmed_at and abs(now - row.alarmed_at) < ALARM_EVERY:
         return False
-    same = HighWater.objects.filter(pk=1, alarmed_at=mark.alarmed_at)
+    same = BackOff.objects.filter(pk=PROVIDER, alarmed_at=row.alarmed_at)
     return bool(same.update(alarmed_at=now))
 
 
-def reset() -> bool:
-    """End the rest: the provider accepts again, or the operator says so."""
-    known = HighWater.objects.filter(pk=1, failures__gt=0)
-    ended = known.update(failures=0, resting_until=None, cause="")
-    if ended:
+def reset() -> None:
+    """End the rest: the provider accepts again. When it was told of stays known."""
+    known = BackOff.objects.filter(pk=PROVIDER, failures__gt=0)
+    if known.update(failures=0, rests=0, resting_until=None, cause=""):
         logger.warning("the relay can be used again")
-    return bool(ended)
+
+
+def reset_all() -> None:
+    """End the rests of provider and domains, as the operator asks for."""
+    reset()
+    BackOff.objects.exclude(pk=PROVIDER).delete()
 
 
 def doubled(first: timedelta, times: int, *, most: timedelta) -> timedelta:
@@ -106,13 +120,13 @@ def put_off(failures: Mapping[str, int], now: datetime, *, probed: set[str]) -> 
     """
     for domain, count in sorted(failures.items()):
         with transaction.atomic():
-            rest, _ = DomainRest.objects.select_for_update().get_or_create(
-                domain=domain, defaults={"changed_at": now}
+            rest, _ = BackOff.objects.select_for_update().get_or_create(
+                pk=domain, defaults={"changed_at": now}
             )
             rest.failures += count
             rest.changed_at = now
-            resting = rest.resting_until is not None and rest.resting_until > now
-            if rest.failures >= MOST_FAILURES and (domain in probed or not resting):
+            tries = domain in probed or not rest.rests_at(now)
+            if rest.failures >= MOST_FAILURES and tries:
                 length = doubled(FIRST_DOMAIN_REST, rest.rests, most=LONGEST_DOMAIN_REST)
                 rest.resting_until = now + length
                 rest.rests += 1
@@ -123,20 +137,22 @@ def put_off(failures: Mapping[str, int], now: datetime, *, probed: set[str]) -> 
 
 def answered(domains: set[str]) -> None:
     """Forget the rests of domains that take mail, or refuse it for good."""
-    for rest in DomainRest.objects.filter(pk__in=domains):
-        domain = rest.domain
+    for rest in BackOff.objects.filter(pk__in=domains):
+        domain = rest.name  # deleting takes the key from the row
         if rest.delete()[0] and rest.rests:
             logger.warning("%s takes mail again", domain)
 
 
-def may_probe(rest: DomainRest, now: datetime) -> bool:
+def may_probe(rest: BackOff, now: datetime) -> bool:
     """Return True for the one sender that may try one mail after a rest."""
     return bool(
-        DomainRest.objects.filter(pk=rest.pk, resting_until=rest.resting_until).update(
+        BackOff.objects.filter(pk=rest.pk, resting_until=rest.resting_until).update(
             resting_until=now + PROBE, changed_at=now
         )
     )
 
 
 def forget(now: datetime) -> None:
-    DomainRest.objects.filter(changed_at__lt=now - FORGOTTEN).delete()
+    """Delete what has made no trouble for a day and does not rest (a provider may ask for more)."""
+    quiet = BackOff.objects.filter(changed_at__lt=now - FORGOTTEN)
+    quiet.exclude(resting_until__gt=now).delete()

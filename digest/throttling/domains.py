@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from django.conf import settings
 
 from digest.editions.compose import Reader
-from digest.models import Delivery, DomainRest
+from digest.models import BackOff, Delivery
 from digest.sql import among
 from digest.throttling import circuit_breaker, token_bucket
 from digest.transport.base import Mail
@@ -45,7 +45,7 @@ class Gate:
     """What may pass at `now`; `waits` are the rows that may not, by delivery id."""
 
     now: datetime
-    rests: dict[str, DomainRest] = field(default_factory=dict)
+    rests: Mapping[str, BackOff] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     waits: dict[int, Wait] = field(default_factory=dict)
     probed: set[str] = field(default_factory=set)
@@ -117,19 +117,12 @@ class Gate:
         worse = {domain: count for domain, count in more.items() if count > 0}
         circuit_breaker.put_off(worse, self.now, probed=self.probed)
         circuit_breaker.answered((fine.keys() - worse.keys()) & self.rests.keys())
-        self.learn()
-
-    def learn(self) -> None:
-        """Read the rests that all senders have noted."""
-        self.rests = {rest.domain: rest for rest in DomainRest.objects.all()}
+        _, self.rests = circuit_breaker.read()  # what all senders have noted
 
 
-def gate(now: datetime, *, troubled: bool) -> Gate:
-    """Return a slice's gate; it reads rests only if `troubled`: some domain is known to fail."""
-    made = Gate(now, limits=settings.DOMAIN_RATES)
-    if troubled:
-        made.learn()
-    return made
+def gate(now: datetime, rests: Mapping[str, BackOff]) -> Gate:
+    """Return a slice's gate, with the domains' back-offs as circuit_breaker has read them."""
+    return Gate(now, rests, settings.DOMAIN_RATES)
 
 
 def domain_of(address: str) -> str:

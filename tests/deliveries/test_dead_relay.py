@@ -13,7 +13,7 @@ import trustme
 from django.core.management import CommandError, call_command
 
 from digest.deliveries import heartbeats, ledger
-from digest.models import Delivery, HighWater
+from digest.models import BackOff, Delivery
 from digest.transport import smtp_session
 from tests import make
 from tests.sink import Sink, in_thread
@@ -140,5 +140,5 @@ def test_o3_a_relay_that_flaps_is_told_of_once_an_hour(relay, settings, mailoutb
         run("relay", "resume")
         Delivery.objects.update(not_before=make.NOON)
     assert len(mailoutbox) == 1
-    assert HighWater.objects.get().alarmed_at
+    assert BackOff.objects.get(pk=BackOff.PROVIDER).alarmed_at
     assert urlsplit(settings.MAILER_URL).port == 9

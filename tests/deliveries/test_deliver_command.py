@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from digest.deliveries import control, ledger
 from digest.deliveries.sweep import end_leases
-from digest.models import Delivery, Edition, HighWater, Lease
+from digest.models import Delivery, Edition, Lease
 from digest.throttling import circuit_breaker
 from tests import make
 
@@ -47,7 +47,6 @@ def test_j7_it_says_that_the_edition_is_paused_and_by_what(deliver, today):
 
 
 def test_j7_it_says_that_senders_rest_and_fails(deliver, today):
-    HighWater.objects.get_or_create(pk=1)
     circuit_breaker.trip(ledger.database_now() + timedelta(minutes=5), "535 not now")
     with pytest.raises(CommandError, match="535 not now.*relay resume"):
         deliver("--day", f"{today.day}")

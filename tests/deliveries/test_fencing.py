@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from digest.deliveries import fencing
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
-from digest.models import Delivery, HighWater, Lease
+from digest.models import Delivery, Fence, Lease
 from tests import make
 from tests.damage import DAMAGE
 from tests.environment import POSTGRES
@@ -42,7 +42,7 @@ class Snapshots:
     Keeps what a backup of each of these moments would hold; dies at the last of them.
     """
 
-    TABLES: tuple[Any, ...] = (Delivery, Lease, HighWater)
+    TABLES: tuple[Any, ...] = (Delivery, Lease, Fence)
 
     def __init__(self, *, die_at: int) -> None:
         self.die_at = die_at
@@ -86,11 +86,11 @@ def test_r30_nothing_leaves_before_the_mark_is_on_disk(readers, settings):
     seen = []
 
     def clock():
-        seen.append(fencing.remembered(HighWater.objects.get().identity))
+        seen.append(fencing.remembered(Fence.objects.get().identity))
         return NOW
 
     send_due(clock)
-    assert seen[-1] == HighWater.objects.get().count
+    assert seen[-1] == Fence.objects.get().count
     assert len(readers.mails()) == READERS
     assert seen[-1] >= READERS
 
@@ -100,7 +100,7 @@ def test_r30_a_rollback_in_mid_slice_ends_the_slice(readers):
 
     def clock():
         if next(calls) == 5:
-            HighWater.objects.update(count=1)
+            Fence.objects.update(count=1)
         return NOW
 
     with pytest.raises(fencing.SendingRefused):
@@ -111,10 +111,10 @@ def test_r30_a_rollback_in_mid_slice_ends_the_slice(readers):
 
 def test_r30_two_senders_of_a_machine_never_lower_its_mark(settings, tmp_path):
     settings.STATE_DIR = tmp_path / "state"
-    fencing.remember(HighWater(identity="one", count=11))
-    fencing.remember(HighWater(identity="one", count=10))
+    fencing.remember(Fence(identity="one", count=11))
+    fencing.remember(Fence(identity="one", count=10))
     assert fencing.remembered("one") == 11
-    fencing.remember(HighWater(identity="another", count=1))
+    fencing.remember(Fence(identity="another", count=1))
     assert (fencing.remembered("one"), fencing.remembered("another")) == (0, 1)
 
 
@@ -124,10 +124,10 @@ def test_r30_another_machine_sees_that_the_table_was_restored(readers, settings,
     send_due(lambda: NOW, until=NOW)
     fencing.rise()
     with connection.cursor() as cursor:  # what a restore from a dump does
-        cursor.execute("CREATE TABLE kept AS SELECT * FROM digest_highwater")
-        cursor.execute("DROP TABLE digest_highwater")
-        cursor.execute("CREATE TABLE digest_highwater (LIKE kept INCLUDING ALL)")
-        cursor.execute("INSERT INTO digest_highwater SELECT * FROM kept")
+        cursor.execute("CREATE TABLE kept AS SELECT * FROM digest_fence")
+        cursor.execute("DROP TABLE digest_fence")
+        cursor.execute("CREATE TABLE digest_fence (LIKE kept INCLUDING ALL)")
+        cursor.execute("INSERT INTO digest_fence SELECT * FROM kept")
     if machine == "one that knows nothing":
         settings.STATE_DIR = settings.STATE_DIR / "another"
     with pytest.raises(fencing.SendingRefused, match="was restored, copied or has failed"):
@@ -155,6 +155,6 @@ def test_r31_a_damaged_mark_is_set_aside_and_stops_nobody(readers, damage, caplo
     later = NOW + timedelta(seconds=1)
     assert send_due(lambda: later)["accepted"] == READERS
     assert "high-water is damaged and was set aside" in caplog.text
-    HighWater.objects.update(count=0)
+    Fence.objects.update(count=0)
     with pytest.raises(fencing.SendingRefused):
         fencing.rise()

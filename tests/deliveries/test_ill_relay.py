@@ -13,7 +13,8 @@ from django.core.management import call_command
 from digest.deliveries import ledger
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
-from digest.models import Delivery, DeliveryEvent, HighWater
+from digest.models import BackOff, Delivery, DeliveryEvent
+from digest.throttling import circuit_breaker
 from digest.transport import smtp_session
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
@@ -118,8 +119,8 @@ def all_arrive_once(relay: Sink) -> None:
 
 
 def rests(words: str) -> bool:
-    mark = HighWater.objects.get()
-    return mark.failures > 0 and words.split()[0] in mark.cause
+    provider, _ = circuit_breaker.read()
+    return bool(provider and provider.failures > 0 and words.split()[0] in provider.cause)
 
 
 @pytest.mark.parametrize(("stage", "reply"), BEFORE_RECIPIENTS)
@@ -132,11 +133,11 @@ def test_r32_what_is_said_before_any_recipient_costs_nobody_an_attempt(
         for minutes in range(0, 50, 10):
             deliver(make.NOON + timedelta(minutes=minutes))
         assert states() == {("pending", 0)}
-        assert HighWater.objects.get().failures == 5
+        assert BackOff.objects.get(pk=BackOff.PROVIDER).failures == 5
         assert "The relay cannot be used" in caplog.text
         assert "secret" not in caplog.text
         all_arrive_once(relay)
-    assert HighWater.objects.get().failures == 0
+    assert BackOff.objects.get(pk=BackOff.PROVIDER).failures == 0
 
 
 def trusted_relay(tmp_path, monkeypatch) -> AbstractContextManager[Sink]:
@@ -164,7 +165,7 @@ def test_r32_what_a_relay_says_of_us_is_charged_to_no_reader(
         assert states() == {("pending", 0)}
         assert rests(reply)
         assert caplog.text.count("The relay cannot be used") == 1
-        assert "@" not in HighWater.objects.get().cause
+        assert "@" not in BackOff.objects.get(pk=BackOff.PROVIDER).cause
     else:
         assert not rests(reply), "others are taken"
         charged = Delivery.objects.exclude(state="accepted").exclude(attempts=0)

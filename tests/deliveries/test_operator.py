@@ -18,7 +18,7 @@ from digest.deliveries import (
 )
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
-from digest.models import Block, Delivery, Edition, HighWater
+from digest.models import BackOff, Block, Delivery, Edition, Fence
 from digest.ranking import loaded
 from digest.tasks import catch_up
 from digest.throttling import circuit_breaker
@@ -196,14 +196,14 @@ def test_r14_a_restored_database_sends_nothing_until_it_was_told(sink, edition):
     # As a backup of before that day: the rows are gone, and so is the number.
     Delivery.objects.all().delete()
     Edition.objects.update(planned_until=None)
-    HighWater.objects.update(count=0)
+    Fence.objects.update(count=0)
     with pytest.raises(fencing.SendingRefused, match="older than this machine"):
         deliver()
     assert unknown.quarantine(NOW - timedelta(days=1), now=NOW) == 2
     fencing.accept()
     assert deliver() == {}
     assert counted() == {"unknown": 2}
-    HighWater.objects.update(count=0)
+    Fence.objects.update(count=0)
     with pytest.raises(CommandError, match="quarantine --since"):
         run("deliver")
     assert len(sink.mails()) == 2
@@ -216,7 +216,7 @@ def test_r14_what_waited_for_another_attempt_at_the_backup_is_set_aside_too(sink
     assert deliver(later) == {"accepted": 1}
     # As a backup of after the refusal: due long before it, and sent after it.
     Delivery.objects.update(state="pending", outcome_at=None)
-    HighWater.objects.update(count=0)
+    Fence.objects.update(count=0)
     with pytest.raises(fencing.SendingRefused):
         deliver(later)
     assert unknown.quarantine(later - timedelta(minutes=1), now=later) == 1
@@ -231,8 +231,8 @@ def test_r14_days_that_the_backup_lacks_hold_the_senders_until_something_is_said
     readers("ann")
     now = ledger.database_now()
     since = (now - timedelta(days=1)).isoformat()
-    HighWater.objects.update_or_create(pk=1, defaults={"count": 0})
-    fencing.remember(HighWater(identity=HighWater.objects.get().identity, count=41))
+    Fence.objects.update_or_create(pk=1, defaults={"count": 0})
+    fencing.remember(Fence(identity=Fence.objects.get().identity, count=41))
     with pytest.raises(CommandError, match="may have been sent") as refused:
         run("quarantine", "--since", since)
     with pytest.raises(CommandError, match="older than this machine"):
@@ -259,7 +259,7 @@ def test_r14_a_copy_for_another_address_sends_nothing(sink, edition, settings):
 
 def test_a_new_database_on_a_machine_that_knew_another_may_send(sink, edition):
     readers("ann")
-    fencing.remember(HighWater(identity="another-database", count=41))
+    fencing.remember(Fence(identity="another-database", count=41))
     assert deliver() == {"accepted": 1}
 
 
@@ -272,7 +272,7 @@ def test_r9_senders_rest_longer_each_time_and_no_row_pays_for_it(sink, edition, 
         settings.MAILER_URL = there
         assert deliver(now) == {}, "a resting sender claims nothing"
         settings.MAILER_URL = "smtp://127.0.0.1:9"
-        until = HighWater.objects.get().resting_until
+        until = BackOff.objects.get().resting_until
         assert until
         rests.append(until - now)
         now = max(Delivery.objects.get().not_before, now + rests[-1])
@@ -280,7 +280,7 @@ def test_r9_senders_rest_longer_each_time_and_no_row_pays_for_it(sink, edition, 
     assert Delivery.objects.get().attempts == 0
     settings.MAILER_URL = there
     assert deliver(now) == {"accepted": 1}
-    assert HighWater.objects.get().failures == 0
+    assert BackOff.objects.get().failures == 0
 
 
 def test_r8_a_wait_that_was_asked_for_is_kept(edition):

@@ -3,14 +3,22 @@
 from datetime import date, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from digest.deliveries.plan import OVERLAP, plan, plan_edition
+from digest.deliveries.plan import (
+    OVERLAP,
+    Newer,
+    Part,
+    insert_deliveries,
+    insert_ended,
+    plan,
+    plan_edition,
+)
 from digest.deliveries.schedule import release_at
 from digest.models import Delivery, Edition
 from digest.ranking import loaded
-from subscribers.models import ConsentEvent, Subscriber
+from subscribers.models import ConsentEvent, Schedule, Subscriber
 from tests import make
 from tests.deliveries.schedule_sweep import one_of_each_clock, two_at_once
 from tests.race import at_once
@@ -291,3 +299,25 @@ def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first):
     )
     assert Delivery.objects.filter(state="skipped").count() == shared
     assert not Delivery.objects.exclude(state__in=["pending", "skipped"]).exists()
+
+
+@pytest.mark.parametrize("statement", ["pending", "ended", "changed"])
+def test_planning_reads_the_readers_of_its_schedules_by_their_index(edition, statement):
+    make.reader("ann@example.org", "graphs")
+    noon = make.NOON
+    part = Part(edition, [Schedule.objects.get().pk], noon, noon + DAY)
+    if statement == "changed":
+        part = part._replace(changed_since=noon - DAY)
+    with CaptureQueriesContext(connection) as captured:
+        if statement == "ended":
+            over = Newer(noon + DAY, "")
+            insert_ended(part, Delivery.State.EXPIRED, Delivery.Reason.TOO_LATE, over, noon)
+        else:
+            insert_deliveries(part)
+    (sql,) = [one["sql"] for one in captured.captured_queries]
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":  # so short a table is read as a whole
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+        cursor.execute(f"{explain} {sql}")
+        assert "subscriber_active_schedule" in str(cursor.fetchall())

@@ -281,6 +281,25 @@ def test_b6_what_comes_back_is_read_in_any_shape(row, come, text, kind, about):
     assert list(Suppression.objects.values_list("reason", flat=True)) == reason
 
 
+MISREAD_ONCE = {
+    "02-exchange-5110": "bounced",
+    "04-status-500-no-such-user": "bounced",
+    "07-base64-status": "bounced",
+    "08-global-status": "bounced",
+    "18-qmail": "bounced",
+    "20-arf-complaint": "complained",
+}
+
+
+@pytest.mark.parametrize(("file", "reason"), MISREAD_ONCE.items())
+def test_b6_mails_that_were_misread_once_suppress_at_once(
+    data_folder, row, come, file, reason
+):
+    text = (data_folder / "cases" / "bounces" / f"{file}.eml").read_text()
+    assert come(signing.senders(OURS)(row.pk), text) == ""
+    assert list(Suppression.objects.values_list("reason", flat=True)) == [reason]
+
+
 @pytest.mark.parametrize("text", [one[0] for one in READ.values()], ids=READ)
 def test_b6_nothing_in_any_shape_is_believed_at_an_address_of_ours(row, come, text):
     genuine = signing.senders(OURS)(row.pk)

@@ -21,7 +21,7 @@ KEPT = [
     "digest_delivery",
     "digest_deliveryevent",
     "digest_edition",
-    "digest_highwater",
+    "digest_fence",
     "digest_paper",
     "digest_vote",
     "subscribers_consentevent",
@@ -33,6 +33,12 @@ KEPT = [
     "subscribers_suppression",
     "subscribers_topic",
 ]
+
+RENAMED = {"digest_fence": "digest_highwater"}
+RESTS = """
+UPDATE digest_highwater SET failures = 3, resting_until = '2026-04-17 12:00:00';
+INSERT INTO digest_domainrest VALUES ('gmail.test', 7, 1, NULL, '2026-04-17 11:00:00');
+"""
 
 
 def migrated(folder: Path) -> sqlite3.Connection:
@@ -46,9 +52,13 @@ def migrated(folder: Path) -> sqlite3.Connection:
 
 
 def counts(database: sqlite3.Connection) -> dict[str, int]:
+    """Table → rows, by the table's name of today."""
+    found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    tables = {name for (name,) in found.fetchall()}
+    named = {table: table if table in tables else RENAMED[table] for table in KEPT}
     return {
-        table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        for table in KEPT
+        table: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+        for table, name in named.items()
     }
 
 
@@ -78,12 +88,17 @@ def test_o7_an_old_database_migrates_without_loss_to_what_a_new_one_has(tmp_path
         folder.mkdir()
     with closing(sqlite3.connect(old_folder / "db.sqlite3")) as before:
         before.executescript(BEFORE.read_text())
+        before.executescript(RESTS)
         held = counts(before)
     assert held["subscribers_subscriber"] == 4 and held["digest_delivery"] > 0
     with closing(migrated(old_folder)) as old, closing(migrated(new_folder)) as new:
         assert counts(old) == held
         assert columns(old) == columns(new)
         assert indexes(old) == indexes(new)
+        rests = old.execute(
+            "SELECT name, failures, rests FROM digest_backoff ORDER BY name"
+        )
+        assert rests.fetchall() == [("*", 3, 3), ("gmail.test", 7, 1)]
         asked = old.execute("SELECT preferences FROM subscribers_request").fetchone()[0]
         assert "timezone" in asked, "what was asked for is still known"
         for database in (old, new):

@@ -1,6 +1,7 @@
 """Odd and hostile papers on their whole way: file, edition, mail. None stops the day."""
 
 import json
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from io import StringIO
 from pathlib import Path
@@ -184,3 +185,36 @@ def test_a_record_is_the_same_when_it_is_read_from_its_own_words():
     )
     again = parse_entry(flat(title=first.title, abstract=first.abstract), day=None)
     assert (first.title, first.abstract) == (again.title, again.abstract)
+
+
+@time_machine.travel(datetime(2026, 11, 28, 12, tzinfo=UTC), tick=False)
+def test_s31_papers_that_failed_once_are_read_and_sent(data_folder):
+    path, err = data_folder / "cases" / "papers" / "papers-odd.jsonl", StringIO()
+    call_command("fetch", "--from", str(path), stdout=StringIO(), stderr=err)
+    call_command("publish", "--day", "2026-11-28", stdout=StringIO())
+    skipped = [line.partition(":")[0] for line in err.getvalue().splitlines()]
+    assert skipped == [
+        "skipped line 21 ('2611.00020')",  # without a title
+        "skipped line 22 ('2611.00021')",
+        "skipped line 23",  # no object
+        "skipped line 24",
+        "skipped line 25",  # without an id
+        "skipped line 26 ('10.1101/2026.01.02')",
+        "skipped 2611.00010",  # of next year
+    ]
+    papers = {paper.arxiv_id[5:]: paper for paper in Paper.objects.all()}
+    assert len(papers) == 19 and {str(one.day) for one in papers.values()} == {"2026-11-28"}
+    assert (
+        papers["00001"].title == 'Search & Rescue: Q&A Agents <think> Don\'t Lie – "Really"'
+    )
+    assert papers["00002"].title.startswith("مرحبا")
+    assert (
+        "α-Divergence" in papers["00004"].title and "Schrödinger" in papers["00004"].title
+    )
+    assert papers["00006"].title == "Agents Version Plain"
+    assert papers["00009"].title == "Agents with line breaks and tabs"
+    assert papers["00014"].authors == ["Ann Author", "Bob Writer"]
+    assert papers["00015"].upvotes == 12
+    edition = Edition.objects.get()
+    assert edition.blocks.count() == 19
+    assert lint(mail_of(edition)) == []

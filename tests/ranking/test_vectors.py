@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from digest.papers.words import stems
 from digest.ranking import vectors
-from digest.ranking.words import stems
 
 SUBJECTS = ["graph network message", "video diffusion frame", "robot grasp policy"]
 

@@ -1,56 +1,26 @@
 """RFC 8058 as a mail provider speaks it, to the web server of a deployment."""
 
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
-from django.db import connections
 from django.test import Client
 
 from subscribers.models import Subscriber
-from tests.environment import DEPLOYMENT, KEYS, POSTGRES, ROOT, bare
 from tests.make import reader
-from tests.ports import free_port, wait_until_it_answers
 from tests.subscribers.conftest import state_of
+from tests.web_server import web_server
 
 BODY = b"List-Unsubscribe=One-Click"
 URLENCODED = b"Content-Type: application/x-www-form-urlencoded\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 
 
-def database_url() -> str:
-    name = connections["default"].settings_dict["NAME"]
-    if POSTGRES:
-        return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
-    return f"sqlite:///{name}"
-
-
 @pytest.fixture
 def web(transactional_db: None, tmp_path: Path) -> Iterator[int]:
-    """The port of a gunicorn as in a deployment, on the database of the test."""
-    port = free_port()
-    env = bare() | DEPLOYMENT | KEYS
-    env |= {"DATABASE_URL": database_url(), "STATE_DIR": str(tmp_path)}
-    env |= {
-        "SITE_URL": f"http://127.0.0.1:{port}",
-        "STATIC_ROOT": str(settings.STATIC_ROOT),
-    }
-    command = [sys.executable, "-m", "gunicorn", "digest.wsgi", "--no-control-socket"]
-    command += ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
-    with subprocess.Popen([*command, "--threads", "2"], cwd=ROOT, env=env) as process:
-        try:
-            wait_until_it_answers(port)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(30)
-            connections.close_all()
+    with web_server(tmp_path) as port:
+        yield port
 
 
 def spoken(port: int, *parts: bytes) -> bytes:

@@ -11,7 +11,7 @@ from digest.deliveries import fencing
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
 from digest.editions.compose import Reader
-from digest.models import Delivery, DeliveryEvent, DomainRest, Edition, HighWater
+from digest.models import BackOff, Delivery, DeliveryEvent, Edition
 from digest.ranking.select import Digest
 from digest.throttling import circuit_breaker, domains, relay
 from digest.throttling.domains import Gate
@@ -84,7 +84,9 @@ def test_m19_a_domain_that_puts_us_off_slows_nobody_else(sink, edition):
     readers(40, "r{}@example.org")
     assert deliver()["accepted"] == 40
     assert len(sink.mails()) == 40
-    assert HighWater.objects.get().failures == 0, "the provider is not to blame"
+    assert not BackOff.objects.filter(pk=BackOff.PROVIDER).exists(), (
+        "the provider is not to blame"
+    )
     assert 0 < DeliveryEvent.objects.count() <= 20, "and most were not even tried"
     assert len(waiting()) == 40
     assert set(
@@ -98,7 +100,7 @@ def test_m19_the_waits_grow_and_each_mail_arrives_once(sink, edition, caplog):
     rests: list[timedelta] = []
     deliver(now)
     while waiting():
-        rest = DomainRest.objects.first()
+        rest = BackOff.objects.first()
         if rest and rest.rests > len(rests):
             assert rest.resting_until
             rests.append(rest.resting_until - now)
@@ -107,7 +109,7 @@ def test_m19_the_waits_grow_and_each_mail_arrives_once(sink, edition, caplog):
         send_at(now)
     assert len(sink.mails()) == 25 == len({mail.rcpt for mail in sink.mails()})
     assert rests[0] == circuit_breaker.FIRST_DOMAIN_REST
-    assert not DomainRest.objects.exists()
+    assert not BackOff.objects.exists()
     times = caplog.text.count("gmail.test puts us off")
     assert caplog.text.count("gmail.test takes mail again") == times < 5
     assert "@gmail.test" not in caplog.text
@@ -132,11 +134,11 @@ def test_r8_a_domain_that_never_answers_is_tried_less_and_less_and_bounded(sink,
 def test_r8_after_a_rest_one_mail_goes_first_and_the_rest_come_spread(sink, edition):
     readers(30, "r{}@gmail.test")
     fencing.rise()
-    DomainRest.objects.create(
-        domain="gmail.test", failures=9, rests=3, resting_until=NOW, changed_at=NOW
+    BackOff.objects.create(
+        name="gmail.test", failures=9, rests=3, resting_until=NOW, changed_at=NOW
     )
     passed = deliver()["accepted"]
-    assert not DomainRest.objects.exists(), "it answered"
+    assert not BackOff.objects.exists(), "it answered"
     later = waiting()
     assert min(later) >= NOW + domains.BEHIND_PROBE
     assert 0 < len(set(later)) == 30 - passed, "all of its group but one stood behind"
@@ -148,13 +150,13 @@ def test_r9_a_probe_that_fails_doubles_the_rest_and_others_on_their_way_do_not()
     gate = Gate(NOW)
     for _ in range(3):
         judged(gate, {f"r{number}@gmail.test": THROTTLED for number in range(9)})
-    rest = DomainRest.objects.get()
+    rest = BackOff.objects.get()
     assert (rest.failures, rest.rests) == (27, 1)
     now = NOW + circuit_breaker.FIRST_DOMAIN_REST
-    gate = domains.gate(now, troubled=True)
+    gate = domains.gate(now, circuit_breaker.read()[1])
     assert len(gate.passing(group("a@gmail.test", "b@gmail.test"))) == 1
     judged(gate, {"a@gmail.test": THROTTLED})
-    rest = DomainRest.objects.get()
+    rest = BackOff.objects.get()
     assert (rest.rests, rest.resting_until) == (
         2,
         now + 2 * circuit_breaker.FIRST_DOMAIN_REST,
@@ -162,10 +164,10 @@ def test_r9_a_probe_that_fails_doubles_the_rest_and_others_on_their_way_do_not()
 
 
 def test_r9_of_two_senders_one_may_try_the_domain():
-    DomainRest.objects.create(
-        domain="gmail.test", failures=9, rests=1, resting_until=NOW, changed_at=NOW
+    BackOff.objects.create(
+        name="gmail.test", failures=9, rests=1, resting_until=NOW, changed_at=NOW
     )
-    gates = [domains.gate(NOW, troubled=True) for _ in range(2)]
+    gates = [domains.gate(NOW, circuit_breaker.read()[1]) for _ in range(2)]
     passed = [len(gate.passing(group("a@gmail.test", "b@gmail.test"))) for gate in gates]
     assert passed == [1, 0]
     assert gates[0].passing(group("c@gmail.test")) == [], "and only once"
@@ -176,15 +178,15 @@ def test_r9_one_answer_more_than_refusals_is_no_trouble():
     outcomes = {f"r{number}@gmail.test": THROTTLED for number in range(6)}
     fine = {f"f{number}@gmail.test": ACCEPTED for number in range(6)}
     judged(gate, outcomes | fine)
-    assert not DomainRest.objects.exists() and not gate.rests
+    assert not BackOff.objects.exists() and not gate.rests
 
 
 def test_r9_a_line_that_is_closed_to_every_domain_is_the_providers_fault(sink, edition):
     for number in range(6):
         readers(1, f"r+rcpt-421@d{number}.test")
     assert deliver()["not tried"] >= relay.MANY_DOMAINS
-    assert HighWater.objects.get().failures == 1
-    assert not DomainRest.objects.exists()
+    (rest,) = BackOff.objects.all()
+    assert (rest.name, rest.failures) == (BackOff.PROVIDER, 1)
     assert set(Delivery.objects.values_list("attempts", flat=True)) == {0}
 
 
@@ -202,7 +204,7 @@ def test_r9_what_is_said_of_a_mailbox_is_not_said_of_its_domain():
         assert outcome.domain_fault
     gate = Gate(NOW)
     judged(gate, {f"r{number}@gmail.test": full for number in range(50)})
-    assert not DomainRest.objects.exists()
+    assert not BackOff.objects.exists()
 
 
 def test_r9_the_providers_retry_after_is_kept_by_all():
@@ -211,33 +213,35 @@ def test_r9_the_providers_retry_after_is_kept_by_all():
     seen = relay.Relay()
     assert seen.judge(mails("a@gmail.test"), {0: busy}, took_others=lambda: True)
     circuit_breaker.trip(NOW, seen.cause, asked=seen.asked)
-    assert HighWater.objects.get().resting_until == NOW + timedelta(minutes=30)
-    assert not DomainRest.objects.exists()
+    provider, rests = circuit_breaker.read()
+    assert provider and provider.resting_until == NOW + timedelta(minutes=30)
+    assert not rests
 
 
-def test_where_nothing_rests_and_nothing_is_limited_no_statement_is_made(edition):
-    fencing.rise()
-    with CaptureQueriesContext(connection) as rise:
-        mark = fencing.rise()
-    assert not mark.troubled
+def test_where_nothing_rests_and_nothing_is_limited_a_slice_asks_once(edition):
     digests = group("a@gmail.test", "b@example.org")
     with CaptureQueriesContext(connection) as queries:
-        gate = domains.gate(NOW, troubled=mark.troubled)
+        _, rests = circuit_breaker.read()
+        gate = domains.gate(NOW, rests)
         assert gate.passing(digests) is digests
         judged(gate, {"a@gmail.test": ACCEPTED, "b@example.org": ACCEPTED})
-    assert len(queries) == 0
-    circuit_breaker.put_off({"gmail.test": 1}, NOW, probed=set())
-    with CaptureQueriesContext(connection) as again:
-        assert fencing.rise().troubled
-    assert len(again) == len(rise)
+    assert len(queries) == 1
+
+
+def test_r9_a_rest_that_the_provider_asked_for_outlives_the_day():
+    circuit_breaker.trip(NOW, "429 come back in two days", asked=2 * 86400.0)
+    circuit_breaker.forget(NOW + timedelta(hours=25))
+    assert circuit_breaker.is_open(NOW + timedelta(hours=47))
+    circuit_breaker.forget(NOW + timedelta(hours=49))
+    assert not BackOff.objects.exists()
 
 
 def test_a_domain_is_forgotten_after_a_day():
     circuit_breaker.put_off({"gmail.test": 7}, NOW, probed=set())
     circuit_breaker.forget(NOW + timedelta(hours=23))
-    assert DomainRest.objects.exists()
+    assert BackOff.objects.exists()
     circuit_breaker.forget(NOW + timedelta(hours=25))
-    assert not DomainRest.objects.exists()
+    assert not BackOff.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -304,5 +308,5 @@ def test_m19_senders_at_once_count_every_refusal():
             circuit_breaker.put_off({"gmail.test": 3}, NOW, probed=set())
 
     at_once(*[run] * 4)
-    rest = DomainRest.objects.get()
+    rest = BackOff.objects.get()
     assert (rest.failures, rest.rests) == (60, 1)

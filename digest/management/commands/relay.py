@@ -6,7 +6,6 @@ from typing import Any
 
 from digest.deliveries import ledger
 from digest.management.base import OperatorCommand
-from digest.models import DomainRest
 from digest.throttling import circuit_breaker
 
 
@@ -23,16 +22,16 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "resume":
-            circuit_breaker.reset()
-            DomainRest.objects.all().delete()
+            circuit_breaker.reset_all()
         now = ledger.database_now()
         rest = circuit_breaker.resting(now)
-        domains = DomainRest.objects.filter(resting_until__gt=now)
+        _, known = circuit_breaker.read()
+        domains = [one for one in known.values() if one.rests_at(now)]
         if options["json"]:
             told = {"rest": f"{rest}" if rest else ""}
-            rests = {one.domain: f"{one.resting_until}" for one in domains}
+            rests = {one.name: f"{one.resting_until}" for one in domains}
             self.stdout.write(json.dumps(told | {"domains": rests}))
             return
         self.stdout.write(f"{rest or 'the relay is in use: no rest'}")
         for one in domains:
-            self.stdout.write(f"{one.domain} rests until {one.resting_until}")
+            self.stdout.write(f"{one.name} rests until {one.resting_until}")

@@ -1,13 +1,17 @@
-"""Normalize words for ranking, keywords and search: no case, accents or endings.
+"""Normalize words for keywords, search and ranking, so that spellings compare equal.
 
-Pure. Hyphens separate words ("fine-tuning" is "fine" and "tuning"), and a few rules that
-treat all words alike cut endings, so that "tune" finds "tuning" and "fine-tuned".
+Pure. Keywords and search fold case, accents, plurals and hyphens ("fine-tuning" is "fine"
+and "tuning", joined "finetuning"). The ranking cuts verb endings as well, so that "tune" is
+near "tuned"; a keyword does not, or "reasoning" would be found in "for this reason".
 """
 
 import re
 import unicodedata
+from itertools import pairwise
 
 WORD = re.compile(r"[^\W_]+(?:\+\+|#)?")
+HYPHENS = frozenset("-\u2010\u2011\u2013\u2212")
+LONGER_WORD = 3
 # Words that say nothing of a paper's subject, in English prose and in abstracts.
 PROSE = (
     "a about across again all also among an and any are as at be been between both but by"
@@ -28,8 +32,46 @@ STOP_WORDS = frozenset(f"{PROSE} {ABSTRACTS}".split())
 
 def folded(text: str) -> str:
     """Return the text without case and accents."""
+    if text.isascii():  # most text; a tenth of the time
+        return text.lower()
     plain = unicodedata.normalize("NFKD", text.casefold())
     return "".join(char for char in plain if not unicodedata.combining(char))
+
+
+def words(text: str) -> list[str]:
+    """Return the text's words in their order, folded and singular."""
+    return [singular(word) for word in WORD.findall(folded(text))]
+
+
+def singular(word: str) -> str:
+    """Return what a folded word and its plural have in common.
+
+    It is not always a word: "policy" and "policies" give "polici".
+    """
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    if len(word) > 4 and word.endswith("e") and word[-2] in "sxzh":
+        return word[:-1]
+    if len(word) > 3 and word.endswith("ie"):
+        return word[:-1]
+    if len(word) > 3 and word.endswith("y") and word[-2] not in "aeiou":
+        return f"{word[:-1]}i"
+    return word
+
+
+def joined(text: str) -> set[str]:
+    """Return neighbouring words of the text written as one, as in `words`.
+
+    Any two with a hyphen between them, and two longer words: "fine tuning" gives
+    "finetuning", "a gent" gives nothing.
+    """
+    found = list(WORD.finditer(plain := folded(text)))
+    return {
+        singular(first[0]) + singular(second[0])
+        for first, second in pairwise(found)
+        if (between := plain[first.end() : second.start()]) in HYPHENS
+        or (between == " " and min(len(first[0]), len(second[0])) >= LONGER_WORD)
+    }
 
 
 def stem(word: str) -> str:
