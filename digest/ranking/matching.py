@@ -153,7 +153,7 @@ class Found:
                 return self.keywords[pair]
             case Why.WRITTEN | Why.NEAREST if self.written is not None:
                 texts = texts_of(person.interests, person.keywords)
-                return texts[self.written[pair]]
+                return texts[int(self.written[pair])]
             case Why.LIKED:
                 return self.titles[self.likes[pair]]
         return ""
