@@ -11,21 +11,32 @@ import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum
+from functools import lru_cache
 from itertools import islice
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Count, Max
 from numpy.typing import NDArray
 
 from digest.models import Paper, Vote
-from digest.ranking.vectors import DIMENSIONS, Direction, Projection, shipped
+from digest.ranking.vectors import (
+    DIMENSIONS,
+    RIDGE_OF_LIKES,
+    Crowd,
+    Direction,
+    Projection,
+    shipped,
+)
 from subscribers.models import Subscriber
 
 Floats = NDArray[np.float32]
 
 MOST_INTERESTS = 5
 MOST_LIKES = 300  # the newest; likes of years ago no longer count
+LEAST_RECENT, MOST_RECENT = 500, 1500  # papers that likes are told apart from
 LIST = re.compile(r"[,;]")
 LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
 HEADER = struct.Struct("<4sh")
@@ -138,14 +149,36 @@ def compute(subscriber: Subscriber, projection: Projection) -> bytes:
     )
     if liked:
         away = np.stack(list(disliked.values())) if disliked else None
-        likes = projection.direction(np.stack(list(liked.values())), away)
+        likes = recent(projection).direction(np.stack(list(liked.values())), away)
         found.append((Kind.LIKED, 0, likes))
         newest = islice(liked.items(), NAMED_LIKES)
         found += [(Kind.LIKE, pk, Direction(point, 0)) for pk, point in newest]
     elif disliked:
-        dislikes = projection.direction(np.stack(list(disliked.values())))
+        dislikes = recent(projection).direction(np.stack(list(disliked.values())))
         found.append((Kind.DISLIKED, 0, dislikes))
     return pack(projection.version, len(liked) or -len(disliked), found)
+
+
+def recent(projection: Projection) -> Crowd:
+    """Return the papers of the last months, or past ones while there are few.
+
+    Their points are computed once a day and process, in about 0.3 s.
+    """
+    papers = Paper.objects.filter(is_sample=False)
+    found = papers.aggregate(newest=Max("day"), count=Count("pk"))
+    if found["count"] < LEAST_RECENT:
+        return Crowd(projection.background.points, RIDGE_OF_LIKES)
+    return crowd_before(projection, found["newest"])
+
+
+@lru_cache(maxsize=2)
+def crowd_before(projection: Projection, newest: date) -> Crowd:
+    texts = Paper.objects.filter(is_sample=False, day__lte=newest).order_by("-day", "pk")
+    points = [
+        projection.paper(title, abstract)
+        for title, abstract in texts.values_list("title", "abstract")[:MOST_RECENT]
+    ]
+    return Crowd(np.stack(points), RIDGE_OF_LIKES)
 
 
 def refresh(most: int = 500) -> int:
