@@ -1,8 +1,9 @@
 """Read and write the picks of a ledger row: enough to rebuild the same mail.
 
-The form is `0:12 3:- 7:12+0+1 de@1f2e3d4c5b6a`: for each pick the block's position and the
-topic's column, then the language and the fingerprint of the frame. The numbers after a
-plus sign are reasons that name something: each is a line that follows, from line 0.
+The form is `0:12 3:- 7:12+0+1 de/titles@1f2e3d4c5b6a`: for each pick the block's position
+and the topic's column, then the language, the length unless it is the usual one, and the
+fingerprint of the frame. The numbers after a plus sign are reasons that name something:
+each is a line that follows, from line 0.
 """
 
 import re
@@ -13,7 +14,10 @@ from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.editions.reasons import Reason, format_reasons, parse_reason
 
 PLACE = re.compile(r"(\d+):(\d+|-)((?:\+\d+)*)")
-FIRST_LINE = re.compile(r"((?:\d+:(?:\d+|-)(?:\+\d+)* )+)([a-z-]{2,8})@([0-9a-f]+)")
+FIRST_LINE = re.compile(
+    r"((?:\d+:(?:\d+|-)(?:\+\d+)* )+)([a-z-]{2,8})(?:/([a-z]+))?@([0-9a-f]+)"
+)
+USUAL = "short"
 
 
 class Places(dict[tuple[int, int | None], str]):
@@ -32,6 +36,7 @@ PLACES = Places()
 class StoredDigest:
     picks: Sequence[Pick]
     language: str
+    length: str
     fingerprint: str
 
 
@@ -46,7 +51,8 @@ def format_picks(encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick])
         for reason in reasons:
             place += f"+{lines.setdefault(reason, len(lines))}"
         places.append(place)
-    first = f"{' '.join(places)} {reader.language}@{encoded.fingerprint}"
+    length = "" if reader.length == USUAL else f"/{reader.length}"
+    first = f"{' '.join(places)} {reader.language}{length}@{encoded.fingerprint}"
     return first + format_reasons(list(lines)) if lines else first
 
 
@@ -67,4 +73,4 @@ def parse_picks(text: str) -> StoredDigest | None:
         ]
     except (ValueError, IndexError):
         return None
-    return StoredDigest(picks, found[2], found[3])
+    return StoredDigest(picks, found[2], found[3] or USUAL, found[4])

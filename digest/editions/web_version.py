@@ -6,6 +6,7 @@ from django.conf import settings
 from django.utils import translation
 
 from digest.editions import phrases
+from digest.editions.blocks import FORMS, forms
 from digest.editions.encode import in_html, name_in_html
 from digest.editions.frames import page_frame
 from digest.editions.phrases import MARKS
@@ -25,7 +26,7 @@ def page(
 
     With `name`, the name of a mail's page, its reader can vote; a public page has none.
     """
-    frame = page_frame(edition, language, web=True)
+    frame = phrases.without_glance(page_frame(edition, language, web=True))
     with translation.override(language):
         papers = "".join(block_html(*one, name) for one in shown)
     for mark, value in [
@@ -39,11 +40,12 @@ def page(
 
 def block_html(block: Block, label: str, reasons: Sequence[Reason], name: str) -> str:
     isolated = [Reason(why, name_in_html(text)) for why, text in reasons]
-    why = phrases.reason(in_html(label), block.upvotes, isolated)
+    why = phrases.reason(in_html(label), isolated)
+    form = forms(block.html)[FORMS.index("abstracts")]
     html = (
-        phrases.with_votes(block.html, block.position).replace(MARKS.web, name)
+        phrases.with_votes(form, block.position).replace(MARKS.web, name)
         if name
-        else phrases.without_votes(block.html)
+        else phrases.without_votes(form)
     )
     return phrases.translate_html(html).replace(MARKS.reason, why)
 

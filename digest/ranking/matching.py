@@ -33,6 +33,7 @@ class Person(NamedTuple):
     email: str
     unsubscribe_token: str
     language: str
+    length: str
     most_papers: int
     trending: int
     profile: bytes
@@ -46,17 +47,18 @@ class Person(NamedTuple):
 
     @property
     def wrote(self) -> bool:
-        return self[8:] != NOTHING
+        return self[9:] != NOTHING
 
 
 NOTHING = ("", "[]", "[]", "[]", "[]", "[]")
-NOBODY = Person(0, "", "", "", 0, 0, b"", b"", *NOTHING)
+NOBODY = Person(0, "", "", "", "", 0, 0, b"", b"", *NOTHING)
 # A sample reader with all that a form can store: an error for it is an error for every row.
 ANYBODY = Person(
     id=0,
     email="a@example.org",
     unsubscribe_token="a",  # noqa: S106
     language="en",
+    length="short",
     most_papers=3,
     trending=1,
     profile=b"\x7f",

@@ -111,6 +111,7 @@ def ranked(
             "" if fault else person.email,
             person.unsubscribe_token,
             person.language,
+            person.length,
         )
         picks: Sequence[Pick] = list(map(pick, chosen[: 0 if fault else count]))
         if with_names[place]:

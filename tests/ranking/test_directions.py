@@ -77,7 +77,7 @@ def digest_of(reader: Subscriber, edition: Edition) -> list[tuple[str, str]]:
     return [
         (
             names[blocks[pick.position].title],
-            phrases.reasons("" if pick.topic is None else labels[pick.topic], pick.reasons),
+            phrases.reason("" if pick.topic is None else labels[pick.topic], pick.reasons),
         )
         for pick in digest.picks
     ]

@@ -75,7 +75,7 @@ def chosen(edition, **fields) -> list[tuple[str, str]]:
     return [
         (
             blocks[pick.position].title,
-            words.reasons("", pick.reasons) if pick.reasons else "",
+            words.reason("", pick.reasons) if pick.reasons else "",
         )
         for pick in digest.picks
     ]

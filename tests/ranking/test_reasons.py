@@ -120,7 +120,7 @@ def test_each_reason_names_what_brought_the_paper(
     (mail,) = sink.mails()
     assert replay(delivery).content == mail.raw
     text, rich = (str(part.get_content()) for part in mail.message.iter_parts())
-    assert f"{reason}, " in " ".join(text.split())
+    assert f"{reason} " in " ".join(text.split())
     assert html.escape(reason) in rich and "<b>" not in rich
     page = client.get(f"/digest/{signing.name(signing.Purpose.PAGE, delivery.pk)}")
     assert html.escape(reason) in page.content.decode()

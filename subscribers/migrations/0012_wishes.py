@@ -13,7 +13,7 @@ def compute_anew(apps, editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("subscribers", "0010_plural_names"),
+        ("subscribers", "0011_length_of_mails"),
     ]
 
     operations = [
