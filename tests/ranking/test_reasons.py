@@ -84,10 +84,10 @@ CASES = [
      f"Nah an dem, was du geschrieben hast: „{WRITTEN}“"),
     ("liked", likes, "Frames in Motion",
      "Like “Clips & Cuts”, which you liked", "Ähnlich wie „Clips & Cuts“, das dir gefiel"),
-    ("nearest", fields(interests="compilers for quantum annealing hardware"), None,
-     "The nearest today to what you wrote: “compilers for quantum annealing hardware”",
+    ("nearest", fields(interests="tabular data and time series forecasting"), None,
+     "The nearest today to what you wrote: “tabular data and time series forecasting”",
      "Heute am nächsten an dem, was du geschrieben hast: "
-     "„compilers for quantum annealing hardware“"),
+     "„tabular data and time series forecasting“"),
     ("author and keyword", fields(watched_authors=["José Núñez"], keywords=["speech"]),
      "Heard in Noise", "By José Núñez; Mentions “speech”", "Von José Núñez; Erwähnt „speech“"),
     ("topic", fields(), "Knots", "Graphs & networks", "Graphs & networks"),
