@@ -35,6 +35,7 @@ class Picks(dict[int, Pick]):
 class LoadedEdition:
     """A published edition, encoded for the wire and laid out for the ranking."""
 
+    edition: Edition
     encoded: EncodedEdition
     columns: dict[int, int]  # topic id → column
     papers: ranking.Floats
@@ -72,6 +73,7 @@ def load(edition_id: int) -> LoadedEdition:
         for column, topic in topics.items():
             papers[place, column] = block.topics.get(topic.slug, 0)
     return LoadedEdition(
+        edition=edition,
         encoded=encode(edition, blocks, around=around),
         columns={topic.pk: column for column, topic in topics.items()},
         papers=papers,

@@ -21,6 +21,7 @@ from digest.ranking.directions import (
 )
 from digest.ranking.interests import phrases
 from digest.ranking.loaded import LoadedEdition
+from digest.ranking.sent_before import sent_before
 
 # A paper is like a liked one from this cosine of their points on.
 ALIKE = np.float32(0.5)
@@ -166,12 +167,19 @@ def found_in(loaded: LoadedEdition, people: Sequence[Person]) -> Found:
     found = Found()
     shape = (len(people), len(loaded.papers))
     writers = [(place, person) for place, person in enumerate(people) if person.wrote]
-    if writers:
+    places = {person.id: place for place, person in enumerate(people) if person.id}
+    had = [
+        (places[reader], position)
+        for reader, position in sent_before(loaded.edition, list(places))
+    ]
+    if writers or had:
         found.matches = ranking.InterestMatches(
             *(np.zeros(shape, dtype=np.bool_) for _ in range(4))
         )
         for place, person in writers:
             look_up(found, found.matches, loaded, place, person)
+        for pair in had:
+            found.matches.left_out[pair] = True
     directions = unpack([person.directions for person in people], loaded.version)
     if directions is not None:
         found.close_to(loaded, directions, shape)

@@ -95,7 +95,7 @@ CASES = [
      "Mentions “ropes”; Graphs & networks", "Erwähnt „ropes“; Graphs & networks"),
     ("trending", fields(trending=Trending.TO_FILL_UP), "Frames in Motion",
      "Trending: little today matches your interests",
-     "Im Trend: heute passt wenig zu deinen Interessen"),
+     "Im Trend: heute wenig zu deinen Interessen"),
 ]  # fmt: skip
 
 
