@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0015_back_off_and_fence"),
+        ("digest", "0017_paper_words"),
     ]
 
     operations = [
