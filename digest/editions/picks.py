@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.editions.reasons import Reason, format_reasons, parse_reason
 
-PLACE = re.compile(r"(\d+):(\d+|-)((?:\+\d+)*)")
 FIRST_LINE = re.compile(
     r"((?:\d+:(?:\d+|-)(?:\+\d+)* )+)([a-z-]{2,8})(?:/([a-z]+))?@([0-9a-f]+)"
 )
@@ -63,14 +62,15 @@ def parse_picks(text: str) -> StoredDigest | None:
         return None
     try:
         reasons = [parse_reason(line) for line in lines]
-        picks = [
-            Pick(
-                int(position),
-                None if topic == "-" else int(topic),
-                tuple(reasons[int(number)] for number in numbers.split("+")[1:]),
-            )
-            for position, topic, numbers in PLACE.findall(found[1])
-        ]
+        picks = [parse_place(place, reasons) for place in found[1].split()]
     except (ValueError, IndexError):
         return None
     return StoredDigest(picks, found[2], found[3] or USUAL, found[4])
+
+
+def parse_place(place: str, reasons: Sequence[Reason]) -> Pick:
+    """Parse `7:12+0+1`. Raises IndexError for a reason that is not there."""
+    position, _, rest = place.partition(":")
+    topic, *numbers = rest.split("+")
+    named = tuple(reasons[int(number)] for number in numbers)
+    return Pick(int(position), None if topic == "-" else int(topic), named)
