@@ -53,6 +53,7 @@ urlpatterns = [
     path("topics/", views.topics, name="topics"),
     path("topics/<slug:slug>/", views.topic, name="topic"),
     path("search/", search.page, name="search"),
+    path("preview/", views.preview, name="preview"),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
     path("v/<str:name>/<int:position>", votes.vote, name="vote"),
     path("v/<str:name>/<int:position>/<str:choice>", votes.vote, name="vote_asked"),

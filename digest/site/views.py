@@ -7,16 +7,19 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_safe
+from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.http import require_POST, require_safe
 
 from digest.models import Paper
+from digest.ranking.outlook import outlook
 from digest.site import archive
 from digest.site.cards import cards
 from digest.site.listing import listing
+from digest.site.search_limit import WINDOW, within_limit
 from subscribers.forms import SignUpForm
+from subscribers.http import network
 from subscribers.models import Topic
-from subscribers.preferences_form import topic_groups
+from subscribers.preferences_form import PreferencesForm, topic_groups
 
 PAGE_LENGTH = 30
 public = cache_control(public=True, max_age=60)
@@ -92,6 +95,21 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "digest/no_such_topic.html", {"asked": slug}, status=404)
     context = page_context(request, archive.papers_of_topic(slug), all_topics)
     return render(request, "digest/topic.html", context | {"topic": asked})
+
+
+@require_POST
+@never_cache
+def preview(request: HttpRequest) -> HttpResponse:
+    """Show what the posted preferences would have brought; store nothing."""
+    if not within_limit(network(request)):
+        answer = render(request, "digest/searched_too_often.html", status=429)
+        answer["Retry-After"] = str(WINDOW)
+        return answer
+    form = PreferencesForm(request.POST)
+    found = outlook(form.preferences()) if form.is_valid() else None
+    context = {"form": form, "outlook": found}
+    status = 400 if form.errors else 200
+    return render(request, "digest/outlook.html", context, status=status)
 
 
 def page_context(
