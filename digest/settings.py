@@ -145,7 +145,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "subscribers.http.sign_up_open",
+                "subscribers.http.site",
             ],
         },
     },

@@ -22,17 +22,13 @@ class Card:
         return max(self.paper.author_count, len(self.paper.authors))
 
     @property
-    def byline(self) -> str:
-        """The organization if known, or the first authors; may be empty."""
-        if self.paper.organization:
-            return self.paper.organization
-        names = [str(name) for name in self.paper.authors[:NAMES_SHOWN]]
-        if not names:
-            return ""
-        more = self.author_count - len(names)
-        if more:
-            return f"{', '.join(names)} and {more} more"
-        return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    def first_authors(self) -> list[str]:
+        """The authors that a list names; the page of the paper names all."""
+        return [str(name) for name in self.paper.authors[:NAMES_SHOWN]]
+
+    @property
+    def more_authors(self) -> int:
+        return self.author_count - len(self.first_authors)
 
     @property
     def links(self) -> list[tuple[str, str]]:

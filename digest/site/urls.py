@@ -22,6 +22,18 @@ class DayConverter:
         return value.isoformat()
 
 
+class MonthConverter:
+    """A month like 2026-04, as its first day."""
+
+    regex = "[0-9]{4}-[0-9]{2}"
+
+    def to_python(self, value: str) -> date:
+        return date.fromisoformat(f"{value}-01")
+
+    def to_url(self, value: date) -> str:
+        return f"{value:%Y-%m}"
+
+
 class PaperConverter:
     """An arXiv id: 2604.01234, or cs/0112017 (until 2007). The version is dropped."""
 
@@ -36,6 +48,7 @@ class PaperConverter:
 
 
 register_converter(DayConverter, "day")
+register_converter(MonthConverter, "month")
 register_converter(PaperConverter, "paper")
 
 # Extra content for the subscribers' pages, which know nothing of papers.
@@ -50,6 +63,14 @@ urlpatterns = [
     path("", views.today, name="today"),
     path("papers/<day:day>/", views.day, name="day"),
     path("papers/<paper:arxiv_id>/", views.paper, name="paper"),
+    path("papers/<paper:arxiv_id>/cite.<str:ending>", views.cite, name="cite"),
+    path("weeks/<day:day>/", views.week, name="week"),
+    path("months/<month:day>/", views.month, name="month"),
+    path("archive/", views.archive_page, name="archive"),
+    path("authors/<path:name>/", views.author, name="author"),
+    path("organizations/<path:name>/", views.organization, name="organization"),
+    path("saved/", views.saved, name="saved"),
+    path("saved/papers.<str:ending>", views.saved_cited, name="saved_cited"),
     path("topics/", views.topics, name="topics"),
     path("topics/<slug:slug>/", views.topic, name="topic"),
     path("search/", views.search, name="search"),
