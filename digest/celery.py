@@ -9,8 +9,8 @@ import time
 from celery import Celery
 from celery.signals import before_task_publish, worker_shutting_down
 
-from digest.deliveries import shutdown
-from digest.startup import load_settings
+from digest import process
+from digest.process import load_settings
 
 load_settings()
 
@@ -28,4 +28,4 @@ def stamp(headers: dict[str, object], **_: object) -> None:
 @worker_shutting_down.connect
 def finish(**_: object) -> None:
     """Ask for shutdown; only the parent gets the signal, the children read the mark."""
-    shutdown.ask()
+    process.ask_to_stop()

@@ -435,8 +435,8 @@ if BEHIND_PROXY:
 
 # -- logs -------------------------------------------------------------------------
 
-LOGGING_CONFIG = "digest.ops.logs.configure"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "digest.ops.logs.ScrubbedPage"
+LOGGING_CONFIG = "digest.logs.configure"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "digest.logs.ScrubbedPage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -444,9 +444,9 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
     },
     "filters": {
-        "route": {"()": "digest.ops.logs.RouteInsteadOfPath"},
-        "one line": {"()": "digest.ops.logs.OneLine"},
-        "one line a minute": {"()": "digest.ops.logs.OneLineAMinute"},
+        "route": {"()": "digest.logs.RouteInsteadOfPath"},
+        "one line": {"()": "digest.logs.OneLine"},
+        "one line a minute": {"()": "digest.logs.OneLineAMinute"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},

@@ -6,15 +6,8 @@ from typing import Any
 
 from celery import Task, current_app, shared_task
 
-from digest.alert import alert
-from digest.deliveries import (
-    fencing,
-    heartbeats,
-    idempotent_retry,
-    ledger,
-    preflight,
-    shutdown,
-)
+from digest import process
+from digest.deliveries import fencing, heartbeats, idempotent_retry, ledger, preflight
 from digest.deliveries.heartbeats import Loop, turn
 from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import due_editions, plan
@@ -23,6 +16,7 @@ from digest.deliveries.send import send_due
 from digest.deliveries.sweep import end_leases, end_overdue, prune_deliveries
 from digest.editions.publish import NothingToPublish, publish
 from digest.feedback import alarms, events, reconcile
+from digest.logs import alert
 from digest.models import Delivery, Edition
 from digest.papers import ingest, source_days, sources
 from digest.ranking import directions
@@ -89,7 +83,7 @@ def send() -> None:
         return
     now = ledger.database_now()
     heartbeats.beat(Loop.SEND, now)
-    if now >= end and not shutdown.asked():
+    if now >= end and not process.is_stopping():
         wake_senders(1)
 
 

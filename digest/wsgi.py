@@ -2,8 +2,8 @@
 
 from django.core.wsgi import get_wsgi_application
 
-from digest.bodies import LimitedBodies
-from digest.startup import load_settings
+from digest.front_end import LimitedBodies
+from digest.process import load_settings
 
 load_settings()
 application = LimitedBodies(get_wsgi_application())

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from subscribers.models import (
     USUAL_PAPERS,
+    Length,
     Link,
     Notice,
     Schedule,
@@ -44,6 +45,7 @@ class Preferences:
     muted_authors: tuple[str, ...] = ()
     most_papers: int = USUAL_PAPERS
     language: str = "en"
+    length: Length = Length.SHORT
     timezone: str = "UTC"
     send_hour: int = 7
     cadence: Schedule.Cadence = Cadence.DAILY
@@ -76,7 +78,8 @@ def from_json(stored: dict[str, object]) -> Preferences:
         for name, value in stored.items()
     }
     cadence = Cadence(str(plain.pop("cadence")))
-    return Preferences(cadence=cadence, **plain)  # type: ignore[arg-type]
+    length = Length(str(plain.pop("length", Length.SHORT)))
+    return Preferences(cadence=cadence, length=length, **plain)  # type: ignore[arg-type]
 
 
 def stored(subscriber: Subscriber) -> Preferences:
@@ -90,6 +93,7 @@ def stored(subscriber: Subscriber) -> Preferences:
         muted_authors=tuple(subscriber.muted_authors),
         most_papers=subscriber.most_papers,
         language=subscriber.language,
+        length=Length(subscriber.length),
         timezone=when.timezone,
         send_hour=when.send_hour,
         cadence=Cadence(when.cadence),
@@ -141,6 +145,7 @@ def fill(
     subscriber.muted_authors = list(preferences.muted_authors)
     subscriber.most_papers = preferences.most_papers
     subscriber.language = preferences.language
+    subscriber.length = preferences.length
     subscriber.changed_at = now
     follow_choice(subscriber, topics)
 
@@ -154,6 +159,7 @@ def described(preferences: Preferences) -> dict[str, object]:
         "cadence": str(preferences.cadence),
         "days": list(preferences.days),
         "most_papers": preferences.most_papers,
+        "length": str(preferences.length),
     }
 
 

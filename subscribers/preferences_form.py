@@ -20,6 +20,7 @@ from subscribers.models import (
     FEWEST_PAPERS,
     MOST_PAPERS,
     USUAL_PAPERS,
+    Length,
     Schedule,
     Topic,
 )
@@ -238,6 +239,13 @@ class PreferencesForm(Form):
         default=USUAL_PAPERS,
         wrong=f"Choose a number from {FEWEST_PAPERS} to {MOST_PAPERS}.",
         label="Papers per mail, at most",
+    )
+    length = ChoiceField(
+        Length.choices,
+        coerce=Length,
+        default=Length.SHORT,
+        wrong="Choose titles, short or abstracts.",
+        label="Length of a mail",
     )
     language = ChoiceField(
         lambda: settings.LANGUAGES,

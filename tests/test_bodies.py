@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from digest import bodies
+from digest import front_end
 from subscribers.models import Request
 from tests.web_server import web_server
 
@@ -22,7 +22,7 @@ KINDS = [
     "application/octet-stream",
 ]
 PATHS = ["/subscribe/", "/preferences/", "/u/AAAAAAAAAAAAAAAAAAAAAA", "/", "/admin/login/"]
-LENGTHS = [bodies.MOST_BYTES + 1, 200_000_000, 10**18]
+LENGTHS = [front_end.MOST_BYTES + 1, 200_000_000, 10**18]
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_a_form_in_two_pieces_is_taken(web: int, pause: float) -> None:
 
 
 def test_a_form_of_the_largest_size_is_taken(web: int) -> None:
-    padding = b"&x=" + b"x" * (bodies.MOST_BYTES - len(FORM) - 3)
-    line = opened(web, "/preferences/", length=bodies.MOST_BYTES)
+    padding = b"&x=" + b"x" * (front_end.MOST_BYTES - len(FORM) - 3)
+    line = opened(web, "/preferences/", length=front_end.MOST_BYTES)
     line.sendall(FORM + padding)
     assert status(line) == 303
 
@@ -114,11 +114,11 @@ def test_b4_health_and_forms_answer_while_forty_bodies_come_slowly(web: int) -> 
         line.sendall(FORM)
         assert status(line) == 303
     print(f"/healthz: median {statistics.median(took):.3f} s, {max(took):.3f} s")
-    assert max(took) < bodies.WITHIN
+    assert max(took) < front_end.WITHIN
     assert statistics.median(took) < 1
 
 
 def test_b4_a_slow_body_is_given_up(web: int) -> None:
     began = time.monotonic()
     assert status(opened(web, "/subscribe/", length=1000)) == 408
-    assert bodies.WITHIN - 1 < time.monotonic() - began < bodies.WITHIN + 8
+    assert front_end.WITHIN - 1 < time.monotonic() - began < front_end.WITHIN + 8

@@ -5,10 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from django.db import Error
 
-from digest.deliveries import shutdown
+from digest import process
 from digest.sql import Statement, fetch
-from digest.transport.base import Mail, Transport
-from digest.transport.line import Line
+from digest.transport.base import Line, Mail, Transport
 from digest.transport.outcomes import NOT_BEGUN, Outcome, Verdict
 
 logger = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ def hand_over(
     def look(ids: Collection[int]) -> Collection[int]:
         """Return the ids to begin: none on a shutdown or when the database fails."""
         try:
-            return () if shutdown.asked() else still_wanted(ids, token)
+            return () if process.is_stopping() else still_wanted(ids, token)
         except Error as error:
             logger.error("nothing more is begun: %s", type(error).__name__)
             return ()

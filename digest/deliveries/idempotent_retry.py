@@ -15,12 +15,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from digest.deliveries import fencing, unknown
-from digest.deliveries.rebuild import NothingToShow, rebuild
+from digest.deliveries import control, fencing
+from digest.deliveries.replay import NothingToShow, rebuild
 from digest.endpoints import ProviderApi, mailer
 from digest.models import Delivery, DeliveryEvent, Edition, Submission
 from digest.throttling import circuit_breaker
-from digest.transport import idempotency
+from digest.transport import esp
 from digest.transport.base import Mail
 from digest.transport.esp import Provider
 from digest.transport.outcomes import Cause, Verdict
@@ -39,7 +39,7 @@ KEPT_FOR = timedelta(days=3)
 
 def waiting(now: datetime) -> QuerySet[Delivery]:
     """Return the unknown rows that may be asked about now, oldest intent first."""
-    usable = idempotency.usable_for(provider())
+    usable = esp.usable_for(provider())
     if not usable:
         return Delivery.objects.none()
     rows = Delivery.objects.filter(
@@ -47,7 +47,7 @@ def waiting(now: datetime) -> QuerySet[Delivery]:
         reason__in=ASKABLE,
         not_before__lte=now,
         intent_at__gt=now - usable,
-        expires_at__gt=now + idempotency.MARGIN,
+        expires_at__gt=now + esp.MARGIN,
         edition__hold=Edition.Hold.NONE,
     )
     return rows.select_related("edition").order_by("intent_at", "pk")
@@ -68,7 +68,7 @@ def ask_again(now: datetime) -> int:
         for row, mail in taken(now):
             outcome = provider.ask(mail)
             if outcome.verdict is Verdict.ACCEPTED:
-                accepted += unknown.settle(
+                accepted += control.settle(
                     [row.pk],
                     Delivery.State.ACCEPTED,
                     Delivery.Reason.ASKED_AGAIN,
@@ -148,7 +148,7 @@ def account() -> str:
 
 def note_submission(members: Sequence[int], now: datetime) -> None:
     """Note a group that may be asked about later; call it in the transaction of its intents."""
-    if members and (settings.PROVIDER_BATCH or idempotency.usable_for(provider())):
+    if members and (settings.PROVIDER_BATCH or esp.usable_for(provider())):
         Submission.objects.create(account=account(), intent_at=now, members=list(members))
 
 

@@ -20,10 +20,10 @@ from typing import NamedTuple
 from django.db import Error
 from django.db.models import QuerySet
 
-from digest.alert import alert
 from digest.deliveries import control
 from digest.editions import bodies
 from digest.editions.compose import MOST_BYTES, MOST_HTML, MOST_PICKS, Pick, Reader
+from digest.logs import alert
 from digest.models import Edition
 from digest.ranking.loaded import LoadedEdition, load
 from digest.transport.base import Letter, as_text
@@ -90,7 +90,7 @@ class SampleMail(NamedTuple):
 
 
 def mails(loaded: LoadedEdition) -> Iterator[SampleMail]:
-    """Yield sample mails in every language, each block leading one of them.
+    """Yield sample mails in every language and length, each block leading one of them.
 
     Address and token are random, so that no paper can hold them.
     """
@@ -98,8 +98,8 @@ def mails(loaded: LoadedEdition) -> Iterator[SampleMail]:
     token = secrets.token_urlsafe(16)
     address = f"preflight-{secrets.token_hex(8)}@daily-papers.example"
     picks = [Pick(position, None) for position in range(len(encoded.titles))]
-    for language in encoded.localized:
-        reader = Reader(0, address, token, language)
+    for language, length in encoded.localized:
+        reader = Reader(0, address, token, language, length)
         for position in range(len(picks)):
             some = (picks[position:] + picks[:position])[:MOST_PICKS]
             mail = encoded.compose(reader, some, sent_at=ANY_INSTANT)

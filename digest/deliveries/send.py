@@ -16,6 +16,7 @@ from itertools import islice
 from django.conf import settings
 from django.db import Error, transaction
 
+from digest import process
 from digest.deliveries import (
     control,
     fencing,
@@ -23,7 +24,6 @@ from digest.deliveries import (
     idempotent_retry,
     ledger,
     outcome_journal,
-    shutdown,
 )
 from digest.deliveries.hand_over import begun, hand_over
 from digest.deliveries.ledger import Claimed
@@ -106,7 +106,7 @@ class Run:
     def over(self) -> bool:
         """Return whether to stop; asked after each group, so that a slow line ends in time."""
         late = self.until is not None and self.clock() >= self.until
-        return late or shutdown.asked()
+        return late or process.is_stopping()
 
 
 def send_due(

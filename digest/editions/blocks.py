@@ -15,12 +15,17 @@ from django.forms.utils import flatatt
 from django.template.loader import get_template, render_to_string
 
 from digest.editions import text_layout
-from digest.editions.phrases import MARKS, WITHOUT_MARKS, phrase
+from digest.editions.phrases import MARKS, WITHOUT_MARKS, phrase, without_votes
 from digest.models import Paper
 from digest.papers.text import cut
 
+# How a paper can look: first in a short mail, further down in it, as a title only, and with
+# its abstract. A stored block holds all forms, in this order.
+FORMS = ("lead", "short", "titles", "abstracts")
+# Characters of the abstract that a form shows.
+SAID = {"lead": 320, "short": 130, "titles": 0, "abstracts": 700}
 TITLE_LENGTH = 300
-ABSTRACT_LENGTH = 700
+MORE = "\u00a0…"
 NAME_LENGTH = 120
 NAMES = 3
 # Providers replace {{x}}, {% x %}, %x%, *|x|*, [[x]] or ${x} in HTML that they are given.
@@ -29,34 +34,54 @@ NO_MERGE = {ord(character): f"&#{ord(character)};" for character in "{}%|[]$"}
 
 
 def block(paper: Paper) -> tuple[str, str]:
-    """Return the paper's HTML, with inlined styles, and its text; the reason is a mark."""
-    values = context(paper)
-    html = render_to_string("mail/paper.html", values)
-    filled = {
-        "title": text_layout.fill(values["title"]),
-        "abstract": text_layout.fill(values["abstract"]),
-        "byline": text_layout.fill(values["names"] + values["rest"]),
-    }
-    text = render_to_string("mail/paper.txt", values | filled, using="text")
-    return no_merge(inliner().inline_fragment(html, stylesheet()).strip()) + "\n", text
+    """Return the paper's HTML, with inlined styles, and its text, each in all FORMS.
+
+    The reason is a mark.
+    """
+    made = [context(paper, form) for form in FORMS]
+    html = MARKS.form.join(render_to_string("mail/paper.html", values) for values in made)
+    return inlined(html), MARKS.form.join(map(as_text, made))
 
 
-def context(paper: Paper) -> dict[str, Any]:
+def inlined(html: str) -> str:
+    return no_merge(inliner().inline_fragment(html, stylesheet()))
+
+
+def as_text(values: dict[str, Any]) -> str:
+    filled = {key: text_layout.fill(values[key]) for key in ("title", "said")}
+    filled["byline"] = text_layout.fill(values["names"] + values["rest"])
+    return render_to_string("mail/paper.txt", values | filled, using="text")
+
+
+def forms(stored: str) -> list[str]:
+    """Return the forms of a stored block.
+
+    One published before there were forms has one, and a link to vote that is no more used.
+    """
+    found = stored.split(MARKS.form)
+    return found if len(found) == len(FORMS) else [without_votes(stored)] * len(FORMS)
+
+
+def context(paper: Paper, form: str) -> dict[str, Any]:
     title = shorten(paper.title, TITLE_LENGTH)
-    abstract = first_sentences(paper.abstract.translate(WITHOUT_MARKS), ABSTRACT_LENGTH)
+    abstract = paper.abstract.translate(WITHOUT_MARKS)
+    said = first_sentences(abstract, SAID[form]) if SAID[form] else ""
     names, rest = byline(paper)
     return {
         "mark": MARKS,
+        "form": form,
         "title": title,
-        "abstract": abstract,
+        "said": said,
         "title_script": flatatt(text_layout.attributes(title)),
-        "abstract_script": flatatt(text_layout.attributes(abstract)),
+        "said_script": flatatt(text_layout.attributes(said)),
         "names": names,
         "names_script": flatatt(text_layout.attributes(names)),
         "rest": rest,
+        "upvotes": phrase("upvotes", paper.upvotes) if paper.upvotes else "",
         "url": paper_url(paper) if paper.is_sample else paper.abstract_url,
-        "links": links(paper),
-        "vote": phrase("vote"),
+        "links": links(paper, form),
+        "more": phrase("more"),
+        "less": phrase("less"),
         "vote_url": f"{settings.SITE_URL}/v/{MARKS.web}/{MARKS.place}",
     }
 
@@ -87,19 +112,17 @@ def paper_url(paper: Paper) -> str:
     return f"{settings.SITE_URL}/papers/{paper.arxiv_id}/"
 
 
-def links(paper: Paper) -> list[tuple[str, str]]:
-    """Return (words, URL) pairs; a sample paper exists on this site only."""
-    ours = (phrase("web"), paper_url(paper))
-    if paper.is_sample:
-        return [ours]
-    found = [
-        ("arXiv", paper.abstract_url),
-        ("PDF", paper.pdf_url),
-        (phrase("code"), paper.code_url),
-        (phrase("project"), paper.project_url),
-        (phrase("discussion", paper.comments), paper.discussion_url),
-        ours,
-    ]
+def links(paper: Paper, form: str) -> list[tuple[str, str]]:
+    """Return (words, URL) pairs beside the title's; a sample paper exists on this site only."""
+    if paper.is_sample or form == "titles":
+        return []
+    found = [("PDF", paper.pdf_url), (phrase("code"), paper.code_url)]
+    if form == "abstracts":
+        found += [
+            (phrase("project"), paper.project_url),
+            (phrase("discussion", paper.comments), paper.discussion_url),
+            (phrase("web"), paper_url(paper)),
+        ]
     return [(name, url) for name, url in found if url]
 
 
@@ -110,9 +133,9 @@ def first_sentences(text: str, length: int) -> str:
     latin = re.finditer(r"[.!?](?= [^\W\d_a-z]| [0-9(])|[。！？؟۔।]", text[: length + 2])
     ends = [match.end() for match in latin if match.end() <= length]
     if ends and ends[-1] > length // 3:
-        return text[: ends[-1]] + " …"
+        return text[: ends[-1]] + MORE
     head, space, _ = text[:length].rpartition(" ")
-    return (head if len(head) > length // 2 and space else cut(text, length)[:-1]) + " …"
+    return (head if len(head) > length // 2 and space else cut(text, length)[:-1]) + MORE
 
 
 @cache

@@ -6,7 +6,7 @@ blocks in the reader's order + foot, and only tokens, reasons, counts and addres
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -14,10 +14,9 @@ from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
-from django.utils import translation
-
-from digest.editions import mime, phrases
+from digest.editions import mime
 from digest.editions.phrases import MARKS
+from digest.papers.text import cut
 
 MOST_PICKS = 10
 # Gmail clips HTML after 102 KB, and the unsubscribe link at the end with it. Measured in
@@ -26,9 +25,9 @@ MOST_HTML = 95_000
 MOST_BYTES = 200_000
 # Bytes reserved for headers and a reader's tokens.
 SMALL_CHANGE = 3_000
-SUBJECT_LENGTH = 150
+SUBJECT_LENGTH = 60
 OPEN = re.compile(f"([{MARKS.token}{MARKS.count}{MARKS.ahead}{MARKS.web}{MARKS.more}])")
-AHEAD = 3
+USUAL = ("en", "short")
 # The most bytes that the name of a mail's page takes, with its soft break.
 NAME_ROOM = 44
 
@@ -40,6 +39,7 @@ class Reader(NamedTuple):
     address: str
     token: str
     language: str = "en"
+    length: str = "short"  # of the mail: see subscribers.models.Length
 
 
 type Encoder = Callable[[str], bytes]  # to quoted-printable
@@ -67,41 +67,38 @@ class Pieces:
 
 
 type Place = tuple[int, int | None]  # a pick's block position and topic column
-# The text before the reason's label, between the label and the mail's name, and after it;
-# the last piece is empty where the reader cannot vote.
-type EncodedBlock = tuple[bytes, bytes, bytes]
+# The text before the reason's label, and that between and after the names of the mail's
+# page in its two links to vote; the last two are empty where the reader cannot vote.
+type EncodedBlock = tuple[bytes, bytes, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     before: Pieces
+    leads: Sequence[EncodedBlock]  # the blocks as they look in the first place
     blocks: Sequence[EncodedBlock]
     after: Pieces
     has_votes: bool
     labels: Mapping[int | None, bytes]  # reasons by topic column; None for trending
-    titles: Sequence[bytes]  # block titles, as shown among the next picks
-    ahead: bytes  # the words before the titles of the next picks
-    nothing_ahead: bytes
+    titles: Sequence[bytes]  # as shown in the list at the top; empty without one
     size: int  # bytes of the frame
-    sizes: Sequence[int]  # bytes of each block with the longest label
+    sizes: Sequence[int]  # most bytes of each block with its title and the longest label
 
     def join(self, picks: Sequence[Place], values: Mapping[str, bytes]) -> list[bytes]:
         """Return the part's pieces in order; `values` is mark → bytes."""
         name = values[MARKS.web] if self.has_votes else b""
-        blocks, labels = self.blocks, self.labels
+        blocks, labels = self.leads, self.labels
         pieces = self.before.fill(values)
         for position, topic in picks:
-            opening, middle, closing = blocks[position]
-            pieces += (opening, labels[topic], middle, name, closing)
+            opening, middle, between, closing = blocks[position]
+            pieces += (opening, labels[topic], middle, name, between, name, closing)
+            blocks = self.blocks
         pieces += self.after.fill(values)
         return pieces
 
-    def next_titles(self, picks: Sequence[Place]) -> bytes:
-        if len(picks) == 1:
-            return self.nothing_ahead
+    def titles_of(self, picks: Sequence[Place]) -> bytes:
         titles = self.titles
-        following = [titles[position] for position, _ in picks[1 : AHEAD + 1]]
-        return b"".join([self.ahead, *following])
+        return b"".join([titles[position] for position, _ in picks]) if titles else b""
 
     def fits(self, room: int) -> int:
         """Return how many picks surely fit in `room` bytes, whichever they are."""
@@ -114,13 +111,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LocalizedEdition:
-    """An edition in one language, encoded."""
+    """An edition in one language and length, encoded."""
 
     text: Part
     html: Part
     counts: Sequence[bytes]  # the headline, by number of papers
     left_out: Sequence[tuple[bytes, bytes]]  # words for text and HTML, by number
     fits: int  # this many picks have room, whichever they are
+    date: str  # in the subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ class EncodedEdition:
     top: bytes
     middle: bytes
     end: bytes
-    localized: Mapping[str, LocalizedEdition]
+    localized: Mapping[tuple[str, str], LocalizedEdition]  # by language and length
     titles: Sequence[str]
     page_name: Callable[[int], str]  # delivery id → name of the mail's page
     encode: Encoder
@@ -149,6 +147,9 @@ class EncodedEdition:
         headers = self.headers(reader, picks, sent_at)
         return b"".join([headers, self.top, *text, self.middle, *html, self.end])
 
+    def localized_for(self, reader: Reader) -> LocalizedEdition:
+        return self.localized.get((reader.language, reader.length)) or self.localized[USUAL]
+
     def bodies(
         self, reader: Reader, picks: Sequence[Pick]
     ) -> tuple[list[bytes], list[bytes]]:
@@ -156,7 +157,7 @@ class EncodedEdition:
 
         A piece that is not specific to the reader is the same object for all readers.
         """
-        localized = self.localized.get(reader.language) or self.localized["en"]
+        localized = self.localized_for(reader)
         name = self.page_name(reader.delivery_id).encode()
         shown, more = picks, (b"", b"")
         if len(picks) > localized.fits:
@@ -169,10 +170,11 @@ class EncodedEdition:
             MARKS.count: localized.counts[len(picks)],
             MARKS.token: token,
             MARKS.web: name + mime.SOFT_BREAK,
-            MARKS.ahead: localized.html.next_titles(shown),
+            MARKS.ahead: localized.text.titles_of(shown),
             MARKS.more: more[0],
         }
         text = localized.text.join(shown, values)
+        values[MARKS.ahead] = localized.html.titles_of(shown)
         values[MARKS.more] = more[1]
         return text, localized.html.join(shown, values)
 
@@ -184,7 +186,8 @@ class EncodedEdition:
             f"List-Unsubscribe: <{self.site}/u/{reader.token}>\r\n"
         ).encode("ascii")
         title = self.titles[picks[0].position]
-        return subject_header(title, len(picks), reader.language) + personal
+        date = self.localized_for(reader).date
+        return subject_header(title, len(picks), date) + personal
 
     def message_id(self, reader: Reader) -> str:
         """Return the delivery's Message-ID; a retry has the same one."""
@@ -215,41 +218,38 @@ def encode_pieces(text: str, encode: Encoder) -> Pieces:
 
 def encode_block(block: str, encode: Encoder) -> EncodedBlock:
     opening, rest = block.split(MARKS.reason)
-    middle, _, closing = rest.partition(MARKS.web)
-    return encode(opening), encode(middle), encode(closing)
+    middle, between, closing = (rest.split(MARKS.web, 2) + ["", ""])[:3]
+    return encode(opening), encode(middle), encode(between), encode(closing)
 
 
 def encode_part(
     frame: str,
-    blocks: Iterable[tuple[str, str]],
-    labels: Sequence[str],
+    leads: Sequence[EncodedBlock],
+    blocks: Sequence[EncodedBlock],
     *,
+    titles: Sequence[bytes],
+    labels: Sequence[bytes],
     encode: Encoder,
-    ahead: str = "",
-    nothing_ahead: str = "",
 ) -> Part:
-    """Encode a body part.
-
-    `blocks` are (block, title as shown among the next picks); the last of `labels` is the
-    one for a trending paper.
-    """
+    """Encode a body part; the last of `labels` is the one for a trending paper."""
     before, after = (encode_pieces(text, encode) for text in frame.split(MARKS.papers))
-    known = [(encode_block(block, encode), encode(title)) for block, title in blocks]
-    *topics, trending = map(encode, labels)
-    fixed = sum(map(len, [*before.fixed, *after.fixed]))
-    following = sorted((len(title) for _, title in known), reverse=True)[:AHEAD]
-    personal = max(map(len, [*topics, trending])) + NAME_ROOM
+    *topics, trending = labels
+    personal = max(map(len, labels)) + 2 * NAME_ROOM
+    larger = [
+        max(sum(map(len, lead)), sum(map(len, block)))
+        for lead, block in zip(leads, blocks, strict=True)
+    ]
+    listed = [len(title) for title in titles] or [0] * len(larger)
     return Part(
         before=before,
-        blocks=[block for block, _ in known],
+        leads=leads,
+        blocks=blocks,
         after=after,
-        has_votes=any(closing for (_, _, closing), _ in known),
+        has_votes=any(closing for *_, closing in blocks),
         labels={**dict(enumerate(topics)), None: trending},
-        titles=[title for _, title in known],
-        ahead=encode(ahead),
-        nothing_ahead=encode(nothing_ahead),
-        size=fixed + sum(following),
-        sizes=[sum(map(len, block)) + personal for block, _ in known],
+        titles=titles,
+        size=sum(map(len, [*before.fixed, *after.fixed])),
+        sizes=[size + title + personal for size, title in zip(larger, listed, strict=True)],
     )
 
 
@@ -279,13 +279,16 @@ def picks_that_fit(localized: LocalizedEdition, picks: Sequence[Pick]) -> Sequen
 
 
 @lru_cache(maxsize=4096)
-def subject_header(title: str, count: int, language: str = "en") -> bytes:
-    """Return the Subject header: the best pick's title and the number of further papers."""
-    with translation.override(language):
-        tail = phrases.subject_tail(count - 1)
-    room = SUBJECT_LENGTH - len(tail)
-    title = title if len(title) <= room else title[: room - 1].rstrip() + "…"
-    return mime.header("Subject", title + tail)
+def subject_header(title: str, count: int, date: str = "") -> bytes:
+    """Return the Subject header: day, the best pick's title, number of further papers.
+
+    In 60 characters, which mailboxes show whole.
+    """
+    start = f"{date} · " if date else ""
+    end = f" +{count - 1}" if count > 1 else ""
+    return mime.header(
+        "Subject", start + cut(title, SUBJECT_LENGTH - len(start) - len(end)) + end
+    )
 
 
 @lru_cache(maxsize=64)

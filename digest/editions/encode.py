@@ -1,6 +1,6 @@
 """Encode an edition for the wire: each block and each frame once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
 from functools import partial
@@ -10,20 +10,27 @@ from urllib.parse import urlsplit
 from django.utils import translation
 
 from digest.editions import mime, phrases, text_layout
-from digest.editions.blocks import no_merge, shorten
+from digest.editions.blocks import FORMS, forms, no_merge
 from digest.editions.compose import (
+    EncodedBlock,
     EncodedEdition,
     Encoder,
     LocalizedEdition,
+    Part,
+    encode_block,
     encode_part,
     sure_to_fit,
 )
 from digest.editions.frames import FrameContent, LocalizedFrame
-from digest.editions.phrases import MARKS
+from digest.editions.phrases import WITHOUT_MARKS
 from digest.models import Block, Edition
+from digest.papers.text import cut
 from digest.signing import Purpose, namer
+from subscribers.models import Length
 
-AHEAD_LENGTH = 48
+# Of a title in the list at the top: one line on a phone, and three of them are in the 200
+# characters from which mailboxes make a preview.
+TITLE_LENGTH = 48
 # Above the most papers that a mail has.
 MOST_COUNTED = 50
 
@@ -33,20 +40,16 @@ class LocalizedPaper:
     """The fields of a block that are encoded; its phrases are not translated yet."""
 
     title: str
-    upvotes: int
-    html: str
-    text: str
+    html: Sequence[str]  # by place in FORMS, as is the text
+    text: Sequence[str]
 
-    def translate(self) -> tuple[str, str]:
-        """Return text and HTML in the active language; the reason's label stays a mark."""
-        reason = MARKS.reason + phrases.upvotes_suffix(self.upvotes)
-        return (
-            phrases.translate(self.text).replace(MARKS.reason, reason),
-            phrases.translate_html(self.html).replace(MARKS.reason, reason),
-        )
 
-    def title_ahead(self) -> str:
-        return "\u00a0· " + isolate(in_html(self.title))
+# Length of a mail → the forms of its first paper and of the others.
+LENGTHS = {
+    Length.TITLES: ("titles", "titles"),
+    Length.SHORT: ("lead", "short"),
+    Length.ABSTRACTS: ("abstracts", "abstracts"),
+}
 
 
 def encode(
@@ -62,6 +65,7 @@ def encode(
         encoder = partial(mime.quoted_printable, guarded=mime.DOTS_ONLY)
     sender = parseaddr(around.sender)[1]
     labels = [label for _, label in around.topics]
+    weekly = edition.kind == Edition.Kind.WEEKLY
     papers = [paper(block, votes=votes) for block in blocks]
     return EncodedEdition(
         edition_id=edition.pk,
@@ -73,10 +77,11 @@ def encode(
         middle=mime.CRLF + part_opening(boundary, "html"),
         end=mime.CRLF + f"--{boundary}--\r\n".encode(),
         localized={
-            language: localized_edition(
-                spoken, papers, encoder, labels=labels, language=language
-            )
+            (language, length): localized
             for language, spoken in around.spoken.items()
+            for length, localized in localized_edition(
+                spoken, papers, encoder, labels=labels, language=language, weekly=weekly
+            ).items()
         },
         titles=[block.title for block in blocks],
         page_name=namer(Purpose.PAGE),
@@ -86,10 +91,17 @@ def encode(
 
 def paper(block: Block, *, votes: bool) -> LocalizedPaper:
     html, text = (
-        phrases.with_votes(part, block.position) if votes else phrases.without_votes(part)
+        [
+            phrases.with_votes(form, block.position)
+            if votes
+            else phrases.without_votes(form)
+            for form in forms(part)
+        ]
         for part in (block.html, block.text)
     )
-    return LocalizedPaper(shorten(block.title, AHEAD_LENGTH), block.upvotes, html, text)
+    return LocalizedPaper(
+        cut(block.title.translate(WITHOUT_MARKS), TITLE_LENGTH), html, text
+    )
 
 
 def localized_edition(
@@ -99,41 +111,78 @@ def localized_edition(
     *,
     labels: Sequence[str],
     language: str,
-) -> LocalizedEdition:
-    """Return the edition encoded in one language."""
+    weekly: bool,
+) -> dict[str, LocalizedEdition]:
+    """Return the edition encoded in one language, by length."""
     with translation.override(language):
-        reasons = [phrases.reason_label(label) for label in [*labels, ""]]
-        translated = [paper.translate() for paper in papers]
-        blocks = [(one, "") for one, _ in translated]
-        text = encode_part(spoken.text, blocks, reasons, encode=encoder)
-        html = encode_part(
+        reasons = [phrases.reason(label) for label in [*labels, ""]]
+        texts = Encoded(
+            spoken.text,
+            blocks_by_form([paper.text for paper in papers], phrases.translate, encoder),
+            titles=[encoder(f"* {paper.title}\n") for paper in papers],
+            labels=[encoder(label) for label in reasons],
+        )
+        htmls = Encoded(
             spoken.html,
-            [
-                (one, paper.title_ahead())
-                for paper, (_, one) in zip(papers, translated, strict=True)
-            ],
-            [in_html(label) for label in reasons],
+            blocks_by_form(
+                [paper.html for paper in papers], phrases.translate_html, encoder
+            ),
+            titles=[encoder(list_item(paper.title)) for paper in papers],
+            labels=[encoder(in_html(label)) for label in reasons],
+        )
+        numbers = range(MOST_COUNTED + 1)
+        counts = [encoder(phrases.headline(count, weekly=weekly)) for count in numbers]
+        sentences = [phrases.left_out_notice(count) for count in numbers]
+        left_out = [
+            (encoder(f"{sentence}\n"), encoder(f'<p class="text">{escape(sentence)}\n'))
+            for sentence in sentences
+        ]
+    found = {}
+    for length in LENGTHS:
+        text, html = texts.part(length, encoder), htmls.part(length, encoder)
+        fits = sure_to_fit(text, html)
+        found[str(length)] = LocalizedEdition(
+            text, html, counts=counts, left_out=left_out, fits=fits, date=spoken.date
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """All that the lengths of a body part share: a paper's form is encoded once."""
+
+    frame: str
+    blocks: Mapping[str, Sequence[EncodedBlock]]  # by form
+    titles: Sequence[bytes]
+    labels: Sequence[bytes]
+
+    def part(self, length: Length, encoder: Encoder) -> Part:
+        titles_only = length == Length.TITLES
+        lead, rest = LENGTHS[length]
+        without, with_list = phrases.without_glance, phrases.with_glance
+        return encode_part(
+            (without if titles_only else with_list)(self.frame),
+            self.blocks[lead],
+            self.blocks[rest],
+            titles=[] if titles_only else self.titles,
+            labels=self.labels,
             encode=encoder,
-            ahead=phrases.ahead(),
-            nothing_ahead=phrases.nothing_ahead(),
-        )
-        left_out = [phrases.left_out_notice(count) for count in range(MOST_COUNTED + 1)]
-        return LocalizedEdition(
-            text=text,
-            html=html,
-            counts=[encoder(phrases.headline(count)) for count in range(MOST_COUNTED + 1)],
-            left_out=[
-                (encoder(f"{sentence}\n"), encoder(f'<p class="text">{escape(sentence)}\n'))
-                for sentence in left_out
-            ],
-            fits=sure_to_fit(text, html),
         )
 
 
-def isolate(html: str) -> str:
-    """Isolate right-to-left text, so that it does not reorder the text beside it."""
-    rtl = text_layout.direction(html) == "rtl"
-    return f'<span dir="rtl">{html}</span>' if rtl else html
+def blocks_by_form(
+    papers: Sequence[Sequence[str]], translate: Callable[[str], str], encoder: Encoder
+) -> dict[str, list[EncodedBlock]]:
+    return {
+        form: [encode_block(translate(paper[place]), encoder) for paper in papers]
+        for place, form in enumerate(FORMS)
+    }
+
+
+def list_item(title: str) -> str:
+    """Return a title of the list. Right-to-left text is aligned on its own side."""
+    rtl = text_layout.direction(title) == "rtl"
+    return f"<li{' dir="rtl"' if rtl else ''}>{in_html(title)}</li>"
 
 
 def in_html(text: str) -> str:

@@ -11,15 +11,14 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
-from django.utils.formats import date_format
-from django.utils.translation import pgettext
 
-from digest.editions import text_layout
+from digest.editions import phrases, text_layout
 from digest.editions.blocks import inliner
 from digest.editions.phrases import MARKS, languages
 from digest.models import Edition, Frame
@@ -31,6 +30,7 @@ class LocalizedFrame:
 
     html: str
     text: str
+    date: str = ""  # in the subject; "" in frames stored before it was there
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,9 @@ class FrameContent:
         values = asdict(self)
         if not self.boundary:
             del values["boundary"]
+        for texts in values["spoken"].values():
+            if not texts["date"]:
+                del texts["date"]
         return json.dumps(values, sort_keys=True)
 
 
@@ -98,10 +101,11 @@ def load_frame(edition: Edition, fingerprint: str) -> FrameContent:
 def render(edition: Edition, language: str) -> LocalizedFrame:
     with translation.override(language):
         text = render_to_string("mail/digest.txt", context(edition), using="text")
+        _, date = phrases.dates(*days(edition))
     lines = [wrap(line) for line in text.split("\n")]
     # A part must not end in a soft line break (RFC 2045 section 6.7), so with a hard one.
     html = page_frame(edition, language, web=False) + "\n"
-    return LocalizedFrame(html=html, text="\n".join(lines))
+    return LocalizedFrame(html=html, text="\n".join(lines), date=date)
 
 
 def wrap(line: str) -> str:
@@ -116,13 +120,18 @@ def page_frame(edition: Edition, language: str, *, web: bool) -> str:
     return inliner().inline(html)
 
 
+def days(edition: Edition) -> tuple[date, date]:
+    """Return the first and the last day of the edition."""
+    weekly = edition.kind == Edition.Kind.WEEKLY
+    return edition.day - timedelta(days=6 if weekly else 0), edition.day
+
+
 def context(edition: Edition) -> dict[str, object]:
     weekly = edition.kind == Edition.Kind.WEEKLY
     site = settings.SITE_URL
     return {
         "weekly": weekly,
-        # Translators: Django's date format, in a mail's headline
-        "date": date_format(edition.day, pgettext("date format", "j F Y")),
+        "date": phrases.dates(*days(edition))[0],
         "mark": MARKS,
         "site": site,
         "day_url": f"{site}/editions/weekly/{edition.day}/"

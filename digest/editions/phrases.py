@@ -7,9 +7,11 @@ number between two marks, which are translated when the block is encoded.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 from django.conf import settings
-from django.utils.translation import gettext, ngettext
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext, pgettext
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,14 @@ class Marks:
     more: str = "\ufdd6"
     vote: str = "\ufdd7"  # around text for readers who can vote
     place: str = "\ufdda"
+    form: str = "\ufddb"  # between the forms of a block: see blocks.FORMS
+    glance: str = "\ufddc"  # around the list of titles, which a mail of titles has not
 
 
 MARKS = Marks()
 WITHOUT_MARKS = dict.fromkeys(range(0xFDD0, 0xFDF0))
 VOTE = re.compile("\ufdd7([^\ufdd7]*)\ufdd7")
+GLANCE = re.compile("\ufddc([^\ufddc]*)\ufddc")
 PHRASE = re.compile("\ufdd8([a-z]+):([0-9]+)\ufdd9")
 
 
@@ -66,6 +71,15 @@ def without_votes(text: str) -> str:
     return VOTE.sub("", text)
 
 
+def with_glance(frame: str) -> str:
+    """Return a frame with its list of titles."""
+    return GLANCE.sub(r"\1", frame)
+
+
+def without_glance(frame: str) -> str:
+    return GLANCE.sub("", frame)
+
+
 def authors(number: int) -> str:
     return ngettext("%(n)d author", "%(n)d authors", number) % {"n": number}
 
@@ -84,18 +98,28 @@ def discussion(comments: int) -> str:
 PHRASES: dict[str, Callable[[int], str]] = {
     "authors": authors,
     "further": further,
+    "upvotes": lambda number: (
+        ngettext("%(n)d upvote", "%(n)d upvotes", number) % {"n": number}
+    ),
     "discussion": discussion,
     "unknown": lambda _: gettext("Authors not known"),
     "code": lambda _: gettext("Code"),
     "project": lambda _: gettext("Project"),
     "web": lambda _: gettext("On the web"),
+    "more": lambda _: gettext("More like this"),
+    "less": lambda _: gettext("Less like this"),
+    # In blocks that were published before there were two links.
     "vote": lambda _: gettext("More or less like this"),
 }
 
 
-def headline(count: int) -> str:
+def headline(count: int, *, weekly: bool = False) -> str:
     """Return the headline of a mail."""
-    return ngettext("%(n)d paper for you", "%(n)d papers for you", count) % {"n": count}
+    if weekly:
+        words = ngettext("Your week: %(n)d paper", "Your week: %(n)d papers", count)
+    else:
+        words = ngettext("%(n)d paper for you", "%(n)d papers for you", count)
+    return words % {"n": count}
 
 
 def public_headline(count: int) -> str:
@@ -103,32 +127,27 @@ def public_headline(count: int) -> str:
     return ngettext("%(n)d paper", "%(n)d papers", count) % {"n": count}
 
 
-def reason(label: str, upvotes: int) -> str:
+def reason(label: str) -> str:
     """Return why a reader gets a paper; an empty label means that it is trending.
 
     A topic's label is not translated; every other label is in the catalogue.
     """
-    return reason_label(label) + upvotes_suffix(upvotes)
-
-
-def reason_label(label: str) -> str:
-    """Return the first half of a reason, which papers share."""
     return gettext(label or "Trending")
 
 
-def upvotes_suffix(upvotes: int) -> str:
-    """Return the second half of a reason, which is specific to the paper."""
-    votes = ngettext("%(n)d upvote", "%(n)d upvotes", upvotes) % {"n": upvotes}
-    return f", {votes}"
-
-
-def subject_tail(more: int) -> str:
-    """Return the words of the subject after the best pick's title."""
-    if not more:
-        return ""
-    return " " + ngettext("and %(n)d more paper", "and %(n)d more papers", more) % {
-        "n": more
-    }
+def dates(first: date, last: date) -> tuple[str, str]:
+    """Return a day, or the days from first to last: for a headline, and for a subject."""
+    # Translators: Django's date format, in a mail's headline
+    long = date_format(last, pgettext("date format", "j F Y"))
+    # Translators: Django's date format, in a mail's subject
+    short_format = pgettext("date format", "j M")
+    short = date_format(last, short_format)
+    if first == last:
+        return long, short
+    # Translators: Django's date format, the first of two days in the same month
+    same = first.month == last.month
+    since = date_format(first, pgettext("date format", "j") if same else short_format)
+    return f"{since}–{long}", f"{since}–{short}"
 
 
 def left_out_notice(count: int) -> str:
@@ -139,11 +158,3 @@ def left_out_notice(count: int) -> str:
         count,
     )
     return words % {"n": count}
-
-
-def ahead() -> str:
-    return gettext("Also inside")
-
-
-def nothing_ahead() -> str:
-    return gettext("Nothing else fits your topics this time.")

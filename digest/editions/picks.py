@@ -1,7 +1,8 @@
 """Read and write the picks of a ledger row: enough to rebuild the same mail.
 
-The form is `0:12 3:- 7:12 de@1f2e3d4c5b6a`: for each pick the block's position and the
-topic's column, then the language and the fingerprint of the frame.
+The form is `0:12 3:- 7:12 de/titles@1f2e3d4c5b6a`: for each pick the block's position and
+the topic's column, then the language, the length unless it is the usual one, and the
+fingerprint of the frame.
 """
 
 import re
@@ -10,7 +11,10 @@ from dataclasses import dataclass
 
 from digest.editions.compose import EncodedEdition, Pick, Reader
 
-WRITTEN = re.compile(r"((?:\d+:(?:\d+|-) )+)([a-z-]{2,8})@([0-9a-f]+)")
+WRITTEN = re.compile(r"((?:\d+:(?:\d+|-) )+)([a-z-]{2,8})(?:/([a-z]+))?@([0-9a-f]+)")
+
+
+USUAL = "short"
 
 
 class Places(dict[Pick, str]):
@@ -29,6 +33,7 @@ PLACES = Places()
 class StoredDigest:
     picks: Sequence[Pick]
     language: str
+    length: str
     fingerprint: str
 
 
@@ -37,7 +42,8 @@ def format_picks(encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick])
     if not picks:
         return ""
     places = " ".join(map(PLACES.__getitem__, picks))
-    return f"{places} {reader.language}@{encoded.fingerprint}"
+    length = "" if reader.length == USUAL else f"/{reader.length}"
+    return f"{places} {reader.language}{length}@{encoded.fingerprint}"
 
 
 def parse_picks(text: str) -> StoredDigest | None:
@@ -50,4 +56,4 @@ def parse_picks(text: str) -> StoredDigest | None:
         Pick(int(position), None if topic == "-" else int(topic))
         for position, topic in pairs
     ]
-    return StoredDigest(picks, found[2], found[3])
+    return StoredDigest(picks, found[2], found[3] or USUAL, found[4])

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.utils import translation
 
 from digest.editions import phrases
+from digest.editions.blocks import FORMS, forms
 from digest.editions.encode import in_html
 from digest.editions.frames import page_frame
 from digest.editions.phrases import MARKS
@@ -24,7 +25,7 @@ def page(
 
     With `name`, the name of a mail's page, its reader can vote; a public page has none.
     """
-    frame = page_frame(edition, language, web=True)
+    frame = phrases.without_glance(page_frame(edition, language, web=True))
     with translation.override(language):
         papers = "".join(block_html(block, label, name) for block, label in shown)
     for mark, value in [
@@ -37,11 +38,12 @@ def page(
 
 
 def block_html(block: Block, label: str, name: str) -> str:
-    why = in_html(phrases.reason(label, block.upvotes))
+    why = in_html(phrases.reason(label))
+    form = forms(block.html)[FORMS.index("abstracts")]
     html = (
-        phrases.with_votes(block.html, block.position).replace(MARKS.web, name)
+        phrases.with_votes(form, block.position).replace(MARKS.web, name)
         if name
-        else phrases.without_votes(block.html)
+        else phrases.without_votes(form)
     )
     return phrases.translate_html(html).replace(MARKS.reason, why)
 

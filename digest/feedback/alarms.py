@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
-from digest.alert import alert
 from digest.deliveries import control, schedule
 from digest.feedback import bounce_rules
+from digest.logs import alert
 from digest.models import Delivery, DeliveryEvent, Edition
 from subscribers.models import Subscriber
 

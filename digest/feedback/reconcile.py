@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from anymail.signals import EventType
 from django.db.models import Exists, OuterRef
 
-from digest.deliveries import unknown
+from digest.deliveries import control
 from digest.models import Delivery, DeliveryEvent
 
 State = Delivery.State
@@ -50,7 +50,7 @@ def resolve_reported(now: datetime, *, among: Collection[int] | None = None) -> 
         known = rows.filter(Exists(reports))
         ids = list(known.values_list("pk", flat=True)[:BATCH])
         if ids:
-            count += unknown.settle(
+            count += control.settle(
                 ids, state, Delivery.Reason.REPORTED, source=PROVIDER, now=now
             )
     return count

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Bucket(models.Model):
-    """A token bucket. See throttling/token_bucket.py."""
+    """A token bucket. See throttling/rate.py."""
 
     name = models.CharField(max_length=270, primary_key=True)
     full_at = models.DateTimeField(help_text="It fills until then.")

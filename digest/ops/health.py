@@ -6,17 +6,20 @@ and the workers. A fault that does not stop mail, such as missing new papers, is
 as "degraded" with status 200.
 """
 
+from datetime import UTC, datetime, time, timedelta
+from email.utils import parseaddr
+
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
 from digest.deliveries import heartbeats, ledger
+from digest.logs import scrub
 from digest.papers import source_days
-from digest.scrub import scrub
 from digest.throttling import circuit_breaker
 
 
@@ -81,3 +84,20 @@ def plain(text: str, status: int = 200) -> HttpResponse:
     return HttpResponse(
         f"{scrub(text)}\n", content_type="text/plain; charset=utf-8", status=status
     )
+
+
+GOOD_FOR = timedelta(days=30)
+
+
+@require_safe
+@cache_control(public=True, max_age=3600)
+def security_txt(request: HttpRequest) -> HttpResponse:
+    today = datetime.combine(timezone.now().astimezone(UTC), time(), UTC)
+    lines = [
+        f"Contact: mailto:{parseaddr(settings.FROM_EMAIL)[1]}",
+        f"Expires: {(today + GOOD_FOR).isoformat().replace('+00:00', 'Z')}",
+        "Preferred-Languages: en, de",
+        f"Canonical: {settings.SITE_URL}/.well-known/security.txt",
+    ]
+    text = "".join(f"{line}\n" for line in lines)
+    return HttpResponse(text, content_type="text/plain; charset=utf-8")

@@ -3,13 +3,13 @@
 from django.urls import path
 
 from digest.feedback import webhooks
-from digest.ops import health, security_txt
+from digest.ops import health
 from digest.ops.mailbox import views
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path(".well-known/security.txt", security_txt.security_txt, name="security_txt"),
+    path(".well-known/security.txt", health.security_txt, name="security_txt"),
     path("webhooks/<slug:provider>/tracking/", webhooks.tracking, name="webhook"),
     path("mailbox/", views.mails, name="mailbox"),
     path("mailbox/<str:mail_id>/", views.mail, name="mail"),

@@ -10,20 +10,31 @@ import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Count, Max
 from numpy.typing import NDArray
 
 from digest.models import Paper, Vote
-from digest.ranking.vectors import DIMENSIONS, Direction, Projection, shipped
+from digest.ranking.vectors import (
+    DIMENSIONS,
+    RIDGE_OF_LIKES,
+    Crowd,
+    Direction,
+    Projection,
+    shipped,
+)
 from subscribers.models import Subscriber
 
 Floats = NDArray[np.float32]
 
 MOST_INTERESTS = 5
 MOST_LIKES = 300  # the newest; likes of years ago no longer count
+LEAST_RECENT, MOST_RECENT = 500, 1500  # papers that likes are told apart from
 LIST = re.compile(r"[,;]")
 LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
 HEADER = struct.Struct("<4sH")
@@ -121,8 +132,30 @@ def compute(subscriber: Subscriber, projection: Projection) -> bytes:
         into.append(projection.paper(title, abstract))
     if liked:
         away = np.stack(disliked) if disliked else None
-        written.append((Kind.LIKED, projection.direction(np.stack(liked), away)))
+        written.append((Kind.LIKED, recent(projection).direction(np.stack(liked), away)))
     return pack(projection.version, len(liked), written)
+
+
+def recent(projection: Projection) -> Crowd:
+    """Return the papers of the last months, or past ones while there are few.
+
+    Their points are computed once a day and process, in about 0.3 s.
+    """
+    papers = Paper.objects.filter(is_sample=False)
+    found = papers.aggregate(newest=Max("day"), count=Count("pk"))
+    if found["count"] < LEAST_RECENT:
+        return Crowd(projection.background.points, RIDGE_OF_LIKES)
+    return crowd_before(projection, found["newest"])
+
+
+@lru_cache(maxsize=2)
+def crowd_before(projection: Projection, newest: date) -> Crowd:
+    texts = Paper.objects.filter(is_sample=False, day__lte=newest).order_by("-day", "pk")
+    points = [
+        projection.paper(title, abstract)
+        for title, abstract in texts.values_list("title", "abstract")[:MOST_RECENT]
+    ]
+    return Crowd(np.stack(points), RIDGE_OF_LIKES)
 
 
 def refresh(most: int = 500) -> int:

@@ -28,7 +28,7 @@ LIKE_A_TOPIC = np.float32(2)
 # a paper that the reader wants one reaches it; of twenty papers a day, two or three do.
 CLOSE = np.float32(1)
 # The same for likes, which are less reliable, and less so the fewer they are.
-CLOSE_TO_LIKES = np.float32(2)
+CLOSE_TO_LIKES = np.float32(2.2)
 # n likes weigh 2n / (n + 3), where written interests weigh 1.
 MOST_LIKE_WEIGHT, HALF_LIKE_WEIGHT = np.float32(2), np.float32(3)
 # The most papers by likes alone, so that a digest consists mostly of the named interests.

@@ -31,6 +31,7 @@ class Person(NamedTuple):
     email: str
     unsubscribe_token: str
     language: str
+    length: str
     most_papers: int
     profile: bytes
     directions: bytes | None
@@ -41,14 +42,14 @@ class Person(NamedTuple):
 
     @property
     def wrote(self) -> bool:
-        return self[7:] != NOTHING
+        return self[8:] != NOTHING
 
 
 NOTHING = ("", "[]", "[]", "[]")
-NOBODY = Person(0, "", "", "", 0, b"", b"", *NOTHING)
+NOBODY = Person(0, "", "", "", "", 0, b"", b"", *NOTHING)
 # A sample reader with all that a form can store: an error for it is an error for every row.
 ANYBODY = Person(
-    0, "a@example.org", "a", "en", 3, b"\x7f", b"", "a", '["a"]', '["a"]', '["b"]'
+    0, "a@example.org", "a", "en", "short", 3, b"\x7f", b"", "a", '["a"]', '["a"]', '["b"]'
 )
 UNREADABLE = "the reader's row cannot be read"
 # Accepted as exactly one address by headers, an envelope and a provider's API. Forms accept
@@ -126,6 +127,7 @@ def ranked(
             "" if fault else person.email,
             person.unsubscribe_token,
             person.language,
+            person.length,
         )
         most = 0 if fault else min(count, person.most_papers)
         digests.append(Digest(reader, list(map(pick, chosen[:most])), fault))

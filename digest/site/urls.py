@@ -76,6 +76,7 @@ urlpatterns = [
     path("search/", views.search, name="search"),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
     path("v/<str:name>/<int:position>", votes.vote, name="vote"),
+    path("v/<str:name>/<int:position>/<str:choice>", votes.vote, name="vote_asked"),
     path("editions/<slug:kind>/<day:day>/", mail_pages.edition, name="edition"),
     path("privacy/", views.privacy, name="privacy"),
 ]

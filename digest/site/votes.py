@@ -21,8 +21,14 @@ VALUES = {"more": Vote.Value.MORE, "less": Vote.Value.LESS}
 
 
 @token_page
-def vote(request: HttpRequest, name: str, position: int) -> HttpResponse:
-    """Show the choice on GET; vote on POST of more, less or back; ignore any other POST."""
+def vote(request: HttpRequest, name: str, position: int, choice: str = "") -> HttpResponse:
+    """Show the choice on GET; vote on POST of more, less or back; ignore any other POST.
+
+    `choice` is what the link in the mail asked for: one button confirms it, so that a
+    scanner that opens all links votes for nobody.
+    """
+    if choice and choice not in VALUES:
+        raise Http404("A vote is for more or for less.")
     try:
         pick = votes.picked(name, position)
     except votes.NoSuchPick:
@@ -37,7 +43,8 @@ def vote(request: HttpRequest, name: str, position: int) -> HttpResponse:
     if request.method == "POST":
         return see_other("vote", name, str(position))
     cast = Vote.objects.filter(subscriber=pick.subscriber_id or 0, paper=pick.paper)
-    context = {"pick": pick, "vote": cast.first()}
+    shown = {"pick": pick, "vote": cast.first(), "choice": choice}
+    context = shown | {"name": name, "position": position}
     return render(request, "digest/vote.html", context)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from digest.alert import alert
+from digest.logs import alert
 from digest.models import BackOff
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from django.conf import settings
 from digest.editions.compose import Reader
 from digest.models import BackOff, Delivery
 from digest.sql import among
-from digest.throttling import circuit_breaker, token_bucket
+from digest.throttling import circuit_breaker, rate
 from digest.transport.base import Mail
 from digest.transport.outcomes import Outcome
 
@@ -86,18 +86,18 @@ class Gate:
 
         Who has stood in line goes first, and nobody passes by it.
         """
-        limit = token_bucket.Limit(f"to {domain}", self.limits[domain], HOLDS)
+        limit = rate.Limit(f"to {domain}", self.limits[domain], HOLDS)
         first = rows
-        if token_bucket.line(limit, now=self.now):
+        if rate.line(limit, now=self.now):
             stood = Delivery.objects.filter(
                 pk__in=among(rows), reason=Delivery.Reason.DOMAIN_LIMIT
             )
             first = sorted(stood.values_list("pk", flat=True))
-        tokens = token_bucket.take(limit, len(first), now=self.now).tokens if first else 0
+        tokens = rate.take(limit, len(first), now=self.now).tokens if first else 0
         go = set(first[:tokens])
         late = [row for row in rows if row not in go]
         if late:
-            places = token_bucket.queue(limit, len(late), now=self.now)
+            places = rate.queue(limit, len(late), now=self.now)
             self.waits |= {
                 row: Wait(at, Delivery.Reason.DOMAIN_LIMIT)
                 for row, at in zip(late, places, strict=True)

@@ -1,18 +1,36 @@
 """Any email service provider that Anymail knows: one API call for one reader's mail."""
 
+import hashlib
 import logging
+import re
 import time
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 import requests
 from anymail.backends.base import AnymailBaseBackend
-from anymail.exceptions import AnymailError
+from anymail.exceptions import (
+    AnymailError,
+    AnymailInvalidAddress,
+    AnymailRecipientsRefused,
+    AnymailSerializationError,
+    AnymailUnsupportedFeature,
+)
 from django.core.mail import EmailMultiAlternatives, mailers
 
-from digest.transport import idempotency
+from digest.transport import retry_after
 from digest.transport.base import Letter, Mail, as_text
-from digest.transport.esp_errors import of_error
-from digest.transport.outcomes import NOT_TRIED, POISON, Outcome, Verdict, of_recipient
+from digest.transport.outcomes import (
+    NOT_TRIED,
+    POISON,
+    Outcome,
+    Phase,
+    Verdict,
+    of_recipient,
+    of_silence,
+    of_status,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +48,7 @@ class Provider:
     def __init__(self) -> None:
         self.backend: AnymailBaseBackend = mailers["default"]
         self.name = getattr(self.backend, "esp_name", "").lower()
-        self.has_keys = self.name in idempotency.KEPT
+        self.has_keys = self.name in KEPT
 
     def hand_over(self, mails: Iterable[Mail]) -> Iterator[tuple[int, Outcome]]:
         began = time.monotonic()
@@ -52,7 +70,7 @@ class Provider:
         try:
             assert mail.letter  # noqa: S101
             letter = mail.letter()
-            key = idempotency.key(mail.delivery_id, letter.sent_at)
+            key = idempotency_key(mail.delivery_id, letter.sent_at)
             message = self.message(mail, letter, key=key)
         except Exception:  # one poisoned row must not stop an edition
             logger.exception("delivery %d cannot be composed", mail.delivery_id)
@@ -101,3 +119,109 @@ def as_django(mail: Mail, letter: Letter) -> EmailMultiAlternatives:
     )
     message.attach_alternative(as_text(letter.html), "text/html")
     return message
+
+
+# -- the judge of failures ---------------------------------------------------------------
+
+# An error is judged by its cause, as classes do not tell: Anymail raises the same class for a
+# message that a provider refused and for one that it took, when the answer was lost on the way.
+
+
+# https://postmarkapp.com/developer/api/overview#error-codes: token, maintenance, sender
+# signature, credits, account. They come with 422 and are no reader's fault.
+POSTMARK_US = frozenset({10, 100, 400, 401, 405, 412, 413})
+# botocore's: nothing was sent. By name, as boto3 need not be there.
+NEVER_REACHED = {"EndpointConnectionError", "ConnectTimeoutError"}
+# urllib3's words for no address, no connection, no handshake; a TLS error later is none.
+BEFORE_REQUEST = re.compile(
+    "NewConnectionError|NameResolutionError|CERTIFICATE|HANDSHAKE|WRONG_VERSION|PROTOCOL_VERSION"
+)
+
+
+def of_error(error: Exception) -> Outcome:
+    """Judge an error that Anymail or requests raised."""
+    if isinstance(error, AnymailRecipientsRefused):
+        return of_recipient("rejected", str(error))
+    if isinstance(error, AnymailInvalidAddress | AnymailSerializationError):
+        return Outcome(Verdict.REFUSED, "cannot be composed", str(error)[:500])
+    if isinstance(error, AnymailUnsupportedFeature):
+        reason = "provider lacks a feature"
+        return Outcome(Verdict.RETRY, reason, str(error)[:500], charged=False)
+    for cause in causes(error):
+        if never_reached(cause):
+            return of_silence(Phase.CONNECT, str(cause))
+    response = answer(error)
+    if isinstance(response, Mapping):  # botocore's
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return of_status(status, str(error))
+    return of_answer(response, str(error))
+
+
+def of_answer(response: object, text: str) -> Outcome:
+    """Judge an HTTP answer to one message, or to a whole request."""
+    status = getattr(response, "status_code", None)
+    said = body(response)
+    if said.get("code") == BREVO_KNOWS:
+        return Outcome(Verdict.ACCEPTED, "taken before by this key", f"{status} {text}")
+    if status == 422 and said.get("ErrorCode") in POSTMARK_US:
+        status = 403
+    headers = getattr(response, "headers", None) or {}
+    return of_status(status, text, retry_after.seconds(headers))
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def never_reached(cause: BaseException) -> bool:
+    if isinstance(cause, requests.ConnectTimeout):
+        return True
+    if isinstance(cause, requests.ConnectionError):
+        return bool(BEFORE_REQUEST.search(str(cause)))
+    return type(cause).__name__ in NEVER_REACHED
+
+
+def answer(error: BaseException) -> object:
+    """Return the response that came with the error, or None. An error's response is falsy."""
+    given = (getattr(cause, "response", None) for cause in causes(error))
+    return next((response for response in given if response is not None), None)
+
+
+def body(response: object) -> dict[str, object]:
+    try:
+        said = response.json()  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+# -- idempotency keys --------------------------------------------------------------------
+
+# With a key, a provider takes a request once, however often it comes. A key belongs to an
+# intent: the delivery and the instant, both in the ledger before the first byte leaves. So a
+# mail can be asked for again by the same key after a crash, and another attempt after an
+# explicit no has another key.
+
+
+# https://resend.com/docs/dashboard/emails/idempotency-keys: the first answer again.
+# https://developers.brevo.com/docs/heterogenous-versions-batch-emails: an error that says
+# that the key is known.
+KEPT = {"resend": timedelta(hours=24), "brevo": timedelta(minutes=30)}
+# Longer than a request may take and than two machines' clocks may differ.
+MARGIN = timedelta(minutes=5)
+BREVO_KNOWS = "duplicate_parameter"
+
+
+def usable_for(provider: str) -> timedelta:
+    """Return how long after the intent its key may be used again; zero without keys."""
+    return max(KEPT.get(provider, timedelta()) - MARGIN, timedelta())
+
+
+def idempotency_key(delivery_id: int, intent_at: datetime) -> str:
+    """Return the key of an intent, equal in any process; a UUID, as Brevo wants one."""
+    intent = f"{delivery_id} {intent_at.astimezone(UTC).isoformat()}".encode()
+    digest = hashlib.blake2b(intent, digest_size=16, person=b"daily papers").digest()
+    return str(uuid.UUID(bytes=digest, version=4))

@@ -1,24 +1,29 @@
-"""The transport that settings.MAILER_URL names.
+"""The transport that settings.MAILER_URL names, and that of single mails.
 
 A transport is given a group of mails whose intents are committed and yields an outcome
 for each, as it becomes known; it never raises for what a server does.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import batched
 from queue import SimpleQueue
 from threading import Lock
 
+import requests
+from anymail.exceptions import AnymailError
 from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, mailers
+from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail.backends.smtp import EmailBackend
 
-from digest.endpoints import ProviderApi, SmtpServer, mailer
-from digest.transport.base import Mail, Transport
-from digest.transport.esp import Provider
-from digest.transport.line import Line, line_of
-from digest.transport.outcomes import Outcome
+from digest.endpoints import ProviderApi, SmtpServer, Tls, mailer
+from digest.transport.base import Line, Mail, Transport, line_of
+from digest.transport.esp import Provider, of_error, of_sent
+from digest.transport.outcomes import Outcome, put_back
 from digest.transport.postmark_batch import PostmarkBatch
-from digest.transport.smtp import Smtp
+from digest.transport.smtp import Connection, Smtp, run_all
 
 type Asked = Future[Mail | None]
 # What a connection's thread says: outcomes, nothing more, or that it wants the next mail.
@@ -101,3 +106,61 @@ def open_transport() -> Transport:
         case ProviderApi():
             providers = [Provider() for _ in range(settings.SEND_CONNECTIONS)]
             return providers[0] if len(providers) == 1 else Fan(providers)
+
+
+# -- single mails ------------------------------------------------------------------------
+
+# They go out by the SMTP client and the judge of failures of the digests: a Django message
+# goes by the backend that MAILERS names, and where that is SMTP, our own client takes its
+# place, as it knows how far a hand-over had come, and smtplib does not.
+
+
+DOT_STUFFED = re.compile(rb"^\.", re.MULTILINE)
+
+
+class SingleMail:
+    """A connection for single mails. It knows of no other mail, so a suspect reply counts as ours."""
+
+    def __init__(self) -> None:
+        self.backend: BaseEmailBackend = mailers["default"]
+        self.connection: Connection | None = None
+        if isinstance(self.backend, EmailBackend):
+            self.connection = Connection(server_of(self.backend), may_pipeline=True)
+
+    def open(self) -> Outcome | None:
+        """Open a session (blocking). Return None, or the Outcome explaining the failure."""
+        return self.connection.open() if self.connection else None
+
+    def hand_over(self, message: EmailMultiAlternatives) -> Outcome:
+        """Hand over a message to one recipient. Raises errors that are not the mail server's."""
+        judged = self.by_smtp(message) if self.connection else self.by_api(message)
+        return put_back(judged) if judged.suspect else judged
+
+    def by_smtp(self, message: EmailMultiAlternatives) -> Outcome:
+        assert self.connection and isinstance(self.backend, EmailBackend)  # noqa: S101
+        address = self.backend.prep_address
+        content = DOT_STUFFED.sub(b"..", message.message().as_bytes())
+        mail = Mail(0, address(message.from_email), address(message.to[0]), lambda: content)
+        work = {self.connection: self.connection.work(Line([mail]))}
+        return dict(run_all(work))[0]
+
+    def by_api(self, message: EmailMultiAlternatives) -> Outcome:
+        try:
+            self.backend.send_messages([message])
+        except (AnymailError, requests.RequestException) as error:
+            return of_error(error)
+        return of_sent(message)
+
+    def close(self) -> None:
+        if self.connection:
+            self.connection.close()
+        else:
+            self.backend.close()
+
+
+def server_of(backend: EmailBackend) -> SmtpServer:
+    tls = Tls.NONE
+    if backend.use_ssl or backend.use_tls:
+        tls = Tls.IMPLICIT if backend.use_ssl else Tls.STARTTLS
+    user, password = backend.username or "", backend.password or ""
+    return SmtpServer(str(backend.host), int(backend.port), tls, user, password)

@@ -21,8 +21,7 @@ from anymail.utils import EmailAddress
 from django.core.mail import EmailMultiAlternatives, mailers
 
 from digest.transport.base import Letter, Mail, as_json, inside
-from digest.transport.esp import APART
-from digest.transport.esp_errors import POSTMARK_US, of_answer, of_error
+from digest.transport.esp import APART, POSTMARK_US, of_answer, of_error
 from digest.transport.outcomes import POISON, Outcome, Verdict, of_recipient, of_status
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from digest.endpoints import SmtpServer
-from digest.transport.base import Mail
-from digest.transport.line import Line, line_of
+from digest.transport.base import Line, Mail, line_of
 from digest.transport.outcomes import (
     NOT_TRIED,
     POISON,

@@ -19,6 +19,14 @@ from subscribers.models.consent import Suppression
 FEWEST_PAPERS, USUAL_PAPERS, MOST_PAPERS = 3, 10, 20
 
 
+class Length(models.TextChoices):
+    """How much of each paper a mail shows."""
+
+    TITLES = "titles", "Titles only"
+    SHORT = "short", "Titles and a line or two"
+    ABSTRACTS = "abstracts", "Titles and abstracts"
+
+
 def new_capability() -> str:
     """128 random bits as 22 characters, short enough never to be folded in a header."""
     return secrets.token_urlsafe(16)
@@ -145,6 +153,9 @@ class Subscriber(models.Model):
     )
     language = models.CharField(
         max_length=8, default="en", help_text="Of the mail's own words: settings.LANGUAGES."
+    )
+    length = models.CharField(
+        max_length=9, choices=Length, default=Length.SHORT, help_text="Of a digest."
     )
     profile = models.BinaryField(
         default=b"",

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
+from digest.transport.open import SingleMail
 from digest.transport.outcomes import Outcome, Verdict, without_addresses
-from digest.transport.single import SingleMail
 from subscribers import links
 from subscribers.addresses import address_hash
 from subscribers.models import Link, Notice, Subscriber, Topic

@@ -8,14 +8,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from digest.deliveries import (
-    control,
-    fencing,
-    ledger,
-    outcome_journal,
-    shutdown,
-    unknown,
-)
+from digest import process
+from digest.deliveries import control, fencing, ledger, outcome_journal
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
 from digest.models import BackOff, Block, Delivery, Edition, Fence
@@ -199,7 +193,7 @@ def test_r14_a_restored_database_sends_nothing_until_it_was_told(sink, edition):
     Fence.objects.update(count=0)
     with pytest.raises(fencing.SendingRefused, match="older than this machine"):
         deliver()
-    assert unknown.quarantine(NOW - timedelta(days=1), now=NOW) == 2
+    assert control.quarantine(NOW - timedelta(days=1), now=NOW) == 2
     fencing.accept()
     assert deliver() == {}
     assert counted() == {"unknown": 2}
@@ -219,8 +213,8 @@ def test_r14_what_waited_for_another_attempt_at_the_backup_is_set_aside_too(sink
     Fence.objects.update(count=0)
     with pytest.raises(fencing.SendingRefused):
         deliver(later)
-    assert unknown.quarantine(later - timedelta(minutes=1), now=later) == 1
-    assert unknown.quarantine(later - timedelta(minutes=1), now=later) == 0
+    assert control.quarantine(later - timedelta(minutes=1), now=later) == 1
+    assert control.quarantine(later - timedelta(minutes=1), now=later) == 0
     fencing.accept()
     assert deliver(later) == {} and len(sink.mails()) == 1
 
@@ -295,11 +289,11 @@ def test_r8_a_wait_that_was_asked_for_is_kept(edition):
 
 def test_r12_a_sender_that_shall_stop_claims_nothing(sink, edition):
     readers("ann")
-    shutdown.ask()
+    process.ask_to_stop()
     try:
         assert deliver() == {}
     finally:
-        shutdown.MARK[0] = 0
+        process.MARK[0] = 0
     assert deliver() == {"accepted": 1}
 
 

@@ -8,7 +8,8 @@ import pytest
 from django.db import connections
 from django.test import Client
 
-from digest.deliveries import control, ledger, shutdown
+from digest import process
+from digest.deliveries import control, ledger
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import BatchSizer, send_due
 from digest.models import Delivery, Edition
@@ -102,12 +103,12 @@ def test_o5_a_pause_reaches_a_line_that_turned_slow(line):
 
 def test_r12_a_stop_reaches_a_line_that_turned_slow(line):
     try:
-        thread = meanwhile(line, shutdown.ask)
+        thread = meanwhile(line, process.ask_to_stop)
         began = time.monotonic()
         send_due(ledger.database_now)
         assert time.monotonic() - began < 10
         thread.join()
     finally:
-        shutdown.MARK[0] = 0
+        process.MARK[0] = 0
     assert set(make.states().values()) == {"accepted", "pending"}
     assert len(line.mails()) < READERS / 2

@@ -7,7 +7,7 @@ import pytest
 
 from digest import signing
 from digest.editions import phrases, web_version
-from digest.editions.blocks import first_sentences
+from digest.editions.blocks import first_sentences, forms
 from digest.editions.compose import Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import load_frame
@@ -70,7 +70,7 @@ def test_m1_every_required_header_is_there_once(mail):
     ]:
         assert names.count(name.lower()) == 1, name
     assert message["To"] == READER.address
-    assert message["Subject"] == "A < B & “C”: 図 … and 1 more paper"
+    assert message["Subject"] == "17 Apr · A < B & “C”: 図 … +1"
     assert message["Message-ID"].endswith("@daily-papers.example>")
 
 
@@ -99,9 +99,11 @@ def test_m4_m12_both_parts_hold_papers_reasons_count_and_the_way_out(mail):
     text, html = parts(mail)
     assert "2 papers for you, 17 April 2026" in text and "2 papers for you" in html
     assert "A < B & “C”: 図 …" in text and "A &lt; B &amp; “C”: 図 …" in html
-    assert "Graphs & networks, 41 upvotes" in text
-    assert "Graphs &amp; networks, 41 upvotes" in html
-    assert "Trending, 1 upvote\n" in text.replace("\r\n", "\n")
+    assert "Graphs & networks · 41\u00a0upvotes" in text.replace(
+        " upvotes", "\u00a0upvotes"
+    )
+    assert ">Graphs &amp; networks</span>" in html and "41\u00a0upvotes" in html
+    assert "Trending · 1 upvote\n" in text.replace("\r\n", "\n")
     for part in (text, html):
         assert f"/u/{READER.token}" in part
         assert "Sample Street 1" in part
@@ -150,14 +152,14 @@ def test_hostile_paper_text_stays_text(graphs, hostile):
     assert not message.defects and len(list(message.iter_parts())) == 2
     assert "<script" not in html
     if not hostile.startswith("\ufdd0"):
-        assert hostile in message["Subject"] and hostile in text
+        assert f"T {hostile}"[:40] in message["Subject"] and hostile in text
 
 
 def test_an_abstract_is_cut_at_the_end_of_a_sentence():
     text = "One is short. " + "Two goes on and on, " * 60
     assert first_sentences(text, 100).startswith("One is short. Two goes")
     text = "First sentence that is long enough to keep. " * 4 + "Another one here"
-    assert first_sentences(text, 150).endswith("enough to keep. …")
+    assert first_sentences(text, 150).endswith("enough to keep.\u00a0…")
 
 
 def test_the_link_to_vote_names_the_mail_and_the_paper_s_place_in_both_parts(graphs):
@@ -165,8 +167,8 @@ def test_the_link_to_vote_names_the_mail_and_the_paper_s_place_in_both_parts(gra
     text, html = parts(composed(papers, [(2, graphs), (0, None)]))
     name = signing.name(signing.Purpose.PAGE, READER.delivery_id)
     for part in (text, html):
-        found = re.findall(r"/v/([^/\s\"]+)/(\d+)", part)
-        assert found == [(name, "2"), (name, "0")]
+        found = re.findall(r"/v/([^/\s\"]+)/(\d+)/(\w+)", part)
+        assert found == [(name, place, way) for place in "20" for way in ("more", "less")]
 
 
 def test_without_a_mail_there_is_no_link_to_vote(graphs):
@@ -174,16 +176,22 @@ def test_without_a_mail_there_is_no_link_to_vote(graphs):
     ready = load.__wrapped__(edition.pk)
     around = load_frame(edition, ready.encoded.fingerprint)
     alone = encode(edition, list(edition.blocks.all()), around=around, votes=False)
-    for encoded, count in ((ready.encoded, 1), (alone, 0)):
+    for encoded, count in ((ready.encoded, 2), (alone, 0)):
         for part in parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON)):
-            assert part.count("/v/") == part.count("More") == count
+            assert part.count("/v/") == part.count("like") == count
     assert "/v/" not in web_version.edition_page(edition, {}, most=9)
 
 
-def test_blocks_of_a_time_before_votes_are_sent_as_they_are(graphs):
+@pytest.mark.parametrize(
+    "vote", ["", "\ufdd7<a href='/v/\ufdd5/\ufdda'>\ufdd8vote:0\ufdd9</a>\ufdd7"]
+)
+def test_blocks_of_a_time_before_forms_are_sent_as_they_are(graphs, vote):
     edition = make.edition({make.paper(1): {"graphs": 1.0}})
     for block in edition.blocks.all():
-        block.html, block.text = map(phrases.without_votes, (block.html, block.text))
+        block.html, block.text = (
+            phrases.without_votes(forms(part)[1]) + vote
+            for part in (block.html, block.text)
+        )
         block.save()
     encoded = load.__wrapped__(edition.pk).encoded
     text, html = parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON))

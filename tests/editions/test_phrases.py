@@ -46,7 +46,7 @@ def test_every_text_is_translated(folder):
         if message.id and all(message.string or [])
     }
     asked = messages()
-    assert {"Unsubscribe", "%(n)d author", "j F Y", "Week to %(date)s"} <= asked
+    assert {"Unsubscribe", "%(n)d author", "j F Y", "Your week: %(n)d paper"} <= asked
     assert {"Change my preferences", "Once a week, on %(day)s"} <= asked
     assert asked - known == set()
 

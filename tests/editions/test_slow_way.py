@@ -15,16 +15,16 @@ from digest import signing
 from digest.editions import blocks, frames, phrases, text_layout
 from digest.editions.compose import Pick, Reader
 from digest.models import Block, Edition, Paper
-from digest.ops.gallery import specimens
+from digest.ops.gallery import gallery
 from digest.ranking.loaded import load
 from tests import make
 
 pytestmark = pytest.mark.django_db
 TITLES = [
     "A < B & “C”: 図 …",
-    specimens.ARABIC,
+    gallery.ARABIC,
     "{{ 7|add:7 }} %recipient% *|X|*",
-    specimens.CHINESE,
+    gallery.CHINESE,
     "A title of plain words",
 ]
 LABEL = "Graphs & networks"
@@ -40,7 +40,7 @@ def edition() -> Edition:
             place,
             upvotes=41 - 40 * (place == 4),
             title=title,
-            abstract=f"{title}. {specimens.KOREAN_TEXT}",
+            abstract=f"{title}. {gallery.KOREAN_TEXT}",
             author_count=place * 3,
             organization="" if place % 2 else f"Lab {title}",
             code_url="https://github.com/example/code?a=1&b=2",
@@ -66,7 +66,7 @@ def test_the_fast_way_gives_what_the_slow_way_gives(edition, language, count) ->
     for one, other in zip(fast.iter_parts(), slow.iter_parts(), strict=True):
         assert one.get_content_type() == other.get_content_type()
         assert content(one) == content(other)
-        assert content(one).count("/v/7-") == count
+        assert content(one).count("/v/7-") == 2 * count
 
 
 def parsed(raw: bytes) -> EmailMessage:
@@ -84,27 +84,27 @@ def slowly(edition: Edition, reader: Reader, picks: list[Pick]) -> bytes:
         "count": phrases.headline(len(picks)),
         "token": reader.token,
         "web": signing.name(signing.Purpose.PAGE, reader.delivery_id),
-        "ahead": ahead(shown),
-        **dict.fromkeys(("more", "vote"), ""),
+        **dict.fromkeys(("more", "vote", "glance"), ""),
     }
     text, html = (
         frame(
             edition,
             kind,
-            asdict(phrases.MARKS) | marks,
+            asdict(phrases.MARKS) | marks | {"ahead": ahead(shown, kind)},
             [
                 rendered(
                     block,
                     kind,
-                    asdict(phrases.MARKS) | marks | {"reason": why(block, pick)},
+                    asdict(phrases.MARKS) | marks | {"reason": why(pick)},
+                    form="short" if place else "lead",
                 )
-                for block, pick in zip(shown, picks, strict=True)
+                for place, (block, pick) in enumerate(zip(shown, picks, strict=True))
             ],
         )
         for kind in ("txt", "html")
     )
     mail = EmailMultiAlternatives(
-        subject=shown[0].title + phrases.subject_tail(len(picks) - 1),
+        subject=subject(shown[0].title, len(picks) - 1),
         body=text,
         from_email=settings.FROM_EMAIL,
         to=[reader.address],
@@ -113,38 +113,40 @@ def slowly(edition: Edition, reader: Reader, picks: list[Pick]) -> bytes:
     return mail.message().as_bytes()
 
 
-def why(block: Block, pick: Pick) -> str:
-    return phrases.reason("" if pick.topic is None else LABEL, block.upvotes)
+def subject(title: str, more: int) -> str:
+    date = phrases.dates(make.DAY, make.DAY)[1]
+    return f"{date} · {title}" + (f" +{more}" if more else "")
 
 
-def ahead(shown: list[Block]) -> str:
-    """Titles in the other direction are kept apart from their neighbours."""
-    titles = [blocks.no_merge(escape(blocks.shorten(b.title, 48))) for b in shown[1:4]]
-    spans = [
-        f'<span dir="rtl">{title}</span>'
-        if text_layout.direction(title) == "rtl"
-        else title
+def why(pick: Pick) -> str:
+    return phrases.reason("" if pick.topic is None else LABEL)
+
+
+def ahead(shown: list[Block], kind: str) -> str:
+    """The list of titles; one in the other direction is on its own side."""
+    titles = [blocks.shorten(block.title, 48) for block in shown]
+    if kind == "txt":
+        return "".join(f"* {title}\n" for title in titles)
+    rtl = {title: text_layout.direction(title) == "rtl" for title in titles}
+    return "".join(
+        f"<li{' dir="rtl"' if rtl[title] else ''}>{blocks.no_merge(escape(title))}</li>"
         for title in titles
-    ]
-    if not spans:
-        return phrases.nothing_ahead()
-    return "\u00a0· ".join([phrases.ahead(), *spans])
+    )
 
 
-def rendered(block: Block, kind: str, marks: dict[str, str]) -> str:
+def rendered(block: Block, kind: str, marks: dict[str, str], *, form: str) -> str:
     """One paper, by its template, with this reader's reason and link to vote."""
     paper: Paper = block.paper
-    values = blocks.context(paper)
+    values = blocks.context(paper, form)
     values |= {
         "mark": marks,
         "vote_url": f"{settings.SITE_URL}/v/{marks['web']}/{block.position}",
     }
     if kind == "html":
         html = render_to_string("mail/paper.html", values)
-        inlined = blocks.inliner().inline_fragment(html, blocks.stylesheet())
-        return phrases.translate_html(blocks.no_merge(inlined.strip()) + "\n")
+        return phrases.translate_html(blocks.inlined(html))
     values["byline"] = text_layout.fill(values["names"] + values["rest"])
-    for name in ("title", "abstract"):
+    for name in ("title", "said"):
         values[name] = text_layout.fill(values[name])
     return phrases.translate(render_to_string("mail/paper.txt", values, using="text"))
 

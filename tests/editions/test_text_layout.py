@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.editions.text_layout import attributes, fill, width
-from digest.ops.gallery import specimens
+from digest.ops.gallery import gallery
 
 
 @pytest.mark.parametrize(
@@ -13,11 +13,11 @@ from digest.ops.gallery import specimens
     [
         ("A plain title", {}),
         ("BERT и другие модели языка", {"lang": "ru"}),
-        (specimens.JAPANESE, {"lang": "ja"}),
-        (specimens.CHINESE, {"lang": "zh"}),
-        (specimens.KOREAN, {"lang": "ko"}),
-        (specimens.ARABIC, {"lang": "ar", "dir": "rtl"}),
-        (specimens.HEBREW, {"lang": "he", "dir": "rtl"}),
+        (gallery.JAPANESE, {"lang": "ja"}),
+        (gallery.CHINESE, {"lang": "zh"}),
+        (gallery.KOREAN, {"lang": "ko"}),
+        (gallery.ARABIC, {"lang": "ar", "dir": "rtl"}),
+        (gallery.HEBREW, {"lang": "he", "dir": "rtl"}),
         ("On the word 図 in English", {}),
         ("3.5% (2026)", {}),
         ("", {}),
@@ -37,7 +37,7 @@ def test_filling_loses_nothing_and_keeps_the_columns(text):
 
 
 def test_wide_characters_count_twice():
-    lines = fill(specimens.JAPANESE_TEXT).split("\n")
+    lines = fill(gallery.JAPANESE_TEXT).split("\n")
     assert len(lines) > 10
     assert all(width(line) <= 74 for line in lines)
     assert not any(line.startswith(("。", "、")) for line in lines)

@@ -255,7 +255,7 @@ MUTANTS = [
     ),
     Mutant(
         "looks at consent once a submit group",
-        "digest/transport/line.py",
+        "digest/transport/base.py",
         (("FRESH = 0.2", "FRESH = 1e9"),),
         adversity.turned_slow,
     ),

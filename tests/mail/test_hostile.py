@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from digest.editions.bodies import fields
-from digest.ops.gallery import gallery, specimens
+from digest.ops.gallery import gallery
 from digest.ops.gallery.mail_lint import lint
 from digest.papers.text import clean_text
 from digest.transport.base import Letter, Mail
@@ -59,7 +59,7 @@ def digests_of(payloads: list[str]) -> list[tuple[list[str], bytes]]:
     for start in range(0, len(payloads), 10):
         texts = [clean_text(f"T {payload} z") for payload in payloads[start : start + 10]]
         papers = [
-            specimens.paper(place, text, f"{text}. ", organization=text[:200])
+            gallery.paper(place, text, f"{text}. ", organization=text[:200])
             for place, text in enumerate(texts, start=1)
         ]
         mails.append((texts, gallery.digest(papers, NOW)))

@@ -64,6 +64,16 @@ def test_m20_axe_finds_nothing_and_nothing_is_wider_than_a_phone(
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, mail.name
 
 
+def test_a_short_digest_is_short(browser, specimens) -> None:
+    """Seven papers take three screens of a phone."""
+    page = browser.new_page()
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.set_content(specimens["Digest, seven papers"].html)
+    assert page.evaluate("document.documentElement.scrollHeight") <= 2600
+    for name, most in (("typical", 30_000), ("abstracts", 45_000), ("titles", 22_000)):
+        assert len(specimens[f"Digest, {name}"].raw) <= most
+
+
 def test_s8_in_a_browser_hostile_papers_run_nothing_and_load_nothing(
     browser, specimens
 ) -> None:

@@ -136,3 +136,40 @@ def test_topics_are_right_on_papers_labelled_by_hand(data_folder):
     assert right / given >= 0.85
     assert right / wanted >= 0.80
     assert best / len(gold) >= 0.93
+
+
+@pytest.mark.parametrize(
+    ("title", "abstract", "wrong"),
+    [
+        ("Radiology Reports", "A radiologist reads.", "wireless-signal"),
+        ("Collective Intelligence", "The collective mind.", "distributed-systems"),
+        ("Elastic Attention", "Elastic ratios.", "distributed-systems"),
+        ("Distilling Students", "The student model and its students.", "society-ethics"),
+        ("A Tutorial on Sampling", "This tutorial.", "society-ethics"),
+        ("Asynchronous Workers", "Many workers share a queue.", "society-ethics"),
+        ("An Economical Network", "Economical layers.", "society-ethics"),
+        ("Posterior Sampling", "The posterior.", "image-generation"),
+        ("Brainstorming Ideas", "They brainstorm.", "bio-health"),
+        ("Gradient Clip Higher", "We clip gradients.", "multimodal-vlm"),
+        ("Charting a Course", "A charter.", "multimodal-vlm"),
+        ("Crystallized Knowledge", "Knowledge is crystallized.", "science"),
+    ],
+)
+def test_a_word_that_only_begins_like_a_topic_does_not_take_the_paper(
+    title, abstract, wrong
+):
+    assert wrong not in assign(title, abstract, categories=[])
+
+
+@pytest.mark.parametrize(
+    ("title", "topic"),
+    [
+        ("A Radio for Wireless Channels", "wireless-signal"),
+        ("Collective Communication with NCCL", "distributed-systems"),
+        ("Tutoring University Students", "society-ethics"),
+        ("Crystals at Scale", "science"),
+        ("Brain Tumours", "bio-health"),
+    ],
+)
+def test_and_the_words_themselves_still_do(title, topic):
+    assert topic in assign(title, "", categories=[])

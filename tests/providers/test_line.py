@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from digest.transport.line import Line
+from digest.transport.base import Line
 from digest.transport.open import open_transport
 
 

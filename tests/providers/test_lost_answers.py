@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from digest.deliveries import fencing, idempotent_retry, unknown
+from digest.deliveries import control, fencing, idempotent_retry
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
 from digest.models import Delivery, Edition, Frame
@@ -87,7 +87,7 @@ def is_paused() -> None:
 
 
 def is_restored() -> None:
-    unknown.quarantine(make.NOON - timedelta(hours=9), now=LATER)
+    control.quarantine(make.NOON - timedelta(hours=9), now=LATER)
 
 
 def lost_its_frame() -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from digest import settings as digest_settings
-from digest.transport import idempotency
+from digest.transport import esp
 from digest.transport.base import as_text
 from digest.transport.esp import WITHOUT_METADATA, Provider
 from tests import make
@@ -130,10 +130,10 @@ def test_a14_mailers_alone_say_how_mail_leaves_and_nothing_old_is_used(url, tmp_
 
 
 def test_a3_a4_a_key_is_that_of_an_intent():
-    found = idempotency.key(7, make.NOON)
-    assert idempotency.key(7, make.NOON) == found and UUID(found).version == 4
+    found = esp.idempotency_key(7, make.NOON)
+    assert esp.idempotency_key(7, make.NOON) == found and UUID(found).version == 4
     others = [
-        idempotency.key(8, make.NOON),
-        idempotency.key(7, make.NOON + timedelta(microseconds=1)),
+        esp.idempotency_key(8, make.NOON),
+        esp.idempotency_key(7, make.NOON + timedelta(microseconds=1)),
     ]
     assert len({found, *others}) == 3

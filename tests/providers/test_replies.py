@@ -9,7 +9,7 @@ from anymail.exceptions import (
     AnymailUnsupportedFeature,
 )
 
-from digest.transport.esp_errors import of_error
+from digest.transport.esp import of_error
 from digest.transport.open import open_transport
 from digest.transport.outcomes import Verdict, of_recipient
 

@@ -71,7 +71,7 @@ def digest_of(reader: Subscriber, edition: Edition) -> list[tuple[str, str]]:
     loaded = load(edition.pk)
     names = {title: subject for subject, (title, _) in SUBJECTS.items()}
     blocks = list(edition.blocks.order_by("position"))
-    labels = loaded.encoded.localized["en"].text.labels
+    labels = loaded.encoded.localized["en", "short"].text.labels
     (digest,) = select(loaded, [(1, reader.pk)])
     return [
         (names[blocks[pick.position].title], labels[pick.topic].decode().strip("=\r\n"))

@@ -69,8 +69,8 @@ def test_likes_and_dislikes_pull_apart(small: vectors.Projection) -> None:
     graphs, video, robots = (
         np.stack([small.paper(subject, subject)]) for subject in SUBJECTS
     )
-    liked = small.direction(graphs)
-    torn = small.direction(graphs, video)
+    liked = small.background.direction(graphs)
+    torn = small.background.direction(graphs, video)
     assert liked.score(graphs)[0] > liked.score(robots)[0]
     assert torn.score(video)[0] < liked.score(video)[0]
 

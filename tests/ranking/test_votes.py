@@ -220,7 +220,7 @@ def next_digest(papers) -> NextDigest:
         day=day,
     )
     ready = load(edition.pk)
-    labels = ready.encoded.localized["en"].text.labels
+    labels = ready.encoded.localized["en", "short"].text.labels
 
     def digest_of(reader: Subscriber) -> list[tuple[str, str]]:
         (digest,) = select(ready, [(1, reader.pk)])

@@ -1,5 +1,7 @@
 """More or less like this: the page behind a mail's link, and the list among preferences."""
 
+import re
+
 import pytest
 from django.utils import timezone
 
@@ -46,7 +48,7 @@ def test_the_page_shows_the_paper_and_two_buttons(client, ann):
     page = response.content.decode()
     assert response.status_code == 200
     assert "On &lt;knots&gt;" in page and "/papers/2604.00001/" in page
-    assert 'value="more"' in page and 'value="less"' in page and "Take it back" not in page
+    assert 'value="more"' in page and 'value="less"' in page and "Undo" not in page
     assert "ann@" not in page and ann.unsubscribe_token not in page
 
 
@@ -59,15 +61,37 @@ def test_the_links_in_a_mail_and_on_its_page_lead_there(client, ann, sink, setti
         part = mail.message.get_body((kind,))
         texts.append(str(part.get_content()))
     assert [text.count("/v/") for text in texts] == [text.count(where) for text in texts]
-    assert [text.count(where) for text in texts] == [1, 1, 1]
+    for choice in ("more", "less"):
+        assert [text.count(f"{where}/{choice}") for text in texts] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("choice", "first"), [("more", "Yes, more like this"), ("less", "Yes, less like this")]
+)
+def test_a_thumb_in_a_mail_asks_only_for_one_press(client, ann, choice, first):
+    """A program that opens every link votes for nobody: the button is a POST."""
+    where = f"{path()}/{choice}"
+    page = client.get(where).content.decode()
+    buttons = re.findall(
+        r'<button class="([\w-]+)" name="action" value="(\w+)">([^<]+)<', page
+    )
+    assert buttons[0] == ("button", choice, first)
+    assert cast() == []
+    assert client.post(path(), {"action": buttons[0][1]})["Location"] == path()
+    page = client.get(path()).content.decode()
+    assert "noted" in page and 'value="back">Undo<' in page
+    for method in ("get", "head", "options"):
+        getattr(client, method)(f"{path()}/{'less' if choice == 'more' else 'more'}")
+    assert cast() == [("2604.00001", 1 if choice == "more" else -1)]
+    assert client.get(f"{path()}/other").status_code == 404
 
 
 def test_a_vote_is_shown_changed_and_taken_back(client, ann):
     before = bytes(ann.profile)
     for action, value, words in [
-        ("more", [("2604.00001", 1)], "for <strong>more</strong> like this"),
-        ("more", [("2604.00001", 1)], "for <strong>more</strong> like this"),
-        ("less", [("2604.00001", -1)], "for <strong>less</strong> like this"),
+        ("more", [("2604.00001", 1)], "more papers like this"),
+        ("more", [("2604.00001", 1)], "more papers like this"),
+        ("less", [("2604.00001", -1)], "fewer papers like this"),
         ("back", [], "More or less like this?"),
         ("back", [], "More or less like this?"),
     ]:

@@ -24,6 +24,7 @@ WRONG = {
     "watched_authors": "x" * 81,
     "muted_authors": "x" * 81,
     "most_papers": "2",
+    "length": "long",
     "language": "tlh",
     "cadence": "hourly",
     "send_hour": "24",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.throttling.token_bucket import Grant, Limit, pour, take
+from digest.throttling.rate import Grant, Limit, pour, take
 from tests import make
 from tests.race import at_once
 

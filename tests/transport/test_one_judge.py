@@ -12,8 +12,8 @@ from django.core.mail import EmailMultiAlternatives
 from digest.endpoints import SmtpServer, Tls
 from digest.transport.base import Letter, Mail
 from digest.transport.esp import Provider
+from digest.transport.open import SingleMail
 from digest.transport.outcomes import Outcome, put_back
-from digest.transport.single import SingleMail
 from digest.transport.smtp import Smtp
 from tests.smtp_sink import Illness
 

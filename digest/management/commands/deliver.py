@@ -8,14 +8,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import (
-    control,
-    fencing,
-    idempotent_retry,
-    ledger,
-    preflight,
-    shutdown,
-)
+from digest import process
+from digest.deliveries import control, fencing, idempotent_retry, ledger, preflight
 from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import due_editions, plan, plan_edition
 from digest.deliveries.send import Clock, send_due
@@ -40,7 +34,7 @@ class Command(OperatorCommand):
         instant: datetime | None = options["now"]
         clock = DatabaseClock()
         due: Clock = (lambda: instant) if instant else clock
-        signal.signal(signal.SIGTERM, lambda *_: shutdown.ask())
+        signal.signal(signal.SIGTERM, lambda *_: process.ask_to_stop())
         now = ledger.database_now()
         catch_up(now)
         found = due_editions(due())

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from digest.deliveries import replay
-from digest.deliveries.rebuild import NothingToShow
+from digest.deliveries.replay import NothingToShow
 from digest.management.base import OperatorCommand, parse_day
 from digest.models import Edition
 from digest.ops.gallery import gallery

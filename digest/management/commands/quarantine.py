@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import fencing, ledger, unknown
+from digest.deliveries import control, fencing, ledger
 from digest.management.base import OperatorCommand, parse_instant
 
 
@@ -23,12 +23,12 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = ledger.database_now()
-        count = unknown.quarantine(options["since"], now=now)
+        count = control.quarantine(options["since"], now=now)
         self.stdout.write(
             f"{count} deliveries are unknown now: use `manage.py unknown` to list and resolve"
             " them"
         )
-        days = unknown.unpublished(options["since"], now=now)
+        days = control.unpublished(options["since"], now=now)
         if days and not options["unsent"]:
             raise CommandError(
                 f"senders still refuse: {', '.join(map(str, days))} may have been sent and"

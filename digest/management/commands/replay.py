@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from digest.deliveries import replay
-from digest.deliveries.rebuild import NothingToShow
+from digest.deliveries.replay import NothingToShow
 from digest.management.base import OperatorCommand, parse_day
 from digest.management.commands.preview import reader
 from digest.models import Delivery, Edition

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from digest.management.base import OperatorCommand
-from digest.ops.load_test import report, simulate
+from digest.ops.load_test import simulate
 
 
 class Command(OperatorCommand):
@@ -49,6 +49,6 @@ class Command(OperatorCommand):
             raise CommandError("the simulation ended with the error above") from None
         except KeyboardInterrupt:
             raise CommandError("stopped; nothing of the scratch database is left") from None
-        self.stdout.write(report.table(day))
+        self.stdout.write(simulate.table(day))
         if not simulate.consistent(day):
             raise CommandError("sums differ: not every planned row came to its end")

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import ledger, unknown
+from digest.deliveries import control, ledger
 from digest.management.base import OperatorCommand
 
 ACTIONS = {
-    "mark-sent": (unknown.mark_sent, "marked as sent"),
-    "resend": (unknown.resend, "pending again"),
-    "abandon": (unknown.abandon, "abandoned"),
+    "mark-sent": (control.mark_sent, "marked as sent"),
+    "resend": (control.resend, "pending again"),
+    "abandon": (control.abandon, "abandoned"),
 }
 
 
@@ -35,7 +35,7 @@ class Command(OperatorCommand):
             return
         if bool(options["ids"]) == options["all"]:
             raise CommandError("give the ids of the deliveries, or --all")
-        ids = options["ids"] or list(unknown.unknown().values_list("pk", flat=True))
+        ids = options["ids"] or list(control.unknown().values_list("pk", flat=True))
         act, done = ACTIONS[options["action"]]
         count = act(ids, now=ledger.database_now())
         self.stdout.write(f"{count} {done}")
@@ -43,7 +43,7 @@ class Command(OperatorCommand):
             raise CommandError(f"{len(ids) - count} of them were not unknown")
 
     def print_list(self, ids: list[int], *, as_json: bool) -> None:
-        rows = unknown.unknown(ids)
+        rows = control.unknown(ids)
         for row in rows:
             if as_json:
                 told = {"id": row.pk, "edition": f"{row.edition}", "reason": row.reason}

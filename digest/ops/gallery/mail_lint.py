@@ -177,7 +177,7 @@ class Reading(HTMLParser):
 
     ALLOWED = frozenset(
         ("html", "head", "meta", "title", "style", "body", "table", "tbody", "tr", "td")
-        + ("div", "p", "h1", "h2", "a", "br", "span")
+        + ("div", "p", "h1", "h2", "ul", "li", "a", "br", "span")
     )
 
     def __init__(self) -> None:

@@ -22,10 +22,9 @@ from django.core.management import call_command
 from django.db import DatabaseError, connections
 
 from digest.models import Edition
-from digest.ops.stack import services
+from digest.ops.stack import supervisor
 from digest.ops.stack.broker import BrokerError, check_url, server_binary, wait_for_socket
-from digest.ops.stack.services import Plan
-from digest.ops.stack.supervisor import ServiceError, Stack, reap
+from digest.ops.stack.supervisor import Plan, ServiceError, Stack, reap
 from digest.settings import state_folder
 from digest.variables import for_child
 
@@ -162,12 +161,12 @@ def write_note(path: Path, plan: Plan) -> None:
 def start(plan: Plan, stack: Stack) -> None:
     """Start the services that the front page needs, and migrate the database."""
     if not settings.REDIS_URL:
-        stack.start(services.redis(plan))
+        stack.start(supervisor.redis(plan))
     if plan.catches:
-        stack.start(services.catcher(plan))
+        stack.start(supervisor.catcher(plan))
     if not settings.EMBEDDED:
         call_command("collectstatic", interactive=False, verbosity=0)
-    stack.start(services.web(plan))
+    stack.start(supervisor.web(plan))
     migrate()
     if not settings.REDIS_URL and not wait_for_socket(settings.REDIS_SOCKET, seconds=15):
         raise UpError(f"Redis does not answer; see {stack.log_of('redis')}.")
@@ -181,16 +180,16 @@ def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
     first_time = not Edition.objects.exists()
     connections.close_all()
     if first_time or plan.papers:
-        stack.start(services.papers(plan))
+        stack.start(supervisor.papers(plan))
         while not tell_papers(stack, say):
             stack.watch(say)
             time.sleep(0.05)
     wait_for_front_page(plan, stack, say)
-    stack.start(services.worker())
-    stack.start(services.beat())
+    stack.start(supervisor.worker())
+    stack.start(supervisor.beat())
     greet(plan, stack, say)
     if not (first_time or plan.papers):
-        stack.start(services.papers(plan))
+        stack.start(supervisor.papers(plan))
 
 
 def migrate() -> None:

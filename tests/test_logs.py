@@ -23,8 +23,8 @@ from django.utils import timezone
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 
-from digest.ops import logs
-from digest.scrub import scrub
+from digest import logs
+from digest.logs import scrub
 from digest.throttling import circuit_breaker
 from tests.environment import ROOT
 from tests.sink import Sink, in_thread

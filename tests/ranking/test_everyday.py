@@ -1,0 +1,21 @@
+"""The ranker finds what sixty everyday wordings want: a gate against a worse one."""
+
+import numpy as np
+
+from digest.ranking.vectors import shipped
+from tests.ranking import everyday
+
+
+def test_everyday_wordings_find_their_papers() -> None:
+    gain, recall = everyday.quality(shipped().interest, shipped())
+    assert gain >= 0.61 and recall >= 0.73
+
+
+def test_the_set_is_whole_and_tells_a_ranker_from_chance() -> None:
+    wordings, days = everyday.read()
+    assert len(set(wordings)) == 60
+    assert sum(len(day.words) for day in days) >= 200
+    assert all(sum(day.wanted[place].sum() for day in days) for place in range(60))
+    upvotes, _ = everyday.quality(lambda text: None, shipped())
+    assert upvotes < 0.25
+    assert np.mean([day.wanted.mean() for day in days]) < 0.05
