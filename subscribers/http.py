@@ -65,7 +65,7 @@ def while_open[**P](view: View[P]) -> View[P]:
 
 
 def see_other(name: str, *args: str) -> HttpResponse:
-    """303: whatever the method was, GET comes next."""
+    """Redirect with 303, so that GET comes next, whatever the method was."""
     response = redirect(name, *args)
     response.status_code = 303
     return response
