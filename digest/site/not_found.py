@@ -9,7 +9,6 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from digest.models import Paper
-from digest.papers.search import clean_query
 from digest.site import archive
 from subscribers.models import Topic
 
@@ -24,6 +23,8 @@ PAGES = {
 }
 DAY = re.compile(r"(?<!\d)(\d{4})[-/._]?(\d{1,2})[-/._]?(\d{1,2})(?!\d)")
 PAPER = re.compile(r"(?<!\d)(\d{4})[.\s_-]?(\d{4,5})(?!\d)")
+SEPARATORS = re.compile(r"[/\-_+.,?=&\s]+")
+LONGEST = 100
 CLOSE = 0.7  # of difflib's ratio
 MOST_PAPERS = 3
 
@@ -37,7 +38,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def suggestions(path: str) -> dict[str, object]:
     """Return the words of a path as a query, and (label, URL) of what it may mean."""
-    words = clean_query(" ".join(re.split(r"[/\-_+.,?=&]+", path)))
+    words = " ".join(SEPARATORS.split(path)).strip()[:LONGEST]
     found = [*days(path), *papers(path), *topics(words), *pages(words)]
     return {"words": words, "nearest": list(dict.fromkeys(found))}
 

@@ -386,7 +386,7 @@ def test_what_has_no_papers_is_not_found(
         ("/papers/2604.00009/", "/papers/2604.00001/"),
         ("/2026/04/17", "/papers/2026-04-17/"),
         ("/daily/2026-04-18", "/papers/2026-04-17/"),
-        ("/serach", "/search/"),
+        ("/searches", "/search/"),
         ("/archives/", "/archive/"),
     ],
 )
