@@ -31,6 +31,16 @@ class Card:
         return self.author_count - len(self.first_authors)
 
     @property
+    def byline(self) -> str:
+        """The organization if known, or the first authors, as text; may be empty."""
+        names = self.first_authors
+        if self.paper.organization or not names:
+            return str(self.paper.organization)
+        if self.more_authors:
+            return f"{', '.join(names)} and {self.more_authors} more"
+        return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+    @property
     def links(self) -> list[tuple[str, str]]:
         """(words, URL) pairs of links to other sites; a sample paper has none."""
         if self.paper.is_sample:

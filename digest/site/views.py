@@ -12,15 +12,12 @@ from django.views.decorators.http import require_safe
 
 from digest.models import Paper
 from digest.papers.records import ARXIV_ID
-from digest.papers.search import QUERY_LENGTH, clean_query
-from digest.papers.search import search as search_papers
 from digest.site import archive
 from digest.site.archive import Period
 from digest.site.cards import cards
 from digest.site.citations import FORMATS, bibtex
 from digest.site.listing import listing
 from digest.site.not_found import suggestions
-from digest.site.search_limit import limited
 from digest.site.similar import Order, similar_papers
 from subscribers.models import Topic
 from subscribers.preferences_form import topic_groups
@@ -188,7 +185,7 @@ def citations(papers: list[Paper], ending: str, name: str) -> HttpResponse:
     return response
 
 
-# -- topics, authors, organizations, search ---------------------------------------
+# -- topics, authors, organizations ---------------------------------------------
 
 
 @require_safe
@@ -240,20 +237,6 @@ def papers_by(
     context |= {"kind": kind, "name": name}
     status = 200 if context["cards"] else 404
     return render(request, "digest/papers_by.html", context, status=status)
-
-
-@require_safe
-@limited
-@public
-def search(request: HttpRequest) -> HttpResponse:
-    """Show papers of the last year that contain the words, newest first."""
-    query = clean_query(request.GET.get("q", ""))
-    newest = archive.newest_day()
-    context: dict[str, object] = {"query": query, "longest": QUERY_LENGTH}
-    if query and newest:
-        found = search_papers(query, newest)
-        context |= page_context(request, found, list(Topic.objects.all()))
-    return render(request, "digest/search.html", context)
 
 
 def page_context(
