@@ -104,6 +104,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.sitemaps",  # its templates
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.forms",  # its templates of fields, among ours

@@ -2,10 +2,12 @@
 
 from datetime import date
 
+from django.contrib.sitemaps.views import sitemap
 from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from digest import privacy
-from digest.site import archive, mail_pages, search, views, votes
+from digest.site import archive, feeds, mail_pages, search, views, votes
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
 
@@ -34,6 +36,12 @@ class MonthConverter:
         return f"{value:%Y-%m}"
 
 
+class FeedConverter(StringConverter):
+    """The ending of a feed's address."""
+
+    regex = "|".join(feeds.KINDS)
+
+
 class PaperConverter:
     """An arXiv id: 2604.01234, or cs/0112017 (until 2007). The version is dropped."""
 
@@ -48,6 +56,7 @@ class PaperConverter:
 
 
 register_converter(DayConverter, "day")
+register_converter(FeedConverter, "feed")
 register_converter(MonthConverter, "month")
 register_converter(PaperConverter, "paper")
 
@@ -73,6 +82,17 @@ urlpatterns = [
     path("saved/papers.<str:ending>", views.saved_cited, name="saved_cited"),
     path("topics/", views.topics, name="topics"),
     path("topics/<slug:slug>/", views.topic, name="topic"),
+    path("feeds/all.<feed:kind>", views.feed(feeds.everything), name="feed"),
+    path(
+        "feeds/topics/<slug:slug>.<feed:kind>", views.feed(feeds.topic), name="topic_feed"
+    ),
+    path(
+        "feeds/authors/<path:name>.<feed:kind>",
+        views.feed(feeds.author),
+        name="author_feed",
+    ),
+    path("robots.txt", views.feed(feeds.robots), name="robots"),
+    path("sitemap.xml", views.feed(sitemap), {"sitemaps": feeds.SITEMAPS}, name="sitemap"),
     path("search/", search.page, name="search"),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
     path("v/<str:name>/<int:position>", votes.vote, name="vote"),

@@ -1,6 +1,7 @@
 """The public pages. They only read, set no cookie, and are cacheable for a minute."""
 
 from datetime import date, timedelta
+from functools import wraps
 
 from django.conf import settings
 from django.core.paginator import Paginator
@@ -8,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import conditional_page, require_safe
 
 from digest.models import Paper
 from digest.papers.records import ARXIV_ID
@@ -19,6 +20,7 @@ from digest.site.citations import FORMATS, bibtex
 from digest.site.listing import listing
 from digest.site.not_found import suggestions
 from digest.site.similar import Order, similar_papers
+from subscribers.http import View
 from subscribers.models import Topic
 from subscribers.preferences_form import topic_groups
 
@@ -28,7 +30,23 @@ WEEKS_SHOWN = 8
 MOST_SAVED = 100  # ids in one address
 WEEK = timedelta(days=7)
 MONTH = timedelta(days=31)
-public = cache_control(public=True, max_age=60)
+
+
+def public[**P](view: View[P]) -> View[P]:
+    """Wrap a page for everybody: cacheable for a minute, with an ETag to ask again by."""
+    return conditional_page(cache_control(public=True, max_age=60)(view))
+
+
+def feed[**P](view: View[P]) -> View[P]:
+    """Wrap what programs read: the same, and readable by scripts of other sites."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        response["Access-Control-Allow-Origin"] = "*"
+        return response
+
+    return require_safe(public(answer))
 
 
 # -- days, weeks, months ----------------------------------------------------------
