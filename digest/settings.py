@@ -293,6 +293,9 @@ CELERY_BEAT_SCHEDULE = {
 # Due when beat starts for the first time, and not only a period later.
 CELERY_BEAT_SCHEDULE["publish"]["last_run_at"] = datetime(2000, 1, 1, tzinfo=UTC)
 
+# Read written interests by sentence embeddings, where the extra `embeddings` is installed.
+SENTENCE_EMBEDDINGS = variables.flag("SENTENCE_EMBEDDINGS", True)
+
 # -- mail -------------------------------------------------------------------------
 
 FROM_EMAIL = variables.mailbox(

@@ -20,6 +20,7 @@ from django.db.models import Count, Max
 from numpy.typing import NDArray
 
 from digest.models import Paper, Vote
+from digest.ranking import sentences
 from digest.ranking.vectors import (
     DIMENSIONS,
     RIDGE_OF_LIKES,
@@ -117,10 +118,11 @@ def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
 
 def compute(subscriber: Subscriber, projection: Projection) -> bytes:
     """Return what to store for this reader's words and votes as they are now."""
+    encode = sentences.encode()
     written = [
         (Kind.WRITTEN, direction)
         for text in interests_of(subscriber.interests, subscriber.keywords)
-        if (direction := projection.interest(text))
+        if (direction := projection.interest(text, encode))
     ]
     votes = Vote.objects.filter(subscriber=subscriber).order_by("-at", "-pk")
     values = dict(votes.values_list("paper_id", "value")[:MOST_LIKES])

@@ -94,6 +94,7 @@ urlpatterns = [
     path("robots.txt", views.feed(feeds.robots), name="robots"),
     path("sitemap.xml", views.feed(sitemap), {"sitemaps": feeds.SITEMAPS}, name="sitemap"),
     path("search/", search.page, name="search"),
+    path("preview/", views.preview, name="preview"),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
     path("v/<str:name>/<int:position>", votes.vote, name="vote"),
     path("v/<str:name>/<int:position>/<str:choice>", votes.vote, name="vote_asked"),

@@ -8,21 +8,23 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.cache import cache_control
-from django.views.decorators.http import conditional_page, require_safe
+from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.http import conditional_page, require_POST, require_safe
 
 from digest.models import Paper
 from digest.papers.records import ARXIV_ID
+from digest.ranking.outlook import outlook
 from digest.site import archive
 from digest.site.archive import Period
 from digest.site.cards import cards
 from digest.site.citations import FORMATS, bibtex
 from digest.site.listing import listing
 from digest.site.not_found import suggestions
+from digest.site.search_limit import WINDOW, within_limit
 from digest.site.similar import Order, similar_papers
-from subscribers.http import View
+from subscribers.http import View, network
 from subscribers.models import Topic
-from subscribers.preferences_form import topic_groups
+from subscribers.preferences_form import PreferencesForm, topic_groups
 
 PAGE_LENGTH = 30
 BEST_SHOWN = 5
@@ -255,6 +257,21 @@ def papers_by(
     context |= {"kind": kind, "name": name}
     status = 200 if context["cards"] else 404
     return render(request, "digest/papers_by.html", context, status=status)
+
+
+@require_POST
+@never_cache
+def preview(request: HttpRequest) -> HttpResponse:
+    """Show what the posted preferences would have brought; store nothing."""
+    if not within_limit(network(request)):
+        answer = render(request, "digest/searched_too_often.html", status=429)
+        answer["Retry-After"] = str(WINDOW)
+        return answer
+    form = PreferencesForm(request.POST)
+    found = outlook(form.preferences()) if form.is_valid() else None
+    context = {"form": form, "outlook": found}
+    status = 400 if form.errors else 200
+    return render(request, "digest/outlook.html", context, status=status)
 
 
 def page_context(
