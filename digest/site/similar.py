@@ -11,10 +11,9 @@ from typing import Literal
 import numpy as np
 
 from digest.models import Block, Paper
-from digest.ranking.vectors import Floats, shipped
+from digest.ranking.vectors import Floats, document, shipped
 
 SHOWN = 6
-FROM_BACKGROUND = 40
 NEWEST = 150  # papers whose points are computed, at most
 LEAST_FIT = 0.25  # cosine; below it, papers share a few common words
 type Order = Literal["fit", "date"]
@@ -26,7 +25,8 @@ def similar_papers(paper: Paper, *, order: Order = "fit", most: int = SHOWN) -> 
     if not here.any():
         return []
     projection = shipped()
-    ids = [projection.ids[place] for place in projection.nearest(here, FROM_BACKGROUND)]
+    near_background = projection.nearest(document(paper.title, paper.abstract))
+    ids = [projection.ids[place] for place in near_background]
     candidates = {
         each.pk: each
         for each in [*Paper.objects.filter(arxiv_id__in=ids), *newest_like(paper)]
