@@ -43,7 +43,7 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
         rebuilt = rebuild(delivery)
     except NothingToShow as error:
         raise Http404(str(error)) from None
-    shown = [(pick.block, pick.label) for pick in rebuilt.shown()]
+    shown = [(pick.block, pick.label, pick.reasons) for pick in rebuilt.shown()]
     with translation.override(rebuilt.was.language):
         headline = phrases.public_headline(len(shown))
     page = web_version.page(
