@@ -9,7 +9,7 @@ from subscribers import consent
 from subscribers.models import Subscriber
 
 
-def held(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
+def personal_data(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
     """Return table name → rows, for the reader's copy of their data."""
     fields = ["edition__kind", "edition__day", "state", "due_at", "picks", "reason"]
     fields += ["reply", "intent_at", "outcome_at"]

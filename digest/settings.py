@@ -286,7 +286,7 @@ CELERY_BEAT_SCHEDULE = {
         ("publish", "digest.tasks.fetch_and_publish", 1800),
         ("week", "digest.tasks.publish_week", 1800),
         ("notices", "subscribers.tasks.send_notices", 10),
-        ("readers", "subscribers.tasks.keep_house", 60),
+        ("readers", "subscribers.tasks.maintain", 60),
     ]
 }
 # Due when beat starts for the first time, and not only a period later.

@@ -28,7 +28,7 @@ class WrongKey(Exception):
 
 
 def fits(noted: str | None) -> bool:
-    """Whether that is the fingerprint of our key. None is noted while none was found right."""
+    """Return whether that is our key's fingerprint; None: the database has none noted yet."""
     return hmac.compare_digest(noted or "", key_fingerprint())
 
 

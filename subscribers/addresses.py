@@ -67,7 +67,7 @@ def refuse_by_sight(typed: str) -> None:
         raise BadAddress(f"Before the @, {LONGEST_LOCAL} characters are allowed at most.")
 
 
-def keyed(text: str) -> str:
+def keyed_hash(text: str) -> str:
     """Return 64 hex digits that only we can make.
 
     Texts of other kinds than an address begin with a word of their own and a space.
@@ -78,34 +78,34 @@ def keyed(text: str) -> str:
 
 def key_fingerprint() -> str:
     """Return 16 hex digits that tell one ADDRESS_KEY from another, and nothing of it."""
-    return keyed("fingerprint of the key")[:16]
+    return keyed_hash("fingerprint of the key")[:16]
 
 
 def address_hash(canonical: str) -> str:
-    """64 hex digits that stand for an address and outlive it; case is ignored.
+    """Return 64 hex digits that stand for an address and outlive it; case is ignored.
 
     Keyed by ADDRESS_KEY, so that a stolen table names nobody; SECRET_KEY may change.
     """
-    return keyed(canonical.translate(ASCII_LOWER))
+    return keyed_hash(canonical.translate(ASCII_LOWER))
 
 
 def counting_key(canonical: str) -> str:
-    """64 hex digits, the same for all spellings that may reach one mailbox.
+    """Return 64 hex digits, the same for all spellings that may reach one mailbox.
 
     Tags after a plus and dots before the @ are left off. For counting only: at some
     providers a.b@ and ab@ are two people.
     """
     local, _, domain = canonical.translate(ASCII_LOWER).rpartition("@")
     mailbox = local.partition("+")[0].replace(".", "") or local
-    return keyed(f"mailbox {mailbox}@{domain}")
+    return keyed_hash(f"mailbox {mailbox}@{domain}")
 
 
 def domain_hash(canonical: str) -> str:
-    """64 hex digits that stand for the domain of an address. For counting only."""
-    return keyed("domain " + canonical.translate(ASCII_LOWER).rpartition("@")[2])
+    """Return 64 hex digits that stand for the domain of an address, for counting only."""
+    return keyed_hash("domain " + canonical.translate(ASCII_LOWER).rpartition("@")[2])
 
 
 def masked(canonical: str) -> str:
-    """Enough to recognise one's own address, too little to learn another's."""
+    """Return enough to recognise one's own address and too little to learn another's."""
     local, _, domain = canonical.rpartition("@")
     return f"{local[:1]}…@{domain[:1]}…{domain[domain.rfind('.') :]}"

@@ -25,7 +25,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from subscribers import address_key
-from subscribers.addresses import keyed
+from subscribers.addresses import keyed_hash
 from subscribers.models import ConsentEvent, Subscriber, new_capability
 
 logger = logging.getLogger(__name__)
@@ -114,18 +114,18 @@ def content_hash(event: ConsentEvent) -> str:
         *where,
         event.detail,
     ]
-    return keyed("receipt " + json.dumps(content, sort_keys=True))
+    return keyed_hash("receipt " + json.dumps(content, sort_keys=True))
 
 
 def seal_of(before: Head, event: ConsentEvent) -> str:
     """Return what stays of a blanked receipt and is sealed beside its hash: time and kind."""
     kept = f"{event.kind} {instant(event)} {event.content_hash}"
-    return keyed(f"seal {before} {kept}")
+    return keyed_hash(f"seal {before} {kept}")
 
 
 def blank_mark(event: ConsentEvent) -> str:
     """Return the mark that replaces the salt of a receipt that we, and nobody else, blanked."""
-    return "-" + keyed(f"blanked {event.content_hash}")[:21]
+    return "-" + keyed_hash(f"blanked {event.content_hash}")[:21]
 
 
 def instant(event: ConsentEvent) -> str:

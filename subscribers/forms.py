@@ -9,7 +9,7 @@ from datetime import date
 
 from django import forms
 
-from subscribers import proof_of_work
+from subscribers import rate_limits
 from subscribers.addresses import LONGEST, Address, BadAddress, canonical
 from subscribers.preferences_form import Form, PreferencesForm
 from subscribers.rate_limits import Filled
@@ -41,7 +41,7 @@ class GuardedForm(Form):
 
     @property
     def stamp(self) -> str:
-        return proof_of_work.stamp()
+        return rate_limits.stamp()
 
     def filled(self) -> Filled:
         """Return what a posted form showed."""

@@ -49,7 +49,7 @@ def token_page[**P](view: View[P]) -> View[P]:
 
 
 def sign_up_open(request: HttpRequest) -> dict[str, object]:
-    """For every template: whether to offer the sign-up at all."""
+    """Return for every template whether to offer the sign-up at all."""
     return {"sign_up_open": settings.SIGN_UP_OPEN}
 
 
@@ -65,7 +65,7 @@ def while_open[**P](view: View[P]) -> View[P]:
 
 
 def see_other(name: str, *args: str) -> HttpResponse:
-    """303: whatever the method was, GET comes next."""
+    """Redirect with 303, so that GET comes next, whatever the method was."""
     response = redirect(name, *args)
     response.status_code = 303
     return response

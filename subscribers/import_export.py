@@ -29,7 +29,7 @@ from subscribers.models import (
     Topic,
 )
 from subscribers.notices import outbox
-from subscribers.preferences import described, fill, schedule, stored
+from subscribers.preferences import fill, receipt_detail, schedule, stored
 from subscribers.preferences_form import initial_of
 from subscribers.suppression import suppress_each
 from subscribers.tables import as_csv
@@ -153,7 +153,7 @@ def meet(person: Person, reader: Subscriber, *, now: datetime) -> Imported:
 
 
 def is_newer(person: Person, reader: Subscriber) -> bool:
-    """Whether the file's opt-out is newer than the confirmation here."""
+    """Return whether the file's opt-out is newer than the confirmation here."""
     left, confirmed = person.unsubscribed_at, reader.confirmed_at
     return left is None or confirmed is None or left > confirmed
 
@@ -237,7 +237,7 @@ def row_for(person: Person, *, now: datetime) -> Subscriber:
 def receipt_for(person: Person, reader: Subscriber, *, now: datetime) -> ConsentEvent:
     """Return the proof of what the file said."""
     kinds = {State.PENDING: Kind.REQUESTED, State.UNSUBSCRIBED: Kind.UNSUBSCRIBED}
-    detail = described(person.preferences) if person.preferences else {}
+    detail = receipt_detail(person.preferences) if person.preferences else {}
     if reader.state in subscriptions.CONFIRMED:
         detail |= {"legal_source": person.legal_source, "state": reader.state}
     for name in INSTANTS:

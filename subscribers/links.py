@@ -1,9 +1,9 @@
-"""Links in mail: who holds one may do one thing, without a password.
+"""Links in mail: the holder of one may do one thing, without a password.
 
 A token is 128 random bits as 22 characters of base64url. Of all but the token of /u/
 only the SHA-256 is stored, so they are found, not compared, and a copy of the
 database opens nothing. The token of /u/ is a column of its reader: it never expires,
-depends on no key, and can do no more than lessen mail. Addresses are built from
+depends on no key, and can do no more than reduce mail. Addresses are built from
 SITE_URL, never from a request.
 """
 
@@ -70,7 +70,7 @@ def make(
     Link.objects.create(
         subscriber=subscriber,
         purpose=purpose,
-        token_hash=hashed(token),
+        token_hash=hash_of(token),
         created_at=now,
         expires_at=now + LIFETIMES[purpose],
         email=email,
@@ -84,7 +84,7 @@ def read(token: str, purpose: Link.Purpose, *, now: datetime) -> Link:
     if not well_formed(token):
         raise Malformed
     found = Link.objects.select_related("subscriber__schedule").filter(
-        token_hash=hashed(token), purpose=purpose
+        token_hash=hash_of(token), purpose=purpose
     )
     link = found.first()
     if link is None:
@@ -113,7 +113,7 @@ def use_up(link: Link, *, now: datetime) -> None:
 
 
 def end_all(subscriber: Subscriber, *, now: datetime) -> None:
-    """No link that was mailed so far opens anything any more."""
+    """End all links that were mailed so far."""
     Link.objects.filter(subscriber=subscriber, expires_at__gt=now).update(expires_at=now)
 
 
@@ -121,7 +121,8 @@ def well_formed(token: str) -> bool:
     return TOKEN.fullmatch(token) is not None
 
 
-def hashed(token: str) -> str:
+def hash_of(token: str) -> str:
+    """Return the SHA-256 under which a token is stored."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -131,5 +132,5 @@ def url(name: str, token: str) -> str:
 
 
 def unsubscribe_url(token: str) -> str:
-    """Of Subscriber.unsubscribe_token: the page, and the one-click URI of RFC 8058."""
+    """Return the page for Subscriber.unsubscribe_token, the one-click URI of RFC 8058, too."""
     return url("unsubscribe", token)

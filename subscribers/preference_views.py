@@ -78,7 +78,7 @@ def preferences(
 
 
 class PreferencesPage:
-    """The forms of the page: each with what holds, the posted one with what was typed."""
+    """The forms of the page, each with the stored values; the posted one with what was typed."""
 
     def __init__(self, subscriber: Subscriber, now: datetime) -> None:
         self.subscriber = subscriber
@@ -156,7 +156,7 @@ def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
 
 
 def download(subscriber: Subscriber, more: More) -> HttpResponse:
-    held = privacy.held(subscriber) | dict(more(subscriber))
-    response = HttpResponse(privacy.zipped(held), content_type="application/zip")
+    tables = privacy.personal_data(subscriber) | dict(more(subscriber))
+    response = HttpResponse(privacy.zipped(tables), content_type="application/zip")
     response["Content-Disposition"] = 'attachment; filename="daily-papers-data.zip"'
     return response

@@ -9,7 +9,7 @@ the byte alone says which it is. Zeros at the end are left off.
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -39,7 +39,7 @@ MOST_LEANING = 31
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences:
-    """Checked by the caller (see forms.py). `days` counts for chosen and weekly only."""
+    """All that a reader has chosen, checked by the form; `days` for chosen and weekly only."""
 
     topics: tuple[str, ...] = ()
     interests: str = ""
@@ -56,16 +56,12 @@ class Preferences:
 
     @property
     def has_interests(self) -> bool:
-        """Whether anything was written that ranks papers beside topics."""
+        """Return whether anything was written that ranks papers beside topics."""
         return bool(self.interests.strip() or self.keywords)
-
-    def as_json(self) -> dict[str, object]:
-        """For a JSONField; `from_json` reads it."""
-        return asdict(self)
 
     @property
     def schedule(self) -> Schedule:
-        """The wanted zone, hour and days, to be shown: a row that is not saved."""
+        """Return the wanted zone, hour and days as a row that is not saved, to be shown."""
         return Schedule(
             timezone=self.timezone,
             send_hour=self.send_hour,
@@ -75,7 +71,7 @@ class Preferences:
 
 
 def from_json(stored: dict[str, object]) -> Preferences:
-    """Return the Preferences that `as_json` wrote."""
+    """Return the Preferences of a JSONField, which holds what `asdict` gave."""
     plain = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in stored.items()
@@ -153,7 +149,7 @@ def fill(
     follow_choice(subscriber, topics)
 
 
-def described(preferences: Preferences) -> dict[str, object]:
+def receipt_detail(preferences: Preferences) -> dict[str, object]:
     """Return what the receipt says of preferences, without the reader's own words."""
     return {
         "topics": sorted(preferences.topics),
@@ -240,7 +236,7 @@ def profile(chosen: Iterable[int], leaning: Mapping[int, int]) -> bytes:
 
 
 def leaning(stored: bytes) -> dict[int, int]:
-    """Column → leaning of a stored profile, without zeros."""
+    """Return column → leaning of a stored profile, without zeros."""
     leanings = (weight - CHOSEN * (weight > MOST_LEANING) for weight in array("b", stored))
     return {column: lean for column, lean in enumerate(leanings) if lean}
 

@@ -29,8 +29,8 @@ SECRETS = {"token_hash", "unsubscribe_token", "salt", "proof"}
 SHOWN_APART = {"profile", "directions"}
 
 
-def held(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, object]]]:
-    """Table name → rows: all that this room knows of a person, but secrets and keys."""
+def personal_data(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, object]]]:
+    """Return table name → rows: all that this app knows of a person, but secrets and keys."""
     mine = {"subscriber": subscriber}
     hashes = list(consent.addresses_of(subscriber))
     tables: dict[str, Sequence[Mapping[str, object]]] = {
@@ -87,8 +87,8 @@ def zipped(tables: Tables) -> bytes:
 def erase(subscriber_id: int, *, now: datetime) -> bool:
     """Remove a person for good; False if there is none.
 
-    Who ever read keeps one thing, the keyed hash among the suppressed: no import brings
-    them back, a confirmation of their own does. Receipts stay without the person.
+    The keyed hash of one who ever read stays among the suppressed, so that no import brings
+    them back; a confirmation of their own does. Receipts stay without the person.
     """
     subscriber = locked(subscriber_id)
     if subscriber is None:

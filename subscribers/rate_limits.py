@@ -1,4 +1,4 @@
-"""What keeps our forms from being used against other people's mailboxes.
+"""Quotas that keep our forms from being used against other people's mailboxes.
 
 First of all the target counts: every single mail we owe is a Notice that carries the
 counting key of its mailbox, whoever asked and from wherever. Requests are counted by
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
+from altcha import v1 as altcha
+from django.conf import settings
+from django.core.signing import BadSignature, TimestampSigner
 from django.db import connection
 from django.db.models import F
+from django.utils.crypto import salted_hmac
 
-from subscribers import proof_of_work
 from subscribers.models import Notice, Request, Subscriber
 
 PAUSE = timedelta(minutes=15)
@@ -47,7 +50,7 @@ class Filled:
 
 
 def one_at_a_time(mailbox: str) -> None:
-    """Until the transaction ends, nobody else counts or signs up this mailbox.
+    """Keep others from counting or signing up this mailbox until the transaction ends.
 
     A row lock cannot do it: at a first sign-up there is no row yet. On SQLite the
     immediate transaction already stands alone.
@@ -69,7 +72,7 @@ def no_sign_up_meanwhile() -> None:
 
 
 def may_write(mailbox: str, kind: Notice.Kind, *, now: datetime) -> bool:
-    """At most three single mails in 24 hours, and of one kind one in 15 minutes.
+    """Return whether a mail fits: three in 24 hours at most, one of a kind in 15 minutes.
 
     Call it under one_at_a_time, in the transaction that makes the notice.
     """
@@ -90,7 +93,7 @@ def may_be_written(
 def has_room(
     sent: Sequence[tuple[str, datetime]], kind: Notice.Kind, *, now: datetime
 ) -> bool:
-    """Whether the day's mails to one mailbox leave room for another of this kind."""
+    """Return whether the day's mails to a mailbox leave room for another of this kind."""
     return len(sent) < DAILY and all(
         at <= now - PAUSE for sent_kind, at in sent if sent_kind == kind
     )
@@ -155,7 +158,7 @@ def wait(filled: Filled, *, proved: bool, busy: bool) -> timedelta:
     """Return how long a request is left lying before it is looked at."""
     if not proved and busy:
         return SLOW
-    return HASTY if proof_of_work.too_fast(filled.stamp) else timedelta(0)
+    return HASTY if too_fast(filled.stamp) else timedelta(0)
 
 
 def refusal(request: Request) -> str:
@@ -175,7 +178,7 @@ def refusal(request: Request) -> str:
 
 
 def must_wait(request: Request, *, now: datetime) -> bool:
-    """Whether domain, instance or the slow lane have had their hour's share."""
+    """Return whether domain, instance or the slow lane have had their hour's share."""
     done = Request.objects.filter(outcome="done", handled_at__gt=now - HOUR)
     shares = [
         (done.filter(domain=request.domain), PER_DOMAIN),
@@ -188,5 +191,63 @@ def must_wait(request: Request, *, now: datetime) -> bool:
 
 
 def is_global(network: str) -> bool:
-    """Whether it is a network of the open internet: a proxy's or our own is no measure."""
+    """Return whether a network is of the open internet; a proxy's or our own is no measure."""
     return bool(network) and ip_network(network).is_global
+
+
+# -- a form's stamp and proof of work ----------------------------------------------------
+
+# A form can show that a person filled it in. The stamp says when it was opened. The proof of
+# work is ALTCHA's (version 1, SHA-256), made and checked by its library and solved by
+# digest/site/static/proof.js. Both are signed by SECRET_KEY: after a change of key, forms that
+# are open count as unproved.
+
+
+FASTEST = timedelta(seconds=2)  # nobody reads, types and sends in less
+VALID_FOR = timedelta(minutes=10)
+MOST_GUESSES = 50_000  # half of it on average: a second of a phone's time
+
+
+def stamp() -> str:
+    """Return the value of the hidden field that says when a form was opened."""
+    return TimestampSigner(salt="form opened").sign("form")
+
+
+def too_fast(stamp: str) -> bool:
+    """Return True if a valid stamp is too young; forms without a stamp are not ours."""
+    try:
+        TimestampSigner(salt="form opened").unsign(stamp, max_age=FASTEST)
+    except (BadSignature, ValueError):  # SignatureExpired is a BadSignature: old enough
+        return False
+    return True
+
+
+def challenge(now: datetime) -> dict[str, str | int]:
+    """Return the JSON that proof.js solves; it is good once, for ten minutes, for our forms."""
+    options = altcha.ChallengeOptions(
+        algorithm="SHA-256",
+        max_number=MOST_GUESSES,
+        hmac_key=proof_key(),
+        expires=now + VALID_FOR,
+        params={"form": "sign-up"},
+    )
+    made: dict[str, str | int] = altcha.create_challenge(options).to_dict()
+    return made
+
+
+def solved(payload: str) -> str | None:
+    """Return the challenge that a genuine solution solves, to be spent once; else None."""
+    if not payload or len(payload) > 2000:
+        return None
+    try:
+        valid, _ = altcha.verify_solution(payload, proof_key(), check_expires=True)
+        found = altcha.Payload.from_base64(payload).challenge
+    except Exception:  # a stranger's bytes: whatever the library makes of them is a no
+        return None
+    return str(found) if valid else None
+
+
+def proof_key() -> str:
+    secret = settings.SECRET_KEY
+    made = salted_hmac("proof of work", "", secret=secret, algorithm="sha256")
+    return made.hexdigest()

@@ -1,4 +1,4 @@
-"""What people ask for at our forms: counted, taken in with one INSERT, looked at afterwards.
+"""Requests from our forms: counted, stored with one INSERT, and handled afterwards.
 
 So the answer takes the same time and bytes whatever we know of an address. Every way
 in, be it a page or an API, goes through `put`, so the same limits hold for all of them.
@@ -6,13 +6,14 @@ in, be it a page or an API, goes through `put`, so the same limits hold for all 
 
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 
-from subscribers import address_change, proof_of_work, rate_limits, subscriptions
+from subscribers import address_change, rate_limits, subscriptions
 from subscribers.addresses import Address, domain_hash
 from subscribers.consent import Origin
 from subscribers.models import Request
@@ -37,7 +38,7 @@ def sign_up(
     now: datetime,
 ) -> None:
     """Ask to subscribe."""
-    row = Request(kind=Kind.SIGN_UP, email=email, preferences=preferences.as_json())
+    row = Request(kind=Kind.SIGN_UP, email=email, preferences=asdict(preferences))
     put(row, origin=origin, filled=filled, now=now)
 
 
@@ -66,7 +67,7 @@ def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
     row.source, row.wording, row.network = origin.source, origin.wording, origin.network
     row.at = now
     row.trapped = bool(filled.trap)
-    row.proof = proof_of_work.solved(filled.solution)
+    row.proof = rate_limits.solved(filled.solution)
     crowd = rate_limits.crowd(row.network, now=now)
     if crowd.is_full(row.network, proved=row.proof is not None):
         return
@@ -120,7 +121,7 @@ def handle(request_id: int, *, now: datetime) -> None:
             return
         outcome = "too late"
     if not outcome:
-        DOERS[Kind(request.kind)](request, now)
+        HANDLERS[Kind(request.kind)](request, now)
         outcome = "done"
     Request.objects.filter(pk=request.pk).update(
         email="", preferences={}, subscriber=None, handled_at=now, outcome=outcome
@@ -153,7 +154,7 @@ def origin_of(request: Request) -> Origin:
     return Origin(request.source, request.network, request.wording)
 
 
-DOERS: dict[Request.Kind, Callable[[Request, datetime], None]] = {
+HANDLERS: dict[Request.Kind, Callable[[Request, datetime], None]] = {
     Kind.SIGN_UP: subscribe,
     Kind.LINK: mail_link,
     Kind.DATA: mail_data_link,

@@ -1,4 +1,4 @@
-"""What we stop keeping, and when; and the one reminder before it.
+"""How long rows are kept, and the one reminder before an unconfirmed address goes.
 
 | what | how long |
 |---|---|
@@ -6,7 +6,7 @@
 | a reader who has left | 90 days; then the keyed hash alone stays |
 | requests at the forms | 24 hours, without the person as soon as they are handled |
 | links, single mails | 90 days |
-| receipts of who has gone | 3 years; then blanked |
+| receipts of readers whose row is gone | 3 years; then blanked |
 """
 
 from datetime import datetime, timedelta
@@ -30,7 +30,10 @@ BATCH = 500
 
 
 def remind(now: datetime) -> int:
-    """Owe one reminder to who asked a day ago and has not confirmed; how many."""
+    """Enqueue one reminder each for those who asked a day ago and have not confirmed.
+
+    Returns how many.
+    """
     mails = Notice.objects.filter(subscriber=OuterRef("pk"))
     asked = mails.filter(kind=Notice.Kind.CONFIRM, state=Notice.State.ACCEPTED)
     waiting = Subscriber.objects.filter(
@@ -58,7 +61,7 @@ def remind_one(subscriber_id: int, *, now: datetime) -> bool:
 
 
 def purge(now: datetime) -> None:
-    """Let go of all that is past its time. Safe to run twice, at once, or half-way."""
+    """Delete all that is past its time. Safe to run twice, at once, or half-way."""
     rows = Subscriber.objects.values_list("pk", flat=True)
     stale = rows.filter(state=State.PENDING, changed_at__lte=now - UNCONFIRMED)
     for pk in list(stale[:BATCH]):
@@ -78,10 +81,10 @@ def purge(now: datetime) -> None:
 
 @transaction.atomic
 def drop_unconfirmed(subscriber_id: int, *, now: datetime) -> None:
-    """Erase; but who once read and left goes back to having left, receipts and all.
+    """Erase the row; one that was once confirmed reverts to unsubscribed, with its receipts.
 
-    As of the day on which they left: by signing them up again and again, a stranger could
-    otherwise keep us from letting go of them.
+    It reverts as of the day on which the reader left: by signing them up again and again, a
+    stranger could otherwise keep us from ever deleting them.
     """
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state != State.PENDING:

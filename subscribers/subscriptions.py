@@ -1,10 +1,11 @@
-"""What a reader can ask for: each function one transaction and one ConsentEvent.
+"""The changes of a subscription: each function is one transaction and one ConsentEvent.
 
-Whoever changes a reader locks the row first; the sender locks the same row before each
+A function that changes a reader locks the row first; the sender locks the same row before each
 hand-over, so what is answered here holds for every mail from then on. Asking twice for
 the same changes nothing and appends no second event.
 """
 
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
@@ -24,8 +25,8 @@ from subscribers.notices import outbox
 from subscribers.preferences import (
     Preferences,
     bound_to,
-    described,
     first_hour,
+    receipt_detail,
     schedule,
     set_preferences,
     zone,
@@ -70,9 +71,9 @@ def subscribe(
         Kind.REQUESTED,
         origin=origin,
         now=now,
-        detail=described(preferences),
+        detail=receipt_detail(preferences),
     )
-    asked = preferences.as_json()
+    asked = asdict(preferences)
     outbox.enqueue(subscriber, Notice.Kind.CONFIRM, now=now, preferences=asked)
 
 
@@ -103,7 +104,7 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
     Notice.objects.filter(subscriber=subscriber).update(preferences={})
     subscriber.confirmed_at = now
     move(subscriber, State.ACTIVE, now=now)
-    detail = {"link": link.pk} | described(preferences)
+    detail = {"link": link.pk} | receipt_detail(preferences)
     record(subscriber, Kind.CONFIRMED, origin=origin, now=now, detail=detail)
     outbox.enqueue(subscriber, Notice.Kind.WELCOME, now=now)
     return subscriber
@@ -123,13 +124,13 @@ def change_preferences(
         Kind.CHANGED,
         origin=origin,
         now=now,
-        detail=described(preferences),
+        detail=receipt_detail(preferences),
     )
 
 
 @transaction.atomic
 def slow_down(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
-    """Once a week instead, at the same hour."""
+    """Switch to once a week, at the same hour."""
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state not in CONFIRMED:
         return
@@ -148,7 +149,7 @@ def slow_down(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
 def pause(
     subscriber_id: int, until: date | None = None, *, origin: Origin, now: datetime
 ) -> None:
-    """No mail until that local date, or until resumed; a second pause sets the date anew."""
+    """Stop mails until that local date, or until resumed; a second pause sets a new date."""
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state not in CONFIRMED:
         return
@@ -162,7 +163,7 @@ def pause(
 
 @transaction.atomic
 def resume(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
-    """Mail again: what is due now and not too late, and all that follows."""
+    """Start mails again with what is due now and not too late."""
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state != State.PAUSED:
         return
@@ -172,7 +173,7 @@ def resume(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
 
 
 def local_date(subscriber: Subscriber, now: datetime) -> date:
-    """Today, where the reader is. Needs the schedule."""
+    """Return today's date in the reader's zone; the schedule must be loaded."""
     return now.astimezone(zone(subscriber.schedule)).date()
 
 
@@ -184,7 +185,7 @@ def in_a_month(subscriber_id: int, *, now: datetime) -> date | None:
 
 
 def resume_due(now: datetime) -> int:
-    """Resume readers at the first wished hour on or after their date; how many.
+    """Resume readers at their first hour on or after their date; return how many.
 
     Not at midnight: the edition of the evening before would still be in time then.
     """
@@ -203,7 +204,7 @@ def resume_due(now: datetime) -> int:
 
 @transaction.atomic
 def unsubscribe(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
-    """No mail any more, from the moment this returns."""
+    """Stop all mail, from the moment this returns."""
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state == State.UNSUBSCRIBED:
         return
@@ -215,7 +216,7 @@ def unsubscribe(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
 def ask_back(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     """Undo an unsubscribe: all preferences are kept, and one mail asks to confirm them.
 
-    By mail, since whoever was forwarded a digest holds the link to leave as well.
+    By mail, since anyone to whom a digest was forwarded holds the link to leave as well.
     """
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state != State.UNSUBSCRIBED:

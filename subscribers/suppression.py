@@ -1,6 +1,6 @@
 """The addresses never to be written to: keyed hashes that outlive the person's row.
 
-Who has left is on the list too, and off it by a confirmation of their own; every other
+Readers who left are on the list, too, and a confirmation of their own takes them off; every other
 reason bars even the mail that asks for one.
 """
 
@@ -73,12 +73,12 @@ def lift(email_hash: str) -> None:
 
 
 def is_suppressed(email_hash: str) -> bool:
-    """No digest, and no import that brings it back."""
+    """Return whether the address gets no digest and no import brings it back."""
     return Suppression.objects.filter(email_hash=email_hash).exists()
 
 
 def is_barred(email_hash: str) -> bool:
-    """No mail at all, not even to ask for a confirmation."""
+    """Return whether the address gets no mail at all, not even to ask for a confirmation."""
     return Suppression.objects.filter(email_hash=email_hash).exclude(reason=LEFT).exists()
 
 

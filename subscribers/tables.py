@@ -9,7 +9,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def cell(value: object) -> str:
-    """One value as text; what begins like a formula gets an apostrophe before it."""
+    """Return a value as text, with an apostrophe before what begins like a formula."""
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False)
     text = "" if value is None else str(value)
@@ -22,7 +22,7 @@ def unquoted(text: str) -> str:
 
 
 def as_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> str:
-    """RFC 4180, with a head line."""
+    """Return the rows as CSV (RFC 4180) with a head line."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(columns)

@@ -58,12 +58,12 @@ def handle_and_send() -> bool:
 
 
 @shared_task
-def keep_house() -> None:
-    """End pauses, remind, let go of what is past its time, seal receipts."""
+def maintain() -> None:
+    """End pauses, send reminders, delete what is past its time, seal receipts."""
     try:
         address_key.check()
     except address_key.WrongKey as wrong:
-        logger.error("no house is kept: %s", wrong)
+        logger.error("nothing is ended, reminded or sealed: %s", wrong)
         return
     now = timezone.now()
     subscriptions.resume_due(now)
@@ -86,7 +86,7 @@ def wake() -> None:
 
 
 def keep_waking() -> None:
-    """One message for all who asked since the last one; none while beat has to do."""
+    """Publish one message for all requests since the last; none while only beat can."""
     while asked.wait():
         asked.clear()
         if publish():

@@ -1,7 +1,7 @@
 """The pages of a subscription: sign up, confirm, block, leave.
 
-GET shows and never changes; POST does. Whoever types an address gets the same answer
-whatever we know of it: the difference is only in the mail.
+GET shows and never changes; POST does. The answer to a typed address is the same whatever
+we know of it: the difference is only in the mail.
 """
 
 import re
@@ -13,13 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from subscribers import (
-    address_change,
-    links,
-    proof_of_work,
-    requests,
-    subscriptions,
-)
+from subscribers import address_change, links, rate_limits, requests, subscriptions
 from subscribers.addresses import masked
 from subscribers.forms import SignUpForm
 from subscribers.http import action, origin, see_other, token_page, while_open
@@ -63,7 +57,7 @@ def subscribe_done(request: HttpRequest) -> HttpResponse:
 @token_page
 def challenge(request: HttpRequest) -> HttpResponse:
     """Return the challenge that proof.js solves while the form is filled in."""
-    return JsonResponse(proof_of_work.challenge(timezone.now()))
+    return JsonResponse(rate_limits.challenge(timezone.now()))
 
 
 @token_page
@@ -101,7 +95,7 @@ def show_confirm(request: HttpRequest, link: Link, token: str) -> HttpResponse:
 
 
 def confirmed(request: HttpRequest, reader: Subscriber | None) -> HttpResponse:
-    """With a link to the preferences for the one who has just confirmed."""
+    """Show that it is confirmed; welcome a reader who did it just now."""
     context = welcome(reader, now=timezone.now()) if reader else {}
     return render(request, "subscribers/confirmed.html", context)
 
@@ -186,7 +180,7 @@ def door(request: HttpRequest, token: str) -> HttpResponse:
 
 @token_page
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """RFC 8058: any POST unsubscribes at once, with 200 and no redirect.
+    """Unsubscribe by any POST at once, with 200 and no redirect (RFC 8058).
 
     A token that nobody has gets the same answers as one that somebody has.
     """
@@ -196,13 +190,14 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "subscribers/unsubscribe.html", {"left": left})
     asked = action(request)
     if found is not None:
-        lessen(request, found.pk, asked)
+        act_on_button(request, found.pk, asked)
     if asked in {"weekly", "pause", "link", "undo", "unsubscribe"}:
         return render(request, "subscribers/unsubscribe_done.html", {"done": asked})
     return HttpResponse("You are unsubscribed.\n", content_type="text/plain")
 
 
-def lessen(request: HttpRequest, subscriber_id: int, asked: str) -> None:
+def act_on_button(request: HttpRequest, subscriber_id: int, asked: str) -> None:
+    """Do what the pressed button of the unsubscribe page says; none unsubscribes."""
     came_from = origin(request, "/u/")
     now = timezone.now()
     match asked:

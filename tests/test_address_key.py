@@ -79,7 +79,7 @@ def test_a_command_says_one_line_and_does_nothing(words: list[str], tmp_path: Pa
 @pytest.mark.usefixtures("other_key")
 @pytest.mark.parametrize(
     "task",
-    [subscribers_tasks.send_notices, subscribers_tasks.keep_house, digest_tasks.send],
+    [subscribers_tasks.send_notices, subscribers_tasks.maintain, digest_tasks.send],
     ids=lambda task: task.name,
 )
 def test_a_task_says_one_line_and_sends_nothing(

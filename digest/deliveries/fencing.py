@@ -35,7 +35,7 @@ ADVICE = (
 
 RISE = """
 UPDATE digest_fence SET count = count + 1 WHERE id = 1
-RETURNING *, (SELECT fingerprint FROM subscribers_addresskey WHERE id = 1) AS address_key
+RETURNING *, (SELECT fingerprint FROM subscribers_addresskey WHERE id = 1) AS known_key
 """
 ADVANCE = "UPDATE digest_fence SET count = count + 1 WHERE id = 1 RETURNING count"
 # The server, its timeline (a failover or a recovery to a point in time begins the next

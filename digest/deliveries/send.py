@@ -35,7 +35,7 @@ from digest.models import Delivery, Edition, Fence
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
 from digest.signing import senders
-from digest.throttling import circuit_breaker, domains, rate
+from digest.throttling import circuit_breaker, rate
 from digest.throttling.domains import Gate
 from digest.throttling.relay import FEW, Relay
 from digest.transport.base import Mail, Transport
@@ -142,7 +142,7 @@ def send_due(
             if not claimed:
                 rate.settle(permits, Counter(), ledger.database_now)
                 break
-            gate = domains.gate(clock(), rests)
+            gate = Gate(clock(), rests, settings.DOMAIN_RATES)
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent

@@ -17,13 +17,15 @@ from django.template.loader import get_template, render_to_string
 from digest.editions import text_layout
 from digest.editions.phrases import MARKS, WITHOUT_MARKS, phrase, without_votes
 from digest.models import Paper
+from digest.papers.summary import telling_sentence
 from digest.papers.text import cut
 
 # How a paper can look: first in a short mail, further down in it, as a title only, and with
 # its abstract. A stored block holds all forms, in this order.
 FORMS = ("lead", "short", "titles", "abstracts")
-# Characters of the abstract that a form shows.
-SAID = {"lead": 320, "short": 130, "titles": 0, "abstracts": 700}
+# Characters about the paper that a form shows: of one telling line, or of the abstract.
+SAID = {"lead": 320, "short": 150, "titles": 0, "abstracts": 700}
+OF_ABSTRACT = {"abstracts"}
 TITLE_LENGTH = 300
 MORE = "\u00a0…"
 NAME_LENGTH = 120
@@ -48,7 +50,10 @@ def inlined(html: str) -> str:
 
 
 def as_text(values: dict[str, Any]) -> str:
-    filled = {key: text_layout.fill(values[key]) for key in ("title", "said")}
+    filled = {
+        "title": text_layout.fill(values["title"]),
+        "said": text_layout.fill(values["said"] + values["machine"]),
+    }
     filled["byline"] = text_layout.fill(values["names"] + values["rest"])
     return render_to_string("mail/paper.txt", values | filled, using="text")
 
@@ -64,8 +69,7 @@ def forms(stored: str) -> list[str]:
 
 def context(paper: Paper, form: str) -> dict[str, Any]:
     title = shorten(paper.title, TITLE_LENGTH)
-    abstract = paper.abstract.translate(WITHOUT_MARKS)
-    said = first_sentences(abstract, SAID[form]) if SAID[form] else ""
+    said, by_machine = what_is_said(paper, form)
     names, rest = byline(paper)
     return {
         "mark": MARKS,
@@ -73,6 +77,7 @@ def context(paper: Paper, form: str) -> dict[str, Any]:
         "title": title,
         "said": said,
         "title_script": flatatt(text_layout.attributes(title)),
+        "machine": f" {phrase('machine')}" if by_machine else "",
         "said_script": flatatt(text_layout.attributes(said)),
         "names": names,
         "names_script": flatatt(text_layout.attributes(names)),
@@ -84,6 +89,16 @@ def context(paper: Paper, form: str) -> dict[str, Any]:
         "less": phrase("less"),
         "vote_url": f"{settings.SITE_URL}/v/{MARKS.web}/{MARKS.place}",
     }
+
+
+def what_is_said(paper: Paper, form: str) -> tuple[str, bool]:
+    """Return the words about the paper in this form, and whether a machine wrote them."""
+    length = SAID[form]
+    if not length:
+        return "", False
+    summary = "" if form in OF_ABSTRACT else paper.summary
+    own = paper.abstract if form in OF_ABSTRACT else telling_sentence(paper.abstract)
+    return first_sentences((summary or own).translate(WITHOUT_MARKS), length), bool(summary)
 
 
 def no_merge(html: str) -> str:

@@ -106,6 +106,7 @@ PHRASES: dict[str, Callable[[int], str]] = {
     "code": lambda _: gettext("Code"),
     "project": lambda _: gettext("Project"),
     "web": lambda _: gettext("On the web"),
+    "machine": lambda _: gettext("(summary by machine)"),
     "more": lambda _: gettext("More like this"),
     "less": lambda _: gettext("Less like this"),
     # In blocks that were published before there were two links.

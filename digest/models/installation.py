@@ -25,16 +25,14 @@ class Fence(models.Model):
         help_text="PostgreSQL's server, timeline, database and table; another is a restore.",
     )
 
+    # The fingerprint of the database's ADDRESS_KEY; fencing.rise() reads it with the row.
+    known_key: str | None = None
+
     class Meta:
         verbose_name_plural = "fences"
 
     def __str__(self) -> str:
         return f"fence at {self.count}"
-
-    @property
-    def known_key(self) -> str | None:
-        """The fingerprint of the database's ADDRESS_KEY, as fencing.rise() saw it."""
-        return getattr(self, "address_key", None)
 
 
 class Heartbeat(models.Model):

@@ -11,6 +11,9 @@ class Paper(models.Model):
     )
     title = models.TextField()
     abstract = models.TextField()
+    summary = models.TextField(
+        blank=True, default="", help_text="The source's one sentence, written by a machine."
+    )
     authors = models.JSONField(default=list, help_text="Names, in order.")
     author_count = models.PositiveIntegerField(default=0)
     organization = models.CharField(max_length=200, blank=True)

@@ -23,6 +23,7 @@ SAMPLES = Path(__file__).with_name("samples.jsonl")
 TOLD = [
     "title",
     "abstract",
+    "summary",
     "authors",
     "author_count",
     "organization",
@@ -207,6 +208,7 @@ def _merge(paper: Paper, record: PaperRecord) -> bool:
     told: dict[str, object] = {
         "title": record.title,
         "abstract": record.abstract,
+        "summary": record.summary,
         "authors": list(record.authors),
         "author_count": len(record.authors),
         "organization": record.organization,

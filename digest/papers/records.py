@@ -17,6 +17,7 @@ FIRST_SECOND, LAST_SECOND = 662_688_000, 4_102_444_800  # 1991, arXiv's first ye
 MOST = 2**31 - 1  # the maximum of an integer column
 AUTHORS_LIMIT = 5_000
 KEYWORDS_LIMIT = 20
+SUMMARY_LIMIT = 400
 # https://info.arxiv.org/help/arxiv_identifier.html
 ARXIV_ID = re.compile(
     r"(?:arxiv:|https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf)/)?([0-9]{4}\.[0-9]{4,5}|[a-z][a-z-]{1,15}(?:\.[a-z]{2})?/[0-9]{7})(?:v[0-9]{1,3})?(?:\.pdf)?"
@@ -32,6 +33,7 @@ class PaperRecord:
     arxiv_id: str  # canonical: lower case, no version
     title: str
     abstract: str
+    summary: str  # one sentence, written by a machine
     authors: tuple[str, ...]  # in order, without hidden ones
     organization: str
     submitted_at: datetime | None  # to arXiv, UTC
@@ -80,6 +82,7 @@ def parse_entry(entry: object, *, day: date | None) -> PaperRecord:
         arxiv_id=_arxiv_id(fields.get("id")),
         title=_title(fields),
         abstract=clean_text(_text(_first(fields, "summary", "abstract"))),
+        summary=clean_line(_text(_first(fields, "ai_summary")), SUMMARY_LIMIT),
         authors=tuple(_authors(fields.get("authors"))),
         organization=_organization(_first(fields, "organization")),
         submitted_at=_instant(_first(fields, "publishedAt", "published_at")),

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from django.conf import settings
-
 from digest.editions.compose import Reader
 from digest.models import BackOff, Delivery
 from digest.sql import among
@@ -118,11 +116,6 @@ class Gate:
         circuit_breaker.put_off(worse, self.now, probed=self.probed)
         circuit_breaker.answered((fine.keys() - worse.keys()) & self.rests.keys())
         _, self.rests = circuit_breaker.read()  # what all senders have noted
-
-
-def gate(now: datetime, rests: Mapping[str, BackOff]) -> Gate:
-    """Return a slice's gate, with the domains' back-offs as circuit_breaker has read them."""
-    return Gate(now, rests, settings.DOMAIN_RATES)
 
 
 def domain_of(address: str) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC
 
 from django.db import migrations, models
 
-from subscribers.addresses import keyed
+from subscribers.addresses import keyed_hash
 
 BATCH = 1000
 
@@ -29,9 +29,9 @@ def key_hashes(apps, schema_editor):
         for row in rows:
             content = content_of(row)
             if not row.salt:  # blanked
-                row.salt = "-" + keyed(f"blanked {row.content_hash}")[:21]
+                row.salt = "-" + keyed_hash(f"blanked {row.content_hash}")[:21]
             elif row.content_hash == hashlib.sha256(content.encode()).hexdigest():
-                row.content_hash = keyed(f"receipt {content}")
+                row.content_hash = keyed_hash(f"receipt {content}")
             row.number, row.seal = None, ""
         receipts.bulk_update(rows, ["salt", "content_hash", "number", "seal"])
         last = rows[-1].pk

@@ -156,7 +156,7 @@ def links_of(claim: Claim) -> dict[str, object]:
 
 
 def headers(claim: Claim, *, now: datetime) -> dict[str, str]:
-    """Of every single mail: RFC 3834 for automatic mail, and a name of its own."""
+    """Return the headers of every single mail: RFC 3834 for automatic mail, and its own name."""
     notice = claim.notice
     seed = f"{notice.pk} {notice.created_at.isoformat()}"
     digest = hashlib.sha256(seed.encode()).hexdigest()[:16]
@@ -170,7 +170,7 @@ def headers(claim: Claim, *, now: datetime) -> dict[str, str]:
 
 
 def one_click(subscriber: Subscriber) -> dict[str, str]:
-    """RFC 8058."""
+    """Return the headers of one-click unsubscribe (RFC 8058)."""
     url = links.unsubscribe_url(subscriber.unsubscribe_token)
     return {
         "List-Unsubscribe": f"<{url}>",

@@ -7,6 +7,7 @@ only an explicit no of the server allows a second try. What ends without an answ
 """
 
 import logging
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -121,7 +122,7 @@ def link_for(
     purpose = PURPOSES.get(Notice.Kind(notice.kind))
     if purpose is None:
         return ""
-    confirmed = preferences.as_json() if purpose == Link.Purpose.CONFIRM else None
+    confirmed = asdict(preferences) if purpose == Link.Purpose.CONFIRM else None
     return links.make(
         subscriber,
         purpose,

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from subscribers import links, proof_of_work
+from subscribers import links, rate_limits
 from subscribers.models import Link, Request, Subscriber
 from tests.accessibility import findings
 from tests.make import edition, paper, reader, topic
@@ -25,7 +25,7 @@ PHONE: ViewportSize = {"width": 360, "height": 740}
 @pytest.fixture(autouse=True)
 def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files served from their source, a day of papers, and time for fast fingers."""
-    monkeypatch.setattr(proof_of_work, "FASTEST", timedelta(0))
+    monkeypatch.setattr(rate_limits, "FASTEST", timedelta(0))
     settings.STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -6,7 +6,7 @@ from email import message_from_bytes, policy
 import pytest
 
 from digest import signing
-from digest.editions import phrases, web_version
+from digest.editions import blocks, phrases, web_version
 from digest.editions.blocks import first_sentences, forms
 from digest.editions.compose import Pick, Reader
 from digest.editions.encode import encode
@@ -197,3 +197,23 @@ def test_blocks_of_a_time_before_forms_are_sent_as_they_are(graphs, vote):
     text, html = parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON))
     assert "/v/" not in text + html
     assert "Paper 1" in text and "Paper 1" in html
+
+
+@pytest.mark.parametrize(("form", "length"), [("short", 150), ("lead", 320)])
+def test_a_paper_shows_the_source_s_summary_or_its_own_best_sentence(form, length):
+    own = make.paper(
+        1, abstract="Tea is hot. However, it cools. We introduce Teapot, a pot."
+    )
+    assert blocks.what_is_said(own, form) == ("We introduce Teapot, a pot.", False)
+    told = make.paper(2, abstract=own.abstract, summary="A pot that pours.")
+    assert blocks.what_is_said(told, form) == ("A pot that pours.", True)
+    assert blocks.what_is_said(told, "abstracts") == (own.abstract, False)
+    long = make.paper(3, abstract="word " * 500)
+    assert len(blocks.what_is_said(long, form)[0]) <= length + len(blocks.MORE)
+
+
+def test_a_summary_by_a_machine_says_so():
+    edition = make.edition({make.paper(1, summary="A pot that pours."): {}})
+    mail = load.__wrapped__(edition.pk).encoded
+    for part in parts(mail.compose(READER, [Pick(0, None)], sent_at=make.NOON)):
+        assert "A pot that pours. (summary" in part.replace("\xa0", " ")

@@ -146,6 +146,7 @@ def rendered(block: Block, kind: str, marks: dict[str, str], *, form: str) -> st
         html = render_to_string("mail/paper.html", values)
         return phrases.translate_html(blocks.inlined(html))
     values["byline"] = text_layout.fill(values["names"] + values["rest"])
+    values["said"] += values["machine"]
     for name in ("title", "said"):
         values[name] = text_layout.fill(values[name])
     return phrases.translate(render_to_string("mail/paper.txt", values, using="text"))

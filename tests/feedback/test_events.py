@@ -16,7 +16,7 @@ from digest.feedback import alarms, bounce_rules, events, reconcile
 from digest.feedback.bounce_rules import FeedbackCounts
 from digest.feedback.events import Report
 from digest.models import Delivery, DeliveryEvent, Edition
-from digest.privacy import held
+from digest.privacy import personal_data
 from digest.transport.outcomes import Outcome, Verdict
 from subscribers import privacy, requests, subscriptions
 from subscribers.consent import Origin
@@ -150,7 +150,7 @@ def test_what_was_reported_of_a_reader_is_theirs_to_see_and_goes_with_them():
     (row,) = make.handed_over()
     words = "452 4.2.2 <r0@example.org> over quota"
     take(report("bounced", row, words=words), report("bounced", words=words))
-    told = held(Subscriber.objects.get())["delivery_events"]
+    told = personal_data(Subscriber.objects.get())["delivery_events"]
     assert [one["reply"] for one in told] == [words] * 2
     privacy.erase(Subscriber.objects.get().pk, now=NOW)
     events_left = DeliveryEvent.objects.values_list("reply", "email_hash")

@@ -25,6 +25,7 @@ def test_an_entry_of_the_api_becomes_a_record():
         arxiv_id="2604.00007",
         title="An Invented Paper About Graphs, Number 7",
         abstract="Graph neural networks pass messages. This one passes none.",
+        summary="",
         authors=("Ada Example", "Bo Sample"),
         organization="Sample Institute",
         submitted_at=datetime(2026, 4, 16, tzinfo=UTC),

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from digest.models import Paper, Vote
-from digest.privacy import held as held_of_digests
+from digest.privacy import personal_data as data_of_digests
 from digest.ranking import votes
 from digest.ranking.loaded import load
 from digest.ranking.select import select
@@ -266,12 +266,12 @@ def test_an_erased_reader_has_no_votes_and_can_cast_none(ann, papers):
 
 def test_g2_the_download_holds_votes_and_weights(ann, papers):
     say(ann, LESS, papers[0])
-    held = held_of_digests(ann)
+    held = data_of_digests(ann)
     assert held["votes"] == [
         {"paper__arxiv_id": "2604.00000", "value": -1, "at": make.NOON}
     ]
     ann.refresh_from_db()
-    tables = privacy.held(ann)
+    tables = privacy.personal_data(ann)
     assert {str(row["topic"]) for row in tables["profile"]} == {"knots", "films"}
     assert "profile" not in tables["subscriber"][0]
 

@@ -11,7 +11,7 @@ from django.core import mail as mailbox
 from django.test import Client
 from django.utils import timezone
 
-from subscribers import links, proof_of_work, rate_limits, requests, tasks
+from subscribers import links, rate_limits, requests, tasks
 from subscribers.addresses import canonical, domain_hash
 from subscribers.consent import Origin
 from subscribers.models import Link, Notice, Request, Subscriber
@@ -247,9 +247,9 @@ def test_s4_who_fills_in_the_trap_gets_the_same_page_and_no_mail(
 def test_s4_a_form_sent_within_two_seconds_waits(client: Client, form) -> None:
     now = timezone.now()
     with time_machine.travel(now - timedelta(seconds=3)):
-        old = proof_of_work.stamp()
+        old = rate_limits.stamp()
     with time_machine.travel(now):
-        client.post("/subscribe/", form | {"opened": proof_of_work.stamp()})
+        client.post("/subscribe/", form | {"opened": rate_limits.stamp()})
     assert Request.objects.get().not_before - now > timedelta(seconds=2)
     for stamp in (old, "", "forged:stamp", "x" * 3000):
         client.post("/subscribe/", form | {"opened": stamp})
@@ -291,9 +291,9 @@ def test_s4_without_javascript_the_mail_comes_a_quarter_of_an_hour_later(
 
 def test_s4_an_old_challenge_is_refused(client: Client, db) -> None:
     proof = solution(client)
-    assert proof_of_work.solved(proof)
+    assert rate_limits.solved(proof)
     with time_machine.travel(timezone.now() + timedelta(minutes=11)):
-        assert proof_of_work.solved(proof) is None
+        assert rate_limits.solved(proof) is None
 
 
 def test_s4_the_slow_lane_is_narrow_while_the_forms_are_busy(

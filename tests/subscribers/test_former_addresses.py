@@ -127,7 +127,7 @@ def receipts(origin: Origin) -> int:
 
 
 def test_g2_the_copy_holds_every_receipt_of_hers_and_none_of_his(reader) -> None:
-    rows = privacy.held(reader)["consent"]
+    rows = privacy.personal_data(reader)["consent"]
     assert len(rows) == receipts(HERS)
     assert {row["wording"] for row in rows} == {"hers"}
     assert "192.0.2.0/24" in json.dumps(rows)
@@ -204,7 +204,7 @@ def test_g3_open_requests_go_in_whatever_letter_case(
             now=NOW,
         )
     requests.ask_to_move(reader.pk, canonical(C), origin=HERS, now=NOW)
-    assert len(privacy.held(reader)["open_requests"]) == 2
+    assert len(privacy.personal_data(reader)["open_requests"]) == 2
     privacy.erase(reader.pk, now=NOW)
     assert list(Request.objects.values_list("email", flat=True)) == [other]
 
@@ -225,7 +225,7 @@ def test_g3_reports_on_a_former_address_go_too_but_not_another_readers() -> None
     join(A, origin=HIS, now=NOW + 3 * DAY)
     for number, email in enumerate((A, B, C)):
         report(email, NOW, str(number))
-    assert len(digest_privacy.held(reader)["delivery_events"]) == 2
+    assert len(digest_privacy.personal_data(reader)["delivery_events"]) == 2
     privacy.erase(reader.pk, now=NOW + 4 * DAY)
     left = DeliveryEvent.objects.exclude(reply="")
     assert [one.reply for one in left] == [f"550 {A}"]

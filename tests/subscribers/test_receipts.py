@@ -213,7 +213,7 @@ def test_the_house_seals_until_all_are_sealed_and_verify_counts_the_rest(
         capsys.readouterr().out
     )
     with time_machine.travel(NOW, tick=False):
-        tasks.keep_house()
+        tasks.maintain()
     call_command("subscribers", "verify")
     assert "35 receipts sealed" in capsys.readouterr().out
     assert not ConsentEvent.objects.filter(number=None).exists()

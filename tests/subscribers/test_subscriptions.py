@@ -1,5 +1,6 @@
 """What readers ask for: once, twice, at once, and by people who are not them."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 
@@ -127,7 +128,7 @@ def test_who_has_left_comes_back_by_confirming_anew() -> None:
     assert state_of() == "unsubscribed"
     back = sign_up(topics=("vision",))
     assert (back.state, back.unsubscribe_token) == ("pending", reader.unsubscribe_token)
-    asked = Preferences(topics=("vision",)).as_json()
+    asked = asdict(Preferences(topics=("vision",)))
     token = links.make(back, Link.Purpose.CONFIRM, now=NOW, preferences=asked)
     subscriptions.confirm(token, origin=ORIGIN, now=NOW)
     assert (state_of(), topics_of(back)) == ("active", {"vision"})

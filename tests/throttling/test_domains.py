@@ -153,7 +153,7 @@ def test_r9_a_probe_that_fails_doubles_the_rest_and_others_on_their_way_do_not()
     rest = BackOff.objects.get()
     assert (rest.failures, rest.rests) == (27, 1)
     now = NOW + circuit_breaker.FIRST_DOMAIN_REST
-    gate = domains.gate(now, circuit_breaker.read()[1])
+    gate = Gate(now, circuit_breaker.read()[1])
     assert len(gate.passing(group("a@gmail.test", "b@gmail.test"))) == 1
     judged(gate, {"a@gmail.test": THROTTLED})
     rest = BackOff.objects.get()
@@ -167,7 +167,7 @@ def test_r9_of_two_senders_one_may_try_the_domain():
     BackOff.objects.create(
         name="gmail.test", failures=9, rests=1, resting_until=NOW, changed_at=NOW
     )
-    gates = [domains.gate(NOW, circuit_breaker.read()[1]) for _ in range(2)]
+    gates = [Gate(NOW, circuit_breaker.read()[1]) for _ in range(2)]
     passed = [len(gate.passing(group("a@gmail.test", "b@gmail.test"))) for gate in gates]
     assert passed == [1, 0]
     assert gates[0].passing(group("c@gmail.test")) == [], "and only once"
@@ -222,7 +222,7 @@ def test_where_nothing_rests_and_nothing_is_limited_a_slice_asks_once(edition):
     digests = group("a@gmail.test", "b@example.org")
     with CaptureQueriesContext(connection) as queries:
         _, rests = circuit_breaker.read()
-        gate = domains.gate(NOW, rests)
+        gate = Gate(NOW, rests)
         assert gate.passing(digests) is digests
         judged(gate, {"a@gmail.test": ACCEPTED, "b@example.org": ACCEPTED})
     assert len(queries) == 1
