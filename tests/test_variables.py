@@ -76,6 +76,11 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         lambda read: (read["FROM_EMAIL"], read["SERVER_EMAIL"]),
         ("News <news@example.net>",) * 2,
     ),
+    "EHLO_NAME": (
+        "mail.example.net",
+        lambda read: read["EHLO_NAME"],
+        "mail.example.net",
+    ),
     "POSTAL_ADDRESS": (
         "O'Brien's, Köln",
         lambda read: read["POSTAL_ADDRESS"],
