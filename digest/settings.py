@@ -431,6 +431,11 @@ SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
 SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+# Browsers take a cookie of this prefix from this host alone, over TLS and for all paths
+# (RFC 6265bis): no other subdomain, and nobody on the line, can set it.
+COOKIE_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, TextField
 from django.db.models.expressions import RawSQL
 
 
@@ -110,6 +110,14 @@ def among(ids: Iterable[int]) -> RawSQL:
     _, values = id_list(ids)
     sql = "SELECT unnest(%s::bigint[])" if postgres() else "SELECT value FROM json_each(%s)"
     return RawSQL(sql, [values], BigIntegerField())
+
+
+def among_texts(texts: Iterable[str]) -> RawSQL:
+    """Return the texts as one parameter for filter(name__in=…)."""
+    if postgres():
+        return RawSQL("SELECT unnest(%s::text[])", [array(texts)], TextField())
+    listed = json.dumps(list(texts))
+    return RawSQL("SELECT value FROM json_each(%s)", [listed], TextField())
 
 
 def array(values: Iterable[object]) -> str:

@@ -3,21 +3,23 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
+from django.core.exceptions import ValidationError
 from django.utils.datastructures import MultiValueDict
 
 from subscribers.addresses import (
     address_hash,
     key_fingerprint,
 )
-from subscribers.forms import SignUpForm
+from subscribers.forms import AddressField
 from subscribers.import_file import Row
 from subscribers.models import (
     Subscriber,
     Suppression,
 )
 from subscribers.preferences import Preferences
-from subscribers.preferences_form import plain
+from subscribers.preferences_form import PreferencesForm, plain
 from subscribers.suppression import LEFT
 
 State = Subscriber.State
@@ -97,12 +99,18 @@ class Person:
 
 
 class Reader:
-    """Turns rows into people by the rules of the sign-up form, with one form for all rows."""
+    """Turns rows into people by the rules of the sign-up form, with one form for all rows.
+
+    Most rows of a file share their preferences with many others, and checking them is most of
+    the work: what the form made of the last few thousand is remembered.
+    """
 
     def __init__(self, legal_source: str, now: datetime) -> None:
         self.legal_source, self.now = legal_source, now
-        self.form = SignUpForm(MultiValueDict())
+        self.form = PreferencesForm(MultiValueDict())
+        self.address = AddressField()
         self.fingerprint = key_fingerprint()
+        self.checked = lru_cache(maxsize=4096)(self.check)
 
     def person(self, row: Row) -> Person:
         """Return the row's person. Raises Unusable."""
@@ -120,13 +128,14 @@ class Reader:
         if not source and is_ours and instants["confirmed_at"]:
             source = f"confirmed at {instants['confirmed_at']:%Y-%m-%d}, in our own export"
         out = bar not in (None, LEFT) or state == State.UNSUBSCRIBED
-        self.form.data = posted(values)
-        self.form.full_clean()
-        preferences = self.preferences(out=out)
+        email = self.email(values)
+        email_hash = address_hash(email) if email else ""
+        email_hash = email_hash or self.hash_of(values, out=out, is_ours=is_ours)
+        preferences = self.preferences(values, out=out) if email else None
         return Person(
             line=row.line,
-            email=self.form.cleaned_data.get("email", ""),
-            email_hash=self.hash_of(values, out=out, is_ours=is_ours),
+            email=email,
+            email_hash=email_hash,
             preferences=None if bar and state is None else preferences,
             state=state,
             bar=bar,
@@ -135,11 +144,16 @@ class Reader:
             **instants,
         )
 
+    def email(self, values: dict[str, object]) -> str:
+        """Return the canonical address, empty for none. Raises Unusable."""
+        if not (given := text(values, "email")):
+            return ""
+        try:
+            return self.address.clean(given)
+        except ValidationError as error:
+            raise Unusable(f"email: {error.messages[0]}") from None
+
     def hash_of(self, values: dict[str, object], *, out: bool, is_ours: bool) -> str:
-        if email := self.form.cleaned_data.get("email"):
-            return address_hash(email)
-        if text(values, "email"):
-            raise Unusable(f"email: {self.form.errors['email'][0]}")
         email_hash = text(values, "email_hash")
         if not email_hash or not out:
             raise Unusable("no email")
@@ -149,14 +163,23 @@ class Reader:
             raise Unusable("email_hash: not 64 hex digits")
         return email_hash
 
-    def preferences(self, *, out: bool) -> Preferences | None:
+    def preferences(self, values: dict[str, object], *, out: bool) -> Preferences | None:
         """Return what the row asks for; None if it cannot be used, but its opt-out can."""
-        if not self.form.errors:
-            return self.form.preferences()
+        found = self.checked(posted(values))
+        if isinstance(found, Preferences):
+            return found
         if out:
             return None  # an opt-out counts whatever the preferences beside it
+        raise Unusable(found)
+
+    def check(self, cells: tuple[tuple[str, tuple[str, ...]], ...]) -> Preferences | str:
+        """Return the preferences that these cells say, or what is wrong with the first."""
+        self.form.data = MultiValueDict({name: list(many) for name, many in cells})
+        self.form.full_clean()
+        if not self.form.errors:
+            return self.form.preferences()
         name, errors = next(iter(self.form.errors.items()))
-        raise Unusable(f"{name}: {errors[0]}")
+        return f"{name}: {errors[0]}"
 
     def instant(self, values: dict[str, object], name: str) -> datetime | None:
         given = text(values, name)
@@ -202,10 +225,10 @@ def day_of(values: dict[str, object]) -> date | None:
         raise Unusable("paused_until: not a date like 2026-04-17") from None
 
 
-def posted(values: dict[str, object]) -> MultiValueDict[str, str]:
-    """Return the row as the sign-up form would have posted it."""
-    data: MultiValueDict[str, str] = MultiValueDict()
-    for name in ("email", *PREFERENCES):
+def posted(values: dict[str, object]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the row's preferences as the form would have posted them: names and values."""
+    data: dict[str, tuple[str, ...]] = {}
+    for name in PREFERENCES:
         value = values.get(name)
         if value is None:
             continue
@@ -215,5 +238,5 @@ def posted(values: dict[str, object]) -> MultiValueDict[str, str]:
         if name in LISTS:
             one_cell = re.split(r"[\s,;|]+", str(value).strip(" ,;|"))
             many = value if isinstance(value, list) else [*one_cell]
-        data.setlist(name, [str(one) for one in many if one is not None and one != ""])
-    return data
+        data[name] = tuple(str(one) for one in many if one is not None and one != "")
+    return tuple(data.items())

@@ -61,7 +61,8 @@ def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
     """Take a request in, whatever is known of its address.
 
     Two statements: what came in the last hour, and the row itself. A network that has asked
-    for its share leaves none.
+    for its share leaves none. It is answered sooner, which tells of its network alone: the
+    address is not looked up in either case.
     """
     row.domain = domain_hash(row.email)
     row.source, row.wording, row.network = origin.source, origin.wording, origin.network

@@ -288,3 +288,18 @@ def test_the_image_is_built_with_values_that_the_settings_take(tmp_path: Path) -
     (command,) = re.findall(r"^RUN (DATABASE_URL=(?:[^\n\\]|\\\n)*)$", text, re.MULTILINE)
     values = dict(re.findall(r"([A-Z_]+)=(\S+)", command))
     assert settings(values, state=tmp_path)["EMBEDDED"] is False
+
+
+@pytest.mark.parametrize(
+    ("site", "prefix"),
+    [("https://papers.example.org", "__Host-"), ("http://papers.example.org", "")],
+)
+def test_cookies_of_an_https_site_are_of_its_host_alone(
+    site: str, prefix: str, tmp_path: Path
+) -> None:
+    read = settings({**GIVEN, "SITE_URL": site}, state=tmp_path)
+    for kind, name in (("SESSION", "sessionid"), ("CSRF", "csrftoken")):
+        assert read[f"{kind}_COOKIE_NAME"] == prefix + name
+        assert read[f"{kind}_COOKIE_SECURE"] is bool(prefix)
+        # A browser drops a __Host- cookie that has a domain or another path.
+        assert not {f"{kind}_COOKIE_DOMAIN", f"{kind}_COOKIE_PATH"} & set(read)

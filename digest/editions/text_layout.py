@@ -18,6 +18,8 @@ SCRIPTS = [
     ("el", re.compile("[\u0370-\u03ff]")),
 ]
 LINE = 72
+# Lines may break between words, and beside characters that can be wide (CJK, emoji).
+PIECES = re.compile(r"\s+|[^\s\u1100-\u115f\u231a-\U0010ffff]+|.", re.DOTALL)
 
 
 def direction(text: str) -> str:
@@ -58,7 +60,7 @@ def fill(text: str) -> str:
     if width(text) == len(text):
         return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
     lines, line, columns = [], "", 0
-    for piece in re.findall(r"\s+|[ -~]+|.", text):
+    for piece in PIECES.findall(text):
         size = width(piece)
         closing = unicodedata.category(piece[0]) in {"Pe", "Pf", "Po", "Mn", "Mc"}
         if columns + size > LINE and line and not closing:

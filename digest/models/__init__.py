@@ -3,7 +3,7 @@
 from digest.models.deliveries import Delivery, DeliveryEvent, Lease, Submission
 from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Fence, Heartbeat
-from digest.models.papers import Paper, SourceDay
+from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import Vote
 
@@ -17,8 +17,10 @@ __all__ = [
     "Fence",
     "Frame",
     "Heartbeat",
+    "KnownWord",
     "Lease",
     "Paper",
+    "PaperWords",
     "SourceDay",
     "Submission",
     "Vote",

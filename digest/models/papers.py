@@ -1,4 +1,4 @@
-"""Papers from the source, and the days that the source was asked for."""
+"""Papers from the source, what search finds them by, and the days asked for."""
 
 from django.db import models
 
@@ -46,6 +46,47 @@ class Paper(models.Model):
     @property
     def discussion_url(self) -> str:
         return f"https://huggingface.co/papers/{self.arxiv_id}"
+
+
+class PaperWords(models.Model):
+    """What search finds a paper by: folded words, written by papers/search_index.py.
+
+    The full-text index is made of these columns by the database itself: an FTS5 table kept
+    up to date by triggers on SQLite, generated tsvector columns on PostgreSQL (see the
+    migration paper_words). SQLite loses the triggers when a migration remakes this table;
+    such a migration has to make them again.
+    """
+
+    paper = models.OneToOneField(
+        Paper, on_delete=models.CASCADE, primary_key=True, related_name="words"
+    )
+    day = models.DateField(db_index=True, help_text="As of the paper.")
+    topics = models.TextField(help_text="Slugs, best first, separated by spaces.")
+    version = models.PositiveSmallIntegerField(help_text="Of the code that wrote this row.")
+    name = models.TextField(help_text="What the title calls the work before its colon.")
+    title = models.TextField()
+    people = models.TextField(help_text="Authors and organization.")
+    tags = models.TextField(help_text="Topics, keywords, words that recur.")
+    abstract = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "paper words"
+
+    def __str__(self) -> str:
+        return f"words of paper {self.paper_id}"
+
+
+class KnownWord(models.Model):
+    """A word of titles, names or keywords, to which search corrects a misspelled one."""
+
+    word = models.CharField(max_length=40, unique=True)
+    grams = models.TextField(help_text="What it shares with misspellings of it.")
+
+    class Meta:
+        verbose_name_plural = "known words"
+
+    def __str__(self) -> str:
+        return self.word
 
 
 class SourceDay(models.Model):

@@ -15,7 +15,7 @@ from pathlib import Path
 from django.db import transaction
 
 from digest.models import Paper
-from digest.papers import source_days, sources
+from digest.papers import search_index, source_days, sources
 from digest.papers.records import PaperRecord, Rejected, parse_entry
 
 SLICE = 500
@@ -85,6 +85,7 @@ def fetch(*, now: datetime, day: date | None = None) -> Fetched:
     records, refused = begun(batch.records, now)
     days = {record.day for record in records} or {asked}
     counts = store(records, now=now)
+    search_index.refresh()
     source_days.answered(asked, now)
     return Fetched(asked, tuple(sorted(days)), counts, (*batch.rejected, *refused))
 
@@ -134,6 +135,7 @@ def fetch_file(path: Path, *, now: datetime, day: date | None = None) -> Fetched
     records, refused = begun(records, now)
     days = sorted({record.day for record in records}) or ([day] if day else [])
     counts = store(records, now=now)
+    search_index.refresh()
     newest = day or max(days, default=None)
     return Fetched(newest, tuple(days), counts, (*rejected, *refused))
 
@@ -171,7 +173,7 @@ def _store(records: Iterable[PaperRecord], *, now: datetime, is_sample: bool) ->
 def _upsert(
     told: dict[str, list[PaperRecord]], *, now: datetime, is_sample: bool
 ) -> Counts:
-    """Upsert with five statements whatever the number: look, add, lock, update, touch."""
+    """Upsert with few statements whatever the number: look, add, lock, update, touch, index."""
     ours = Paper.objects.filter(arxiv_id__in=list(told))
     known = set(ours.values_list("arxiv_id", flat=True))
     new = [
@@ -191,6 +193,8 @@ def _upsert(
         changed, update_conflicts=True, unique_fields=["arxiv_id"], update_fields=TOLD
     )
     ours.update(fetched_at=now)
+    stored = [row.arxiv_id for row in (*new, *changed)]
+    search_index.index(list(Paper.objects.filter(arxiv_id__in=stored)))
     updated = sum(row.arxiv_id in known for row in changed)
     return Counts(len(new), updated, len(told) - len(new) - updated)
 

@@ -5,7 +5,7 @@ from datetime import date
 from django.urls import path, register_converter
 
 from digest import privacy
-from digest.site import archive, mail_pages, views, votes
+from digest.site import archive, mail_pages, search, views, votes
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
 
@@ -53,7 +53,7 @@ urlpatterns = [
     path("papers/<paper:arxiv_id>/", views.paper, name="paper"),
     path("topics/", views.topics, name="topics"),
     path("topics/<slug:slug>/", views.topic, name="topic"),
-    path("search/", views.search, name="search"),
+    path("search/", search.page, name="search"),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
     path("v/<str:name>/<int:position>", votes.vote, name="vote"),
     path("v/<str:name>/<int:position>/<str:choice>", votes.vote, name="vote_asked"),

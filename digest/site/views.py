@@ -11,12 +11,9 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from digest.models import Paper
-from digest.papers.search import QUERY_LENGTH, clean_query
-from digest.papers.search import search as search_papers
 from digest.site import archive
 from digest.site.cards import cards
 from digest.site.listing import listing
-from digest.site.search_limit import limited
 from subscribers.forms import SignUpForm
 from subscribers.models import Topic
 from subscribers.preferences_form import topic_groups
@@ -95,20 +92,6 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "digest/no_such_topic.html", {"asked": slug}, status=404)
     context = page_context(request, archive.papers_of_topic(slug), all_topics)
     return render(request, "digest/topic.html", context | {"topic": asked})
-
-
-@require_safe
-@limited
-@public
-def search(request: HttpRequest) -> HttpResponse:
-    """Show papers of the last year that contain the words, newest first."""
-    query = clean_query(request.GET.get("q", ""))
-    newest = archive.newest_day()
-    context: dict[str, object] = {"query": query, "longest": QUERY_LENGTH}
-    if query and newest:
-        found = search_papers(query, newest)
-        context |= page_context(request, found, list(Topic.objects.all()))
-    return render(request, "digest/search.html", context)
 
 
 def page_context(

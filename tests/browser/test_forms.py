@@ -107,6 +107,9 @@ def site(
     settings.ALLOWED_HOSTS = [settings.SITE_HOST]
     settings.HTTPS = url.startswith("https")
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = settings.HTTPS
+    prefix = "__Host-" if settings.HTTPS else ""
+    settings.SESSION_COOKIE_NAME = f"{prefix}sessionid"
+    settings.CSRF_COOKIE_NAME = f"{prefix}csrftoken"
     settings.SECURE_SSL_REDIRECT = settings.HTTPS
     settings.BEHIND_PROXY = bool(front.says)
     if front.says:
@@ -265,7 +268,7 @@ OURS = [
     ),
     Form("digest/vote.html", vote, "More like this"),
     Form("digest/vote.html", vote, "Less like this"),
-    Form("digest/vote.html", vote, "Take it back", first="More like this"),
+    Form("digest/vote.html", vote, "Undo", first="More like this"),
     Form("digest/_votes.html", voted, "Take it back"),
 ]
 

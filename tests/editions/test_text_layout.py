@@ -41,3 +41,25 @@ def test_wide_characters_count_twice():
     assert len(lines) > 10
     assert all(width(line) <= 74 for line in lines)
     assert not any(line.startswith(("。", "、")) for line in lines)
+
+
+WORDS = [
+    "Agents",
+    "Schrödinger’s",
+    "and",
+    "🚀🔥",
+    "模型",
+    "модели",
+    "(2026)",
+    "self-play",
+    "–",
+    "🇩🇪",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=60))
+def test_beside_wide_characters_words_stay_whole_and_lines_short(words):
+    lines = fill(" ".join(words)).split("\n")
+    assert all(width(line) <= 74 for line in lines)
+    narrow = [word for word in words if width(word) == len(word)]
+    assert [word for line in lines for word in line.split() if word in narrow] == narrow

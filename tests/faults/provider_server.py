@@ -1,4 +1,5 @@
-"""A fake email service provider over HTTP: how Postmark, Resend, Brevo and SES take a mail.
+"""A fake email service provider over HTTP: how providers take a mail: Postmark, Resend,
+Brevo, SES, Postal and SendGrid.
 
 A mail that is taken stands in journal.jsonl, fsynced, before the answer begins; each
 request stands in requests.jsonl before anything else is done, and with its body in
@@ -195,6 +196,8 @@ class Handler(BaseHTTPRequestHandler):
 def recipients(path: str, body: dict[str, Any]) -> list[str]:
     if path.endswith("/outbound-emails"):  # SES
         return list(body["Destination"]["ToAddresses"])
+    if path.endswith("/mail/send"):  # SendGrid
+        body = body["personalizations"][0]
     to = body.get("To") or body["to"]
     parts = to.split(",") if isinstance(to, str) else to
     return [
@@ -209,6 +212,8 @@ def said(path: str, taken: str, address: str) -> dict[str, object]:
         return {"messageId": taken}
     if path.endswith("/emails"):  # Resend
         return {"id": taken}
+    if path.endswith("/send/message"):  # Postal
+        return {"status": "success", "data": {"messages": {address: {"id": taken}}}}
     return {"To": address, "MessageID": taken, "ErrorCode": 0, "Message": "OK"}
 
 

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from digest.models import Block, Edition, Paper
+from digest.papers import search_index
 from subscribers.models import Topic
 
 DAY = date(2026, 4, 17)
@@ -37,7 +38,9 @@ def paper(db: None) -> MakePaper:
             "day": DAY,
             "fetched_at": NOW,
         }
-        return Paper.objects.create(**(wanted | fields))
+        paper = Paper.objects.create(**(wanted | fields))
+        search_index.index([paper])
+        return paper
 
     return make
 

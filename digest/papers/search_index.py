@@ -1,0 +1,132 @@
+"""Write what search finds papers by, and keep it up to date.
+
+Papers are indexed in the transaction that stores them. Rows that are missing, or were
+written by an older version of this code, are indexed by `refresh`, which each fetch calls,
+so an archive from before the index, or an update, needs no step of its own.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import batched
+
+from django.db import transaction
+from django.db.models import Q
+
+from digest import sql
+from digest.models import KnownWord, Paper, PaperWords
+from digest.papers.search_query import WORD_LENGTH, joinable, plain_words, tokens
+from digest.papers.topics import assign
+
+VERSION = 1  # greater whenever other words are written: all rows are then written anew
+SLICE = 500
+PEOPLE_LIMIT = 100_000  # characters; PostgreSQL's vector holds a megabyte
+RECURRING = 3  # so often in an abstract: what the paper is about
+SHORT_WORD = 9  # up to here, a misspelling is found by dropping a letter on both sides
+WORDS = ["day", "topics", "version", "name", "title", "people", "tags", "abstract"]
+
+
+def index(papers: Sequence[Paper]) -> None:
+    """Write the words of these stored papers. Three statements for up to SLICE papers."""
+    rows = [words_of(paper) for paper in sorted(papers, key=lambda paper: paper.pk)]
+    PaperWords.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["paper"], update_fields=WORDS
+    )
+    learn({word for paper in papers for word in spellings(paper)})
+
+
+def refresh() -> int:
+    """Index the papers whose words are missing or old; return their number."""
+    stale = Paper.objects.filter(Q(words=None) | ~Q(words__version=VERSION))
+    ids = list(stale.order_by("pk").values_list("pk", flat=True))
+    for some in batched(ids, SLICE, strict=False):
+        with transaction.atomic():
+            index(list(Paper.objects.select_for_update().filter(pk__in=sql.among(some))))
+    return len(ids)
+
+
+def words_of(paper: Paper) -> PaperWords:
+    """Return the row of a paper, not saved."""
+    abstract = tokens(paper.abstract)
+    recurring = [word for word, n in Counter(abstract).items() if n >= RECURRING]
+    keywords = [str(word) for word in paper.keywords]
+    topics = list(
+        assign(paper.title, paper.abstract, categories=paper.categories, keywords=keywords)
+    )
+    name, colon, _ = paper.title.partition(":")
+    people = [str(author) for author in paper.authors] + [paper.organization]
+    return PaperWords(
+        paper_id=paper.pk,
+        day=paper.day,
+        topics=" ".join(topics),
+        version=VERSION,
+        name=line(spoken(name)) if colon else "",
+        title=line(spoken(paper.title)),
+        # A word between two people, so that no phrase spans both of them.
+        people=" zz ".join(line(tokens(person)) for person in people)[:PEOPLE_LIMIT],
+        tags=line(
+            [*map(topic_word, topics), *tokens(" ; ".join(keywords)), *recurring]
+            + joined_words(paper.abstract)
+        ),
+        abstract=line(abstract),
+    )
+
+
+def spoken(text: str) -> list[str]:
+    """Return the words of a title and, after them, neighbours written as one."""
+    return tokens(text) + list(
+        dict.fromkeys(one for many in joinable(text).values() for one in many)
+    )
+
+
+def joined_words(text: str) -> list[str]:
+    """Return the hyphenated words of an abstract, written as one."""
+    hyphenated = " ; ".join(part for part in text.split() if "-" in part or "‑" in part)
+    found = joinable(hyphenated)
+    return list(dict.fromkeys(one for many in found.values() for one in many))
+
+
+def topic_word(slug: str) -> str:
+    """Return the word by which the index knows a topic."""
+    return "topic" + slug.replace("-", "")
+
+
+def line(words: Iterable[str]) -> str:
+    return " ".join(words)
+
+
+# -- spellings ---------------------------------------------------------------------------
+
+
+def spellings(paper: Paper) -> set[str]:
+    """Return the words of a paper that a misspelled word may be corrected to."""
+    texts = [paper.title, *paper.authors, paper.organization, *paper.keywords]
+    found = plain_words(" ; ".join(map(str, texts)))
+    return {word for word in found if len(word) > 3 and not word.isdigit()}
+
+
+def learn(words: set[str]) -> None:
+    """Add the words that are not known yet."""
+    if not words:
+        return
+    known = KnownWord.objects.filter(word__in=sql.among_texts(words))
+    new = sorted(words - set(known.values_list("word", flat=True)))
+    KnownWord.objects.bulk_create(
+        [KnownWord(word=word, grams=line(grams(word))) for word in new],
+        ignore_conflicts=True,
+    )
+
+
+def grams(word: str) -> list[str]:
+    """Return what a word has in common with its misspellings.
+
+    A short word: itself and with each one letter dropped (two words that differ by one
+    letter, or by two in exchange, share one of these). A longer one: its letters in threes.
+    """
+    word = word[:WORD_LENGTH]
+    found = []
+    if len(word) <= SHORT_WORD:
+        found = [word, *(word[:at] + word[at + 1 :] for at in range(len(word)))]
+    if len(word) >= SHORT_WORD - 1:
+        padded = f"0{word}0"
+        found += ["3" + padded[at : at + 3] for at in range(len(padded) - 2)]
+    return list(dict.fromkeys(found))
