@@ -152,7 +152,8 @@ def test_a_filled_env_file_alone_is_a_deployment(tmp_path: Path) -> None:
     """Beside a copy of manage.py, with nothing in the environment."""
     for name in ("digest", "subscribers", "templates"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "manage.py", tmp_path)
+    for name in ("manage.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".env").write_text(
         "\ufeff"
         + "".join(f"{name}='{value}'\r\n" for name, value in GIVEN.items())
