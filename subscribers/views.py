@@ -24,7 +24,7 @@ from subscribers.preferences import bound_to, next_hour, said_of, stored
 from subscribers.tasks import wake
 
 Purpose = Link.Purpose
-AFTER_A_LINK = re.compile(r"(?:[/.,>\s]|%3E|%20)+\Z", re.IGNORECASE)
+TOKEN_OF_A_LINK = re.compile(r"([A-Za-z0-9_-]+)(?:[/.,>\s]|%3E|%20)*", re.IGNORECASE)
 type Counts = Callable[[], Mapping[str, int]]
 
 
@@ -157,10 +157,10 @@ def holder(token: str) -> Subscriber | None:
 
     Mail programs and people take a dot, a bracket or a blank after a link for part of it.
     """
-    token = AFTER_A_LINK.sub("", token)
-    if not links.well_formed(token):
+    found = TOKEN_OF_A_LINK.fullmatch(token)
+    if found is None or not links.well_formed(found[1]):
         raise links.Malformed
-    return Subscriber.objects.filter(unsubscribe_token=token).first()
+    return Subscriber.objects.filter(unsubscribe_token=found[1]).first()
 
 
 @token_page
