@@ -27,7 +27,7 @@ def test_one_slice_is_sent_in_each_readers_language(sink, settings):
     send_due(lambda: make.NOON, edition_id=edition.pk)
     (english,), (german,) = sink.to("ann@example.org"), sink.to("bo@example.org")
     assert english.message["Subject"] == "17 Apr · On knots +1"
-    assert german.message["Subject"] == "17. Apr. · On knots +1"
+    assert german.message["Subject"] == "17. Apr · On knots +1"
     for subtype in ("plain", "html"):
         one, other = (
             unescape(mail.message.get_body((subtype,)).get_content())
