@@ -37,11 +37,13 @@ def unmatched(subscriber: Subscriber) -> Q:
 
 
 def forget(sender: type[Subscriber], instance: Subscriber, **kwargs: Any) -> None:
-    """Detach a reader's deliveries before the row is deleted, and clear the replies.
+    """Detach a reader's deliveries before the row is deleted, and clear their words.
 
-    The replies of servers often repeat the address.
+    The replies of servers often repeat the address, and lines after the first of the picks
+    the reader's interests.
     """
     ids = list(Delivery.objects.of_readers(instance.pk).values_list("pk", flat=True))
     theirs = Q(delivery__in=ids) | unmatched(instance)
     DeliveryEvent.objects.filter(theirs).update(reply="", email_hash="")
+    Delivery.objects.filter(pk__in=ids, picks__contains="\n").update(picks="")
     Delivery.objects.filter(pk__in=ids).update(reply="", subscriber=None)

@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.sitemaps",  # its templates
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.forms",  # its templates of fields, among ours
@@ -146,7 +147,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "subscribers.http.sign_up_open",
+                "subscribers.http.site",
             ],
         },
     },
@@ -292,6 +293,9 @@ CELERY_BEAT_SCHEDULE = {
 }
 # Due when beat starts for the first time, and not only a period later.
 CELERY_BEAT_SCHEDULE["publish"]["last_run_at"] = datetime(2000, 1, 1, tzinfo=UTC)
+
+# Read written interests by sentence embeddings, where the extra `embeddings` is installed.
+SENTENCE_EMBEDDINGS = variables.flag("SENTENCE_EMBEDDINGS", True)
 
 # -- mail -------------------------------------------------------------------------
 

@@ -10,8 +10,7 @@ from digest import process
 from digest.deliveries import fencing, heartbeats, idempotent_retry, ledger, preflight
 from digest.deliveries.heartbeats import Loop, turn
 from digest.deliveries.ledger import DatabaseClock
-from digest.deliveries.plan import due_editions, plan
-from digest.deliveries.schedule import week_ended
+from digest.deliveries.plan import due_editions, plan, weeks_wanted
 from digest.deliveries.send import send_due
 from digest.deliveries.sweep import end_leases, end_overdue, prune_deliveries
 from digest.editions.publish import NothingToPublish, publish
@@ -139,9 +138,10 @@ def fetch_and_publish() -> None:
 
 @shared_task
 def publish_week() -> None:
-    """Publish the week that has ended, unless it is published."""
+    """Publish the weeks that are due to somebody, unless they are published."""
     now = ledger.database_now()
-    try:
-        publish(week_ended(sources.newest_day(now)), now=now, kind=Edition.Kind.WEEKLY)
-    except NothingToPublish as error:
-        logger.warning("no week published: %s", error)
+    for day in weeks_wanted(sources.newest_day(now)):
+        try:
+            publish(day, now=now, kind=Edition.Kind.WEEKLY)
+        except NothingToPublish as error:
+            logger.warning("no week published: %s", error)

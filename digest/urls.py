@@ -10,3 +10,5 @@ urlpatterns = [
     path("", include("digest.ops.urls")),
     path(f"{settings.ADMIN_PATH}/", admin.site.urls),
 ]
+
+handler404 = "digest.site.not_found.page_not_found"

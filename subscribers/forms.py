@@ -6,6 +6,7 @@ Nothing here needs a session or a CSRF token; SignUpForm() also stands on the fr
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 from django import forms
 
@@ -56,8 +57,8 @@ class SignUpForm(PreferencesForm, GuardedForm):
 
     email = AddressField()
 
-    def __init__(self, data: Mapping[str, object] | None = None) -> None:
-        super().__init__(data)
+    def __init__(self, data: Mapping[str, object] | None = None, **options: Any) -> None:
+        super().__init__(data, **options)
         if not self.is_bound:  # timezone.js fills it in
             self.fields["timezone"].widget.attrs["data-guess-timezone"] = True
 

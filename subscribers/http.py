@@ -48,9 +48,9 @@ def token_page[**P](view: View[P]) -> View[P]:
     return csrf_exempt(never_cache(update_wrapper(private, view)))
 
 
-def sign_up_open(request: HttpRequest) -> dict[str, object]:
-    """Return for every template whether to offer the sign-up at all."""
-    return {"sign_up_open": settings.SIGN_UP_OPEN}
+def site(request: HttpRequest) -> dict[str, object]:
+    """Return for every template the site's address, and whether to offer the sign-up."""
+    return {"sign_up_open": settings.SIGN_UP_OPEN, "site_url": settings.SITE_URL}
 
 
 def while_open[**P](view: View[P]) -> View[P]:

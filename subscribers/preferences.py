@@ -22,6 +22,7 @@ from subscribers.models import (
     Subscriber,
     Subscription,
     Topic,
+    Trending,
 )
 
 Cadence = Schedule.Cadence
@@ -43,6 +44,9 @@ class Preferences:
     keywords: tuple[str, ...] = ()
     watched_authors: tuple[str, ...] = ()
     muted_authors: tuple[str, ...] = ()
+    watched_institutions: tuple[str, ...] = ()
+    muted_institutions: tuple[str, ...] = ()
+    trending: Trending = Trending.NEVER
     most_papers: int = USUAL_PAPERS
     language: str = "en"
     length: Length = Length.SHORT
@@ -75,7 +79,8 @@ def from_json(stored: dict[str, object]) -> Preferences:
     }
     cadence = Cadence(str(plain.pop("cadence")))
     length = Length(str(plain.pop("length", Length.SHORT)))
-    return Preferences(cadence=cadence, length=length, **plain)  # type: ignore[arg-type]
+    trending = Trending(int(str(plain.pop("trending", Trending.NEVER))))
+    return Preferences(cadence=cadence, length=length, trending=trending, **plain)  # type: ignore[arg-type]
 
 
 def stored(subscriber: Subscriber) -> Preferences:
@@ -87,6 +92,9 @@ def stored(subscriber: Subscriber) -> Preferences:
         keywords=tuple(subscriber.keywords),
         watched_authors=tuple(subscriber.watched_authors),
         muted_authors=tuple(subscriber.muted_authors),
+        watched_institutions=tuple(subscriber.watched_institutions),
+        muted_institutions=tuple(subscriber.muted_institutions),
+        trending=Trending(subscriber.trending),
         most_papers=subscriber.most_papers,
         language=subscriber.language,
         length=Length(subscriber.length),
@@ -139,6 +147,9 @@ def fill(
         subscriber.directions = None
     subscriber.watched_authors = list(preferences.watched_authors)
     subscriber.muted_authors = list(preferences.muted_authors)
+    subscriber.watched_institutions = list(preferences.watched_institutions)
+    subscriber.muted_institutions = list(preferences.muted_institutions)
+    subscriber.trending = preferences.trending
     subscriber.most_papers = preferences.most_papers
     subscriber.language = preferences.language
     subscriber.length = preferences.length

@@ -23,6 +23,7 @@ from subscribers.models import (
     Length,
     Schedule,
     Topic,
+    Trending,
 )
 from subscribers.preferences import Preferences
 
@@ -232,6 +233,21 @@ class PreferencesForm(Form):
     )
     muted_authors = LinesField(
         label="Authors to leave out", help_text="Optional, one name to a line."
+    )
+    watched_institutions = LinesField(
+        label="Institutions to watch",
+        help_text="Optional, one name to a line. “Google” finds Google DeepMind, too.",
+    )
+    muted_institutions = LinesField(
+        label="Institutions to leave out", help_text="Optional, one name to a line."
+    )
+    trending = ChoiceField(
+        Trending.choices,
+        coerce=lambda value: Trending(int(value)),
+        default=Trending.NEVER,
+        wrong="Choose how many trending papers you want from the list.",
+        label="Your interests, or what is trending",
+        help_text="Each paper says which of the two brought it.",
     )
     most_papers = ChoiceField(
         [(number, number) for number in range(FEWEST_PAPERS, MOST_PAPERS + 1)],

@@ -32,8 +32,17 @@ type Counts = Callable[[], Mapping[str, int]]
 @token_page
 @while_open
 def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
-    """Show and take the sign-up form; `counts` gives each topic's recent papers, by slug."""
+    """Show and take the sign-up form; `counts` gives each topic's recent papers, by slug.
+
+    Other pages ask for the address alone: that is the first `step`, after which the whole
+    form is shown. An address of this page may name topics to tick: ?topics=graphs.
+    """
     form = SignUpForm(request.POST if request.method == "POST" else None)
+    if request.method != "POST":
+        form = SignUpForm(initial={"topics": request.GET.getlist("topics")})
+    elif "step" in request.POST and form.is_valid():
+        begun = {name: form.cleaned_data[name] for name in ("email", "topics")}
+        form = SignUpForm(initial=begun)
     if form.is_valid():
         requests.sign_up(
             form.cleaned_data["email"],

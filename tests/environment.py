@@ -58,6 +58,8 @@ def prepare() -> Path:
     """Set os.environ for this process and its children. Returns the run's folder."""
     database = os.environ.get("DATABASE_URL", "")
     run = Path(os.environ.get("TESTS_FOLDER") or tempfile.mkdtemp(prefix="dp-"))
+    # Tests start hundreds of processes: none should compile what another has compiled.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     clean = bare()
     for name in variables():
         os.environ.pop(name, None)
@@ -82,6 +84,20 @@ FOLDER = prepare()
 
 def pytest_report_header() -> str:
     return f"database: {'PostgreSQL' if POSTGRES else 'SQLite'}"
+
+
+# Whole stacks, processes that are killed, installations: the daily loop leaves them out.
+SLOW = re.compile(
+    r"tests/(faults|deploy|fuzz|browser|migrations|mail/test_pictures|ops/test_(simulate|"
+    r"processes|commands|logs)|test_(up|story|bare|deployment|bodies|proxies|state_files|"
+    r"variables|calls|settings|checks)|providers/test_first|deliveries/test_(schedule_sweep|"
+    r"wake_ups|ill_relay|slow_lines)|subscribers/test_(tasks|network_flood))"
+)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if SLOW.match(item.nodeid):
+        item.add_marker(pytest.mark.slow)
 
 
 # Fixtures behind which there is a database.

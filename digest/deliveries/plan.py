@@ -8,7 +8,7 @@ unseen.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfoNotFoundError
 
@@ -28,6 +28,8 @@ State, Reason = Delivery.State, Delivery.Reason
 OVERLAP = timedelta(minutes=15)
 # Editions older than this are never due to anybody.
 HORIZON = timedelta(days=11)
+# A week that nobody published in time is published this many days later at most.
+WEEKS_BACK = 3
 SLICE = 1000
 
 LATENESS = {
@@ -119,16 +121,39 @@ def revive(part: Part) -> int:
 
 def due_instants(edition: Edition) -> dict[int, datetime]:
     """Return the due instant of this edition by schedule id."""
-    release = schedule.release_at(edition.day)
     weekly = edition.kind == Edition.Kind.WEEKLY
-    schedules = Schedule.objects.all()
-    schedules = (
-        schedules.filter(cadence=Schedule.Cadence.WEEKLY)
-        if weekly
-        else schedules.exclude(cadence=Schedule.Cadence.WEEKLY)
-    )
+    return weekly_instants(edition.day) if weekly else daily_instants(edition.day)
+
+
+def daily_instants(day: date) -> dict[int, datetime]:
+    return instants(Schedule.objects.exclude(cadence=Schedule.Cadence.WEEKLY), day)
+
+
+def weekly_instants(day: date) -> dict[int, datetime]:
+    """Return the instants of the schedules that get the week that ends on this day."""
+    release = schedule.release_at(day)
+    found = instants(Schedule.objects.filter(cadence=Schedule.Cadence.WEEKLY), day)
+    return {pk: due for pk, due in found.items() if schedule.is_of_the_week(release, due)}
+
+
+def instants(schedules: QuerySet[Schedule], day: date) -> dict[int, datetime]:
+    release = schedule.release_at(day)
     columns = schedules.values_list("pk", "timezone", "send_hour", "days")
     return {pk: due_in_zone(release, zone, hour, days) for pk, zone, hour, days in columns}
+
+
+def weeks_wanted(newest: date) -> list[date]:
+    """Return the last days, up to `newest`, whose week somebody gets and that is in time."""
+    last = [newest - timedelta(days=ago) for ago in range(WEEKS_BACK)]
+    wanted = []
+    for day in reversed(last):
+        schedules = weekly_instants(day)
+        active = Subscriber.objects.filter(
+            schedule__in=schedules, state=Subscriber.State.ACTIVE
+        )
+        if schedules and active.exists():
+            wanted.append(day)
+    return wanted
 
 
 def due_in_zone(release: datetime, zone: str, hour: int, days: int) -> datetime:

@@ -6,11 +6,12 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from digest.editions import picks
+from digest.editions import phrases, picks
 from digest.editions.bodies import letter
 from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import FrameContent, load_frame
+from digest.editions.reasons import Reason
 from digest.models import Block, Delivery, Edition, Frame
 from digest.ranking.loaded import LoadedEdition, load
 from digest.ranking.select import select
@@ -25,7 +26,7 @@ class ScoredPick:
 
     arxiv_id: str
     title: str
-    topic: str  # its label; empty: trending
+    why: str  # the reasons as the reader saw them
     fit: float  # 0 to 1
     upvotes: int
 
@@ -74,10 +75,13 @@ def replay(delivery: Delivery) -> Replayed:
     return Replayed(mail.compose(), [scored_pick(*shown) for shown in rebuilt.shown()])
 
 
-def scored_pick(block: Block, slug: str, label: str) -> ScoredPick:
+def scored_pick(
+    block: Block, slug: str, label: str, reasons: Sequence[Reason]
+) -> ScoredPick:
     """Return the pick with its scores of the edition."""
     fit = float(block.topics.get(slug, 0))
-    return ScoredPick(block.paper.arxiv_id, block.title, label, fit, block.upvotes)
+    why = phrases.reason(label, reasons)
+    return ScoredPick(block.paper.arxiv_id, block.title, why, fit, block.upvotes)
 
 
 class NothingToShow(Exception):
@@ -85,11 +89,12 @@ class NothingToShow(Exception):
 
 
 class ShownPick(NamedTuple):
-    """A paper of a mail, and the topic by which it was chosen; both empty: trending."""
+    """A paper of a mail, with the topic and the reasons for it; all empty: trending."""
 
     block: Block
     slug: str
     label: str
+    reasons: Sequence[Reason]
 
 
 class Rebuilt(NamedTuple):
@@ -139,6 +144,7 @@ def shown_picks(
         ShownPick(
             blocks[pick.position],
             *(("", "") if pick.topic is None else topics[pick.topic]),
+            pick.reasons,
         )
         for pick in picks
     ]

@@ -14,9 +14,8 @@ from zoneinfo import ZoneInfo
 # By then the source's list of the day is complete: of 5,314 submissions whose time is
 # known, nine came after 08:00 UTC.
 RELEASE_TIME = time(8, 30, tzinfo=UTC)
-# The weekly edition holds the seven days that end on a Saturday, so that Monday
-# morning comes after its release everywhere on earth.
-WEEK_ENDS_ON = 5
+# A weekly edition holds the seven days that end on its day. There is one for each day, and
+# it goes to the schedules whose weekday and hour come before the next is released.
 # How long after the due instant a digest may still go out.
 DAILY_LATENESS = timedelta(hours=18)
 WEEKLY_LATENESS = timedelta(days=3)
@@ -25,11 +24,6 @@ WEEKLY_LATENESS = timedelta(days=3)
 def release_at(day: date) -> datetime:
     """Return the instant (UTC) from which the edition of that day may go out."""
     return datetime.combine(day, RELEASE_TIME)
-
-
-def week_ended(day: date) -> date:
-    """Return the last day, not after `day`, on which a week ended."""
-    return day - timedelta(days=(day.weekday() - WEEK_ENDS_ON) % 7)
 
 
 @lru_cache(maxsize=65536)
@@ -50,6 +44,14 @@ def due_at(release: datetime, *, timezone: str, hour: int, days: int) -> datetim
             if instant >= release:
                 return instant
     raise ValueError(f"no weekday in {days!r}")
+
+
+def is_of_the_week(release: datetime, due: datetime) -> bool:
+    """Return whether a weekly edition is the newest at its due instant.
+
+    So each weekday and hour has one edition a week, with the seven days before it.
+    """
+    return due < release + timedelta(days=1)
 
 
 class Standing(Enum):

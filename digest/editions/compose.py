@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from digest.editions import mime
 from digest.editions.phrases import MARKS
+from digest.editions.reasons import Reason
 from digest.papers.text import cut
 
 MOST_PICKS = 10
@@ -46,10 +47,14 @@ type Encoder = Callable[[str], bytes]  # to quoted-printable
 
 
 class Pick(NamedTuple):
-    """One paper at one place in one reader's digest; topic None is a trending paper."""
+    """One paper at one place in one reader's digest, with the reasons for it.
+
+    Without a topic and a reason that names something it is a trending paper.
+    """
 
     position: int
     topic: int | None
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,11 @@ class Pieces:
         return pieces
 
 
-type Place = tuple[int, int | None]  # a pick's block position and topic column
 # The text before the reason's label, and that between and after the names of the mail's
 # page in its two links to vote; the last two are empty where the reader cannot vote.
 type EncodedBlock = tuple[bytes, bytes, bytes, bytes]
+
+type NameReasons = Callable[[tuple[Reason, ...], int | None], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +86,36 @@ class Part:
     after: Pieces
     has_votes: bool
     labels: Mapping[int | None, bytes]  # reasons by topic column; None for trending
+    name_reasons: NameReasons  # the same for reasons that name something
     titles: Sequence[bytes]  # as shown in the list at the top; empty without one
     size: int  # bytes of the frame
     sizes: Sequence[int]  # most bytes of each block with its title and the longest label
 
-    def join(self, picks: Sequence[Place], values: Mapping[str, bytes]) -> list[bytes]:
+    def join(self, picks: Sequence[Pick], values: Mapping[str, bytes]) -> list[bytes]:
         """Return the part's pieces in order; `values` is mark → bytes."""
         name = values[MARKS.web] if self.has_votes else b""
         blocks, labels = self.leads, self.labels
         pieces = self.before.fill(values)
-        for position, topic in picks:
+        for position, topic, reasons in picks:
             opening, middle, between, closing = blocks[position]
-            pieces += (opening, labels[topic], middle, name, between, name, closing)
+            label = self.name_reasons(reasons, topic) if reasons else labels[topic]
+            pieces += (opening, label, middle, name, between, name, closing)
             blocks = self.blocks
         pieces += self.after.fill(values)
         return pieces
 
-    def titles_of(self, picks: Sequence[Place]) -> bytes:
+    def titles_of(self, picks: Sequence[Pick]) -> bytes:
         titles = self.titles
-        return b"".join([titles[position] for position, _ in picks]) if titles else b""
+        return b"".join([titles[pick.position] for pick in picks]) if titles else b""
+
+    def room_for(self, pick: Pick) -> int:
+        """Return the most bytes that the pick's block takes with its reasons."""
+        position, topic, reasons = pick
+        size = self.sizes[position]
+        return size + len(self.name_reasons(reasons, topic)) if reasons else size
 
     def fits(self, room: int) -> int:
-        """Return how many picks surely fit in `room` bytes, whichever they are."""
+        """Return how many picks without a name in their reasons surely fit in `room` bytes."""
         for count, size in enumerate(sorted(self.sizes, reverse=True)):
             room -= size
             if room < 0:
@@ -117,7 +131,7 @@ class LocalizedEdition:
     html: Part
     counts: Sequence[bytes]  # the headline, by number of papers
     left_out: Sequence[tuple[bytes, bytes]]  # words for text and HTML, by number
-    fits: int  # this many picks have room, whichever they are
+    fits: int  # this many picks have room, whichever they are, if no reason names a thing
     date: str  # in the subject
 
 
@@ -160,7 +174,7 @@ class EncodedEdition:
         localized = self.localized_for(reader)
         name = self.page_name(reader.delivery_id).encode()
         shown, more = picks, (b"", b"")
-        if len(picks) > localized.fits:
+        if len(picks) > localized.fits or any(pick.reasons for pick in picks):
             shown = picks_that_fit(localized, picks)
             more = self.left_out(localized, len(picks) - len(shown), name)
         token = reader.token.encode() + mime.SOFT_BREAK
@@ -229,6 +243,7 @@ def encode_part(
     *,
     titles: Sequence[bytes],
     labels: Sequence[bytes],
+    name_reasons: NameReasons,
     encode: Encoder,
 ) -> Part:
     """Encode a body part; the last of `labels` is the one for a trending paper."""
@@ -247,6 +262,7 @@ def encode_part(
         after=after,
         has_votes=any(closing for *_, closing in blocks),
         labels={**dict(enumerate(topics)), None: trending},
+        name_reasons=name_reasons,
         titles=titles,
         size=sum(map(len, [*before.fixed, *after.fixed])),
         sizes=[size + title + personal for size, title in zip(larger, listed, strict=True)],
@@ -268,11 +284,10 @@ def rooms(text: Part, html: Part) -> tuple[int, int]:
 def picks_that_fit(localized: LocalizedEdition, picks: Sequence[Pick]) -> Sequence[Pick]:
     """Return the picks that fit in the mail, best first; the foot always fits."""
     html, both = rooms(localized.text, localized.html)
-    html_sizes, text_sizes = localized.html.sizes, localized.text.sizes
     for place, pick in enumerate(picks):
-        size = html_sizes[pick.position]
+        size = localized.html.room_for(pick)
         html -= size
-        both -= size + text_sizes[pick.position]
+        both -= size + localized.text.room_for(pick)
         if html < 0 or both < 0:
             return picks[: max(place, 1)]
     return picks

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
-from functools import partial
+from functools import lru_cache, partial
 from html import escape
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from digest.editions.compose import (
     EncodedEdition,
     Encoder,
     LocalizedEdition,
+    NameReasons,
     Part,
     encode_block,
     encode_part,
@@ -23,6 +24,7 @@ from digest.editions.compose import (
 )
 from digest.editions.frames import FrameContent, LocalizedFrame
 from digest.editions.phrases import WITHOUT_MARKS
+from digest.editions.reasons import Reason, Why
 from digest.models import Block, Edition
 from digest.papers.text import cut
 from digest.signing import Purpose, namer
@@ -31,6 +33,8 @@ from subscribers.models import Length
 # Of a title in the list at the top: one line on a phone, and three of them are in the 200
 # characters from which mailboxes make a preview.
 TITLE_LENGTH = 48
+# Room on the last line of a reason for the upvotes; no line breaks at such spaces.
+ROOM = "\u00a0" * 16
 # Above the most papers that a mail has.
 MOST_COUNTED = 50
 
@@ -116,11 +120,14 @@ def localized_edition(
     """Return the edition encoded in one language, by length."""
     with translation.override(language):
         reasons = [phrases.reason(label) for label in [*labels, ""]]
+        words = {why: said() for why, said in phrases.REASONS.items()}
+        name_reasons = partial(encode_reasons, words, labels, encoder)
         texts = Encoded(
             spoken.text,
             blocks_by_form([paper.text for paper in papers], phrases.translate, encoder),
             titles=[encoder(f"* {paper.title}\n") for paper in papers],
             labels=[encoder(label) for label in reasons],
+            name_reasons=lru_cache(maxsize=4096)(partial(name_reasons, False)),
         )
         htmls = Encoded(
             spoken.html,
@@ -129,6 +136,7 @@ def localized_edition(
             ),
             titles=[encoder(list_item(paper.title)) for paper in papers],
             labels=[encoder(in_html(label)) for label in reasons],
+            name_reasons=lru_cache(maxsize=4096)(partial(name_reasons, True)),
         )
         numbers = range(MOST_COUNTED + 1)
         counts = [encoder(phrases.headline(count, weekly=weekly)) for count in numbers]
@@ -155,6 +163,7 @@ class Encoded:
     blocks: Mapping[str, Sequence[EncodedBlock]]  # by form
     titles: Sequence[bytes]
     labels: Sequence[bytes]
+    name_reasons: NameReasons
 
     def part(self, length: Length, encoder: Encoder) -> Part:
         titles_only = length == Length.TITLES
@@ -166,6 +175,7 @@ class Encoded:
             self.blocks[rest],
             titles=[] if titles_only else self.titles,
             labels=self.labels,
+            name_reasons=self.name_reasons,
             encode=encoder,
         )
 
@@ -183,6 +193,30 @@ def list_item(title: str) -> str:
     """Return a title of the list. Right-to-left text is aligned on its own side."""
     rtl = text_layout.direction(title) == "rtl"
     return f"<li{' dir="rtl"' if rtl else ''}>{in_html(title)}</li>"
+
+
+def encode_reasons(
+    words: Mapping[Why, str],
+    labels: Sequence[str],
+    encode: Encoder,
+    is_html: bool,
+    reasons: Sequence[Reason],
+    topic: int | None,
+) -> bytes:
+    """Encode reasons in one language for a part; a long line of text is wrapped."""
+    shown = name_in_html if is_html else str
+    said = [phrases.reason_words(words[why], shown(name)) for why, name in reasons]
+    label = "" if topic is None else shown(labels[topic])
+    line = phrases.joined_reasons(said, label)
+    return encode(line if is_html else text_layout.fill(line + ROOM).removesuffix(ROOM))
+
+
+def name_in_html(name: str) -> str:
+    """Isolate a right-to-left name, so that it does not reorder the words beside it."""
+    html = in_html(name)
+    return (
+        f'<span dir="rtl">{html}</span>' if text_layout.direction(name) == "rtl" else html
+    )
 
 
 def in_html(text: str) -> str:

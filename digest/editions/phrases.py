@@ -5,13 +5,15 @@ number between two marks, which are translated when the block is encoded.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from django.conf import settings
 from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext, pgettext
+
+from digest.editions.reasons import Reason, Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +130,36 @@ def public_headline(count: int) -> str:
     return ngettext("%(n)d paper", "%(n)d papers", count) % {"n": count}
 
 
-def reason(label: str) -> str:
-    """Return why a reader gets a paper; an empty label means that it is trending.
+REASONS: dict[Why, Callable[[], str]] = {
+    Why.AUTHOR: lambda: gettext("By %(name)s"),
+    Why.INSTITUTION: lambda: gettext("From %(name)s"),
+    Why.KEYWORD: lambda: gettext("Mentions “%(name)s”"),
+    Why.WRITTEN: lambda: gettext("Close to what you wrote: “%(name)s”"),
+    Why.LIKED: lambda: gettext("Like “%(name)s”, which you liked"),
+    Why.NEAREST: lambda: gettext("The nearest today to what you wrote: “%(name)s”"),
+    Why.TRENDING: lambda: gettext("Trending: little today matches your interests"),
+    Why.EXPLORED: lambda: gettext("For a change, outside your interests"),
+}
+
+
+def reason(label: str, named: Sequence[Reason] = ()) -> str:
+    """Return why a reader gets a paper; with no label and no name it is trending.
 
     A topic's label is not translated; every other label is in the catalogue.
     """
-    return gettext(label or "Trending")
+    said = [reason_words(REASONS[why](), name) for why, name in named]
+    label = gettext(label or "Trending") if label or not said else ""
+    return joined_reasons(said, label)
+
+
+def reason_words(words: str, name: str) -> str:
+    """Return the words of a reason of REASONS with what it names."""
+    return words.replace("%(name)s", name)
+
+
+def joined_reasons(said: Sequence[str], label: str) -> str:
+    """Return named reasons and a topic's label, which may be empty, in one line."""
+    return "; ".join([*said, label] if label else said)
 
 
 def dates(first: date, last: date) -> tuple[str, str]:

@@ -1,8 +1,9 @@
 """Read and write the picks of a ledger row: enough to rebuild the same mail.
 
-The form is `0:12 3:- 7:12 de/titles@1f2e3d4c5b6a`: for each pick the block's position and
-the topic's column, then the language, the length unless it is the usual one, and the
-fingerprint of the frame.
+The form is `0:12 3:- 7:12+0+1 de/titles@1f2e3d4c5b6a`: for each pick the block's position
+and the topic's column, then the language, the length unless it is the usual one, and the
+fingerprint of the frame. The numbers after a plus sign are reasons that name something:
+each is a line that follows, from line 0.
 """
 
 import re
@@ -10,20 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digest.editions.compose import EncodedEdition, Pick, Reader
+from digest.editions.reasons import Reason, format_reasons, parse_reason
 
-WRITTEN = re.compile(r"((?:\d+:(?:\d+|-) )+)([a-z-]{2,8})(?:/([a-z]+))?@([0-9a-f]+)")
-
-
+FIRST_LINE = re.compile(
+    r"((?:\d+:(?:\d+|-)(?:\+\d+)* )+)([a-z-]{2,8})(?:/([a-z]+))?@([0-9a-f]+)"
+)
 USUAL = "short"
 
 
-class Places(dict[Pick, str]):
+class Places(dict[tuple[int, int | None], str]):
     """A cache of picks as written; an edition has a few thousand different ones at most."""
 
-    def __missing__(self, pick: Pick) -> str:
-        topic = "-" if pick.topic is None else pick.topic
-        self[pick] = f"{pick.position}:{topic}"
-        return self[pick]
+    def __missing__(self, place: tuple[int, int | None]) -> str:
+        position, topic = place
+        self[place] = f"{position}:{'-' if topic is None else topic}"
+        return self[place]
 
 
 PLACES = Places()
@@ -41,19 +43,34 @@ def format_picks(encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick])
     """Return the picks as stored; empty when the edition has no paper for the reader."""
     if not picks:
         return ""
-    places = " ".join(map(PLACES.__getitem__, picks))
+    lines: dict[Reason, int] = {}
+    places = []
+    for position, topic, reasons in picks:
+        place = PLACES[position, topic]
+        for reason in reasons:
+            place += f"+{lines.setdefault(reason, len(lines))}"
+        places.append(place)
     length = "" if reader.length == USUAL else f"/{reader.length}"
-    return f"{places} {reader.language}{length}@{encoded.fingerprint}"
+    first = f"{' '.join(places)} {reader.language}{length}@{encoded.fingerprint}"
+    return first + format_reasons(list(lines)) if lines else first
 
 
 def parse_picks(text: str) -> StoredDigest | None:
     """Parse stored picks. Return None for a row that holds no digest."""
-    found = WRITTEN.fullmatch(text)
-    if not found:
+    first, *lines = text.split("\n")
+    if not (found := FIRST_LINE.fullmatch(first)):
         return None
-    pairs = [place.split(":") for place in found[1].split()]
-    picks = [
-        Pick(int(position), None if topic == "-" else int(topic))
-        for position, topic in pairs
-    ]
+    try:
+        reasons = [parse_reason(line) for line in lines]
+        picks = [parse_place(place, reasons) for place in found[1].split()]
+    except (ValueError, IndexError):
+        return None
     return StoredDigest(picks, found[2], found[3] or USUAL, found[4])
+
+
+def parse_place(place: str, reasons: Sequence[Reason]) -> Pick:
+    """Parse `7:12+0+1`. Raises IndexError for a reason that is not there."""
+    position, _, rest = place.partition(":")
+    topic, *numbers = rest.split("+")
+    named = tuple(reasons[int(number)] for number in numbers)
+    return Pick(int(position), None if topic == "-" else int(topic), named)

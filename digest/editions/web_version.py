@@ -7,27 +7,28 @@ from django.utils import translation
 
 from digest.editions import phrases
 from digest.editions.blocks import FORMS, forms
-from digest.editions.encode import in_html
+from digest.editions.encode import in_html, name_in_html
 from digest.editions.frames import page_frame
 from digest.editions.phrases import MARKS
+from digest.editions.reasons import Reason
 from digest.models import Block, Edition
 
 
 def page(
     edition: Edition,
-    shown: Sequence[tuple[Block, str]],
+    shown: Sequence[tuple[Block, str, Sequence[Reason]]],
     *,
     language: str,
     headline: str,
     name: str = "",
 ) -> str:
-    """Return the HTML of (block, label) pairs; the label is that of its topic, or empty.
+    """Return the HTML of (block, label, reasons); the label is that of its topic, or empty.
 
     With `name`, the name of a mail's page, its reader can vote; a public page has none.
     """
     frame = phrases.without_glance(page_frame(edition, language, web=True))
     with translation.override(language):
-        papers = "".join(block_html(block, label, name) for block, label in shown)
+        papers = "".join(block_html(*one, name) for one in shown)
     for mark, value in [
         (MARKS.count, in_html(headline)),
         (MARKS.more, ""),
@@ -37,8 +38,9 @@ def page(
     return frame
 
 
-def block_html(block: Block, label: str, name: str) -> str:
-    why = in_html(phrases.reason(label))
+def block_html(block: Block, label: str, reasons: Sequence[Reason], name: str) -> str:
+    isolated = [Reason(why, name_in_html(text)) for why, text in reasons]
+    why = phrases.reason(in_html(label), isolated)
     form = forms(block.html)[FORMS.index("abstracts")]
     html = (
         phrases.with_votes(form, block.position).replace(MARKS.web, name)
@@ -58,7 +60,7 @@ def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:
     for block in blocks:
         known = [slug for slug in block.topics if slug in labels]
         best = max(known, key=lambda slug: float(block.topics[slug]), default="")
-        shown.append((block, labels.get(best, "")))
+        shown.append((block, labels.get(best, ""), ()))
     return page(
         edition,
         shown,

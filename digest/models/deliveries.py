@@ -98,8 +98,8 @@ class Delivery(models.Model):
     expires_at = models.DateTimeField(help_text="Too late after this: expired.")
     attempts = models.PositiveSmallIntegerField(default=0)
     lease_token = models.CharField(max_length=22, blank=True, default="")
-    picks = models.CharField(
-        max_length=400, blank=True, default="", help_text="Block positions, in order."
+    picks = models.TextField(
+        blank=True, default="", help_text="Papers and reasons: see editions/picks.py."
     )
     reason = models.CharField(max_length=60, blank=True, default="")
     reply = models.CharField(

@@ -29,6 +29,8 @@ SYMBOLS = {
     "aa": "å", "AA": "Å", "o": "ø", "O": "Ø", "l": "ł", "L": "Ł", "eg": "e.g.",
     "ie": "i.e.", "log": "log", "exp": "exp", "min": "min", "max": "max", "sin": "sin",
     "cos": "cos", "tanh": "tanh", "ln": "ln", "arg": "arg", "lim": "lim", "Pr": "Pr",
+    "deg": "°", "textgreater": ">", "textless": "<", "textasciitilde": "~", "textdegree": "°",
+    "ding": "", "xspace": "", "left": "", "right": "",
 }  # fmt: skip
 BRACED = {
     "=": "=", "+": "+", "-": "-", "<": "<", ">": ">", "times": "×", "to": "→",
@@ -44,13 +46,30 @@ FONTS = (
     "text|textit|textbf|texttt|textsc|textrm|emph|mathrm|mathbf|mathit|mathcal"
     "|boldsymbol|operatorname"
 )
-RAISED = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
-LOWERED = str.maketrans("0123456789+-", "₀₁₂₃₄₅₆₇₈₉₊₋")
+# Unicode has these letters raised and lowered, and no others.
+RAISED = str.maketrans(
+    "0123456789+-=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVWαβγδθ",
+    "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂᵅᵝᵞᵟᶿ",
+)
+LOWERED = str.maketrans(
+    "0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ"
+)
+LETTERS_APART = 2  # a longer word is hard to read raised or lowered
+# Commands that lost their backslash and are no English words.
+LOST = (
+    "leq|geq|neq|infty|rightarrow|leftarrow|leftrightarrow|varepsilon|nabla|cdot|ldots|cdots"
+    "|subseteq|forall|propto"
+)
+GREEK = "|".join(
+    name
+    for name, symbol in SYMBOLS.items()
+    if len(symbol) == 1 and symbol > "Ͱ" and symbol < "Ͽ"
+)
 
 # Excluded from the rules: URLs (group 1) and $math$ (group 2 or 3);
 # a closing dollar before a digit is money, unless TeX follows the opening one.
 APART = re.compile(
-    r"(https?://[^\s{}]+)"
+    r"(https?://[^\s{}]+(?:\{[^\s{}]{0,40}\})?)"
     r"|(?<![\\$\w])\$(?:(?! )([^$]{1,80})(?<! )\$(?![\w$])|(\\[^$]{1,80})\$)"
 )
 # The alternatives exclude each other (words are ASCII letters only, as Greek letters
@@ -61,6 +80,13 @@ CERTAIN_MATH = re.compile(
     rf"(?:(?:{MATH_WORDS})(?![A-Za-z])|[A-Za-z](?![A-Za-z])|[^\W_A-Za-z]"
     r"|[ .,:;()\[\]|/=+*<>!%~'-]|[^\w\s\x00-\x7f])++"
 )
+
+OURS = re.compile(
+    r"(?<!\\)\{?\\(?:ours|name|implname|(?:our)?(?:method|model|framework|approach)(?:name)?)"
+    r"(?![A-Za-z{])(?:\{\}|\})?",
+    re.IGNORECASE,
+)
+NAME_LIMIT = 40
 
 
 def _accented(found: re.Match[str]) -> str:
@@ -75,6 +101,28 @@ def _symbol(found: re.Match[str]) -> str:
         return found[0]
     runs_on = found.start() and found.string[found.start() - 1].isalnum()
     return f" {symbol}" if runs_on and symbol == found[1] else symbol
+
+
+def _raised(found: re.Match[str]) -> str:
+    """Raise an exponent; one with a character that cannot be raised loses its braces only."""
+    inside = found["braced"] or found["bracketed"] or found["bare"]
+    if inside.isalpha() and len(inside) > LETTERS_APART:
+        return f"^{inside}"
+    raised = inside.translate(RAISED)
+    if all(one != other for one, other in zip(inside, raised, strict=True)):
+        return raised
+    return found[0] if found["braced"] is None else f"^({inside})"
+
+
+def _lowered(found: re.Match[str]) -> str:
+    """Lower an index, or take the braces off one with a letter that cannot be lowered."""
+    inside = found["braced"] or found["bare"]
+    if inside.isalpha() and len(inside) > LETTERS_APART:
+        return f"_{inside}"
+    lowered = inside.translate(LOWERED)
+    if all(one != other or one == "." for one, other in zip(inside, lowered, strict=True)):
+        return lowered
+    return f"_{inside}"
 
 
 def _dashes(found: re.Match[str]) -> str:
@@ -104,11 +152,59 @@ RULES: list[tuple[re.Pattern[str], Change]] = [
     (re.compile(r"\\([A-Za-z]+)(?:\{\})?"), _symbol),
     (re.compile(r"\\[,;: ]"), " "),
     (re.compile(r"(?<!\\)\\([%&$#_])"), r"\1"),
-    (re.compile(r"\^\{([0-9+-]{1,6}|n)\}"), lambda found: found[1].translate(RAISED)),
-    (re.compile(r"_\{([0-9+-]{1,6})\}"), lambda found: found[1].translate(LOWERED)),
+    # Exponents and indices: T^2PO, pass^k, 10^(-9), x^{i+1}; L_2, v_i, p_{0.5}, G_{stack}.
+    (
+        re.compile(
+            r"(?<=[\w)\]}])\^(?:\{(?P<braced>[\w+=.-]{1,12})\}|\((?P<bracketed>-?[0-9]{1,3})\)"
+            r"|(?P<bare>-?[0-9]{1,3}|[A-Za-zθ](?![A-Za-z])))"
+        ),
+        _raised,
+    ),
+    (re.compile(r"(?<=\w)\^\*"), "*"),
+    (
+        re.compile(
+            r"(?<![\w./@-])(?P<base>[A-Za-zΑ-ω])_"
+            r"(?:\{(?P<braced>[\w+=.-]{1,12})\}|(?P<bare>[0-9]{1,2}|[a-z])(?![\w]))"
+        ),
+        lambda found: found["base"] + _lowered(found),
+    ),
+    (re.compile(r"_\{([\w.+-]{1,20})\}"), r"_\1"),
+    # What lost its backslash: 1024 times 1024, leq 4B, approx 0.5, nabla^2, chi_1.
+    (re.compile(r"(?<=\d) times (?=\d)"), " × "),
+    (re.compile(rf"(?<![A-Za-z\\])({LOST})(?![A-Za-z])"), lambda found: SYMBOLS[found[1]]),
+    (re.compile(r"(?<![A-Za-z\\])approx(?= ?[0-9])"), "≈"),
+    (re.compile(rf"(?<![A-Za-z\\])({GREEK})(?=[_^])"), lambda found: SYMBOLS[found[1]]),
+    # Thousands, fonts, colours, braces around one word, Markdown.
+    (re.compile(r"(?<=[0-9])\{,\}(?=[0-9])"), ","),
+    (re.compile(r"\{\\(?:em|it|bf|sc|tt|rm|sl)\b ?([^{}\\]{0,120})\}"), r"\1"),
+    (re.compile(r"\{(?:em|it|bf|sc|tt) ([^{}\\]{1,120})\}"), r"\1"),
+    (re.compile(r"\\(?:text)?color\{[^{}\\]{0,20}\}"), ""),
+    (re.compile(r"\\[()\[\]]"), ""),
+    (re.compile(r"(?<![\\\w:])\\([A-Za-z]{3,30})(?![A-Za-z{])"), r"\1"),
+    (re.compile(r"(?<![\\A-Za-z])\{([\w%.°Δ-]{1,20})\}"), r"\1"),
+    (re.compile(r"(?<=[a-z])\{([A-Z]{1,12})\}"), r"\1"),
+    (re.compile(r"(?<=[A-Za-z])~(?=[A-Za-z])"), " "),
+    (re.compile(r"(?<![\d*\w])\*\*(?! )([^*]{1,80})(?<! )\*\*(?!\*)"), r"\1"),
     (re.compile(r"(?<=[^\s-])---?(?=[^\s-])|(?<= )---?(?= )"), _dashes),
-    (re.compile(r"``([^`']{1,200})''"), "“\\1”"),
+    # Quotation marks: ``a'', ``a", ''a'', "a'', and what is left of a pair.
+    (re.compile(r"``(?! )([^`\"]{1,200}?)(?:''|\"|``)"), "“\\1”"),
+    (re.compile(r"(?<![\w'])''(?=[\w])([^'\"]{1,120})''(?!')"), "“\\1”"),
+    (re.compile(r"(?<![\w\"])\"(?=\w)([^'\"]{1,120})''(?!')"), "“\\1”"),
+    (re.compile(r"``(?=\w)"), "“"),
+    (re.compile(r"(?<=[A-Za-z][A-Za-z.,!?)])''(?!')"), "”"),
 ]  # fmt: skip
+
+
+def with_name(text: str, title: str) -> str:
+    r"""Return an abstract with the name of the work for \ours, \method and their like.
+
+    The name is the one word of the title before its colon; without one the text stays.
+    """
+    name, colon, _ = title.partition(":")
+    name = name.strip()
+    if not colon or not name or " " in name or len(name) > NAME_LIMIT:
+        return text
+    return OURS.sub(lambda _: name, text)
 
 
 def mend(text: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 
+from digest.papers.latex import with_name
 from digest.papers.text import clean_line, clean_text, safe_url
 
 FIRST_SECOND, LAST_SECOND = 662_688_000, 4_102_444_800  # 1991, arXiv's first year; 2100
@@ -78,10 +79,12 @@ def parse_entry(entry: object, *, day: date | None) -> PaperRecord:
     listed_day = _listed_day(entry, fields) or day
     if listed_day is None:
         raise BadEntry("it has no day")
+    arxiv_id, title = _arxiv_id(fields.get("id")), _title(fields)
+    abstract = with_name(_text(_first(fields, "summary", "abstract")), title)
     return PaperRecord(
-        arxiv_id=_arxiv_id(fields.get("id")),
-        title=_title(fields),
-        abstract=clean_text(_text(_first(fields, "summary", "abstract"))),
+        arxiv_id=arxiv_id,
+        title=title,
+        abstract=clean_text(abstract),
         summary=clean_line(_text(_first(fields, "ai_summary")), SUMMARY_LIMIT),
         authors=tuple(_authors(fields.get("authors"))),
         organization=_organization(_first(fields, "organization")),

@@ -2,8 +2,9 @@
 
 The tick computes them, not a sender; null marks a reader whose directions are stale.
 The stored bytes are the projection's version (4 bytes), the number of likes (2 bytes), and
-then a record per direction: its kind (1 byte), scale and offset (float32), and the weights
-as signed bytes. One record per written interest, one for all likes together.
+then a record per direction: its kind (1 byte), what it is of (4 bytes), scale and offset
+(float32), and the weights as signed bytes. One record per written interest, one for all
+likes together, and one for the point of each of the newest liked papers.
 """
 
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from django.db import transaction
@@ -20,6 +22,7 @@ from django.db.models import Count, Max
 from numpy.typing import NDArray
 
 from digest.models import Paper, Vote
+from digest.ranking import sentences
 from digest.ranking.vectors import (
     DIMENSIONS,
     RIDGE_OF_LIKES,
@@ -37,13 +40,16 @@ MOST_LIKES = 300  # the newest; likes of years ago no longer count
 LEAST_RECENT, MOST_RECENT = 500, 1500  # papers that likes are told apart from
 LIST = re.compile(r"[,;]")
 LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
-HEADER = struct.Struct("<4sH")
-RECORD = struct.Struct(f"<Bff{DIMENSIONS}s")
+HEADER = struct.Struct("<4sh")
+RECORD = struct.Struct(f"<BIff{DIMENSIONS}s")
+NAMED_LIKES = 20  # the newest liked papers, one of which a reason can name
 
 
 class Kind(IntEnum):
     WRITTEN = 0  # from the reader's own words
     LIKED = 1  # from papers that they voted for, less those voted against
+    LIKE = 2  # the point of one paper that they voted for
+    DISLIKED = 3  # from papers that they voted against, where they voted for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +58,10 @@ class Directions:
 
     reader: NDArray[np.int32]  # (M,), ascending
     kind: NDArray[np.int8]  # (M,)
+    of: NDArray[np.uint32]  # (M,): which of `interests_of`; of a LIKE the paper's key
     weights: Floats  # M × DIMENSIONS
     offset: Floats  # (M,)
-    likes: NDArray[np.int32]  # (N,): how many papers a reader liked
+    likes: NDArray[np.int32]  # (N,): papers liked; -n for n disliked and none liked
 
 
 def interests_of(text: str, keywords: Sequence[str] = ()) -> list[str]:
@@ -70,19 +77,27 @@ def interests_of(text: str, keywords: Sequence[str] = ()) -> list[str]:
     return (found or list(keywords))[:MOST_INTERESTS]
 
 
-def pack(version: str, likes: int, directions: Iterable[tuple[Kind, Direction]]) -> bytes:
-    """Return the stored form; empty when there is no direction."""
+def pack(
+    version: str, likes: int, directions: Iterable[tuple[Kind, int, Direction]]
+) -> bytes:
+    """Return the stored form of (kind, what it is of, direction); empty when there is none."""
     records = []
-    for kind, direction in directions:
+    for kind, of, direction in directions:
         scale = float(np.abs(direction.weights).max()) / 127 or 1.0
         weights = np.round(direction.weights / np.float32(scale)).astype(np.int8)
-        records.append(RECORD.pack(kind, scale, direction.offset, weights.tobytes()))
-    header = HEADER.pack(bytes.fromhex(version), min(likes, 0xFFFF))
+        records.append(RECORD.pack(kind, of, scale, direction.offset, weights.tobytes()))
+    header = HEADER.pack(bytes.fromhex(version), max(min(likes, 0x7FFF), -0x7FFF))
     return header + b"".join(records) if records else b""
 
 
 LAYOUT = np.dtype(
-    [("kind", "i1"), ("scale", "<f4"), ("offset", "<f4"), ("weights", "i1", DIMENSIONS)]
+    [
+        ("kind", "i1"),
+        ("of", "<u4"),
+        ("scale", "<f4"),
+        ("offset", "<f4"),
+        ("weights", "i1", DIMENSIONS),
+    ]
 )
 
 
@@ -109,6 +124,7 @@ def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
     return Directions(
         reader=np.array(readers, dtype=np.int32),
         kind=table["kind"],
+        of=table["of"],
         weights=weights,
         offset=table["offset"].astype(np.float32),
         likes=likes,
@@ -117,23 +133,32 @@ def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
 
 def compute(subscriber: Subscriber, projection: Projection) -> bytes:
     """Return what to store for this reader's words and votes as they are now."""
-    written = [
-        (Kind.WRITTEN, direction)
-        for text in interests_of(subscriber.interests, subscriber.keywords)
-        if (direction := projection.interest(text))
+    encode = sentences.encode()
+    found = [
+        (Kind.WRITTEN, place, direction)
+        for place, text in enumerate(
+            interests_of(subscriber.interests, subscriber.keywords)
+        )
+        if (direction := projection.interest(text, encode))
     ]
     votes = Vote.objects.filter(subscriber=subscriber).order_by("-at", "-pk")
     values = dict(votes.values_list("paper_id", "value")[:MOST_LIKES])
     texts = Paper.objects.filter(pk__in=values).values_list("pk", "title", "abstract")
-    liked: list[Floats] = []
-    disliked: list[Floats] = []
-    for pk, title, abstract in texts:
-        into = liked if values[pk] == Vote.Value.MORE else disliked
-        into.append(projection.paper(title, abstract))
+    points = {pk: projection.paper(title, abstract) for pk, title, abstract in texts}
+    liked, disliked = (
+        {pk: points[pk] for pk in values if values[pk] == value and points[pk].any()}
+        for value in (Vote.Value.MORE, Vote.Value.LESS)
+    )
     if liked:
-        away = np.stack(disliked) if disliked else None
-        written.append((Kind.LIKED, recent(projection).direction(np.stack(liked), away)))
-    return pack(projection.version, len(liked), written)
+        away = np.stack(list(disliked.values())) if disliked else None
+        likes = recent(projection).direction(np.stack(list(liked.values())), away)
+        found.append((Kind.LIKED, 0, likes))
+        newest = islice(liked.items(), NAMED_LIKES)
+        found += [(Kind.LIKE, pk, Direction(point, 0)) for pk, point in newest]
+    elif disliked:
+        dislikes = recent(projection).direction(np.stack(list(disliked.values())))
+        found.append((Kind.DISLIKED, 0, dislikes))
+    return pack(projection.version, len(liked) or -len(disliked), found)
 
 
 def recent(projection: Projection) -> Crowd:

@@ -25,10 +25,17 @@ def phrases(interests: str) -> list[str]:
 class Lexicon:
     """An index of an edition's papers, as positions from 0, by word and by author."""
 
-    def __init__(self, texts: Sequence[str], authors: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        authors: Sequence[Sequence[str]],
+        institutions: Sequence[str] = (),
+    ) -> None:
         self.texts = texts
         self.authors = authors
+        self.institutions = [f" {name_key(name)} " for name in institutions]
         self.known: dict[str, frozenset[int]] = {}
+        self.found: dict[str, frozenset[int]] = {}
 
     @cached_property
     def letters(self) -> list[tuple[str, frozenset[int]]]:
@@ -90,6 +97,24 @@ class Lexicon:
         for name in names:
             found |= self.by_author.get(name_key(name), set())
         return found
+
+    def author_of(self, position: int, names: Iterable[str]) -> str:
+        """Return which author of a paper is one of `names`, as the paper has it."""
+        wanted = {name_key(name) for name in names}
+        return next(
+            (name for name in self.authors[position] if name_key(name) in wanted), ""
+        )
+
+    def from_institution(self, name: str) -> frozenset[int]:
+        """Return the papers from an institution with all these words in sequence."""
+        if name not in self.found:
+            key = f" {name_key(name)} "
+            self.found[name] = frozenset(
+                position
+                for position, institution in enumerate(self.institutions)
+                if key.strip() and key in institution
+            )
+        return self.found[name]
 
 
 def name_key(name: str) -> str:

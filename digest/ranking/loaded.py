@@ -1,5 +1,6 @@
 """A published edition, loaded once per process for ranking and composing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,10 +15,8 @@ from digest.ranking.interests import Lexicon
 from digest.ranking.vectors import shipped
 from subscribers.models import Topic
 
-# The columns after the topics': reasons for a paper that matches no chosen topic.
-BESIDE_TOPICS = [("", "Your keywords"), ("", "An author you watch")]
-BESIDE_TOPICS += [("", "Like papers you liked"), ("", "Close to what you wrote")]
-BESIDE_TOPICS += [("", "The nearest today to what you wrote")]
+# Characters of an abstract; in a shorter one every word decides what it seems to be about.
+COMPARABLE = 300
 
 
 class Picks(dict[int, Pick]):
@@ -36,10 +35,14 @@ class Picks(dict[int, Pick]):
 class LoadedEdition:
     """A published edition, encoded for the wire and laid out for the ranking."""
 
+    edition: Edition
     encoded: EncodedEdition
     columns: dict[int, int]  # topic id → column
     papers: ranking.Floats
     popular: ranking.Floats
+    general: ranking.Floats  # the order for readers without interests
+    duplicates: ranking.Bools | None  # pairs of papers that say the same
+    institutions: Sequence[str]  # of each paper, or ""
     points: ranking.Floats  # P × DIMENSIONS, see vectors.py
     version: str  # of the projection that computed the points
     lexicon: Lexicon
@@ -57,26 +60,36 @@ def load(edition_id: int) -> LoadedEdition:
         (topics[column].slug, topics[column].label) if column in topics else ("", "")
         for column in range(width)
     ]
-    labels += BESIDE_TOPICS
     projection = shipped()
+    popular = ranking.popularity(np.array([block.upvotes for block in blocks]))
+    points = np.array(
+        [projection.paper(block.title, block.paper.abstract) for block in blocks],
+        dtype=np.float32,
+    ).reshape(len(blocks), projection.matrix.shape[1])
+    institutions = [block.paper.organization for block in blocks]
     around = store_frame(edition, frame_content(edition, topics=labels))
     papers = np.zeros((len(blocks), width), dtype=np.float32)
     for place, block in enumerate(blocks):
         for column, topic in topics.items():
             papers[place, column] = block.topics.get(topic.slug, 0)
     return LoadedEdition(
+        edition=edition,
         encoded=encode(edition, blocks, around=around),
         columns={topic.pk: column for column, topic in topics.items()},
         papers=papers,
-        popular=ranking.popularity(np.array([block.upvotes for block in blocks])),
-        points=np.array(
-            [projection.paper(block.title, block.paper.abstract) for block in blocks],
-            dtype=np.float32,
-        ).reshape(len(blocks), projection.matrix.shape[1]),
+        popular=popular,
+        general=ranking.mixed(papers, popular),
+        duplicates=ranking.near_duplicates(
+            points
+            * np.array([[len(block.paper.abstract) >= COMPARABLE] for block in blocks])
+        ),
+        institutions=institutions,
+        points=points,
         version=projection.version,
         lexicon=Lexicon(
             [f"{block.title}\n{block.paper.abstract}" for block in blocks],
             [block.paper.authors for block in blocks],
+            institutions,
         ),
         picks=Picks(len(labels) + 1),
     )

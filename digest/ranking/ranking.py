@@ -4,11 +4,13 @@ One matrix product ranks a whole slice of readers; nothing here loops over reade
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from digest.editions.reasons import MOST_REASONS, Why
+
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
@@ -16,8 +18,9 @@ Ints = NDArray[np.int32]
 # Closeness has many more steps than topics, so beside it a smaller weight is enough.
 POPULARITY_WEIGHT = np.float32(0.5)
 POPULARITY_BESIDE_CLOSENESS = np.float32(0.1)
-# A keyword counts like a topic that fits wholly, a watched author for more.
+# A keyword counts like a topic that fits wholly, as does an institution; an author for more.
 KEYWORD_WEIGHT = np.float32(1)
+INSTITUTION_WEIGHT = np.float32(1)
 AUTHOR_WEIGHT = np.float32(1.5)
 # In a profile a chosen topic weighs 1, less or more by votes but never under this. A topic
 # that only votes favour stays below it: it orders papers but does not select any.
@@ -31,61 +34,99 @@ CLOSE = np.float32(1)
 CLOSE_TO_LIKES = np.float32(2.2)
 # n likes weigh 2n / (n + 3), where written interests weigh 1.
 MOST_LIKE_WEIGHT, HALF_LIKE_WEIGHT = np.float32(2), np.float32(3)
+# The most that closeness to disliked papers counts, in standard deviations.
+MOST_DISLIKED = np.float32(3)
 # The most papers by likes alone, so that a digest consists mostly of the named interests.
 MOST_LIKED = 3
-# The fewest papers for a reader with written interests; the nearest, if none is close.
+# The fewest papers for a reader with written interests, the nearest if none is close, and
+# for one who wants trending papers where little matches.
 FEWEST = 3
+# A paper that only fills up comes after every other.
+BELOW_ALL = np.float32(100)
+# In a general list each earlier paper of the same field counts this much against one.
+SAME_FIELD = np.float32(0.15)
+# Papers that are equally popular keep their places in such a list.
+ONE_PLACE = np.float32(1e-4)
+# Papers whose points have a greater cosine are near-duplicates: two versions of one text.
+# Of 2,365 papers of five months no two of one week reach 0.86.
+SAME_PAPER = np.float32(0.9)
+# How surely a reason is the reader's own: what is certain is said first.
+CERTAIN = {Why.AUTHOR: 30.0, Why.INSTITUTION: 20.0, Why.KEYWORD: 10.0}
+LEAST_CERTAIN = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class InterestMatches:
-    """Papers with a reader's keywords, watched or muted authors, N × P each."""
+    """Papers with a reader's keywords, authors or institutions, N × P each.
 
-    keywords: NDArray[np.bool_]
-    authors: NDArray[np.bool_]
-    muted: NDArray[np.bool_]
+    `left_out` are those of muted names, and those that the reader got before.
+    """
+
+    keywords: Bools
+    authors: Bools
+    institutions: Bools
+    left_out: Bools
 
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
     """How close papers are to readers' words and likes (N × P), in standard deviations.
 
-    A reader without words, or without likes, has a row of -inf. `likes` (N) counts papers.
+    A reader without words, or without likes, has a row of -inf. `likes` (N) counts papers;
+    where it is negative, so many are disliked, none is liked, and `liked` is negative for
+    papers that are close to those. `alike` marks papers that are like a single liked one.
     """
 
     written: Floats
     liked: Floats
     likes: Ints
+    alike: Bools | None = None
 
     def points(self) -> Floats:
-        """Return the points that closeness adds to a score (N × P), never negative."""
-        likes = self.likes[:, None].astype(np.float32)
-        weight = MOST_LIKE_WEIGHT * likes / (likes + HALF_LIKE_WEIGHT)
-        both: Floats = np.maximum(self.written, 0) + weight * np.maximum(self.liked, 0)
-        return both / LIKE_A_TOPIC
+        """Return the points that closeness adds to a score (N × P)."""
+        return (np.maximum(self.written, 0) + self.liked_points()) / LIKE_A_TOPIC
+
+    def liked_points(self) -> Floats:
+        """Return the part of the likes; negative only where a reader disliked alone."""
+        count = np.abs(self.likes)[:, None].astype(np.float32)
+        weight = MOST_LIKE_WEIGHT * count / (count + HALF_LIKE_WEIGHT)
+        least = np.where(self.likes < 0, -MOST_DISLIKED, np.float32(0))[:, None]
+        counted = np.where(self.likes[:, None] == 0, np.float32(0), self.liked)
+        found: Floats = weight * np.maximum(counted, least)
+        return found
+
+    def brought(self) -> dict[Why, Bools]:
+        """Return the papers that are close enough to be picked for it alone."""
+        liked = self.liked >= CLOSE_TO_LIKES
+        if self.alike is not None:
+            liked &= self.alike
+        return {Why.WRITTEN: self.written >= CLOSE, Why.LIKED: liked}
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Which readers (N) want trending papers that match none of their interests.
+
+    `some` get up to FEWEST papers in all, and where enough match, one for a change; `half`
+    get half of their mail.
+    """
+
+    some: Bools
+    half: Bools
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """The picks of N readers, at most K each: block positions and the reason of each.
+    """The picks of N readers, at most K each: block positions and the reasons of each.
 
-    `picks` is N × K, best first, -1 where a reader has fewer; `topics` is N × K, the
-    column of the reader's topic that fits the paper best, -1 for a paper that is trending.
-    The columns from T, the number of topics, are the values of Beside.
+    `picks` is N × K, best first, -1 where a reader has fewer; `topics` is N × K, the column
+    of the reader's topic that fits the paper best, or -1. `reasons` is N × K × 2, values of
+    Why, strongest first, -1 for none; a paper without a reason is trending.
     """
 
     picks: Ints
     topics: Ints
-
-
-class Beside(IntEnum):
-    """Reasons for a paper other than topics, as columns after the topics'."""
-
-    KEYWORD = 0  # it contains a keyword of the reader
-    AUTHOR = 1  # an author that the reader watches
-    LIKED = 2  # close to papers that the reader liked
-    WRITTEN = 3  # close to what the reader wrote
-    NEAREST = 4  # not close, but the nearest of the day
+    reasons: NDArray[np.int8]
 
 
 def popularity(upvotes: NDArray[np.int64]) -> Floats:
@@ -94,55 +135,130 @@ def popularity(upvotes: NDArray[np.int64]) -> Floats:
     return logs / max(logs.max(initial=0), np.float32(1))
 
 
+def mixed(papers: Floats, popular: Floats) -> Floats:
+    """Return popularity (P) for a list that mixes fields, on a scale of 0 to 1.
+
+    The most popular is first; each next one has the most popularity left after what the
+    papers before it took from its topics.
+    """
+    taken = np.zeros(papers.shape[1], dtype=np.float32)
+    left, order = popular.astype(np.float32).copy(), np.empty(len(popular), dtype=int)
+    for place in range(len(popular)):
+        order[place] = np.argmax(left - papers @ taken)
+        left[order[place]] = -np.inf
+        taken += SAME_FIELD * papers[order[place]]
+    scale = np.empty(len(popular), dtype=np.float32)
+    scale[order] = np.sort(popular)[::-1] - np.arange(len(popular)) * ONE_PLACE
+    return scale
+
+
+def near_duplicates(points: Floats) -> Bools | None:
+    """Mark the pairs of papers (P × P) that say the same; None if there are none.
+
+    A paper whose point is all zeros is like no other.
+    """
+    pairs: Bools = points @ points.T > SAME_PAPER
+    return pairs if pairs.sum() > np.diagonal(pairs).sum() else None
+
+
 def rank(
     profiles: Floats,
     papers: Floats,
     popular: Floats,
     *,
-    most: int,
+    most: Ints | int,
     matches: InterestMatches | None = None,
     closeness: Closeness | None = None,
+    wishes: Wishes | None = None,
+    general: Floats | None = None,
+    duplicates: Bools | None = None,
 ) -> Ranked:
     """Rank papers (P × T topic weights) for readers (N × T, see LEAST_CHOSEN).
 
-    A reader without topics and words gets all papers by popularity and votes.
+    `most` (N) is the number of papers that a reader wants at most. A reader without topics
+    and words gets all papers, by `general` (P) or popularity, and votes. Of `duplicates`
+    (P × P) a reader gets one.
     """
+    most = np.broadcast_to(most, len(profiles))
     chosen = np.where(profiles >= LEAST_CHOSEN, profiles, np.float32(0))
     scores = chosen @ papers.T
-    brought: dict[Beside, NDArray[np.bool_]] = {}
+    fits = scores > 0
+    anything = ~chosen.any(axis=1, keepdims=True)
+    tie = np.full((len(profiles), 1), POPULARITY_WEIGHT)
+    brought: dict[Why, Bools] = {}
+    left_out = matches.left_out if matches else np.zeros_like(fits)
     if matches:
         scores += matches.keywords * KEYWORD_WEIGHT + matches.authors * AUTHOR_WEIGHT
-        brought[Beside.KEYWORD] = matches.keywords
-        brought[Beside.AUTHOR] = matches.authors
-    tie = np.full((len(profiles), 1), POPULARITY_WEIGHT)
-    anything = ~chosen.any(axis=1, keepdims=True)
+        scores += matches.institutions * INSTITUTION_WEIGHT
+        brought[Why.AUTHOR] = matches.authors
+        brought[Why.INSTITUTION] = matches.institutions
+        brought[Why.KEYWORD] = matches.keywords
     if closeness:
         scores += closeness.points()
-        brought[Beside.WRITTEN] = closeness.written >= CLOSE
+        brought |= closeness.brought()
         wrote = (closeness.written > -np.inf).any(axis=1, keepdims=True)
         anything &= ~wrote
         tie[wrote[:, 0] | (closeness.likes > 0)] = POPULARITY_BESIDE_CLOSENESS
-    fits = anything | (chosen @ papers.T > 0)
-    for papers_brought in brought.values():
-        fits |= papers_brought
-    scores += popular * tie
+    fits |= anything
+    for why, papers_brought in brought.items():
+        if why is not Why.LIKED:
+            fits |= papers_brought
+    liked_by = popular if general is None else general
+    scores += np.where(anything, liked_by, popular) * tie
     if (leaning := profiles - chosen).any():
         scores += leaning @ papers.T
-    muted = matches.muted if matches else np.zeros_like(fits)
     if closeness:
-        liked = closeness.liked >= CLOSE_TO_LIKES
-        brought[Beside.LIKED] = liked
-        fits |= most_liked(scores, liked & ~fits & ~muted)
-        near = nearest(closeness.written, fits & ~muted, ~muted & wrote)
-        brought[Beside.NEAREST] = near
+        fits |= most_liked(scores, brought[Why.LIKED] & ~fits & ~left_out)
+        near = nearest(closeness.written, fits & ~left_out, ~left_out & wrote)
+        brought[Why.NEAREST] = near
         fits |= near
-    scores[~fits | muted] = -np.inf
-    picks = best(scores, min(most, scores.shape[1]))
-    return Ranked(picks, reasons(chosen, papers, picks, brought, closeness))
+    fits &= ~left_out
+    if wishes and (wishes.some | wishes.half).any():
+        wishes = Wishes(wishes.some & ~anything[:, 0], wishes.half & ~anything[:, 0])
+        fits, filling = filled_up(scores, fits, left_out, most, wishes, liked_by)
+        brought |= filling
+    scores[~fits] = -np.inf
+    picks = best(scores, min(int(most.max(initial=0)), scores.shape[1]), duplicates)
+    picks[np.arange(picks.shape[1]) >= most[:, None]] = -1
+    topics = winning_topics(chosen, papers, picks)
+    return Ranked(picks, topics, reasons(chosen, papers, picks, topics, brought, closeness))
 
 
-def best(scores: Floats, most: int) -> Ints:
-    """Return the columns of the greatest scores (N × most), best first; -1 for -inf."""
+def filled_up(
+    scores: Floats,
+    fits: Bools,
+    left_out: Bools,
+    most: Ints,
+    wishes: Wishes,
+    popular: Floats,
+) -> tuple[Bools, dict[Why, Bools]]:
+    """Add trending papers, after all others, for readers who wish for them.
+
+    Changes the scores. Returns which papers fit now, and why those that were added.
+    """
+    some, half = wishes.some, wishes.half
+    wished = (some | half)[:, None]
+    room = np.where(half, most - most // 2, np.where(most > FEWEST, most - 1, most))
+    kept = fits & ~wished | the_best(np.where(fits & wished, scores, -np.inf), room)
+    found = kept.sum(axis=1)
+    enough = found >= FEWEST
+    missing = np.where(half, most - found, np.where(enough, 1, FEWEST - found))
+    free = ~fits & ~left_out & wished
+    added = the_best(
+        np.where(free, popular, np.float32(-np.inf)), np.minimum(missing, most - found)
+    )
+    scores[added] -= BELOW_ALL
+    return kept | added, {
+        Why.TRENDING: added & (some & ~enough)[:, None],
+        Why.EXPLORED: added & (some & enough)[:, None],
+    }
+
+
+def best(scores: Floats, most: int, duplicates: Bools | None = None) -> Ints:
+    """Return the columns of the greatest scores (N × most), best first; -1 for -inf.
+
+    Changes the scores. A near-duplicate of a column that was taken is left out.
+    """
     picks = np.full((len(scores), most), -1, dtype=np.int32)
     rows = np.arange(len(scores))
     for place in range(most):  # a few argmax passes beat a partition
@@ -150,23 +266,23 @@ def best(scores: Floats, most: int) -> Ints:
         found = scores[rows, column] > -np.inf
         picks[found, place] = column[found]
         scores[rows, column] = -np.inf
+        if duplicates is not None:
+            scores[duplicates[column] & found[:, None]] = -np.inf
     return picks
 
 
-def most_liked(scores: Floats, liked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def most_liked(scores: Floats, liked: Bools) -> Bools:
     """Mark the MOST_LIKED best of each reader's liked papers (N × P)."""
     return the_best(np.where(liked, scores, -np.inf), np.full(len(scores), MOST_LIKED))
 
 
-def nearest(
-    written: Floats, fits: NDArray[np.bool_], allowed: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def nearest(written: Floats, fits: Bools, allowed: Bools) -> Bools:
     """Mark the papers (N × P) nearest to the written interests that fill up to FEWEST."""
     missing = FEWEST - fits.sum(axis=1)
     return the_best(np.where(allowed & ~fits, written, -np.inf), missing)
 
 
-def the_best(scores: Floats, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+def the_best(scores: Floats, counts: NDArray[np.int64]) -> Bools:
     """Mark the `counts` (N) greatest scores of each row that are not -inf."""
     kept = np.zeros(scores.shape, dtype=np.bool_)
     picks = best(scores.copy(), min(max(int(counts.max(initial=0)), 0), scores.shape[1]))
@@ -191,28 +307,39 @@ def reasons(
     chosen: Floats,
     papers: Floats,
     picks: Ints,
-    brought: dict[Beside, NDArray[np.bool_]],
+    topics: Ints,
+    brought: dict[Why, Bools],
     closeness: Closeness | None,
-) -> Ints:
-    """Return the column of each pick's reason, the strongest where there are several.
+) -> NDArray[np.int8]:
+    """Return the strongest reasons of each pick (N × K × 2), -1 for none.
 
-    A keyword or an author is certain and comes first; then a topic or the reader's words,
-    whichever adds more to the score; then likes; then Beside.NEAREST.
+    What is certain comes first: an author, an institution, a keyword. Then topic, words
+    and likes by what they add to the score.
     """
-    topics = winning_topics(chosen, papers, picks)
-    rows, found = np.arange(len(picks))[:, None], picks >= 0
-    first = papers.shape[1]
-    weights = (chosen[:, None, :] * papers[picks]).max(axis=2, initial=0)
-
-    def say(reason: Beside, where: NDArray[np.bool_] | bool = True) -> None:
-        if reason in brought:
-            topics[found & brought[reason][rows, picks] & where] = first + reason
-
-    unsaid = topics < 0
-    say(Beside.NEAREST, unsaid)
-    say(Beside.LIKED, unsaid)
-    if closeness and picks.size:
-        say(Beside.WRITTEN, closeness.written[rows, picks] / LIKE_A_TOPIC > weights)
-    say(Beside.KEYWORD)
-    say(Beside.AUTHOR)
-    return topics
+    found = np.full((*picks.shape, MOST_REASONS), -1, dtype=np.int8)
+    found[..., 0][topics >= 0] = Why.TOPIC
+    if not brought or not picks.size:
+        return found
+    rows, taken = np.arange(len(picks))[:, None], picks >= 0
+    strengths = np.zeros((*picks.shape, len(Why)), dtype=np.float32)
+    fit = chosen[rows, topics] * papers[picks, topics]
+    strengths[..., Why.TOPIC] = np.where(topics >= 0, fit, 0)
+    points = (
+        {Why.WRITTEN: closeness.written, Why.LIKED: closeness.liked_points()}
+        if (closeness)
+        else {}
+    )
+    for why, which in brought.items():
+        strength = (
+            points[why][rows, picks] / LIKE_A_TOPIC
+            if why in points
+            else CERTAIN.get(why, LEAST_CERTAIN)
+        )
+        strengths[..., why] = np.where(which[rows, picks], strength, 0)
+    strengths[~taken] = 0
+    for place in range(MOST_REASONS):
+        strongest = strengths.argmax(axis=2)[..., None]
+        weight = np.take_along_axis(strengths, strongest, axis=2)
+        found[..., place] = np.where(weight > 0, strongest, -1)[..., 0]
+        np.put_along_axis(strengths, strongest, 0, axis=2)
+    return found

@@ -3,7 +3,6 @@
 Per reader it builds only the values that the mail needs; numpy does readers × papers.
 """
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -11,46 +10,22 @@ from typing import NamedTuple
 
 import numpy as np
 from django.db import connection
+from numpy.typing import NDArray
 
 from digest.editions.compose import Pick, Reader
+from digest.editions.reasons import MOST_REASONS, Reason, Why, named
 from digest.ranking import ranking
-from digest.ranking.directions import Kind, unpack
-from digest.ranking.interests import phrases
 from digest.ranking.loaded import LoadedEdition
+from digest.ranking.matching import ANYBODY, NOBODY, Found, Person, found_in
 from digest.sql import id_list
 from subscribers.addresses import LONGEST
+from subscribers.models import Trending
 from subscribers.preferences import CHOSEN
 
 logger = logging.getLogger(__name__)
 
 
-class Person(NamedTuple):
-    """The fields of a subscriber that a digest depends on, named like the columns."""
-
-    id: int
-    email: str
-    unsubscribe_token: str
-    language: str
-    length: str
-    most_papers: int
-    profile: bytes
-    directions: bytes | None
-    interests: str
-    keywords: str  # JSON, as are the next two
-    watched_authors: str
-    muted_authors: str
-
-    @property
-    def wrote(self) -> bool:
-        return self[8:] != NOTHING
-
-
-NOTHING = ("", "[]", "[]", "[]")
-NOBODY = Person(0, "", "", "", "", 0, b"", b"", *NOTHING)
-# A sample reader with all that a form can store: an error for it is an error for every row.
-ANYBODY = Person(
-    0, "a@example.org", "a", "en", "short", 3, b"\x7f", b"", "a", '["a"]', '["a"]', '["b"]'
-)
+WHYS = list(Why)
 UNREADABLE = "the reader's row cannot be read"
 # Accepted as exactly one address by headers, an envelope and a provider's API. Forms accept
 # less; the transport handles letters beyond ASCII.
@@ -106,20 +81,29 @@ def sound(
 def ranked(
     loaded: LoadedEdition, delivery_ids: Sequence[int], people: Sequence[Person]
 ) -> Sequence[Digest]:
-    found = ranking.rank(
+    found = found_in(loaded, people)
+    result = ranking.rank(
         profiles(loaded, people),
         loaded.papers,
         loaded.popular,
-        most=max([person.most_papers for person in people], default=0),
-        matches=matches(loaded, people),
-        closeness=closeness(loaded, people),
+        most=np.array([person.most_papers for person in people], dtype=np.int32),
+        matches=found.matches,
+        closeness=found.closeness,
+        wishes=wishes(people),
+        general=loaded.general,
+        duplicates=loaded.duplicates,
     )
-    places = found.picks * loaded.picks.columns + found.topics + 1
-    counts = (found.picks >= 0).sum(axis=1)
+    places = result.picks * loaded.picks.columns + result.topics + 1
+    counts = (result.picks >= 0).sum(axis=1)
+    with_names = ((result.reasons > Why.TOPIC) & (result.picks >= 0)[..., None]).any(
+        axis=(1, 2)
+    )
+    if with_names.any():
+        found.name_likes(result.picks, result.reasons)
     pick = loaded.picks.__getitem__
     digests = []
-    for delivery_id, person, chosen, count in zip(
-        delivery_ids, people, places.tolist(), counts.tolist(), strict=True
+    for place, (delivery_id, person, chosen, count) in enumerate(
+        zip(delivery_ids, people, places.tolist(), counts.tolist(), strict=True)
     ):
         fault = fault_of(person)
         reader = Reader(
@@ -129,9 +113,38 @@ def ranked(
             person.language,
             person.length,
         )
-        most = 0 if fault else min(count, person.most_papers)
-        digests.append(Digest(reader, list(map(pick, chosen[:most])), fault))
+        picks: Sequence[Pick] = list(map(pick, chosen[: 0 if fault else count]))
+        if with_names[place]:
+            picks = with_reasons(picks, loaded, person, place, found, result.reasons[place])
+        digests.append(Digest(reader, picks, fault))
     return digests
+
+
+def with_reasons(
+    picks: Sequence[Pick],
+    loaded: LoadedEdition,
+    person: Person,
+    place: int,
+    found: Found,
+    reasons: NDArray[np.int8],
+) -> Sequence[Pick]:
+    """Return a reader's picks with the names of their reasons; `reasons` is K × 2."""
+    done = []
+    for pick, codes in zip(picks, reasons.tolist(), strict=False):
+        names: dict[str, Reason] = {}
+        for code in codes:
+            if code > Why.TOPIC:
+                name = found.name(loaded, person, (place, pick.position), WHYS[code])
+                names.setdefault(name, named(WHYS[code], name))
+        topic = pick.topic if len(names) < MOST_REASONS else None
+        done.append(Pick(pick.position, topic, tuple(names.values())))
+    return done
+
+
+def wishes(people: Sequence[Person]) -> ranking.Wishes:
+    """Return who wants trending papers."""
+    wanted = np.array([person.trending for person in people], dtype=np.int32)
+    return ranking.Wishes(wanted == Trending.TO_FILL_UP, wanted == Trending.HALF)
 
 
 def fault_of(person: Person) -> str:
@@ -158,43 +171,6 @@ def readers(ids: Sequence[int]) -> list[Person]:
         cursor.execute(sql, [values])
         found = {row[0]: Person._make(row) for row in cursor.fetchall()}
     return [found.get(pk, NOBODY) for pk in ids]
-
-
-def matches(
-    loaded: LoadedEdition, people: Sequence[Person]
-) -> ranking.InterestMatches | None:
-    """Look up the readers' keywords and authors in the edition; None if there are none."""
-    writers = [(place, person) for place, person in enumerate(people) if person.wrote]
-    if not writers:
-        return None
-    shape = (len(people), len(loaded.papers))
-    keywords, authors, muted = (np.zeros(shape, dtype=np.bool_) for _ in range(3))
-    lexicon = loaded.lexicon
-    for place, person in writers:
-        wanted = [*json.loads(person.keywords), *phrases(person.interests)]
-        watched = json.loads(person.watched_authors)
-        for phrase in wanted:
-            keywords[place, list(lexicon.with_phrase(phrase))] = True
-        authors[place, list(lexicon.by(watched))] = True
-        muted[place, list(lexicon.by(json.loads(person.muted_authors)))] = True
-    return ranking.InterestMatches(keywords, authors, muted)
-
-
-def closeness(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Closeness | None:
-    """Score the papers by readers' words and likes; None if no reader has any."""
-    found = unpack([person.directions for person in people], loaded.version)
-    if found is None:
-        return None
-    with np.errstate(invalid="ignore", over="ignore"):
-        scores = found.weights @ loaded.points.T - found.offset[:, None]
-    # Damaged bytes can decode to NaN or infinity; they make no paper close.
-    scores = np.where(np.isfinite(scores), scores, np.float32(-np.inf))
-    shape = (len(people), len(loaded.points))
-    written, liked = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
-    for kind, best in ((Kind.WRITTEN, written), (Kind.LIKED, liked)):
-        rows = np.flatnonzero(found.kind == kind)
-        np.maximum.at(best, found.reader[rows], scores[rows])
-    return ranking.Closeness(written, liked, found.likes)
 
 
 def profiles(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Floats:

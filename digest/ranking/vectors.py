@@ -14,7 +14,7 @@ recorded days that finds a tenth more.
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -32,11 +32,15 @@ MOST_WORDS = 8190
 DIMENSIONS = 256
 RARE = 3  # words in fewer papers are left out
 TITLE_COUNTS = 2  # times that a title's words count
-NEAREST = 20
+NEAREST = 30
 RIDGE = 10.0
 RIDGE_OF_LIKES = 3.0  # what somebody liked is surer than the papers nearest to words
 # A signed byte for each coordinate of a point costs less than .003 nDCG.
 POINT_SCALE = np.float32(1 / 127)
+SENTENCE_SCALE = np.float32(0.3 / 127)  # no coordinate of a sentence's point is greater
+
+# Turns texts into points by their meaning (n × any), see sentences.py.
+Encode = Callable[[Sequence[str]], Floats]
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class Projection:
     ids: Sequence[str]  # arXiv ids of the background
     titles: Sequence[str]
     packed: Bytes  # background × DIMENSIONS
+    sentences: Bytes | None = None  # background × any, by an Encode, in SENTENCE_SCALE
 
     @cached_property
     def columns(self) -> dict[str, int]:
@@ -129,30 +134,39 @@ class Projection:
         """Return a paper's point, as in the background."""
         return unpacked(packed(self.point(document(title, abstract))))
 
-    def nearest(self, point: Floats, most: int = NEAREST) -> list[int]:
-        """Return the places of the background's papers nearest to a point, nearest first."""
-        order = np.argsort(-(self.background.points @ point), kind="stable")
-        return [int(place) for place in order[:most]]
+    def nearest(self, text: str, encode: Encode | None = None) -> list[int]:
+        """Return the places of the background's papers nearest to a text, nearest first.
 
-    def interest(self, text: str) -> Direction | None:
-        """Return the direction of a written interest; None if no word of it is known."""
+        With `encode` the meaning decides, else the words; none if no word is known.
+        """
         point = self.point(text)
         if not point.any():
-            return None
-        near = self.background.points[self.nearest(point)]
-        return self.background.direction(near)
+            return []
+        if encode and self.sentences is not None:
+            scores = self.sentences.astype(np.float32) @ encode([text])[0]
+        else:
+            scores = self.background.points @ point
+        order = np.argsort(-scores, kind="stable")
+        return [int(place) for place in order[:NEAREST]]
+
+    def interest(self, text: str, encode: Encode | None = None) -> Direction | None:
+        """Return the direction of a written interest; None if no word of it is known."""
+        near = self.nearest(text, encode)
+        return self.background.direction(self.background.points[near]) if near else None
 
     def save(self, file: Path) -> None:
         """Write a compressed .npz with the matrix in half precision."""
         held = io.BytesIO()
         np.savez_compressed(
             held,
+            allow_pickle=False,
             words=np.array("\n".join(self.words)),
             idf=self.idf.astype(np.float16),
             matrix=self.matrix.astype(np.float16),
             ids=np.array("\n".join(self.ids)),
             titles=np.array("\n".join(self.titles)),
             packed=self.packed,
+            **({} if self.sentences is None else {"sentences": self.sentences}),
         )
         file.write_bytes(held.getvalue())
 
@@ -167,6 +181,7 @@ def read(file: Path) -> Projection:
             ids=str(held["ids"]).split("\n"),
             titles=str(held["titles"]).split("\n"),
             packed=held["packed"],
+            sentences=held.get("sentences"),
         )
 
 
@@ -194,8 +209,8 @@ def unit(vector: Floats) -> Floats:
     return vector / length if length else vector
 
 
-def packed(points: Floats) -> Bytes:
-    return np.clip(np.round(points / POINT_SCALE), -127, 127).astype(np.int8)
+def packed(points: Floats, scale: np.float32 = POINT_SCALE) -> Bytes:
+    return np.clip(np.round(points / scale), -127, 127).astype(np.int8)
 
 
 def unpacked(points: Bytes) -> Floats:

@@ -1,16 +1,21 @@
-"""Queries of the public pages: days and topics."""
+"""Queries of the public pages: days, weeks, months, topics, authors and organizations."""
 
+import calendar
+import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet, TextField
+from django.db.models.functions import Cast, TruncMonth
 from django.utils import timezone
 
 from digest.models import Block, Edition, Paper
 from digest.papers import source_days, sources
 
 COUNTED_DAYS = 30
+MONDAY_FIRST = calendar.Calendar()
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,45 @@ class Neighbours:
     next: date | None
 
 
+@dataclass(frozen=True)
+class Period:
+    """The days of a week or a month, both ends included."""
+
+    first: date
+    last: date
+
+    @property
+    def before(self) -> date:
+        """The last day of the period before."""
+        return self.first - timedelta(days=1)
+
+    @property
+    def after(self) -> date:
+        """The first day of the next period."""
+        return self.last + timedelta(days=1)
+
+    def papers(self) -> QuerySet[Paper]:
+        """Return the papers of the period, most upvoted first."""
+        found = begun().filter(day__range=(self.first, self.last))
+        return found.order_by("-upvotes", "-day", "arxiv_id")
+
+
+@dataclass(frozen=True)
+class CalendarMonth:
+    """One month as rows of weeks; each day with the number of its papers."""
+
+    period: Period
+    weeks: list[list[tuple[date, int]]]
+
+
+def begun() -> QuerySet[Paper]:
+    """Return the papers of days that have begun."""
+    return Paper.objects.filter(day__lte=timezone.now().date())
+
+
 def newest_day() -> date | None:
     """Return the newest day that has papers and has begun; None while there is none."""
-    begun = Paper.objects.filter(day__lte=timezone.now().date())
-    return begun.order_by("-day").values_list("day", flat=True).first()
+    return begun().order_by("-day").values_list("day", flat=True).first()
 
 
 def is_current(day: date) -> bool:
@@ -40,10 +80,65 @@ def neighbours(day: date) -> Neighbours:
     )
 
 
+# -- weeks and months -------------------------------------------------------------
+
+
+def week_of(day: date) -> Period:
+    """Return the ISO week, Monday to Sunday. Raises OverflowError at the calendar's ends."""
+    monday = day - timedelta(days=day.weekday())
+    return Period(monday, monday + timedelta(days=6))
+
+
+def month_of(day: date) -> Period:
+    _, length = calendar.monthrange(day.year, day.month)
+    return Period(day.replace(day=1), day.replace(day=length))
+
+
+def calendar_of(day: date) -> CalendarMonth:
+    """Return the month of a day. One query."""
+    month = month_of(day)
+    found = begun().filter(day__range=(month.first, month.last))
+    counts: dict[date, int] = dict(
+        found.order_by().values_list("day").annotate(Count("pk"))
+    )
+    weeks = MONDAY_FIRST.monthdatescalendar(day.year, day.month)
+    return CalendarMonth(
+        month, [[(each, counts.get(each, 0)) for each in week] for week in weeks]
+    )
+
+
+def months() -> list[tuple[int, list[tuple[date, int]]]]:
+    """Return (year, its months with the number of their papers), newest first. One query."""
+    rows = (
+        begun().order_by().annotate(month=TruncMonth("day")).values_list("month")
+    ).annotate(Count("pk"))
+    years: dict[int, list[tuple[date, int]]] = {}
+    for month, count in sorted(rows, reverse=True):
+        years.setdefault(month.year, []).append((month, count))
+    return list(years.items())
+
+
+# -- topics, authors, organizations -----------------------------------------------
+
+
 def papers_of_topic(slug: str) -> QuerySet[Paper]:
     """Return the papers published under the topic, newest day first."""
     blocks = Block.objects.filter(topics__has_key=slug, edition__kind=Edition.Kind.DAILY)
     return Paper.objects.filter(pk__in=blocks.values("paper_id"))
+
+
+def papers_of_author(name: str) -> QuerySet[Paper]:
+    """Return the papers that name the author exactly so, newest day first.
+
+    SQLite stores JSON text escaped, PostgreSQL does not.
+    """
+    listed = Q(names__contains=json.dumps(name, ensure_ascii=False))
+    listed |= Q(names__contains=json.dumps(name))
+    return Paper.objects.alias(names=Cast("authors", TextField())).filter(listed)
+
+
+def papers_of_organization(name: str) -> QuerySet[Paper]:
+    return Paper.objects.filter(organization=name)
 
 
 def recent_counts() -> Counter[str]:
@@ -59,3 +154,10 @@ def recent_counts() -> Counter[str]:
     return Counter(
         slug for topics in blocks.values_list("topics", flat=True) for slug in topics
     )
+
+
+def listed(ids: Iterable[str]) -> list[Paper]:
+    """Return the papers with these arXiv ids, in this order, without unknown ones."""
+    wanted = list(dict.fromkeys(ids))
+    found = Paper.objects.in_bulk(wanted, field_name="arxiv_id")
+    return [found[arxiv_id] for arxiv_id in wanted if arxiv_id in found]

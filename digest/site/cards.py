@@ -22,16 +22,22 @@ class Card:
         return max(self.paper.author_count, len(self.paper.authors))
 
     @property
+    def first_authors(self) -> list[str]:
+        """The authors that a list names; the page of the paper names all."""
+        return [str(name) for name in self.paper.authors[:NAMES_SHOWN]]
+
+    @property
+    def more_authors(self) -> int:
+        return self.author_count - len(self.first_authors)
+
+    @property
     def byline(self) -> str:
-        """The organization if known, or the first authors; may be empty."""
-        if self.paper.organization:
-            return self.paper.organization
-        names = [str(name) for name in self.paper.authors[:NAMES_SHOWN]]
-        if not names:
-            return ""
-        more = self.author_count - len(names)
-        if more:
-            return f"{', '.join(names)} and {more} more"
+        """The organization if known, or the first authors, as text; may be empty."""
+        names = self.first_authors
+        if self.paper.organization or not names:
+            return str(self.paper.organization)
+        if self.more_authors:
+            return f"{', '.join(names)} and {self.more_authors} more"
         return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
     @property

@@ -46,7 +46,7 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
         rebuilt = rebuild(delivery)
     except NothingToShow as error:
         raise Http404(str(error)) from None
-    shown = [(pick.block, pick.label) for pick in rebuilt.shown()]
+    shown = [(pick.block, pick.label, pick.reasons) for pick in rebuilt.shown()]
     with translation.override(rebuilt.was.language):
         headline = phrases.public_headline(len(shown))
     page = web_version.page(
@@ -80,7 +80,7 @@ def newest(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "digest/nothing_yet.html", {"token": token})
     with translation.override(reader.language):
         headline = phrases.headline(len(picks), weekly=edition.kind == Edition.Kind.WEEKLY)
-    shown = [(pick.block, pick.label) for pick in picks]
+    shown = [(pick.block, pick.label, pick.reasons) for pick in picks]
     return HttpResponse(
         web_version.page(edition, shown, language=reader.language, headline=headline)
     )

@@ -2,10 +2,12 @@
 
 from datetime import date
 
+from django.contrib.sitemaps.views import sitemap
 from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from digest import privacy
-from digest.site import archive, mail_pages, search, views, votes
+from digest.site import archive, feeds, mail_pages, search, views, votes
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
 
@@ -22,6 +24,24 @@ class DayConverter:
         return value.isoformat()
 
 
+class MonthConverter:
+    """A month like 2026-04, as its first day."""
+
+    regex = "[0-9]{4}-[0-9]{2}"
+
+    def to_python(self, value: str) -> date:
+        return date.fromisoformat(f"{value}-01")
+
+    def to_url(self, value: date) -> str:
+        return f"{value:%Y-%m}"
+
+
+class FeedConverter(StringConverter):
+    """The ending of a feed's address."""
+
+    regex = "|".join(feeds.KINDS)
+
+
 class PaperConverter:
     """An arXiv id: 2604.01234, or cs/0112017 (until 2007). The version is dropped."""
 
@@ -36,6 +56,8 @@ class PaperConverter:
 
 
 register_converter(DayConverter, "day")
+register_converter(FeedConverter, "feed")
+register_converter(MonthConverter, "month")
 register_converter(PaperConverter, "paper")
 
 # Extra content for the subscribers' pages, which know nothing of papers.
@@ -51,9 +73,29 @@ urlpatterns = [
     path("", views.today, name="today"),
     path("papers/<day:day>/", views.day, name="day"),
     path("papers/<paper:arxiv_id>/", views.paper, name="paper"),
+    path("papers/<paper:arxiv_id>/cite.<str:ending>", views.cite, name="cite"),
+    path("weeks/<day:day>/", views.week, name="week"),
+    path("months/<month:day>/", views.month, name="month"),
+    path("archive/", views.archive_page, name="archive"),
+    path("authors/<path:name>/", views.author, name="author"),
+    path("organizations/<path:name>/", views.organization, name="organization"),
+    path("saved/", views.saved, name="saved"),
+    path("saved/papers.<str:ending>", views.saved_cited, name="saved_cited"),
     path("topics/", views.topics, name="topics"),
     path("topics/<slug:slug>/", views.topic, name="topic"),
+    path("feeds/all.<feed:kind>", views.feed(feeds.everything), name="feed"),
+    path(
+        "feeds/topics/<slug:slug>.<feed:kind>", views.feed(feeds.topic), name="topic_feed"
+    ),
+    path(
+        "feeds/authors/<path:name>.<feed:kind>",
+        views.feed(feeds.author),
+        name="author_feed",
+    ),
+    path("robots.txt", views.feed(feeds.robots), name="robots"),
+    path("sitemap.xml", views.feed(sitemap), {"sitemaps": feeds.SITEMAPS}, name="sitemap"),
     path("search/", search.page, name="search"),
+    path("preview/", views.preview, name="preview"),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
     path("v/<str:name>/<int:position>", votes.vote, name="vote"),
     path("v/<str:name>/<int:position>/<str:choice>", votes.vote, name="vote_asked"),

@@ -1,40 +1,71 @@
 """The public pages. They only read, set no cookie, and are cacheable for a minute."""
 
-from datetime import date
+from datetime import date, timedelta
+from functools import wraps
 
 from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_safe
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.http import conditional_page, require_POST, require_safe
 
 from digest.models import Paper
+from digest.papers.records import ARXIV_ID
+from digest.ranking.outlook import outlook
 from digest.site import archive
+from digest.site.archive import Period
 from digest.site.cards import cards
+from digest.site.citations import FORMATS, bibtex
 from digest.site.listing import listing
-from subscribers.forms import SignUpForm
+from digest.site.not_found import suggestions
+from digest.site.search_limit import WINDOW, within_limit
+from digest.site.similar import Order, similar_papers
+from subscribers.http import View, network
 from subscribers.models import Topic
-from subscribers.preferences_form import topic_groups
+from subscribers.preferences_form import PreferencesForm, topic_groups
 
 PAGE_LENGTH = 30
-public = cache_control(public=True, max_age=60)
+BEST_SHOWN = 5
+WEEKS_SHOWN = 8
+MOST_SAVED = 100  # ids in one address
+WEEK = timedelta(days=7)
+MONTH = timedelta(days=31)
+
+
+def public[**P](view: View[P]) -> View[P]:
+    """Wrap a page for everybody: cacheable for a minute, with an ETag to ask again by."""
+    return conditional_page(cache_control(public=True, max_age=60)(view))
+
+
+def feed[**P](view: View[P]) -> View[P]:
+    """Wrap what programs read: the same, and readable by scripts of other sites."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        response["Access-Control-Allow-Origin"] = "*"
+        return response
+
+    return require_safe(public(answer))
+
+
+# -- days, weeks, months ----------------------------------------------------------
 
 
 @require_safe
 @public
 def today(request: HttpRequest) -> HttpResponse:
-    """Show the newest day that has papers, and the sign-up form."""
+    """Show the newest day that has papers, and the first step of the sign-up."""
     topics = list(Topic.objects.all())
     newest = archive.newest_day()
-    context = day_context(newest, topics) if newest else {}
-    form = SignUpForm()
-    form.offer(topics, archive.recent_counts())
-    context |= {
-        "is_current": newest is not None and archive.is_current(newest),
-        "form": form,
-    }
+    context: dict[str, object] = {"topics": topics}
+    if newest:
+        week = archive.week_of(newest)
+        context |= day_context(newest, topics)
+        context |= {"week": week, "best_of_week": week.papers()[:BEST_SHOWN]}
+    context["is_current"] = newest is not None and archive.is_current(newest)
     return render(request, "digest/today.html", context)
 
 
@@ -55,18 +86,126 @@ def day_context(day: date, topics: list[Topic]) -> dict[str, object]:
         "cards": shown,
         "listing": listing(shown),
         "neighbours": archive.neighbours(day),
+        "calendar": archive.calendar_of(day),
     }
 
 
 @require_safe
 @public
+def week(request: HttpRequest, day: date) -> HttpResponse:
+    """Show the best papers of the week of that day."""
+    if not date.min + WEEK <= day <= date.max - WEEK:
+        raise Http404("There is no such week.")
+    period = archive.week_of(day)
+    first, last = period.first, period.last
+    name = f"{first.day} {first:%B} to {last.day} {last:%B %Y}"
+    return period_page(request, "week", period, name)
+
+
+@require_safe
+@public
+def month(request: HttpRequest, day: date) -> HttpResponse:
+    """Show the best papers of a month, and its calendar."""
+    if not date.min + 2 * MONTH <= day <= date.max - 2 * MONTH:
+        raise Http404("There is no such month.")
+    return period_page(request, "month", archive.month_of(day), f"{day:%B %Y}")
+
+
+def period_page(request: HttpRequest, kind: str, period: Period, name: str) -> HttpResponse:
+    papers = period.papers()
+    before = Paper.objects.filter(day__lt=period.first).exists()
+    context: dict[str, object] = {
+        "kind": kind,
+        "period": period,
+        "name": name,
+        "count": papers.count(),
+        "cards": cards(list(papers[:PAGE_LENGTH]), Topic.objects.all()),
+        "before": period.before if before else None,
+        "after": archive.begun().filter(day__gt=period.last).exists() and period.after,
+        "calendar": archive.calendar_of(period.last),
+    }
+    status = 200 if context["cards"] else 404
+    return render(request, "digest/period.html", context, status=status)
+
+
+@require_safe
+@public
+def archive_page(request: HttpRequest) -> HttpResponse:
+    """Show all months that have papers, and the calendar of the newest."""
+    newest = archive.newest_day()
+    context: dict[str, object] = {"years": archive.months(), "newest": newest}
+    if newest:
+        context["calendar"] = archive.calendar_of(newest)
+        weeks = [newest - WEEK * n for n in range(WEEKS_SHOWN)]
+        context["weeks"] = [archive.week_of(day) for day in weeks]
+    return render(request, "digest/archive.html", context)
+
+
+# -- one paper, and the reader's own list -----------------------------------------
+
+
+@require_safe
+@public
 def paper(request: HttpRequest, arxiv_id: str) -> HttpResponse:
-    """Show one paper with its whole abstract."""
+    """Show one paper with its whole abstract, and similar ones by fit or date."""
     found = Paper.objects.filter(arxiv_id=arxiv_id.lower()).first()
     if found is None:
-        return render(request, "digest/no_such_paper.html", {"asked": arxiv_id}, status=404)
-    (card,) = cards([found], Topic.objects.all())
-    return render(request, "digest/paper.html", {"card": card, "paper": found})
+        context = {"asked": arxiv_id} | suggestions(request.path)
+        return render(request, "digest/no_such_paper.html", context, status=404)
+    topics = list(Topic.objects.all())
+    (card,) = cards([found], topics)
+    order: Order = "date" if request.GET.get("similar") == "date" else "fit"
+    context = {
+        "card": card,
+        "paper": found,
+        "order": order,
+        "similar": cards(similar_papers(found, order=order), topics),
+        "bibtex": bibtex([found]),
+    }
+    return render(request, "digest/paper.html", context)
+
+
+@require_safe
+@public
+def cite(request: HttpRequest, arxiv_id: str, ending: str) -> HttpResponse:
+    """Give one paper as a file for reference managers."""
+    found = get_object_or_404(Paper, arxiv_id=arxiv_id.lower())
+    return citations([found], ending, f"arxiv-{found.arxiv_id.replace('/', '-')}")
+
+
+@require_safe
+@public
+def saved(request: HttpRequest) -> HttpResponse:
+    """Show the papers in `ids`. A browser keeps its reader's own list, see site.js."""
+    ids = saved_ids(request)
+    papers = cards(archive.listed(ids), Topic.objects.all())
+    context = {"cards": papers, "ids": ",".join(ids), "most": MOST_SAVED}
+    return render(request, "digest/saved.html", context)
+
+
+@require_safe
+@public
+def saved_cited(request: HttpRequest, ending: str) -> HttpResponse:
+    """Give the papers in `ids` as a file for reference managers."""
+    return citations(archive.listed(saved_ids(request)), ending, "saved-papers")
+
+
+def saved_ids(request: HttpRequest) -> list[str]:
+    """Return the arXiv ids that the address names; anything else is left out."""
+    asked = request.GET.get("ids", "").lower().split(",")[:MOST_SAVED]
+    return [arxiv_id for arxiv_id in asked if ARXIV_ID.fullmatch(arxiv_id)]
+
+
+def citations(papers: list[Paper], ending: str, name: str) -> HttpResponse:
+    if ending not in FORMATS:
+        raise Http404("Papers can be cited as .bib (BibTeX) and .ris (RIS).")
+    content_type, write = FORMATS[ending]
+    response = HttpResponse(write(papers), content_type=f"{content_type}; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
+    return response
+
+
+# -- topics, authors, organizations ---------------------------------------------
 
 
 @require_safe
@@ -89,9 +228,50 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
     all_topics = list(Topic.objects.all())
     asked = next((topic for topic in all_topics if topic.slug == slug), None)
     if asked is None:
-        return render(request, "digest/no_such_topic.html", {"asked": slug}, status=404)
+        missing = {"asked": slug} | suggestions(request.path)
+        return render(request, "digest/no_such_topic.html", missing, status=404)
     context = page_context(request, archive.papers_of_topic(slug), all_topics)
     return render(request, "digest/topic.html", context | {"topic": asked})
+
+
+@require_safe
+@public
+def author(request: HttpRequest, name: str) -> HttpResponse:
+    """Show the papers of an author, by the exact name."""
+    return papers_by(request, "author", name, archive.papers_of_author(name))
+
+
+@require_safe
+@public
+def organization(request: HttpRequest, name: str) -> HttpResponse:
+    """Show the papers of an organization, by the exact name."""
+    return papers_by(request, "organization", name, archive.papers_of_organization(name))
+
+
+def papers_by(
+    request: HttpRequest, kind: str, name: str, papers: QuerySet[Paper]
+) -> HttpResponse:
+    if "\0" in name:  # PostgreSQL refuses it in text
+        raise Http404("There is no such name.")
+    context = page_context(request, papers, list(Topic.objects.all()))
+    context |= {"kind": kind, "name": name}
+    status = 200 if context["cards"] else 404
+    return render(request, "digest/papers_by.html", context, status=status)
+
+
+@require_POST
+@never_cache
+def preview(request: HttpRequest) -> HttpResponse:
+    """Show what the posted preferences would have brought; store nothing."""
+    if not within_limit(network(request)):
+        answer = render(request, "digest/searched_too_often.html", status=429)
+        answer["Retry-After"] = str(WINDOW)
+        return answer
+    form = PreferencesForm(request.POST)
+    found = outlook(form.preferences()) if form.is_valid() else None
+    context = {"form": form, "outlook": found}
+    status = 400 if form.errors else 200
+    return render(request, "digest/outlook.html", context, status=status)
 
 
 def page_context(

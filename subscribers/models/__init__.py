@@ -11,6 +11,7 @@ from subscribers.models.people import (
     Subscriber,
     Subscription,
     Topic,
+    Trending,
     new_capability,
     next_column,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Subscription",
     "Suppression",
     "Topic",
+    "Trending",
     "new_capability",
     "next_column",
 ]

@@ -126,6 +126,14 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
         return self.filter(Q(state=Subscriber.State.ACTIVE) & ~Exists(suppressed))
 
 
+class Trending(models.IntegerChoices):
+    """Whether a reader wants trending papers that match none of their interests."""
+
+    NEVER = 0, "Only papers that match my interests"
+    TO_FILL_UP = 1, "Mostly my interests: a trending paper where little matches"
+    HALF = 2, "Half my interests, half what is trending"
+
+
 class Subscriber(models.Model):
     """An address and its preferences."""
 
@@ -146,6 +154,18 @@ class Subscriber(models.Model):
     keywords = models.JSONField(default=list, blank=True, help_text="Words to look for.")
     watched_authors = models.JSONField(default=list, blank=True, help_text="Names.")
     muted_authors = models.JSONField(default=list, blank=True, help_text="Names.")
+    watched_institutions = models.JSONField(default=list, blank=True, help_text="Names.")
+    muted_institutions = models.JSONField(default=list, blank=True, help_text="Names.")
+    trending = models.PositiveSmallIntegerField(
+        choices=Trending,
+        default=Trending.NEVER,
+        help_text="Papers that are trending and match no interest.",
+    )
+    catch_up = models.BooleanField(
+        default=False, help_text="One mail of what was missed after a pause."
+    )
+    away_since = models.DateField(null=True, blank=True, help_text="The last pause, UTC.")
+    away_until = models.DateField(null=True, blank=True, help_text="Its end, UTC.")
     most_papers = models.PositiveSmallIntegerField(
         default=USUAL_PAPERS,
         validators=[MinValueValidator(FEWEST_PAPERS), MaxValueValidator(MOST_PAPERS)],

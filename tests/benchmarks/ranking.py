@@ -131,7 +131,7 @@ def run() -> list[Figure]:
     figures += quality("a sentence and topics", days, ticked, written, (0.75, 0.85, 0.02))
     return [
         *figures,
-        *everyday_wordings(),
+        *everyday_wordings(days),
         *liking(days, ticked, written),
         topics_by_hand(folder),
     ]
@@ -284,14 +284,33 @@ def direct(days: Sequence[Day]) -> list[Figure]:
     ]
 
 
-def everyday_wordings() -> list[Figure]:
-    """The sixty wordings of tests/ranking/everyday.json."""
+def everyday_wordings(days: Sequence[Day]) -> list[Figure]:
+    """The sixty wordings of tests/ranking/everyday.json; and all with embeddings."""
+    from digest.ranking import sentences
     from digest.ranking.vectors import shipped
 
     gain, recall = everyday.quality(shipped().interest, shipped())
-    return [
+    figures = [
         Figure(f"nDCG@{BEST} within a day: everyday wordings", [gain]),
-        Figure(f"recall@{BEST} within a day: everyday wordings", [recall], at_least=0.68),
+        Figure(f"recall@{BEST} within a day: everyday wordings", [recall]),
+    ]
+    if (encode := sentences.encode()) is None:
+        return figures
+
+    def interest(text: str) -> Direction | None:
+        return shipped().interest(text, encode)
+
+    begin = time.process_time()
+    found = [direction for text, _ in CONCEPTS if (direction := interest(text))]
+    each = (time.process_time() - begin) / len(CONCEPTS) * 1000
+    gain, recall = everyday.quality(interest, shipped())
+    nothing = [np.zeros_like(days[0].topics[0])] * len(CONCEPTS)
+    return [
+        *figures,
+        Figure(f"nDCG@{BEST} everyday wordings, embedded", [gain]),
+        Figure(f"recall@{BEST} everyday wordings, embedded", [recall], at_least=0.68),
+        Figure("CPU of a sentence, embedded, ms", [each], at_most=60),
+        *quality("a sentence, embedded", days, nothing, found, (0.72, 0.82, 0.02)),
     ]
 
 

@@ -128,11 +128,13 @@ def run() -> list[Figure]:
 
 def child() -> list[dict[str, Any]]:
     """Load the papers into this process's database; return its figures."""
+    from django.conf import settings
     from django.core.management import call_command
     from django.utils import timezone
 
     from digest.papers import ingest
 
+    settings.STATE_DIR.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0)
     folder = Path(os.environ["PAPERS_DATA"])
     start, count = time.process_time(), 0

@@ -45,6 +45,7 @@ def sign_up(page: Page, stack: Stack, email: str) -> None:
     topic, _, zone, hour = READERS[email]
     page.goto(stack.url + "/")
     page.get_by_label("Email address").fill(email)
+    page.get_by_role("button", name="Subscribe").click()
     page.locator(f'input[name="topics"][value="{topic}"]').check()
     page.get_by_label("Time zone").select_option(zone)
     page.get_by_label("At", exact=True).select_option(label=hour)

@@ -129,13 +129,13 @@ def test_an_edition_too_late_is_not_planned(edition):
 
 
 def test_weekly_readers_get_the_week_and_daily_readers_the_day():
-    saturday = date(2026, 4, 18)
-    make.edition({make.paper(1, day=saturday): {}}, day=saturday, kind="weekly")
-    make.edition({make.paper(2, day=saturday): {}}, day=saturday)
+    sunday = date(2026, 4, 19)
+    make.edition({make.paper(1, day=sunday): {}}, day=sunday, kind="weekly")
+    make.edition({make.paper(2, day=sunday): {}}, day=sunday)
     make.reader("daily@example.org")
-    make.reader("weekly@example.org", when=make.schedule("UTC", 9, cadence="weekly"))
+    make.reader("weekly@example.org", when=make.schedule("UTC", 8, cadence="weekly"))
     plan(make.NOON + 3 * DAY)
-    assert rows() == {"weekly@example.org": "2026-04-18 20T09:00"}
+    assert rows() == {"weekly@example.org": "2026-04-19 20T08:00"}
 
 
 def test_a_zone_that_tzdata_forgot_stops_nobody_else(edition):

@@ -54,8 +54,8 @@ def test_a_mail_is_replayed_byte_for_byte_with_its_scores(sent):
     content, scores = replayed("ann@example.org", "2026-04-17")
     assert content == sent.raw
     assert scores.splitlines() == [
-        " 1 2604.00001 Graphs & networks 1.00, 41 upvotes",
-        " 2 2604.00002 Films 0.75, 3 upvotes",
+        " 1 2604.00001 Graphs & networks, fit 1.00, 41 upvotes",
+        " 2 2604.00002 Films, fit 0.75, 3 upvotes",
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.deliveries.schedule import due_at, release_at, week_ended
+from digest.deliveries.schedule import due_at, release_at
 
 ZONES = [
     "UTC",
@@ -63,11 +63,6 @@ def test_weekdays_are_the_readers_own():
     # Friday's edition reaches Tokyo on Saturday morning: kept for Monday, local time.
     assert due("2026-04-17", "Asia/Tokyo", 7, days=31) == "2026-04-19 22:00"
     assert due("2026-04-17", "America/New_York", 7, days=31) == "2026-04-17 11:00"
-
-
-def test_a_week_ends_on_saturday():
-    assert week_ended(date(2026, 4, 17)) == date(2026, 4, 11)
-    assert week_ended(date(2026, 4, 18)) == date(2026, 4, 18)
 
 
 def test_no_day_at_all_is_an_error():

@@ -1,3 +1,5 @@
+import json
+import re
 import time
 import unicodedata
 
@@ -5,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digest.papers.latex import with_name
 from digest.papers.text import (
     ABSTRACT_LIMIT,
     TITLE_LIMIT,
@@ -65,7 +68,7 @@ def test_what_looks_like_markup_or_a_header_stays_as_text_on_one_line():
         ("is 3.5times faster, 7times smaller", "is 3.5× faster, 7× smaller"),
         ("images of 64{times}64 and 64times64times4", "images of 64×64 and 64×64×4"),
         ("on 8timesA800 GPUs, 2\\times", "on 8×A800 GPUs, 2×"),
-        ("N{+}D, n{=}3, D{to}infty", "N+D, n=3, D→infty"),
+        ("N{+}D, n{=}3, D{to}infty", "N+D, n=3, D→∞"),
         ("by 38.8\\% and R\\&D", "by 38.8% and R&D"),
         ("na\\\"{\\i}vely, Erd\\H{o}s, Schr\\\"odinger", "naïvely, Erdős, Schrödinger"),
         ("one -- two, safety--security, a---b", "one – two, safety–security, a—b"),
@@ -73,6 +76,20 @@ def test_what_looks_like_markup_or_a_header_stays_as_text_on_one_line():
         ("$3\\times 10^{-4}$, TRC^{2}, 360^{circ}", "3× 10⁻⁴, TRC², 360°"),
         ("the $\\alpha$-fair \\textbf{bold} one", "the α-fair bold one"),
         ("a ``quoted'' word", "a “quoted” word"),
+        ("τ^2-Bench, A^2D, T^2PO, O(n^3), pass^k", "τ²-Bench, A²D, T²PO, O(n³), passᵏ"),
+        ("p < 10^(-10), 10^-4, x^{i+1}, R^{mxn}", "p < 10⁻¹⁰, 10⁻⁴, xⁱ⁺¹, R^mxn"),
+        ("an L_2 norm of v_i, π_{0.5} and p_{gen}", "an L₂ norm of vᵢ, π₀.₅ and p_gen"),
+        ("slow A^* search", "slow A* search"),
+        ("64 times 288 times 512", "64 × 288 × 512"),
+        ("leq 4B, 72.5 rightarrow 76.8, approx 0.5", "≤ 4B, 72.5 → 76.8, ≈ 0.5"),
+        ("nabla^2DFT and chi_1 of infty-RoPE", "∇²DFT and χ₁ of ∞-RoPE"),
+        ("4{,}851 of 1{,}879", "4,851 of 1,879"),
+        ("{S}imple {P}aper, brea{K}ing, {text}", "Simple Paper, breaKing, text"),
+        ("{\\em DeepSpeak} and {bf MASK}, 360{\\deg}", "DeepSpeak and MASK, 360°"),
+        ("we propose \\ours, a model", "we propose ours, a model"),
+        ("**C**urriculum and **Roads to Rome**", "Curriculum and Roads to Rome"),
+        ("a ``world model\" or ''plug-in'' or \"fast''", "a “world model” or “plug-in” or “fast”"),
+        ("on OmniDocBench~v1.5", "on OmniDocBench v1.5"),
     ],
 )  # fmt: skip
 def test_lost_latex_is_mended(lost, mended):
@@ -85,15 +102,48 @@ def test_lost_latex_is_mended(lost, mended):
         "costs $5 and then $10",
         "sometimes, 3 times as fast, a timestamp",
         "run it with --flag, see https://a--b.example/x_2/3times",
-        "O(nfrac{L{mu}}log(1{epsilon})) and chi_1",
         "$\\mathcal{L}_{foo}$ and \\unknown{x}",
+        "states in {-1, 0, 1} of {(patch, ID)} pairs",
+        "see https://a.example/FE2E/{here}.",
+        "2**3 * 4**5, N_E, snake_case_name, ^_^ and ~5%",
+        "(approx. 30 GB), 5 runs at all times 3 of us",
+        "f''(x) and 5'' wide",
         'don\\\'t say \\"agent\\"',
-        "τ^2-Bench, A^2D, tool_call",
-        "{S}imple {P}aper",
+        "tool_call",
     ],
 )
 def test_what_is_not_certain_is_left_alone(text):
     assert clean_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("title", "abstract"),
+    [
+        ("DELTA: Dense tracking", "We introduce DELTA, a method."),
+        ("Beyond Words: A tale", "We introduce Approach, a method."),
+        ("No name", "We introduce Approach, a method."),
+    ],
+)
+def test_a_macro_for_the_work_s_name_is_the_name_of_the_title(title, abstract):
+    assert clean_text(with_name("We introduce \\Approach, a method.", title)) == abstract
+
+
+def test_hardly_any_recorded_abstract_keeps_leftovers(data_folder):
+    leftovers = re.compile(
+        r"(?<=[\w)\]}])\^[\w{(+*-]|(?<![\w/.@])[A-Za-zΑ-ω]_(?:\d|\{)|\{[^{},]{1,60}\}"
+        r"|\\[A-Za-z]+|``|''|\d ?times ?\d|\b(?:leq|geq|infty|rightarrow|mathcal|mathbb)\b"
+        r"|\*\*[^*\s][^*]{0,80}\*\*"
+    )
+    path = data_folder / "hf_daily_dev_2026-01_2026-05.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [
+        line
+        for line in lines
+        if leftovers.search(
+            re.sub(r"https?://\S+", "", clean_text(json.loads(line)["abstract"]))
+        )
+    ]
+    assert len(kept) <= 0.01 * len(lines)
 
 
 def test_a_long_text_is_cut_with_an_ellipsis():

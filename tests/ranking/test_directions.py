@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digest.editions import phrases
 from digest.models import Edition, Paper, Vote
 from digest.ranking import directions, votes
 from digest.ranking.directions import Kind, interests_of, pack, unpack
@@ -15,7 +16,7 @@ from digest.ranking.select import select
 from digest.ranking.vectors import DIMENSIONS, Direction, shipped
 from subscribers import subscriptions
 from subscribers.consent import Origin
-from subscribers.models import Subscriber
+from subscribers.models import Subscriber, Topic
 from subscribers.preferences import Preferences
 from tests import make
 
@@ -71,10 +72,13 @@ def digest_of(reader: Subscriber, edition: Edition) -> list[tuple[str, str]]:
     loaded = load(edition.pk)
     names = {title: subject for subject, (title, _) in SUBJECTS.items()}
     blocks = list(edition.blocks.order_by("position"))
-    labels = loaded.encoded.localized["en", "short"].text.labels
+    labels = list(Topic.objects.values_list("label", flat=True))
     (digest,) = select(loaded, [(1, reader.pk)])
     return [
-        (names[blocks[pick.position].title], labels[pick.topic].decode().strip("=\r\n"))
+        (
+            names[blocks[pick.position].title],
+            phrases.reason("" if pick.topic is None else labels[pick.topic], pick.reasons),
+        )
         for pick in digest.picks
     ]
 
@@ -89,7 +93,10 @@ def writes(reader: Subscriber, **fields: object) -> None:
 def test_a_sentence_alone_brings_its_subject_first_and_says_so(edition, subject) -> None:
     ann = make.reader("ann@example.org")
     writes(ann, interests=SENTENCES[subject])
-    assert digest_of(ann, edition)[0] == (subject, "Close to what you wrote")
+    assert digest_of(ann, edition)[0] == (
+        subject,
+        f"Close to what you wrote: “{SENTENCES[subject]}”",
+    )
 
 
 def test_several_lines_are_several_interests_and_each_brings_its_own(edition) -> None:
@@ -103,9 +110,10 @@ def test_a_reader_whom_nothing_fits_gets_the_nearest_and_reads_why(edition) -> N
     writes(ann, interests="compilers for quantum annealing hardware")
     picks = digest_of(ann, edition)
     assert len(picks) == 3
+    words = "o what you wrote: “compilers for quantum annealing hardware”"
     assert {reason for _, reason in picks} <= {
-        "Close to what you wrote",
-        "The nearest today to what you wrote",
+        f"Close t{words}",
+        f"The nearest today t{words}",
     }
 
 
@@ -129,9 +137,23 @@ def test_from_the_first_like_on_tomorrow_has_more_of_it(edition) -> None:
     assert digest_of(ann, tomorrow) == []
     liked = Paper.objects.get(title="Frames in Motion", day=make.DAY)
     votes.cast(ann.pk, liked, Vote.Value.MORE, now=make.NOON)
-    assert digest_of(ann, tomorrow) == [("video", "Like papers you liked")]
+    assert digest_of(ann, tomorrow) == [
+        ("video", "Like “Frames in Motion”, which you liked")
+    ]
     votes.take_back(ann.pk, liked)
     assert digest_of(ann, tomorrow) == []
+
+
+def test_a_dislike_puts_papers_like_it_last_in_the_trending_list(edition) -> None:
+    ann = make.reader("ann@example.org")
+    tomorrow = published(1)
+    order = [subject for subject, _ in digest_of(ann, tomorrow)]
+    assert order[0] == "proteins"
+    paper = Paper.objects.get(title="Folds of Life", day=make.DAY)
+    votes.cast(ann.pk, paper, Vote.Value.LESS, now=make.NOON)
+    assert [subject for subject, _ in digest_of(ann, tomorrow)][-1] == "proteins"
+    votes.take_back(ann.pk, paper)
+    assert [subject for subject, _ in digest_of(ann, tomorrow)] == order
 
 
 def test_a_dislike_counts_against_and_alone_brings_nothing(edition) -> None:
@@ -203,6 +225,7 @@ def test_what_is_stored_is_what_comes_back(rows: list[list[float]], likes: int) 
     made = [
         (
             Kind.WRITTEN,
+            7,
             Direction(np.resize(np.array(row, dtype=np.float32), DIMENSIONS), 1.5),
         )
         for row in rows
@@ -215,13 +238,13 @@ def test_what_is_stored_is_what_comes_back(rows: list[list[float]], likes: int) 
     assert found is not None
     assert found.reader.tolist() == [1] * len(rows) + [3] * len(rows)
     assert found.likes.tolist() == [0, likes, 0, likes]
-    for place, (_, direction) in enumerate(made):
+    for place, (_, _, direction) in enumerate(made):
         error = np.abs(found.weights[place] - direction.weights).max()
         assert error <= np.abs(direction.weights).max() / 127
     assert unpack([stored], "ffffffff") is None, "of another projection"
 
 
-def test_a_day_of_a_thousand_readers_asks_the_database_once(
+def test_a_slice_asks_the_database_twice_however_many_readers_it_has(
     edition, django_assert_num_queries
 ) -> None:
     for number in range(20):
@@ -232,6 +255,6 @@ def test_a_day_of_a_thousand_readers_asks_the_database_once(
         (place, pk)
         for place, pk in enumerate(Subscriber.objects.values_list("pk", flat=True))
     ]
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert len(list(select(loaded, owed))) == 20
     assert shipped().version

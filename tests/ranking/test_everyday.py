@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from digest.ranking import sentences
 from digest.ranking.vectors import shipped
 from tests.ranking import everyday
 
@@ -9,6 +10,17 @@ from tests.ranking import everyday
 def test_everyday_wordings_find_their_papers() -> None:
     gain, recall = everyday.quality(shipped().interest, shipped())
     assert gain >= 0.61 and recall >= 0.73
+
+
+def test_sentence_embeddings_find_what_shares_no_word(settings) -> None:
+    encode = sentences.encode()
+    assert encode is not None
+    gain, recall = everyday.quality(
+        lambda text: shipped().interest(text, encode), shipped()
+    )
+    assert gain >= 0.78 and recall >= 0.88
+    settings.SENTENCE_EMBEDDINGS = False
+    assert sentences.encode() is None
 
 
 def test_the_set_is_whole_and_tells_a_ranker_from_chance() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from digest.editions import phrases as words
 from digest.ranking.interests import Lexicon, phrases
 from digest.ranking.loaded import load
 from digest.ranking.select import select
@@ -65,15 +66,17 @@ def edition(db):
 
 
 def chosen(edition, **fields) -> list[tuple[str, str]]:
-    """The papers' numbers and reasons that a reader of graphs with these fields gets."""
+    """The titles and named reasons that a reader of graphs with these fields gets."""
     reader = make.reader("ann@example.org", *fields.pop("topics", ["graphs"]))
     type(reader).objects.filter(pk=reader.pk).update(**fields)
     ready = load.__wrapped__(edition.pk)
     (digest,) = select(ready, [(1, reader.pk)])
     blocks = list(edition.blocks.order_by("position"))
-    text = ready.encoded.compose(digest.reader, digest.picks, sent_at=make.NOON).decode()
     return [
-        (blocks[pick.position].title, "keywords" if "Your keywords" in text else "")
+        (
+            blocks[pick.position].title,
+            words.reason("", pick.reasons) if pick.reasons else "",
+        )
         for pick in digest.picks
     ]
 
@@ -87,7 +90,7 @@ def test_topics_alone(edition):
 
 
 def test_a_keyword_brings_a_paper_that_no_topic_brings(edition):
-    assert ("Robots that fold", "keywords") in chosen(edition, keywords=["robot"])
+    assert ("Robots that fold", "Mentions “robot”") in chosen(edition, keywords=["robot"])
 
 
 def test_free_interests_count_like_keywords(edition):
@@ -104,7 +107,7 @@ def test_a_muted_author_never_comes(edition):
 
 def test_only_as_many_papers_as_wished(edition):
     fields = {"topics": [], "most_papers": 3}
-    assert titles(edition, **fields) == ["Paper 1", "Paper 4", "Robots that fold"]
+    assert titles(edition, **fields) == ["Paper 1", "Robots that fold", "Paper 4"]
 
 
 def test_a_keyword_comes_first_for_who_wrote_nothing_else(edition):
@@ -113,7 +116,7 @@ def test_a_keyword_comes_first_for_who_wrote_nothing_else(edition):
 
 def test_who_muted_only_gets_the_rest_of_what_is_trending(edition):
     assert titles(edition, topics=[], muted_authors=["Mute Me"]) == [
-        "Paper 4",
         "Robots that fold",
+        "Paper 4",
         "Paper 2",
     ]

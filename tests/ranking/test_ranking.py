@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from digest.editions.reasons import Why
 from digest.ranking.ranking import Closeness, InterestMatches, popularity, rank
 
 PAPERS = np.array([[1, 0], [0.5, 1], [0, 1], [0, 0]], dtype=np.float32)
@@ -92,18 +93,24 @@ def close(
         PAPERS,
         POPULAR,
         most=most,
-        matches=InterestMatches(off, off, mutes) if muted else None,
+        matches=InterestMatches(off, off, off, mutes) if muted else None,
         closeness=Closeness(
             np.array([written], dtype=np.float32),
             np.array([liked], dtype=np.float32),
             np.array([likes]),
         ),
     )
-    pairs = zip(result.picks[0].tolist(), result.topics[0].tolist(), strict=True)
+    strongest = [
+        topic if code <= Why.TOPIC else code
+        for topic, (code, _) in zip(
+            result.topics[0].tolist(), result.reasons[0].tolist(), strict=True
+        )
+    ]
+    pairs = zip(result.picks[0].tolist(), strongest, strict=True)
     return [(paper, reason) for paper, reason in pairs if paper >= 0]
 
 
-KEYWORD, AUTHOR, LIKED, WRITTEN, NEAREST = range(2, 7)
+LIKED, WRITTEN, NEAREST = Why.LIKED, Why.WRITTEN, Why.NEAREST
 
 
 def test_papers_close_to_what_was_written_come_nearest_first_and_no_others():

@@ -20,7 +20,9 @@ from tests.site.conftest import DAY, MakePaper, html_of, publish
 pytestmark = pytest.mark.django_db
 
 PUBLIC = ["/", "/papers/2026-04-17/", "/papers/2604.00001/", "/topics/", "/topics/graphs/"]
-PUBLIC += ["/search/", "/search/?q=paper", "/privacy/"]
+PUBLIC += ["/search/", "/search/?q=paper", "/privacy/", "/archive/", "/saved/"]
+PUBLIC += ["/weeks/2026-04-17/", "/months/2026-04/", "/authors/Ada%20Lovelace/"]
+PUBLIC += ["/saved/?ids=2604.00001", "/papers/2604.00001/?similar=date"]
 HOSTILE = """<script>alert(1)</script>'"><img src=x onerror=alert(2)>{{7*7}}{% now "Y" %}"""
 
 
@@ -34,8 +36,10 @@ def test_the_front_page_shows_the_newest_day_most_upvoted_first(
     paper(title="Quiet", upvotes=3)
     paper(title="Loud", upvotes=41)
     html = html_of(client, "/")
-    assert html.index("Loud") < html.index("Quiet")
-    assert "Of yesterday" not in html
+    shown = html[html.index('<ol class="papers">') : html.index("</ol>")]
+    assert shown.index("Loud") < shown.index("Quiet")
+    assert "Of yesterday" not in shown
+    assert "Of yesterday" in html[html.index("Best of the week") :]
     assert "Friday, 17 April 2026" in html
     assert 'href="/papers/2026-04-16/"' in html
 
@@ -44,7 +48,8 @@ def test_what_changes_of_a_paper_or_its_topics_shows_at_once(
     client: Client, paper: MakePaper
 ) -> None:
     changing = paper(title="Changing", upvotes=41)
-    graphs = f"<li>{Topic.objects.get(slug='graphs').label}</li>"
+    label = Topic.objects.get(slug="graphs").label
+    graphs = f'<li><a href="/topics/graphs/">{label}</a></li>'
     assert "<b>41</b>" in html_of(client, "/") and graphs not in html_of(client, "/")
     Paper.objects.filter(pk=changing.pk).update(upvotes=42)
     assert "<b>42</b>" in html_of(client, "/") and "<b>41</b>" not in html_of(client, "/")
@@ -52,13 +57,36 @@ def test_what_changes_of_a_paper_or_its_topics_shows_at_once(
     assert graphs in html_of(client, "/")
 
 
-def test_the_front_page_has_the_sign_up_form_with_all_topics(
-    client: Client, graphs: Topic
+def test_the_front_page_asks_for_the_address_before_its_papers(
+    client: Client, paper: MakePaper
 ) -> None:
+    paper()
     html = html_of(client, "/")
+    assert html.index('name="email"') < html.index('<ol class="papers">')
     assert 'action="/subscribe/"' in html
-    assert 'name="email"' in html
-    assert f'value="{graphs.slug}"' in html
+    stops = re.findall(r"<(?:a|button|input)\b(?![^>]*(?:hidden|type=.hidden))[^>]*>", html)
+    assert next(n for n, tag in enumerate(stops, 1) if 'name="email"' in tag) <= 10
+
+
+@pytest.mark.parametrize("begin", ["get", "post"])
+def test_a_topics_page_keeps_its_topic_ticked_at_the_sign_up(
+    client: Client, graphs: Topic, begin: str
+) -> None:
+    assert f'name="topics" value="{graphs.slug}"' in html_of(client, "/topics/graphs/")
+    if begin == "get":
+        html = html_of(client, "/subscribe/?topics=graphs&topics=no-such-topic")
+    else:
+        given = {"step": "address", "email": "Ann@Example.org", "topics": "graphs"}
+        html = client.post("/subscribe/", given).text
+        assert 'value="Ann@example.org"' in html
+        assert "Choose your topics and hour" in html
+    assert re.findall(r'value="([^"]+)" checked', html) == ["graphs"]
+
+
+def test_a_mistyped_address_is_told_at_the_first_step(client: Client) -> None:
+    answer = client.post("/subscribe/", {"step": "address", "email": "ann"})
+    assert answer.status_code == 400
+    assert "An address has an @" in answer.text
 
 
 def test_a_paper_in_a_list_tells_all_that_is_known_of_it(
@@ -74,11 +102,13 @@ def test_a_paper_in_a_list_tells_all_that_is_known_of_it(
         code_url="https://github.com/some/code",
     )
     html = html_of(client, "/")
-    assert "A One, B Two, C Three and 2 more" in html
-    assert "5 authors" in html
+    for name in ("A One", "B Two", "C Three"):
+        assert f'<a href="/authors/{quote(name)}/">{name}</a>' in html
+    assert "D Four" not in html
+    assert ", 2 more</p>" in html
     assert re.search(r"<b>1</b> upvote<", html)
     assert "2 comments" in html
-    assert "17 Apr 2026" in html
+    assert "17 Apr 2026" not in html  # the list is of one day
     assert re.search(
         r"<details.*<summary>.*All of the abstract\..*</details>", html, re.DOTALL
     )
@@ -92,21 +122,26 @@ def test_a_paper_in_a_list_tells_all_that_is_known_of_it(
 
 
 @pytest.mark.parametrize(
-    ("fields", "byline", "count"),
+    ("fields", "byline"),
     [
-        ({"authors": ["Solo Author"], "author_count": 1}, "Solo Author", "1 author<"),
-        ({"authors": ["A B", "C D"], "author_count": 2}, "A B and C D", "2 authors<"),
-        ({"organization": "Some Institute"}, "Some Institute", "2 authors<"),
-        ({"authors": ["A B"], "author_count": 9}, "A B and 8 more", "9 authors<"),
+        ({"authors": ["Solo Author"], "author_count": 1}, "Solo Author"),
+        ({"authors": ["A B", "C D"], "author_count": 2}, "A B, C D"),
+        (
+            {"organization": "Some Institute"},
+            "Ada Lovelace, Emmy Noether · Some Institute",
+        ),
+        ({"authors": ["A B"], "author_count": 9}, "A B, 8 more"),
+        ({"authors": [], "author_count": 9}, "9 authors"),
+        ({"authors": [], "author_count": 0, "organization": "Some"}, "Some"),
     ],
 )
-def test_the_byline_names_the_organization_or_the_first_authors(
-    client: Client, paper: MakePaper, fields: dict[str, object], byline: str, count: str
+def test_the_byline_names_the_first_authors_and_the_organization(
+    client: Client, paper: MakePaper, fields: dict[str, object], byline: str
 ) -> None:
     paper(**fields)
-    html = html_of(client, "/")
-    assert f'dir="auto">{byline}</p>' in html
-    assert count in html
+    found = re.search(r'class="byline"[^>]*>(.*?)</p>', html_of(client, "/"))
+    assert found
+    assert re.sub("<[^>]*>", "", found[1]) == byline
 
 
 def test_a_paper_without_authors_has_no_byline(client: Client, paper: MakePaper) -> None:
@@ -187,7 +222,7 @@ def test_a_paper_has_a_page_with_all_authors_and_its_topics(
     names = [f"Author Number{n}" for n in range(12)]
     publish(paper(authors=names, author_count=12), graphs=1.0, unknown=0.5)
     html = html_of(client, "/papers/2604.00001/")
-    assert ", ".join(names) in html
+    assert re.findall(r'<span itemprop="name">(.*?)</span>', html) == names
     assert "What paper 1 found." in html
     assert '<a href="/topics/graphs/">Graphs</a>' in html
 
@@ -206,7 +241,7 @@ def test_a_paper_is_found_by_any_way_to_write_its_id(
 ) -> None:
     paper(arxiv_id=stored)
     html = html_of(client, f"/papers/{asked}/")
-    assert f'<link rel="canonical" href="/papers/{stored}/">' in html
+    assert f'<link rel="canonical" href="{settings.SITE_URL}/papers/{stored}/">' in html
 
 
 # -- topics -----------------------------------------------------------------------
@@ -270,6 +305,98 @@ def test_an_unknown_topic_leads_to_the_known_ones(client: Client) -> None:
     html = html_of(client, "/topics/astrology/", status=404)
     assert "Topic not found" in html
     assert 'href="/topics/"' in html
+
+
+# -- weeks, months, authors, organizations ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/weeks/2026-04-15/", ["Friday", "Monday"]),
+        ("/months/2026-04/", ["Friday", "First", "Monday"]),
+        ("/authors/Emmy%20Noether/", ["Friday", "Monday", "First"]),
+        ("/organizations/Some%20Institute/", ["Monday"]),
+        ("/saved/?ids=2604.00002,2604.00001,no,2604.99999", ["Monday", "First"]),
+    ],
+)
+def test_a_list_has_its_papers_in_its_order(
+    client: Client, paper: MakePaper, path: str, shown: list[str]
+) -> None:
+    paper(title="First", day=date(2026, 4, 1), upvotes=5)
+    paper(title="Monday", day=date(2026, 4, 13), organization="Some Institute")
+    paper(title="Friday", day=DAY, upvotes=9)
+    paper(title="In March", day=date(2026, 3, 31), authors=["Emmy Noether-Brown"])
+    html = html_of(client, path)
+    assert re.findall(r'<h3[^>]*><a href="/papers/[^"]*">(.*?)</a>', html) == shown
+
+
+def test_the_calendar_links_the_days_that_have_papers(
+    client: Client, paper: MakePaper
+) -> None:
+    paper(day=date(2026, 4, 1))
+    paper()
+    html = html_of(client, "/papers/2026-04-17/")
+    month = html[html.index('<table class="calendar">') : html.index("</table>")]
+    assert re.findall(r'href="(/papers/[^"]+)"', month) == [
+        "/papers/2026-04-01/",
+        "/papers/2026-04-17/",
+    ]
+    assert 'aria-current="date">17<' in month
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/weeks/0001-01-01/",
+        "/weeks/9999-12-31/",
+        "/weeks/2026-13-01/",
+        "/months/0001-01/",
+        "/months/9999-12/",
+        "/months/2026-13/",
+        "/months/1999-01/",
+        "/authors/Nobody/",
+        "/authors/a%00b/",
+        "/authors/..%2f..%2f/",
+        "/organizations/%25/",
+        "/papers/2604.99999/cite.bib",
+        "/papers/2604.00001/cite.exe",
+        "/saved/papers.exe",
+    ],
+)
+def test_what_has_no_papers_is_not_found(
+    client: Client, paper: MakePaper, path: str
+) -> None:
+    paper()
+    html_of(client, path, status=404)
+
+
+# -- what a lost reader may have meant --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/graph/", "/topics/graphs/"),
+        ("/topics/graph/", "/topics/graphs/"),
+        ("/topic/graphs", "/topics/graphs/"),
+        ("/abs/2604.00001", "/papers/2604.00001/"),
+        ("/pdf/2604.00001v2.pdf", "/papers/2604.00001/"),
+        ("/papers/260400001/", "/papers/2604.00001/"),
+        ("/papers/2604.00009/", "/papers/2604.00001/"),
+        ("/2026/04/17", "/papers/2026-04-17/"),
+        ("/daily/2026-04-18", "/papers/2026-04-17/"),
+        ("/searches", "/search/"),
+        ("/archives/", "/archive/"),
+    ],
+)
+def test_a_page_that_is_missing_names_the_nearest_and_offers_the_search(
+    client: Client, paper: MakePaper, graphs: Topic, path: str, meant: str
+) -> None:
+    paper()
+    html = html_of(client, path, status=404)
+    assert 'role="search"' in html
+    assert f'href="{meant}"' in html[html.index("Did you mean") :]
 
 
 # -- search -----------------------------------------------------------------------
@@ -389,7 +516,15 @@ def test_the_next_page_of_a_search_keeps_its_words(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/papers/2604.00001/", "/topics/graphs/", "/search/?q=alert"]
+    "path",
+    [
+        "/",
+        "/papers/2604.00001/",
+        "/topics/graphs/",
+        "/search/?q=alert",
+        "/saved/?ids=2604.00001",
+        "/months/2026-04/",
+    ],
 )
 def test_hostile_paper_text_stays_text(
     client: Client, paper: MakePaper, graphs: Topic, path: str
@@ -445,7 +580,8 @@ def test_every_page_forbids_what_it_does_not_need(
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     html = response.content.decode()
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", html)
-    assert not re.search(r'(?:src|<link[^>]* href)="(?:https?:)?//', html)
+    own = html.replace(f'rel="canonical" href="{settings.SITE_URL}', "")
+    assert not re.search(r'(?:src|<link[^>]* href)="(?:https?:)?//', own)
 
 
 @pytest.mark.parametrize("path", PUBLIC)
@@ -457,7 +593,7 @@ def test_a_public_page_answers_reading_only(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/papers/2026-04-17/", "/topics/", "/topics/graphs/", "/search/?q=paper"]
+    "path", [path for path in PUBLIC if path not in {"/search/", "/privacy/"}]
 )
 def test_the_number_of_queries_does_not_grow_with_the_papers(
     client: Client, paper: MakePaper, graphs: Topic, path: str

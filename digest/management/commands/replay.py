@@ -37,7 +37,7 @@ class Command(OperatorCommand):
         except NothingToShow as error:
             raise CommandError(str(error)) from None
         for place, pick in enumerate(replayed.picks, start=1):
-            why = f"{pick.topic} {pick.fit:.2f}" if pick.topic else "trending"
+            why = f"{pick.why}, fit {pick.fit:.2f}" if pick.fit else pick.why
             self.stderr.write(f"{place:2} {pick.arxiv_id} {why}, {pick.upvotes} upvotes")
         # Bytes, as a text stream might change the line ends.
         sys.stdout.flush()

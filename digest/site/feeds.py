@@ -1,0 +1,201 @@
+"""Feeds in Atom (RFC 4287) and JSON Feed 1.1, the sitemap, and robots.txt.
+
+Django's syndication framework makes both kinds; all addresses are built from SITE_URL.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, time
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from django.conf import settings
+from django.contrib.sitemaps import Sitemap
+from django.contrib.syndication.views import Feed
+from django.db.models import Max, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.feedgenerator import Atom1Feed, SyndicationFeed
+from django.utils.html import escape
+
+from digest.models import Paper
+from digest.site import archive
+from subscribers.models import Topic
+
+ENTRIES = 60
+type Papers = QuerySet[Paper]
+
+
+class Atom(Atom1Feed):
+    """Atom with every author of an entry, which Django's has one of."""
+
+    def add_item_elements(self, handler: Any, item: dict[str, Any]) -> None:
+        super().add_item_elements(handler, item)
+        for name in item["authors"]:
+            handler.startElement("author", {})
+            handler.addQuickElement("name", name)
+            handler.endElement("author")
+
+
+class JsonFeed(SyndicationFeed):
+    """JSON Feed 1.1, https://www.jsonfeed.org/version/1.1/."""
+
+    content_type = "application/feed+json; charset=utf-8"
+
+    def write(self, outfile: Any, encoding: str) -> None:
+        feed = {
+            "version": "https://jsonfeed.org/version/1.1",
+            "title": self.feed["title"],
+            "description": self.feed["subtitle"],
+            "home_page_url": self.feed["link"],
+            "feed_url": self.feed["feed_url"],
+            "language": self.feed["language"],
+            "items": [self.entry(item) for item in self.items],
+        }
+        outfile.write(json.dumps(feed, ensure_ascii=False).encode(encoding))
+
+    def entry(self, item: dict[str, Any]) -> dict[str, object]:
+        return {
+            "id": item["unique_id"],
+            "url": item["link"],
+            "title": item["title"],
+            "content_html": item["description"],
+            "date_published": item["pubdate"].isoformat(),
+            "authors": [{"name": name} for name in item["authors"]],
+            "tags": list(item["categories"]),
+        }
+
+
+KINDS: dict[str, type[SyndicationFeed]] = {"atom": Atom, "json": JsonFeed}
+
+
+class PapersFeed(Feed):  # type: ignore[type-arg]  # generic for mypy only
+    """The newest of some papers, newest day first."""
+
+    def __init__(self, kind: str, title: str, page: str, papers: Papers) -> None:
+        self.feed_type = KINDS[kind]
+        self.title = title
+        self.link = absolute(page)
+        self.subtitle = self.description = "Trending research papers, newest first."
+        self.papers = papers
+
+    def feed_url(self, obj: Any) -> str:
+        return str(self.address)
+
+    def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.address = absolute(quote(request.path, safe="/:@"))
+        if request.META.get("QUERY_STRING"):
+            self.address += f"?{request.META['QUERY_STRING']}"
+        response: HttpResponse = super().__call__(request)
+        return response
+
+    def feed_guid(self, obj: Any) -> str:
+        return str(self.link)
+
+    def items(self, obj: Any) -> Papers:
+        return self.papers.order_by("-day", "-upvotes", "arxiv_id")[:ENTRIES]
+
+    def item_title(self, item: Any) -> str:
+        return str(item.title)
+
+    def item_description(self, item: Any) -> str:
+        return f"<p>{escape(item.abstract)}</p>"
+
+    def item_link(self, item: Paper) -> str:
+        return absolute(reverse("paper", args=[item.arxiv_id]))
+
+    item_guid = item_link
+
+    def item_pubdate(self, item: Paper) -> datetime:
+        return datetime.combine(item.day, time(), UTC)
+
+    item_updateddate = item_pubdate
+
+    def item_categories(self, item: Paper) -> list[str]:
+        return [str(code) for code in item.categories]
+
+    def item_extra_kwargs(self, item: Paper) -> dict[str, Any]:
+        return {"authors": [str(name) for name in item.authors]}
+
+
+def absolute(path: str) -> str:
+    return f"{settings.SITE_URL}{path}"
+
+
+def everything(request: HttpRequest, kind: str) -> HttpResponse:
+    """Give the newest of all papers as a feed."""
+    page = reverse("today")
+    return PapersFeed(kind, "Daily Papers", page, archive.begun())(request)
+
+
+def topic(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
+    """Give the newest papers of a topic as a feed."""
+    found = get_object_or_404(Topic, slug=slug)
+    papers = archive.papers_of_topic(slug)
+    page = reverse("topic", args=[slug])
+    return PapersFeed(kind, f"Daily Papers: {found.label}", page, papers)(request)
+
+
+def author(request: HttpRequest, name: str, kind: str) -> HttpResponse:
+    """Give the papers of an author as a feed; one without papers does not exist."""
+    papers = archive.papers_of_author(name) if "\0" not in name else Paper.objects.none()
+    if not papers.exists():
+        raise Http404("There is no paper of an author with exactly this name.")
+    page = reverse("author", args=[name])
+    return PapersFeed(kind, f"Daily Papers: {name}", page, papers)(request)
+
+
+# -- for crawlers -----------------------------------------------------------------
+
+
+class Addresses(Sitemap):  # type: ignore[type-arg]
+    """The addresses of one kind of page."""
+
+    protocol = urlsplit(settings.SITE_URL).scheme
+
+    def __init__(self, found: Callable[[], list[tuple[str, Any]]]) -> None:
+        self.found = found
+
+    def get_domain(self, site: Any = None) -> str:
+        return urlsplit(settings.SITE_URL).netloc
+
+    def items(self) -> list[tuple[str, Any]]:
+        return self.found()
+
+    def location(self, item: tuple[str, Any]) -> str:
+        path, _ = item
+        return path
+
+    def lastmod(self, item: tuple[str, Any]) -> Any:
+        return item[1]
+
+
+def papers() -> list[tuple[str, Any]]:
+    rows = archive.begun().filter(is_sample=False).order_by("-day", "arxiv_id")
+    return [
+        (reverse("paper", args=[arxiv_id]), day)
+        for arxiv_id, day in rows.values_list("arxiv_id", "day")
+    ]
+
+
+def lists() -> list[tuple[str, Any]]:
+    rows = archive.begun().order_by("-day").values_list("day", flat=True)
+    days = list(rows.distinct())
+    newest = archive.begun().aggregate(day=Max("day"))["day"]
+    slugs = Topic.objects.values_list("slug", flat=True)
+    return [
+        *((reverse(name), newest) for name in ("today", "archive", "topics")),
+        *((reverse("topic", args=[slug]), newest) for slug in slugs),
+        *((reverse("day", args=[day]), day) for day in days),
+    ]
+
+
+SITEMAPS = {"lists": Addresses(lists), "papers": Addresses(papers)}
+
+
+def robots(request: HttpRequest) -> HttpResponse:
+    """Keep crawlers out of pages that have no end, and name the sitemap."""
+    lines = ["User-agent: *", "Disallow: /search/", "Disallow: /saved/"]
+    lines += ["", f"Sitemap: {absolute(reverse('sitemap'))}", ""]
+    return HttpResponse("\n".join(lines), content_type="text/plain; charset=utf-8")

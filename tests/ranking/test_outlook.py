@@ -1,0 +1,112 @@
+"""What preferences would have brought in the last days: the numbers and the page."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from digest.ranking import outlook as outlooks
+from digest.ranking.outlook import outlook
+from subscribers.models import Link, Request, Subscriber
+from subscribers.preferences import Preferences
+from tests import make
+
+VIDEO = (
+    "Frames in Motion",
+    "A video diffusion model generates long clips that hold together.",
+)
+ROBOTS = (
+    "Hands that Fold",
+    "A manipulation policy lets a humanoid robot grasp and fold cloth.",
+)
+
+
+@pytest.fixture
+def editions(db):
+    """Forty days; robots on each, video on every fourth, graphs on the oldest only."""
+    outlooks.laid_out.cache_clear()
+    graphs, video = make.topic("graphs").slug, make.topic("video").slug
+    for back in range(40):
+        day = make.DAY - timedelta(days=back)
+        subjects = [ROBOTS, VIDEO] if back % 4 == 1 else [ROBOTS]
+        papers = {
+            make.paper(
+                100 * back + place,
+                day=day,
+                title=title,
+                abstract=text,
+                authors=["Bo Sample"],
+            ): {video: 1.0} if title == VIDEO[0] else {}
+            for place, (title, text) in enumerate(subjects)
+        }
+        if back == 39:
+            papers[make.paper(9999, day=day)] = {graphs: 1.0}
+        make.edition(papers, day=day)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "days_with", "rare", "matched"),
+    [
+        (Preferences(), 30, False, True),
+        (Preferences(topics=("video",)), 8, True, False),
+        (Preferences(topics=("graphs",)), 0, True, False),
+        (Preferences(interests="robots that grasp cloth"), 30, False, True),
+        (Preferences(topics=("graphs",), keywords=("humanoid robots",)), 30, False, True),
+        (Preferences(topics=("graphs",), watched_authors=("bo sample",)), 30, False, True),
+        (Preferences(muted_authors=("Bo Sample",)), 0, True, False),
+    ],
+)
+def test_the_days_are_counted(editions, wanted, days_with, rare, matched) -> None:
+    found = outlook(wanted)
+    assert found is not None
+    assert (found.days, found.days_with, found.rare) == (30, days_with, rare)
+    assert found.matched == matched
+
+
+def test_the_newest_papers_are_the_best_first(editions) -> None:
+    found = outlook(Preferences(interests="robots that grasp cloth"))
+    assert found is not None
+    assert [paper.title for paper in found.newest] == [ROBOTS[0]]
+
+
+def test_without_editions_there_is_none(db) -> None:
+    outlooks.laid_out.cache_clear()
+    assert outlook(Preferences()) is None
+
+
+def test_a_second_look_is_quick_and_asks_the_database_once(editions) -> None:
+    outlook(Preferences())
+    begin = time.process_time()
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        outlook(Preferences(interests="robots that grasp cloth", topics=("video",)))
+    assert len(queries) == 1
+    assert time.process_time() - begin < 0.3
+
+
+def test_the_page_stores_nothing_and_says_what_to_do(editions, client) -> None:
+    answer = client.post("/preview/", {"topics": ["video"], "cadence": "daily"})
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert "on 8 days" in page and "Once a week" in page
+    assert answer["Cache-Control"] == "no-store" or "no-store" in answer["Cache-Control"]
+    for model in (Request, Link, Subscriber):
+        assert not model.objects.exists()
+
+
+@pytest.mark.parametrize("data", [{"topics": ["no-such"]}, {"interests": "a\n" * 9 + "b"}])
+def test_a_wrong_form_is_told_so(editions, client, data) -> None:
+    answer = client.post("/preview/", data)
+    assert answer.status_code in (200, 400)
+    assert "What you would have got" in answer.content.decode()
+
+
+def test_a_get_leads_to_the_form(client, db) -> None:
+    assert client.get("/preview/").status_code in (302, 405)
+
+
+def test_the_form_has_the_button(editions, client) -> None:
+    assert 'formaction="/preview/"' in client.get("/subscribe/").content.decode()

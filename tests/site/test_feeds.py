@@ -1,0 +1,118 @@
+"""Feeds as a reader's parser takes them; the sitemap and robots.txt."""
+
+import json
+import re
+from urllib.robotparser import RobotFileParser
+from xml.etree import ElementTree
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from digest.models import Paper
+from subscribers.models import Topic
+from tests.site.conftest import MakePaper, html_of, publish
+
+pytestmark = pytest.mark.django_db
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+FEEDS = ["/feeds/all", "/feeds/topics/graphs", "/feeds/authors/Ada%20Lovelace"]
+TITLE = "Knots & <graphs>, \N{SNOWMAN}"
+
+
+@pytest.fixture(autouse=True)
+def papers(paper: MakePaper, graphs: Topic) -> list[Paper]:
+    made = [paper(title=TITLE, abstract="All of <b>it</b>.", upvotes=3), paper()]
+    publish(*made, graphs=1.0)
+    return made
+
+
+@pytest.mark.parametrize("path", FEEDS)
+def test_an_atom_feed_is_valid_and_complete(client: Client, path: str) -> None:
+    answer = client.get(f"{path}.atom")
+    assert answer["Content-Type"] == "application/atom+xml; charset=utf-8"
+    feed = ElementTree.fromstring(answer.content)
+    # RFC 4287, 4.1.1: exactly one id, title and updated; a link to itself.
+    for name in ("id", "title", "updated"):
+        assert len(feed.findall(ATOM + name)) == 1
+    links = {link.get("rel"): link.get("href") for link in feed.findall(f"{ATOM}link")}
+    assert links["self"] == f"{settings.SITE_URL}{path}.atom"
+    first, second = feed.findall(f"{ATOM}entry")
+    assert first.findtext(f"{ATOM}title") == TITLE
+    assert first.findtext(f"{ATOM}id") == f"{settings.SITE_URL}/papers/2604.00001/"
+    assert first.findtext(f"{ATOM}updated") == "2026-04-17T00:00:00+00:00"
+    assert first.findtext(f"{ATOM}summary") == "<p>All of &lt;b&gt;it&lt;/b&gt;.</p>"
+    names = [name.text for name in second.iter(f"{ATOM}name")]
+    assert names == ["Ada Lovelace", "Emmy Noether"]
+
+
+@pytest.mark.parametrize("path", FEEDS)
+def test_a_json_feed_is_valid_and_complete(client: Client, path: str) -> None:
+    answer = client.get(f"{path}.json")
+    assert answer["Content-Type"].startswith("application/feed+json")
+    feed = json.loads(answer.content)
+    assert feed["version"] == "https://jsonfeed.org/version/1.1"
+    assert feed["feed_url"] == f"{settings.SITE_URL}{path}.json"
+    first, _ = feed["items"]
+    assert first["title"] == TITLE
+    assert first["url"] == first["id"] == f"{settings.SITE_URL}/papers/2604.00001/"
+    assert first["content_html"] == "<p>All of &lt;b&gt;it&lt;/b&gt;.</p>"
+    assert first["authors"] == [{"name": "Ada Lovelace"}, {"name": "Emmy Noether"}]
+
+
+@pytest.mark.parametrize("path", [*(f"{path}.atom" for path in FEEDS), "/", "/topics/"])
+def test_who_asks_again_is_told_that_nothing_has_changed(
+    client: Client, paper: MakePaper, path: str
+) -> None:
+    etag = client.get(path)["ETag"]
+    again = client.get(path, headers={"if-none-match": etag})
+    assert (again.status_code, again.content) == (304, b"")
+    publish(paper(upvotes=9), graphs=1.0)
+    assert client.get(path, headers={"if-none-match": etag}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("page", "feeds"),
+    [
+        ("/", ["/feeds/all.atom"]),
+        ("/topics/graphs/", ["/feeds/all.atom", "/feeds/topics/graphs.atom"]),
+        (
+            "/authors/Ada%20Lovelace/",
+            ["/feeds/all.atom", "/feeds/authors/Ada%20Lovelace.atom"],
+        ),
+    ],
+)
+def test_pages_name_their_feeds(client: Client, page: str, feeds: list[str]) -> None:
+    links = re.findall(
+        r'type="application/atom\+xml"[^>]*href="([^"]+)"', html_of(client, page)
+    )
+    assert links == feeds
+    for feed in feeds:
+        assert client.get(feed)["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/feeds/all.rss", "/feeds/topics/none.atom", "/feeds/authors/Nobody.json"],
+)
+def test_a_feed_that_is_none_is_not_found(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_an_empty_topic_has_an_empty_feed(client: Client) -> None:
+    Topic.objects.create(slug="empty", label="Empty", group="G", position=901, column=901)
+    feed = ElementTree.fromstring(client.get("/feeds/topics/empty.atom").content)
+    assert feed.findall(f"{ATOM}entry") == []
+
+
+def test_the_sitemap_names_pages_that_exist_and_robots_names_it(client: Client) -> None:
+    robots = RobotFileParser()
+    robots.parse(html_of(client, "/robots.txt").splitlines())
+    assert robots.site_maps() == [f"{settings.SITE_URL}/sitemap.xml"]
+    found = re.findall("<loc>(.*?)</loc>", html_of(client, "/sitemap.xml"))
+    assert f"{settings.SITE_URL}/papers/2604.00002/" in found
+    assert f"{settings.SITE_URL}/papers/2026-04-17/" in found
+    for url in (found[0], found[-1]):
+        assert robots.can_fetch("*", url)
+        html_of(client, url.removeprefix(settings.SITE_URL))
+    assert not robots.can_fetch("*", f"{settings.SITE_URL}/search/?q=x")
