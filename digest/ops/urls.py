@@ -1,10 +1,20 @@
 """URLs for machines and operators."""
 
-from django.urls import path
+from django.conf import settings
+from django.contrib import admin
+from django.urls import URLPattern, path
 
 from digest.feedback import webhooks
 from digest.ops import health
+from digest.ops.console import views as console
 from digest.ops.mailbox import views
+
+
+def operators(route: str, view: console.Page, name: str) -> URLPattern:
+    """Return a page under the admin's path, behind its login."""
+    guarded = admin.site.admin_view(view)
+    return path(f"{settings.ADMIN_PATH}/{route}", guarded, name=f"console_{name}")
+
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -14,4 +24,11 @@ urlpatterns = [
     path("mailbox/", views.mails, name="mailbox"),
     path("mailbox/<str:mail_id>/", views.mail, name="mail"),
     path("mailbox/<str:mail_id>/html/", views.mail_html, name="mail_html"),
+    operators("today/", console.today, "today"),
+    operators("editions/", console.editions, "editions"),
+    operators("editions/<int:pk>/", console.edition, "edition"),
+    operators("editions/<int:pk>/preview/<int:reader>/", console.preview, "preview"),
+    operators("readers/", console.readers, "readers"),
+    operators("readers/<int:pk>/", console.reader, "reader"),
+    operators("suppressions/", console.suppressions, "suppressions"),
 ]

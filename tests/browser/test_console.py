@@ -1,0 +1,99 @@
+"""The operator's pages in a real browser: log in, see, pause, resume; axe finds nothing."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+from playwright.sync_api import BrowserContext, Page
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from digest.deliveries.plan import plan
+from digest.models import Delivery, Edition
+from subscribers.models import Suppression
+from subscribers.suppression import suppress
+from tests import make
+from tests.accessibility import findings
+from tests.browser.test_pages import SMALL
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.embedded,
+    pytest.mark.django_db(transaction=True),
+]
+LOOKS: list[tuple[Literal["light", "dark"], int]] = [("light", 360), ("dark", 1200)]
+
+
+@pytest.fixture(autouse=True)
+def site(settings: Settings) -> Edition:
+    settings.STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    edition = make.edition({make.paper(1): {"graphs": 1.0}})
+    for number in range(12):
+        when = make.schedule("UTC", number)
+        make.reader(f"reader-{number}@example.org", "graphs", "robots", when=when)
+    plan(make.NOON)
+    first = Delivery.objects.order_by("pk").first()
+    assert first is not None and first.subscriber is not None
+    Delivery.objects.filter(pk=first.pk).update(
+        state="refused", reason="no mailbox", reply="550 " + "x" * 200, outcome_at=make.NOON
+    )
+    bounced = Suppression.Reason.BOUNCED
+    suppress(first.subscriber.email_hash, bounced, now=make.NOON)
+    User.objects.create_superuser("owner", password="a-long-password")
+    return edition
+
+
+@pytest.fixture
+def page(live_server: LiveServer, browser: BrowserContext) -> Page:
+    """The first page after the login that an operator is sent to."""
+    page = browser.new_page()
+    page.goto(live_server.url + reverse("console_today"))
+    page.get_by_label("Username").fill("owner")
+    page.get_by_label("Password").fill("a-long-password")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="Today", exact=True).wait_for()
+    return page
+
+
+def test_an_edition_is_paused_and_resumed_and_cancelled(page: Page) -> None:
+    page.get_by_role("link", name="Daily edition of 17 Apr 2026").click()
+    page.get_by_label("Reason to pause").fill("a wrong title")
+    page.keyboard.press("Enter")
+    page.get_by_role("status").get_by_text("Paused: a wrong title.").wait_for()
+    assert Edition.objects.get().hold == "paused"
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("status").get_by_text("Resumed.").wait_for()
+    assert Edition.objects.get().hold == ""
+    page.get_by_text("Cancel this edition").click()
+    page.get_by_label("Reason to cancel").fill("wrong papers")
+    page.get_by_label("Type 2026-04-17 to confirm").fill("2026-04-17")
+    page.get_by_role("button", name="Cancel for good").click()
+    page.get_by_role("status").get_by_text("Cancelled").wait_for()
+    assert not Delivery.objects.filter(is_open=True).exists()
+
+
+def test_the_pages_are_accessible_at_each_width(
+    page: Page, live_server: LiveServer, site: Edition, tmp_path: Path
+) -> None:
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    reader = Delivery.objects.values_list("subscriber", flat=True).order_by("pk")[0]
+    paths = [reverse(f"console_{name}") for name in ("today", "editions", "readers")]
+    paths += [reverse("console_suppressions"), reverse("console_edition", args=[site.pk])]
+    paths += [reverse("console_reader", args=[reader])]
+    for scheme, width in LOOKS:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        for number, path in enumerate(paths):
+            page.goto(live_server.url + path)
+            page.screenshot(path=tmp_path / f"{scheme}-{number}.png", full_page=True)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert page.evaluate(SMALL) == [], path
+            assert errors == [], path
+            assert findings(page) == "", path
+            errors.clear()  # axe itself is no part of the page

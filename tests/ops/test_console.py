@@ -1,0 +1,354 @@
+"""The operator's pages: who may see and do what, and that they tell the truth."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from digest.deliveries.plan import plan
+from digest.models import Delivery, DeliveryEvent, Edition
+from digest.ops.console import figures
+from subscribers.addresses import address_hash
+from subscribers.models import ConsentEvent, Subscriber, Suppression
+from subscribers.suppression import suppress
+from tests import make
+
+pytestmark = pytest.mark.django_db
+NOW = make.NOON
+PAGES = ["today", "editions", "edition", "readers", "reader", "suppressions", "preview"]
+MANUAL, LEFT = Suppression.Reason.MANUAL, Suppression.Reason.LEFT
+
+
+@pytest.fixture
+def ann() -> Subscriber:
+    """A reader of an edition that is planned and not sent."""
+    make.edition({make.paper(1): {"graphs": 1.0}})
+    reader = make.reader("ann@example.org", "graphs")
+    plan(NOW)
+    return reader
+
+
+@pytest.fixture
+def viewer(client: Client) -> Client:
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(user)
+    return client
+
+
+def url(page: str) -> str:
+    edition = Edition.objects.values_list("pk", flat=True).get
+    reader = Subscriber.objects.order_by("pk").values_list("pk", flat=True)
+    args = {
+        "edition": lambda: [edition()],
+        "reader": lambda: [reader[0]],
+        "preview": lambda: [edition(), reader[0]],
+    }
+    return reverse(f"console_{page}", args=args.get(page, list)())
+
+
+def log() -> list[str]:
+    return list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_for_operators_with_the_permission(client, ann, page) -> None:
+    assert client.get(url(page)).url.startswith(reverse("admin:login"))
+    client.force_login(User.objects.create_user("staff", is_staff=True))
+    assert client.get(url(page)).status_code == 403
+    client.force_login(User.objects.create_user("reader"))
+    assert client.get(url(page)).status_code == 302
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_viewer_sees_the_page_and_no_secret(viewer, ann, page) -> None:
+    response = viewer.get(url(page))
+    assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
+    assert ann.unsubscribe_token not in response.text
+    assert "/v/" not in response.text
+    assert "Reason to pause" not in response.text
+
+
+ACTS = [
+    *[("edition", act) for act in ("pause", "resume", "cancel", "retry")],
+    *[("reader", act) for act in ("pause", "resume", "suppress", "lift")],
+]
+
+
+@pytest.mark.parametrize(("page", "act"), ACTS)
+def test_viewer_and_get_change_nothing(viewer, admin_client, ann, page, act) -> None:
+    fields = {
+        "act": act,
+        "why": "test",
+        "typed": "2026-04-17",
+        "since": "2026-04-17T00:00Z",
+    }
+    assert viewer.post(url(page), fields).status_code == 403
+    assert admin_client.get(url(page), fields).status_code == 200
+    assert Edition.objects.get().hold == ""
+    assert Subscriber.objects.get().state == "active"
+    assert log() == []
+    assert not Suppression.objects.exists()
+
+
+def test_post_without_the_forms_token_is_refused(ann, admin_user) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    assert client.post(url("edition"), {"act": "pause", "why": "x"}).status_code == 403
+    assert Edition.objects.get().hold == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "fields", "after", "said"),
+    [
+        ("", {"act": "pause", "why": "typo"}, "paused", "Paused: typo"),
+        ("", {"act": "pause", "why": " "}, "", ""),
+        ("paused", {"act": "pause", "why": "again"}, "paused", ""),
+        ("paused", {"act": "resume"}, "", "Resumed"),
+        ("", {"act": "resume"}, "", ""),
+        ("cancelled", {"act": "resume"}, "cancelled", ""),
+        ("", {"act": "cancel", "why": "x", "typed": "2026-04-18"}, "", ""),
+        ("", {"act": "cancel", "why": "x"}, "", ""),
+        ("", {"act": "cancel", "typed": "2026-04-17"}, "", ""),
+        (
+            "",
+            {"act": "cancel", "why": "x", "typed": "2026-04-17"},
+            "cancelled",
+            "Cancelled, 1 deliveries skipped: x",
+        ),
+        ("", {"act": "retry", "since": "2026-04-17"}, "", ""),
+        ("", {"act": "retry", "since": "2026-99-17T00:00Z"}, "", ""),
+    ],
+)
+def test_an_edition_is_steered(admin_client, ann, before, fields, after, said) -> None:
+    Edition.objects.update(hold=before)
+    page = admin_client.post(url("edition"), fields, follow=True)
+    assert page.status_code == 200
+    assert Edition.objects.get().hold == after
+    assert log() == ([said] if said else [])
+    (message,) = page.context["messages"]
+    assert message.level_tag == ("success" if said else "error")
+
+
+def test_what_a_relay_refused_is_sent_again(admin_client, ann) -> None:
+    Delivery.objects.update(state="refused", outcome_at=NOW)
+    suppress(ann.email_hash, Suppression.Reason.BOUNCED, now=NOW)
+    admin_client.post(url("edition"), {"act": "retry", "since": "2026-04-17T11:00Z"})
+    assert Delivery.objects.get().state == "pending"
+    assert not Suppression.objects.exists()
+    assert log() == ["Refused since 2026-04-17 11:00Z, pending again: 1"]
+
+
+@pytest.mark.parametrize(
+    ("state", "bar", "act", "after"),
+    [
+        ("active", None, "pause", ("paused", None)),
+        ("paused", None, "resume", ("active", None)),
+        ("active", None, "suppress", ("active", MANUAL)),
+        ("active", MANUAL, "lift", ("active", None)),
+        ("unsubscribed", MANUAL, "lift", ("unsubscribed", LEFT)),
+    ],
+)
+def test_a_reader_is_helped(admin_client, ann, state, bar, act, after) -> None:
+    Subscriber.objects.update(state=state)
+    if bar:
+        suppress(ann.email_hash, bar, now=NOW)
+    admin_client.post(url("reader"), {"act": act, "why": "asked by mail"})
+    reasons = list(Suppression.objects.values_list("reason", flat=True))
+    assert (Subscriber.objects.get().state, reasons[0] if reasons else None) == after
+    assert len(log()) == 1
+    if act != "suppress":
+        assert ConsentEvent.objects.get().source == "admin: admin"
+
+
+@pytest.mark.parametrize(
+    ("state", "bar", "fields"),
+    [
+        ("paused", None, {"act": "pause", "why": "x"}),
+        ("unsubscribed", None, {"act": "resume"}),
+        ("active", None, {"act": "pause"}),
+        ("active", None, {"act": "suppress"}),
+        ("active", MANUAL, {"act": "suppress", "why": "x"}),
+        ("active", MANUAL, {"act": "lift"}),
+        ("active", None, {"act": "lift", "why": "x"}),
+        ("unsubscribed", LEFT, {"act": "lift", "why": "x"}),
+    ],
+)
+def test_an_act_that_cannot_be_done_changes_nothing(
+    admin_client, ann, state, bar, fields
+) -> None:
+    Subscriber.objects.update(state=state)
+    if bar:
+        suppress(ann.email_hash, bar, now=NOW)
+    page = admin_client.post(url("reader"), fields, follow=True)
+    assert [message.level_tag for message in page.context["messages"]] == ["error"]
+    assert Subscriber.objects.get().state == state
+    assert list(Suppression.objects.values_list("reason", flat=True)) == [bar] * bool(bar)
+    assert log() == []
+
+
+def test_a_reader_page_tells_each_delivery_in_the_servers_words(viewer, ann) -> None:
+    reply = "550 5.1.1 <script>no such user</script>"
+    Delivery.objects.update(
+        state="refused", reason="no mailbox", reply=reply, outcome_at=NOW
+    )
+    DeliveryEvent.objects.create(
+        email_hash=ann.email_hash, at=NOW, source="provider", kind="complained"
+    )
+    page = viewer.get(url("reader")).text
+    assert "550 5.1.1 &lt;script&gt;no such user" in page
+    assert "complained" in page
+    assert "<script>" not in page
+
+
+def test_counts_are_those_of_the_ledger(ann) -> None:
+    for name, state, reason in [
+        ("bob", "skipped", "no longer subscribed"),
+        ("cat", "unknown", "crashed in flight"),
+        ("dan", "accepted", "accepted"),
+    ]:
+        reader = make.reader(f"{name}@example.org", "graphs")
+        Delivery.objects.create(
+            edition=Edition.objects.get(),
+            subscriber=reader,
+            state=state,
+            reason=reason,
+            due_at=NOW,
+            not_before=NOW,
+            expires_at=NOW + timedelta(hours=1),
+        )
+    (counted,) = figures.of_editions(Edition.objects.all())
+    assert {state: count for state, count in counted.states.items() if count} == {
+        "pending": 1,
+        "skipped": 1,
+        "unknown": 1,
+        "accepted": 1,
+    }
+    assert counted.eligible == 4
+    assert sorted(counted.reasons) == [
+        ("skipped", "no longer subscribed", 1),
+        ("unknown", "crashed in flight", 1),
+    ]
+    assert figures.queue(NOW) == {"due now": 1, "later": 0, "unknown": 1}
+    assert figures.queue(NOW - timedelta(days=1)) == {
+        "due now": 0,
+        "later": 1,
+        "unknown": 1,
+    }
+
+
+def test_reports_are_those_of_the_last_day() -> None:
+    for kind, hours in [
+        ("bounced", 1),
+        ("bounced", 23),
+        ("bounced", 25),
+        ("complained", 2),
+    ]:
+        DeliveryEvent.objects.create(
+            at=NOW - timedelta(hours=hours), source="provider", kind=kind
+        )
+    counted = figures.reports(NOW)
+    assert counted == {"bounced": 2, "complained": 1, "rejected": 0, "deferred": 0}
+
+
+def test_the_next_hours_count_each_active_reader_at_their_hour() -> None:
+    make.reader("a@example.org", when=make.schedule("UTC", 14))
+    make.reader("b@example.org", when=make.schedule("Europe/Berlin", 16))  # 14:00 UTC
+    make.reader("c@example.org", when=make.schedule("UTC", 14), state="paused")
+    make.reader("d@example.org", when=make.schedule("UTC", 9))
+    make.reader("e@example.org", when=make.schedule("UTC", 14, cadence="weekly"))
+    found = {bar.label: bar.value for bar in figures.next_hours(NOW).bars if bar.value}
+    assert found == {"14:00": 2, "09:00": 1}
+
+
+def test_days_of_confirmations_and_unsubscribes_end_today() -> None:
+    for kind, days in [("confirmed", 0), ("confirmed", 13), ("confirmed", 14)]:
+        ConsentEvent(
+            kind=kind, at=NOW - timedelta(days=days), email_hash="", wording="", source=""
+        ).save()
+    confirmed, left = figures.confirmed_and_left(NOW)
+    assert [bar.value for bar in confirmed.bars] == [1, *[0] * 12, 1]
+    assert left.total == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "heights"),
+    [([], []), ([0, 0], [0, 0]), ([1, 2], [60, 120]), ([1, 1_000_000], [1, 120])],
+)
+def test_a_column_is_as_high_as_its_share_and_one_is_never_none(values, heights) -> None:
+    drawn = figures.chart("x", [("a", value) for value in values])
+    assert [bar.height for bar in drawn.bars] == heights
+    assert all(bar.y + bar.height == figures.HEIGHT for bar in drawn.bars)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("ann@EXAMPLE.org", 1),
+        ("Ann@example.org", 1),
+        ("bob@example.org", 0),
+        ("ann", 0),
+        ("", 1),
+    ],
+)
+def test_readers_and_suppressions_are_found_by_the_whole_address(
+    viewer, ann, typed, found
+) -> None:
+    suppress(address_hash("ann@example.org"), MANUAL, now=NOW)
+    page = viewer.get(url("readers"), {"q": typed})
+    assert len(page.context["readers"]) == found
+    bars = viewer.get(url("suppressions"), {"q": typed}).context["bars"]
+    assert bars == [(Suppression.objects.get(), ann.pk)] * found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"state": "active"}, ["ann@example.org"]),
+        ({"topic": "robots"}, ["bob@example.org"]),
+        ({"state": "active", "topic": "robots"}, []),
+        ({"state": "nonsense"}, []),
+        ({"before": "9" * 40}, ["bob@example.org", "ann@example.org"]),
+    ],
+)
+def test_readers_are_found_by_state_and_topic(viewer, ann, query, found) -> None:
+    make.reader("bob@example.org", "robots", state="paused")
+    page = viewer.get(url("readers"), query)
+    assert [reader.email for reader in page.context["readers"]] == found
+
+
+def test_readers_page_turns_without_skipping_or_repeating(viewer, ann) -> None:
+    for number in range(60):
+        make.reader(f"r{number}@example.org", "graphs")
+    first = viewer.get(url("readers"))
+    second = viewer.get(url("readers"), {"before": first.context["next"]})
+    shown = [one.pk for page in (first, second) for one in page.context["readers"]]
+    assert shown == list(Subscriber.objects.order_by("-pk").values_list("pk", flat=True))
+    assert second.context["next"] is None
+
+
+@pytest.mark.parametrize("page", ["today", "editions", "edition", "readers", "reader"])
+def test_query_count_does_not_grow_with_rows(viewer, ann, page) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
+            assert viewer.get(url(page)).status_code == 200
+        return len(seen)
+
+    queries()  # content types and the like are loaded once
+    one = queries()
+    for number in range(20):
+        when = make.schedule("UTC", number)
+        reader = make.reader(f"r{number}@example.org", "graphs", "robots", when=when)
+        suppress(reader.email_hash, MANUAL, now=NOW)
+    plan(NOW + timedelta(hours=12))
+    for row in Delivery.objects.all():
+        DeliveryEvent.objects.create(delivery=row, at=NOW, source="sender", kind="deferred")
+    assert queries() <= one + 1  # reading the reader's events, once there is one
