@@ -135,7 +135,7 @@ NAMED = re.compile(
 )
 # The path of a page behind a link of ours, percent-encoded or not.
 LINK = re.compile(
-    r"((?:/|%2f)(?:confirm|block|address|preferences|data|u)(?:/|%2f))"
+    r"((?:/|%2f)(?:confirm|block|address|preferences|data|u|p)(?:/|%2f))"
     r"[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])",
     re.IGNORECASE,
 )

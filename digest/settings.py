@@ -8,6 +8,7 @@ DATABASE_URL it is a deployment, and settings without a safe default are require
 
 import hashlib
 import os
+import re
 import tempfile
 import time
 import tomllib
@@ -302,6 +303,12 @@ FROM_EMAIL = variables.mailbox(
     "FROM_EMAIL", "Daily Papers <papers@daily-papers.example>" if EMBEDDED else ""
 )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FROM_EMAIL
+# The name by which mail servers know this one: in EHLO, of digests and single mails alike.
+EHLO_NAME = variables.text("EHLO_NAME", FROM_EMAIL.rpartition("@")[2].strip("<> "))
+if EHLO_NAME and not re.fullmatch(r"[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f.:]+\]", EHLO_NAME):
+    raise ImproperlyConfigured(
+        "EHLO_NAME must be the name of a host, like mail.example.org."
+    )
 # The recipients of alarms.
 ADMINS = variables.mailboxes("ADMINS")
 EMAIL_SUBJECT_PREFIX = "[Daily Papers] "

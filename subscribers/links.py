@@ -53,14 +53,17 @@ def make(
     now: datetime,
     email: str = "",
     preferences: dict[str, object] | None = None,
+    beside: bool = False,
 ) -> str:
     """Make a link and return its token. Of the links to confirm, only the newest stays valid.
+
+    A link `beside` ends no earlier one: a reminder asks for the same as the first mail.
 
     `email` is the canonical new address that a link to confirm an address is for,
     `preferences` what a link to confirm a subscription confirms.
     Call it where the subscriber's row is locked.
     """
-    if purpose in {Link.Purpose.CONFIRM, Link.Purpose.ADDRESS}:
+    if purpose in {Link.Purpose.CONFIRM, Link.Purpose.ADDRESS} and not beside:
         older = Link.objects.filter(subscriber=subscriber, purpose=purpose)
         older.filter(expires_at__gt=now).update(expires_at=now)
     token = new_capability()

@@ -176,6 +176,15 @@ def local_date(subscriber: Subscriber, now: datetime) -> date:
     return now.astimezone(zone(subscriber.schedule)).date()
 
 
+def next_hour(subscriber: Subscriber, now: datetime) -> datetime:
+    """Return the next instant of the reader's schedule, in their zone."""
+    today = local_date(subscriber, now)
+    first = first_hour(subscriber.schedule, today)
+    if first <= now:
+        first = first_hour(subscriber.schedule, today + timedelta(days=1))
+    return first.astimezone(zone(subscriber.schedule))
+
+
 def in_a_month(subscriber_id: int, *, now: datetime) -> date | None:
     """Return the local date in 30 days; None for a reader who is gone."""
     rows = Subscriber.objects.select_related("schedule").filter(pk=subscriber_id)

@@ -16,5 +16,6 @@ urlpatterns = [
     path("address/<str:token>/", views.address, name="address"),
     path("preferences/", preference_views.preferences_link, name="preferences_link"),
     path("preferences/sent/", preference_views.preferences_sent, name="preferences_sent"),
-    path("u/<str:token>", views.unsubscribe, name="unsubscribe"),
+    path("p/<path:token>", views.door, name="door"),
+    path("u/<path:token>", views.unsubscribe, name="unsubscribe"),
 ]

@@ -4,12 +4,15 @@ GET shows and never changes; POST does. The answer to a typed address is the sam
 we know of it: the difference is only in the mail.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from subscribers import address_change, links, rate_limits, requests, subscriptions
 from subscribers.addresses import masked
@@ -18,10 +21,11 @@ from subscribers.http import action, origin, see_other, token_page, while_open
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.notices import outbox
 from subscribers.notices.message import offered
-from subscribers.preferences import bound_to
+from subscribers.preferences import bound_to, stored
 from subscribers.tasks import wake
 
 Purpose = Link.Purpose
+TOKEN_OF_A_LINK = re.compile(r"([A-Za-z0-9_-]+)(?:[/.,>\s]|%3E|%20)*", re.IGNORECASE)
 type Counts = Callable[[], Mapping[str, int]]
 
 
@@ -100,11 +104,22 @@ def show_confirm(request: HttpRequest, link: Link, token: str) -> HttpResponse:
 
 
 def confirmed(request: HttpRequest, reader: Subscriber | None) -> HttpResponse:
-    """Show that it is confirmed, with a link to the preferences if it happened just now."""
-    token = ""
-    if reader is not None:
-        token = links.make(reader, Purpose.PREFERENCES, now=timezone.now())
-    return render(request, "subscribers/confirmed.html", {"preferences_token": token})
+    """Show that it is confirmed; welcome a reader who did it just now."""
+    context = welcome(reader, now=timezone.now()) if reader else {}
+    return render(request, "subscribers/confirmed.html", context)
+
+
+def welcome(reader: Subscriber, *, now: datetime) -> dict[str, object]:
+    """Return what a new reader is told: what was chosen, when mail comes, how to change it."""
+    first = subscriptions.next_hour(reader, now)
+    return {
+        "preferences_token": links.make(reader, Purpose.PREFERENCES, now=now),
+        "preferences": stored(reader),
+        "topics": list(reader.topics.all()),
+        "day": date_format(first, "l, j F"),
+        "hour": date_format(first, "H:i"),
+        "zone": first.tzinfo,
+    }
 
 
 def offer_again(request: HttpRequest, link: Link, asked: str) -> HttpResponse:
@@ -149,18 +164,43 @@ def address(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "subscribers/address.html", {"link": link, "token": token})
 
 
+def holder(token: str) -> Subscriber | None:
+    """Return the reader whose mails carry this token, or None. Raises Malformed.
+
+    Mail programs and people take a dot, a bracket or a blank after a link for part of it.
+    """
+    found = TOKEN_OF_A_LINK.fullmatch(token)
+    if found is None or not links.well_formed(found[1]):
+        raise links.Malformed
+    return Subscriber.objects.filter(unsubscribe_token=found[1]).first()
+
+
+@token_page
+def door(request: HttpRequest, token: str) -> HttpResponse:
+    """From a digest to the preferences: one button mails their link to the reader.
+
+    Not the preferences themselves: whoever was forwarded the digest holds this token, too.
+    """
+    found = holder(token)
+    if request.method != "POST":
+        return render(request, "subscribers/door.html")
+    if found is not None:
+        outbox.ask_again(found.pk, now=timezone.now())
+        wake()
+    return render(request, "subscribers/door.html", {"sent": True})
+
+
 @token_page
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """Unsubscribe by any POST at once, with 200 and no redirect (RFC 8058).
 
     A token that nobody has gets the same answers as one that somebody has.
     """
-    if not links.well_formed(token):
-        raise links.Malformed
+    found = holder(token)
     if request.method != "POST":
-        return render(request, "subscribers/unsubscribe.html")
+        left = found is not None and found.state == Subscriber.State.UNSUBSCRIBED
+        return render(request, "subscribers/unsubscribe.html", {"left": left})
     asked = action(request)
-    found = Subscriber.objects.filter(unsubscribe_token=token).first()
     if found is not None:
         act_on_button(request, found.pk, asked)
     if asked in {"weekly", "pause", "link", "undo", "unsubscribe"}:

@@ -104,6 +104,7 @@ class Server:
         self.tls = tls
         self.most_connections = most_connections
         self.connections = 0
+        self.greetings: list[str] = []  # the names that clients gave in EHLO
         self.extensions = ("PIPELINING", "8BITMIME", f"SIZE {SIZE}", *extensions)
         self.seen: Counter[str] = Counter()
         self.count = 0
@@ -273,6 +274,7 @@ class Connection:
                 await handler(rest)
 
     async def do_ehlo(self, rest: str) -> None:
+        self.server.greetings.append(rest)
         self.reset()
         secure = self.writer.get_extra_info("sslcontext") is not None
         security = "AUTH PLAIN" if secure else "STARTTLS"

@@ -133,7 +133,7 @@ def test_a_day_from_fetch_to_unsubscribe(stack: Stack, sink: Sink) -> None:
             title, _, votes = PAPERS[topic]
             text, html = body(digest), body(digest, "html")
             assert title in text and title in html
-            assert f", {votes} upvote" in text
+            assert f" · {votes} upvote" in text
             others = [words[0] for slug, words in PAPERS.items() if slug != topic]
             assert not any(other in text for other in others)
             assert digest.message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"

@@ -76,6 +76,11 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         lambda read: (read["FROM_EMAIL"], read["SERVER_EMAIL"]),
         ("News <news@example.net>",) * 2,
     ),
+    "EHLO_NAME": (
+        "mail.example.net",
+        lambda read: read["EHLO_NAME"],
+        "mail.example.net",
+    ),
     "POSTAL_ADDRESS": (
         "O'Brien's, Köln",
         lambda read: read["POSTAL_ADDRESS"],
@@ -147,7 +152,8 @@ def test_a_filled_env_file_alone_is_a_deployment(tmp_path: Path) -> None:
     """Beside a copy of manage.py, with nothing in the environment."""
     for name in ("digest", "subscribers", "templates"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "manage.py", tmp_path)
+    for name in ("manage.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".env").write_text(
         "\ufeff"
         + "".join(f"{name}='{value}'\r\n" for name, value in GIVEN.items())

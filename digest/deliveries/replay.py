@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from digest.editions import phrases, picks
 from digest.editions.bodies import letter
-from digest.editions.compose import EncodedEdition, Reader
+from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import FrameContent, load_frame
 from digest.editions.reasons import Reason
@@ -131,18 +131,31 @@ class Rebuilt(NamedTuple):
 
     def shown(self) -> list[ShownPick]:
         """Return the papers of the mail, in their order."""
-        positions = [pick.position for pick in self.was.picks]
-        found = self.delivery.edition.blocks.filter(position__in=positions)
-        blocks = {block.position: block for block in found.select_related("paper")}
-        topics = self.around.topics
-        return [
-            ShownPick(
-                blocks[pick.position],
-                *(("", "") if pick.topic is None else topics[pick.topic]),
-                pick.reasons,
-            )
-            for pick in self.was.picks
-        ]
+        return shown_picks(self.delivery.edition, self.was.picks, self.around.topics)
+
+
+def shown_picks(
+    edition: Edition, picks: Sequence[Pick], topics: Sequence[tuple[str, str]]
+) -> list[ShownPick]:
+    """Return the papers of these picks; `topics` is (slug, label) by column."""
+    found = edition.blocks.filter(position__in=[pick.position for pick in picks])
+    blocks = {block.position: block for block in found.select_related("paper")}
+    return [
+        ShownPick(
+            blocks[pick.position],
+            *(("", "") if pick.topic is None else topics[pick.topic]),
+            pick.reasons,
+        )
+        for pick in picks
+    ]
+
+
+def shown_to(subscriber_id: int, edition: Edition) -> list[ShownPick]:
+    """Return the papers of the edition as this reader would get them now; maybe none."""
+    loaded = load(edition.pk)
+    (digest,) = select(loaded, [(0, subscriber_id)])
+    topics = load_frame(edition, loaded.encoded.fingerprint).topics
+    return shown_picks(edition, digest.picks, topics)
 
 
 def rebuild(delivery: Delivery) -> Rebuilt:

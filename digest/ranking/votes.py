@@ -16,7 +16,7 @@ from digest import signing
 from digest.editions import picks
 from digest.models import Block, Delivery, Paper, Vote
 from subscribers import preferences
-from subscribers.models import Topic
+from subscribers.models import Subscriber, Topic
 from subscribers.subscriptions import locked
 
 # Only the newest votes count; those of years ago no longer do.
@@ -35,19 +35,24 @@ class Picked:
 
     subscriber_id: int | None
     paper: Paper
+    has_left: bool = False
 
 
 def picked(name: str, position: int) -> Picked:
     """Find a pick by the mail page's name and the block's position. Raises NoSuchPick."""
     delivery_id = signing.read(signing.Purpose.PAGE, name)
-    found = Delivery.objects.filter(pk=delivery_id or 0).first()
+    found = (
+        Delivery.objects.select_related("subscriber").filter(pk=delivery_id or 0).first()
+    )
     was = picks.parse_picks(found.picks) if found else None
     if not (found and was) or position not in {pick.position for pick in was.picks}:
         raise NoSuchPick
     blocks = Block.objects.filter(edition=found.edition_id, position=position)
     if (block := blocks.select_related("paper").first()) is None:
         raise NoSuchPick
-    return Picked(found.subscriber_id, block.paper)
+    reader = found.subscriber
+    has_left = reader is not None and reader.state == Subscriber.State.UNSUBSCRIBED
+    return Picked(found.subscriber_id, block.paper, has_left)
 
 
 @transaction.atomic

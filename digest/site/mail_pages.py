@@ -8,18 +8,21 @@ from collections.abc import Collection
 from datetime import date
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
-from django.utils import translation
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone, translation
 from django.utils.csp import CSP
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 
 from digest import signing
+from digest.deliveries import replay
 from digest.deliveries.replay import NothingToShow, rebuild
 from digest.editions import phrases, web_version
 from digest.models import Delivery, Edition
-from subscribers.models import Topic
+from subscribers import links
+from subscribers.http import see_other, token_page
+from subscribers.models import Link, Schedule, Topic
 
 MOST_SHOWN = 100
 MAIL_CSP: dict[str, Collection[str] | str] = {
@@ -53,6 +56,34 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
     response["X-Robots-Tag"] = "noindex, nofollow"
     response["Referrer-Policy"] = "no-referrer"
     return response
+
+
+@token_page
+@csp_override(MAIL_CSP)
+def newest(request: HttpRequest, token: str) -> HttpResponse:
+    """Show the newest digest as it would be for the reader behind a preferences link.
+
+    A new reader need not wait for the first mail. Nothing is planned, so no vote is offered.
+    """
+    try:
+        link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
+    except links.Expired:
+        return see_other("preferences", token)  # which offers a fresh link
+    reader = link.subscriber
+    weekly = reader.schedule.cadence == Schedule.Cadence.WEEKLY
+    # Newest first, by Meta.ordering; before the first week ends, a weekly reader sees a day.
+    kinds = [Edition.Kind.WEEKLY, Edition.Kind.DAILY] if weekly else [Edition.Kind.DAILY]
+    found = (Edition.objects.filter(kind=kind).first() for kind in kinds)
+    edition = next(filter(None, found), None)
+    picks = replay.shown_to(reader.pk, edition) if edition else []
+    if edition is None or not picks:
+        return render(request, "digest/nothing_yet.html", {"token": token})
+    with translation.override(reader.language):
+        headline = phrases.headline(len(picks), weekly=edition.kind == Edition.Kind.WEEKLY)
+    shown = [(pick.block, pick.label, pick.reasons) for pick in picks]
+    return HttpResponse(
+        web_version.page(edition, shown, language=reader.language, headline=headline)
+    )
 
 
 @require_safe

@@ -68,6 +68,7 @@ urlpatterns = [
     path("subscribe/", subscribe, COUNTS, name="subscribe"),
     path("preferences/<str:token>/", preferences, BESIDE, name="preferences"),
     path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
+    path("preferences/<str:token>/newest/", mail_pages.newest, name="newest"),
     path("data/<str:token>/", data, {"more": privacy.personal_data}, name="data"),
     path("", views.today, name="today"),
     path("papers/<day:day>/", views.day, name="day"),

@@ -17,6 +17,8 @@ from collections.abc import Buffer, Generator, Sequence
 from functools import cache
 from io import BufferedReader
 
+from django.conf import settings
+
 from digest.endpoints import SmtpServer, Tls
 from digest.transport.outcomes import Phase
 
@@ -81,7 +83,8 @@ class Opening(smtplib.SMTP):
     """
 
     def __init__(self, server: SmtpServer) -> None:
-        super().__init__(timeout=OPEN_TIMEOUT)
+        # Named, or smtplib asks DNS for this machine's name, which no relay can verify.
+        super().__init__(local_hostname=settings.EHLO_NAME, timeout=OPEN_TIMEOUT)
         self._host = server.host  # the name that STARTTLS verifies
         self.server = server
         self.late = False

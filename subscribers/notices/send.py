@@ -124,7 +124,12 @@ def link_for(
         return ""
     confirmed = asdict(preferences) if purpose == Link.Purpose.CONFIRM else None
     return links.make(
-        subscriber, purpose, now=now, email=notice.email, preferences=confirmed
+        subscriber,
+        purpose,
+        now=now,
+        email=notice.email,
+        preferences=confirmed,
+        beside=notice.kind == Notice.Kind.REMINDER,
     )
 
 

@@ -203,6 +203,12 @@ def way_out() -> str:
     return f"/u/{reader().unsubscribe_token}"
 
 
+def left() -> str:
+    path = way_out()
+    Subscriber.objects.update(state=Subscriber.State.UNSUBSCRIBED)
+    return path
+
+
 def at(path: str) -> Callable[[], str]:
     return lambda: path
 
@@ -260,6 +266,10 @@ OURS = [
     Form("subscribers/unsubscribe.html", way_out, "Switch to once a week"),
     Form("subscribers/unsubscribe.html", way_out, "Pause for 30 days"),
     Form("subscribers/unsubscribe.html", way_out, "Mail me a link to my preferences"),
+    Form("subscribers/unsubscribe.html", left, "Mail me a link to come back"),
+    Form(
+        "subscribers/door.html", lambda: way_out().replace("/u/", "/p/"), "Mail me the link"
+    ),
     Form(
         "subscribers/unsubscribe_done.html",
         way_out,

@@ -1,6 +1,7 @@
 """A mail in the browser and the archive of editions: the same blocks, nobody's own."""
 
 import pytest
+from django.utils import timezone
 
 from digest import signing
 from digest.deliveries.plan import plan_edition
@@ -8,6 +9,8 @@ from digest.deliveries.send import send_due
 from digest.models import Delivery
 from digest.ranking.loaded import load
 from digest.signing import Purpose
+from subscribers import links
+from subscribers.models import Link
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -105,3 +108,24 @@ def test_the_archive_of_a_week_is_where_its_mail_says(client):
 @pytest.mark.parametrize("path", ["daily/2026-04-18/", "hourly/2026-04-17/", "daily/x/"])
 def test_what_was_not_published_is_not_found(client, sent, path):
     assert client.get(f"/editions/{path}").status_code == 404
+
+
+def test_a_new_reader_reads_the_newest_digest_at_once(client):
+    make.topic("graphs")
+    make.edition({make.paper(1, title="On <graphs>"): {"graphs": 1.0}, make.paper(2): {}})
+    reader = make.reader("ann@example.org", "graphs")
+    token = links.make(reader, Link.Purpose.PREFERENCES, now=timezone.now())
+    page = client.get(f"/preferences/{token}/newest/")
+    text = page.content.decode()
+    assert "On &lt;graphs&gt;" in text and "paper" in text
+    assert "/v/" not in text and "/u/" not in text and "ann@" not in text
+    assert not Delivery.objects.exists() and "no-store" in page["Cache-Control"]
+    assert page["Referrer-Policy"] == "no-referrer"
+
+
+def test_a_new_reader_for_whom_there_is_nothing_is_told_so(client):
+    reader = make.reader("ann@example.org")
+    token = links.make(reader, Link.Purpose.PREFERENCES, now=timezone.now())
+    page = client.get(f"/preferences/{token}/newest/").content.decode()
+    assert "No papers for you yet" in page
+    assert client.get("/preferences/x/newest/").status_code == 404

@@ -10,7 +10,8 @@ from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
 from digest.models import Delivery, Vote
 from digest.signing import Purpose
-from subscribers import links, privacy
+from subscribers import links, privacy, subscriptions
+from subscribers.consent import Origin
 from subscribers.models import Link, Subscriber
 from tests import make
 
@@ -162,6 +163,14 @@ def test_after_an_erasure_the_page_is_still_polite(client, ann):
     assert b"<button" not in page.content
     assert client.post(path(), {"action": "more"}).status_code == 303
     assert cast() == []
+
+
+def test_a_reader_who_left_is_told_that_votes_wait(client, ann):
+    subscriptions.unsubscribe(ann.pk, origin=Origin("test"), now=timezone.now())
+    assert "You have unsubscribed" in client.get(f"{path()}/more").content.decode()
+    client.post(path(), {"action": "more"})
+    page = client.get(path()).content.decode()
+    assert "Your vote is stored" in page and "from the next digest on" not in page
 
 
 def test_the_page_is_private_needs_no_cookie_and_is_not_indexed(client, ann):

@@ -64,6 +64,7 @@ PAGE = {
     "trending": "Half my interests",
     "most_papers": "<dd>5</dd>",
     "language": "Deutsch",
+    "length": "Titles only",
     "timezone": "Europe/Berlin",
     "send_hour": "06:00",
     "cadence": "Once a week, on Thursday",

@@ -63,6 +63,16 @@ def test_s11_a_token_ends_after_its_lifetime(
     assert expired.value.link.subscriber == reader
 
 
+def test_a_reminder_leaves_the_first_link_its_48_hours(reader: Subscriber) -> None:
+    first = links.make(reader, Purpose.CONFIRM, now=NOW)
+    later = NOW + timedelta(hours=24)
+    second = links.make(reader, Purpose.CONFIRM, now=later, beside=True)
+    for token in (first, second):
+        assert links.read(token, Purpose.CONFIRM, now=later).subscriber == reader
+    with pytest.raises(links.Expired):
+        links.read(first, Purpose.CONFIRM, now=NOW + timedelta(hours=48))
+
+
 def test_u8_of_links_to_confirm_the_newest_wins(reader: Subscriber) -> None:
     old = links.make(reader, Purpose.CONFIRM, now=NOW)
     new = links.make(reader, Purpose.CONFIRM, now=NOW)

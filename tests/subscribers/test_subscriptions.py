@@ -70,6 +70,7 @@ def test_the_proof_says_what_was_asked_and_from_where() -> None:
         "cadence": "daily",
         "days": [],
         "most_papers": 10,
+        "length": "short",
     }
     with pytest.raises(TypeError):
         event.save()

@@ -366,9 +366,64 @@ def test_u4_leaving_twice_and_with_an_unknown_token_is_answered_alike(
         answers = [client.post(at, body) for at in (path, path, f"/u/{UNKNOWN}")]
         assert same(*answers)
         assert answers[0].status_code == 200
-    assert same(client.get(path), client.get(f"/u/{UNKNOWN}"))
     active.delete()
+    assert same(client.get(path), client.get(f"/u/{UNKNOWN}"))
     assert client.post(path).status_code == 200
+
+
+def test_the_link_of_a_reader_who_left_says_so_and_offers_the_way_back(
+    client: Client, active
+) -> None:
+    path = f"/u/{active.unsubscribe_token}"
+    assert same(client.get(path), client.get(f"/u/{UNKNOWN}"))
+    client.post(path)
+    page = client.get(path).text
+    assert "You have unsubscribed" in page and 'value="undo"' in page
+    client.post(path, {"action": "undo"})
+    assert state_of() == "pending"
+
+
+@pytest.mark.parametrize(
+    "after", ["/", ".", ">", "%3E", "%3e", "%20", "%253E", ".>", "/>."]
+)
+def test_what_a_mail_program_takes_for_a_part_of_the_link_is_forgiven(
+    client: Client, active, after: str
+) -> None:
+    path = f"/u/{active.unsubscribe_token}{after}"
+    assert client.get(path).status_code == 200
+    answer = client.post(path, {"List-Unsubscribe": "One-Click"})
+    assert (answer.status_code, answer.content) == (200, b"You are unsubscribed.\n")
+    assert state_of() == "unsubscribed"
+
+
+def test_from_a_digest_one_press_mails_the_link_to_the_preferences(
+    client: Client, active
+) -> None:
+    """Nothing is typed; who was forwarded the digest sees and changes nothing."""
+    path = f"/p/{active.unsubscribe_token}"
+    forget_quota()
+    before = Notice.objects.count()
+    page = client.get(path).text
+    assert "ann@" not in page and "Graphs" not in page and page.count("<button") == 1
+    assert "<input" not in page and Notice.objects.count() == before
+    answers = [client.post(where) for where in (path, f"/p/{UNKNOWN}")]
+    assert same(*answers) and "on its way" in answers[0].text
+    assert Notice.objects.count() == before + 1
+    assert client.get(f"/preferences/{mailed_token()}/").status_code == 200
+    assert client.post("/p/x").status_code == 404
+
+
+def test_the_page_after_confirming_says_what_comes_and_when(
+    client: Client, form, monkeypatch
+) -> None:
+    client.post("/subscribe/", form | {"cadence": "weekly", "weekday": "3"})
+    page = client.post(f"/confirm/{mailed_token()}/").text
+    reader = Subscriber.objects.select_related("schedule").get()
+    assert reader.confirmed_at
+    first = subscriptions.next_hour(reader, reader.confirmed_at)
+    assert first.weekday() == 3 and first.hour == 9 and first > reader.confirmed_at
+    assert f"Thursday, {first.day} {first:%B} at 09:00" in page
+    assert "Europe/Berlin" in page and "Graphs" in page and "/newest/" in page
 
 
 @pytest.mark.parametrize("token", MALFORMED)

@@ -16,6 +16,7 @@ from django.test import override_settings
 from digest.endpoints import smtp_server
 from digest.transport import smtp_session
 from digest.transport.base import Mail
+from digest.transport.open import SingleMail
 from digest.transport.outcomes import Outcome, Phase, Verdict
 from digest.transport.smtp import Smtp
 from digest.transport.smtp_session import ConnectionLost, Session
@@ -46,6 +47,24 @@ def hand_over(client: Smtp, *recipients: str) -> list[Outcome]:
 
 def verdicts(client: Smtp, *recipients: str) -> list[str]:
     return [str(outcome.verdict) for outcome in hand_over(client, *recipients)]
+
+
+def test_ehlo_gives_the_name_that_is_configured_for_digests_and_single_mails(
+    server, settings, monkeypatch
+):
+    sink, client = server
+    settings.EHLO_NAME = "mail.papers.example.org"
+    assert verdicts(client, "a@example.org") == ["accepted"]
+    settings.MAILERS = {
+        "default": {
+            "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "OPTIONS": {"host": "127.0.0.1", "port": sink.port},
+        }
+    }
+    single = SingleMail()
+    assert single.open() is None
+    single.close()
+    assert sink.server.greetings == ["mail.papers.example.org"] * 2
 
 
 def test_mails_arrive_byte_for_byte_on_one_connection(server):
