@@ -108,6 +108,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         "https://papers.example.com",
     ),
     "SIGN_UP_OPEN": ("no", lambda read: read["SIGN_UP_OPEN"], False),
+    "SENTENCE_EMBEDDINGS": ("off", lambda read: read["SENTENCE_EMBEDDINGS"], False),
     # Not in .env.example one by one: the providers' own.
     "ANYMAIL_POSTMARK_SERVER_TOKEN": (
         "t-1",
