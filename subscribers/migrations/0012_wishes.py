@@ -20,23 +20,6 @@ class Migration(migrations.Migration):
         migrations.RunPython(compute_anew, migrations.RunPython.noop, elidable=True),
         migrations.AddField(
             model_name="subscriber",
-            name="away_since",
-            field=models.DateField(blank=True, help_text="The last pause, UTC.", null=True),
-        ),
-        migrations.AddField(
-            model_name="subscriber",
-            name="away_until",
-            field=models.DateField(blank=True, help_text="Its end, UTC.", null=True),
-        ),
-        migrations.AddField(
-            model_name="subscriber",
-            name="catch_up",
-            field=models.BooleanField(
-                default=False, help_text="One mail of what was missed after a pause."
-            ),
-        ),
-        migrations.AddField(
-            model_name="subscriber",
             name="muted_institutions",
             field=models.JSONField(blank=True, default=list, help_text="Names."),
         ),

@@ -161,11 +161,6 @@ class Subscriber(models.Model):
         default=Trending.NEVER,
         help_text="Papers that are trending and match no interest.",
     )
-    catch_up = models.BooleanField(
-        default=False, help_text="One mail of what was missed after a pause."
-    )
-    away_since = models.DateField(null=True, blank=True, help_text="The last pause, UTC.")
-    away_until = models.DateField(null=True, blank=True, help_text="Its end, UTC.")
     most_papers = models.PositiveSmallIntegerField(
         default=USUAL_PAPERS,
         validators=[MinValueValidator(FEWEST_PAPERS), MaxValueValidator(MOST_PAPERS)],

@@ -18,7 +18,7 @@ from digest.deliveries.plan import (
 from digest.deliveries.schedule import release_at
 from digest.models import Delivery, Edition
 from digest.ranking import loaded
-from subscribers.models import ConsentEvent, Schedule, Subscriber
+from subscribers.models import ConsentEvent, Subscriber
 from tests import make
 from tests.deliveries.schedule_sweep import one_of_each_clock, two_at_once
 from tests.race import at_once
@@ -303,9 +303,24 @@ def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first):
 
 @pytest.mark.parametrize("statement", ["pending", "ended", "changed"])
 def test_planning_reads_the_readers_of_its_schedules_by_their_index(edition, statement):
-    make.reader("ann@example.org", "graphs")
+    reader = make.reader("ann@example.org", "graphs")
+    others = make.schedule("Asia/Tokyo", 5)
+    Subscriber.objects.bulk_create(  # so many that an index is worth its while
+        Subscriber(
+            email=f"r{number}@example.org",
+            email_hash=f"{number:064}",
+            schedule=others,
+            state=Subscriber.State.ACTIVE,
+            unsubscribe_token=f"{number:022}",
+            created_at=make.NOON,
+            changed_at=make.NOON,
+        )
+        for number in range(400)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
     noon = make.NOON
-    part = Part(edition, [Schedule.objects.get().pk], noon, noon + DAY)
+    part = Part(edition, [reader.schedule_id], noon, noon + DAY)
     if statement == "changed":
         part = part._replace(changed_since=noon - DAY)
     with CaptureQueriesContext(connection) as captured:

@@ -63,11 +63,11 @@ def test_each_reader_gets_the_papers_of_their_topics_once(sink, edition):
     (mail,) = sink.to("graphs@example.org")
     text = mail.message.get_body(("plain",)).get_content()
     assert text.index("Paper 1") < text.index("Paper 2") and "Paper 3" not in text
-    assert "Graphs, 41 upvotes" in text
+    assert "Graphs · 41 upvotes" in text
     (mail,) = sink.to("video@example.org")
-    assert mail.message["Subject"] == "Paper 2"
+    assert mail.message["Subject"] == "17 Apr · Paper 2"
     (mail,) = sink.to("all@example.org")
-    assert "Trending, 90 upvotes" in mail.message.get_body(("plain",)).get_content()
+    assert "Trending · 90 upvotes" in mail.message.get_body(("plain",)).get_content()
     assert make.states() == dict.fromkeys(make.states(), "accepted")
 
 
