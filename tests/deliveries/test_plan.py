@@ -314,6 +314,7 @@ def test_planning_reads_the_readers_of_its_schedules_by_their_index(edition, sta
             unsubscribe_token=f"{number:022}",
             created_at=make.NOON,
             changed_at=make.NOON,
+            confirmed_at=make.NOON,
         )
         for number in range(400)
     )
