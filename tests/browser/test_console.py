@@ -1,4 +1,4 @@
-"""The operator's pages in a real browser: log in, see, pause, resume; axe finds nothing."""
+"""The operator's pages in a real browser: log in, see, steer; axe finds nothing."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from digest.deliveries.plan import plan
 from digest.models import Delivery, Edition
-from subscribers.models import Suppression
+from subscribers.models import Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
 from tests.accessibility import findings
@@ -75,6 +75,21 @@ def test_an_edition_is_paused_and_resumed_and_cancelled(page: Page) -> None:
     page.get_by_role("button", name="Cancel for good").click()
     page.get_by_role("status").get_by_text("Cancelled").wait_for()
     assert not Delivery.objects.filter(is_open=True).exists()
+
+
+def test_a_reader_is_helped(page: Page, live_server: LiveServer) -> None:
+    reader = Subscriber.objects.get(email="reader-3@example.org")
+    page.goto(live_server.url + reverse("console_reader", args=[reader.pk]))
+    for act, says in [
+        ("Pause", "Paused: as asked"),
+        ("Resume", "Resumed"),
+        ("Suppress", "Suppressed: as asked"),
+        ("Lift the suppression", "Suppression lifted: as asked"),
+    ]:
+        if act != "Resume":
+            page.get_by_label("Reason", exact=True).fill("as asked")
+        page.get_by_role("button", name=act, exact=True).click()
+        page.get_by_role("status").get_by_text(says).wait_for()
 
 
 def test_the_pages_are_accessible_at_each_width(

@@ -291,7 +291,7 @@ def test_s30_the_table_has_every_form() -> None:
         for path in templates.rglob("*.html")
         if posting.search(path.read_text())
     }
-    # test_console.py posts the operator's.
+    # test_console.py posts the operator's, act by act.
     console = {"console/edition.html", "console/reader.html"}
     assert {form.template for form in OURS} | console == found
 
