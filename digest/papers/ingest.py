@@ -177,7 +177,7 @@ def _upsert(
     ours = Paper.objects.filter(arxiv_id__in=list(told))
     known = set(ours.values_list("arxiv_id", flat=True))
     new = [
-        _paper(records[0], now=now, is_sample=is_sample)
+        paper_of(records[0], now=now, is_sample=is_sample)
         for arxiv_id, records in told.items()
         if arxiv_id not in known
     ]
@@ -199,7 +199,8 @@ def _upsert(
     return Counts(len(new), updated, len(told) - len(new) - updated)
 
 
-def _paper(record: PaperRecord, *, now: datetime, is_sample: bool) -> Paper:
+def paper_of(record: PaperRecord, *, now: datetime, is_sample: bool = False) -> Paper:
+    """Return the record as a new row, not stored."""
     paper = Paper(
         arxiv_id=record.arxiv_id, day=record.day, fetched_at=now, is_sample=is_sample
     )

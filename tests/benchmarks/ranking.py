@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,7 @@ CONCEPTS = [
     ("medical images and clinical text",
      r"medical|clinical|radiolog|patholog"),
 ]  # fmt: skip
+type Places = NDArray[np.int64]
 
 
 @dataclass
@@ -326,13 +327,8 @@ def liking(
     crowd = Crowd(early.points, RIDGE_OF_LIKES)
     figures, called = [], []
     for likes, least in ALONE.items():
-        chance, gains = np.random.default_rng(likes), []
-        for _ in range(READERS):
-            pair = chance.choice(len(CONCEPTS), 2, replace=False)
-            before, after = (part.wanted[pair].any(axis=0) for part in (early, late))
-            if before.sum() < likes:
-                continue
-            liked = chance.choice(np.flatnonzero(before), likes, replace=False)
+        gains = []
+        for pair, liked, after in readers_of_two(early, late, likes):
             direction = crowd.direction(early.points[liked])
             leaning = leanings(early.topics[liked])
             got = picks(late, leaning, [], direction, likes)
@@ -346,13 +342,8 @@ def liking(
         Figure('share right of "like what you liked"', [mean(called)], at_least=0.4)
     )
     for likes, least in TOGETHER.items():
-        chance, gains = np.random.default_rng(likes), []
-        for _ in range(READERS):
-            pair = chance.choice(len(CONCEPTS), 2, replace=False)
-            before, after = (part.wanted[pair].any(axis=0) for part in (early, late))
-            if before.sum() < likes:
-                continue
-            liked = chance.choice(np.flatnonzero(before), likes, replace=False)
+        gains = []
+        for pair, liked, after in readers_of_two(early, late, likes):
             liking = crowd.direction(early.points[liked]) if likes else None
             profile = np.maximum(ticked[pair[0]], ticked[pair[1]])
             profile += leanings(early.topics[liked])
@@ -361,6 +352,18 @@ def liking(
         name = f"nDCG@{MOST} of later papers: two sentences, topics and {likes} likes"
         figures.append(Figure(name, [mean(gains)], at_least=least))
     return figures
+
+
+def readers_of_two(
+    early: Day, late: Day, likes: int
+) -> Iterator[tuple[Places, Places, NDArray[np.bool_]]]:
+    """Yield two concepts, liked early papers and which late ones are wanted, per reader."""
+    chance = np.random.default_rng(likes)
+    for _ in range(READERS):
+        pair = chance.choice(len(CONCEPTS), 2, replace=False)
+        before, after = (part.wanted[pair].any(axis=0) for part in (early, late))
+        if before.sum() >= likes:
+            yield pair, chance.choice(np.flatnonzero(before), likes, replace=False), after
 
 
 def leanings(topics: Floats) -> Floats:

@@ -24,6 +24,7 @@ from digest.editions.encode import encode
 from digest.editions.frames import frame_content
 from digest.models import Block, Edition, Paper
 from digest.ops.gallery.mail_lint import lint
+from digest.papers.ingest import paper_of
 from digest.papers.records import BadEntry, parse_entry
 
 TOPICS = [("agents", "Agents & tools"), ("graphs", "Graphs & networks")]
@@ -40,20 +41,7 @@ def days_of(folder: Path) -> dict[date, list[Paper]]:
                 record = parse_entry(json.loads(line), day=None)
             except (BadEntry, ValueError):
                 continue
-            found[record.day].append(
-                Paper(
-                    arxiv_id=record.arxiv_id,
-                    title=record.title,
-                    abstract=record.abstract,
-                    authors=list(record.authors),
-                    author_count=len(record.authors),
-                    organization=record.organization,
-                    upvotes=record.upvotes or 0,
-                    comments=record.comments or 0,
-                    code_url=record.code_url,
-                    project_url=record.project_url,
-                )
-            )
+            found[record.day].append(paper_of(record, now=NOW))
     return found
 
 

@@ -8,7 +8,7 @@ import email.policy
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from django.conf import settings
@@ -22,8 +22,8 @@ from digest.editions.encode import encode
 from digest.editions.frames import frame_content
 from digest.models import Block, Edition, Paper
 from digest.ops.gallery.mail_lint import lint
-from digest.papers.ingest import SAMPLES
-from digest.papers.records import PaperRecord, parse_entry
+from digest.papers.ingest import SAMPLES, paper_of
+from digest.papers.records import parse_entry
 from subscribers.models import Length, Notice, Schedule, Subscriber
 from subscribers.notices.message import Claim, compose
 from subscribers.preferences import Preferences
@@ -179,25 +179,19 @@ def typical(day: date) -> list[Paper]:
     lines = SAMPLES.read_text().splitlines()
     records = [parse_entry(json.loads(line), day=day) for line in lines]
     papers = [
-        made(replace(record, title=record.title.removeprefix("Sample: ")), place)
+        paper_of(
+            replace(
+                record,
+                title=record.title.removeprefix("Sample: "),
+                arxiv_id=f"2604.{place:05}",
+            ),
+            now=datetime.combine(day, time(), UTC),
+        )
         for place, record in enumerate(records, start=1)
     ]
     for paper in papers[::2]:
         paper.code_url = "https://github.com/example/code"
     return papers
-
-
-def made(record: PaperRecord, place: int) -> Paper:
-    return Paper(
-        arxiv_id=f"2604.{place:05}",
-        title=record.title,
-        abstract=record.abstract,
-        authors=list(record.authors),
-        author_count=len(record.authors),
-        organization=record.organization,
-        upvotes=record.upvotes or 0,
-        comments=record.comments or 0,
-    )
 
 
 def paper(place: int, title: str, abstract: str = "", **fields: object) -> Paper:
