@@ -119,6 +119,8 @@ def test_a_sign_up_form_brings_its_own_proof_of_work(
     page.goto(f"{live_server.url}/")
     page.locator("#email").fill("ann@example.org")
     page.get_by_role("button", name="Subscribe", exact=True).click()
+    page.wait_for_url("**/subscribe/")
+    page.wait_for_load_state()  # before its script runs, a form is sent without a proof
     assert page.locator("#email").input_value() == "ann@example.org"
     page.get_by_role("button", name="Subscribe", exact=True).click()
     page.wait_for_url("**/subscribe/done/", timeout=30_000)
