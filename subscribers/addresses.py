@@ -8,7 +8,9 @@ accepted, since operators try them; localhost and .invalid are not.
 
 import hashlib
 import hmac
+import re
 import unicodedata
+from functools import lru_cache
 from typing import NewType
 
 from django.conf import settings
@@ -16,6 +18,9 @@ from email_validator import EmailNotValidError, validate_email
 
 LONGEST = 254  # RFC 5321 4.5.3.1.3: a path has 256 octets, two of them angle brackets
 LONGEST_LOCAL = 64  # RFC 5321 4.5.3.1.1
+# Most names by far. They are valid and stay as typed, so that only their domain, which many
+# share, is left to check.
+PLAIN_LOCAL = re.compile("[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*")
 ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -30,20 +35,36 @@ def canonical(text: str) -> Address:
     """Return the form in which an address is stored and mailed. Raises BadAddress."""
     typed = text.strip(" ")
     refuse_by_sight(typed)
+    local, _, domain = typed.rpartition("@")
     try:
-        found = validate_email(
-            typed,
-            check_deliverability=False,
-            test_environment=True,
-            allow_smtputf8=False,
-            strict=True,
-        )
+        if PLAIN_LOCAL.fullmatch(local):
+            domain = domain_of_anybody(domain)
+        else:
+            local, domain = validated(typed)
     except EmailNotValidError as error:
         raise BadAddress(str(error)) from None
-    address = Address(f"{found.local_part}@{found.ascii_domain.translate(ASCII_LOWER)}")
+    address = Address(f"{local}@{domain}")
     if len(address) > LONGEST:
         raise BadAddress(f"This address is too long: {LONGEST} characters at most.")
     return address
+
+
+@lru_cache(maxsize=4096)
+def domain_of_anybody(domain: str) -> str:
+    """Return the canonical domain. Raises EmailNotValidError, which is not remembered."""
+    return validated(f"a@{domain}")[1]
+
+
+def validated(typed: str) -> tuple[str, str]:
+    """Return the local part as typed and the canonical domain. Raises EmailNotValidError."""
+    found = validate_email(
+        typed,
+        check_deliverability=False,
+        test_environment=True,
+        allow_smtputf8=False,
+        strict=True,
+    )
+    return found.local_part, found.ascii_domain.translate(ASCII_LOWER)
 
 
 def refuse_by_sight(typed: str) -> None:

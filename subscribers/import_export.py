@@ -17,6 +17,7 @@ from django.db import transaction
 
 from subscribers import address_key, consent, rate_limits, subscriptions
 from subscribers.addresses import key_fingerprint
+from subscribers.bulk import insert
 from subscribers.import_file import BadFile, ImportFile, Row
 from subscribers.import_rows import COLUMNS, INSTANTS, LINES, Person, Reader, Unusable
 from subscribers.models import (
@@ -76,6 +77,7 @@ def load(file: ImportFile, *, legal_source: str, now: datetime) -> Iterator[Impo
     """
     address_key.check()
     reader = Reader(legal_source, now)
+    schedules: dict[tuple[object, ...], Schedule] = {}
     for rows in slices(file.rows()):
         people: list[Person] = []
         refused: list[Imported] = []
@@ -84,7 +86,9 @@ def load(file: ImportFile, *, legal_source: str, now: datetime) -> Iterator[Impo
                 people.append(reader.person(row))
             except Unusable as error:
                 refused.append(Imported(row.line, Became.REFUSED, str(error)))
-        yield from sorted([*refused, *store(people, now=now)], key=lambda one: one.line)
+        yield from sorted(
+            [*refused, *store(people, schedules, now=now)], key=lambda one: one.line
+        )
 
 
 def slices(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -109,7 +113,12 @@ def slices(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 @transaction.atomic
-def store(people: Sequence[Person], *, now: datetime) -> list[Imported]:
+def store(
+    people: Sequence[Person],
+    schedules: dict[tuple[object, ...], Schedule],
+    *,
+    now: datetime,
+) -> list[Imported]:
     """Store a slice in a few statements, however many people it has."""
     rate_limits.no_sign_up_meanwhile()
     hashes = {person.email_hash for person in people}
@@ -134,7 +143,7 @@ def store(people: Sequence[Person], *, now: datetime) -> list[Imported]:
             new.append(person)
         seen.add(person.email_hash)
     suppress(people, now=now)
-    return done + add(new, now=now)
+    return done + add(new, schedules, now=now)
 
 
 def meet(person: Person, reader: Subscriber, *, now: datetime) -> Imported:
@@ -181,8 +190,16 @@ def suppress(people: Sequence[Person], *, now: datetime) -> None:
     )
 
 
-def add(people: Sequence[Person], *, now: datetime) -> list[Imported]:
-    """Store new readers with their topics, receipts and mails to confirm."""
+def add(
+    people: Sequence[Person],
+    schedules: dict[tuple[object, ...], Schedule],
+    *,
+    now: datetime,
+) -> list[Imported]:
+    """Store new readers with their topics, receipts and mails to confirm.
+
+    `schedules` keeps the rows that were found, from slice to slice.
+    """
     done = [
         Imported(person.line, Became.BARRED if person.is_barred else Became.OPTED_OUT)
         for person in people
@@ -194,7 +211,6 @@ def add(people: Sequence[Person], *, now: datetime) -> list[Imported]:
         if person.preferences is not None
     ]
     topics = {topic.slug: topic for topic in Topic.objects.all()}
-    schedules: dict[tuple[object, ...], Schedule] = {}
     for _, wanted, reader in pairs:
         when = (wanted.timezone, wanted.send_hour, wanted.cadence, wanted.days)
         if when not in schedules:
@@ -202,21 +218,30 @@ def add(people: Sequence[Person], *, now: datetime) -> list[Imported]:
         reader.schedule = schedules[when]
         chosen = [topics[slug] for slug in wanted.topics if slug in topics]
         fill(reader, wanted, chosen, now=now)
-    Subscriber.objects.bulk_create([reader for _, _, reader in pairs])
-    Subscription.objects.bulk_create(
-        Subscription(subscriber=reader, topic=topics[slug])
-        for _, wanted, reader in pairs
-        for slug in wanted.topics
-        if slug in topics
+    insert([reader for _, _, reader in pairs])
+    number([reader for _, _, reader in pairs])
+    insert(
+        [
+            Subscription(subscriber=reader, topic=topics[slug])
+            for _, wanted, reader in pairs
+            for slug in wanted.topics
+            if slug in topics
+        ]
     )
-    ConsentEvent.objects.bulk_create(
-        receipt_for(person, reader, now=now) for person, _, reader in pairs
-    )
+    insert([receipt_for(person, reader, now=now) for person, _, reader in pairs])
     waiting = [reader for person, _, reader in pairs if is_asked(person, reader)]
     asked = outbox.enqueue_all(waiting, Notice.Kind.CONFIRM, now=now)
     for person, _, reader in pairs:
         done.append(Imported(person.line, became(person, reader, asked)))
     return done
+
+
+def number(readers: Sequence[Subscriber]) -> None:
+    """Give readers that were just inserted their ids."""
+    stored = Subscriber.objects.filter(email_hash__in=[one.email_hash for one in readers])
+    ids = dict(stored.values_list("email_hash", "pk"))
+    for reader in readers:
+        reader.pk = ids[reader.email_hash]
 
 
 def row_for(person: Person, *, now: datetime) -> Subscriber:

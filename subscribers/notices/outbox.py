@@ -11,6 +11,7 @@ from django.db import transaction
 
 from subscribers import rate_limits
 from subscribers.addresses import Address, address_hash, counting_key
+from subscribers.bulk import insert
 from subscribers.models import Notice, Subscriber
 from subscribers.suppression import is_barred
 
@@ -53,15 +54,17 @@ def enqueue_all(
     for subscriber in subscribers:
         mailboxes.setdefault(counting_key(subscriber.email), subscriber)
     free = rate_limits.may_be_written(mailboxes.keys(), kind, now=now)
-    Notice.objects.bulk_create(
-        Notice(
-            subscriber=mailboxes[mailbox],
-            kind=kind,
-            mailbox=mailbox,
-            created_at=now,
-            not_before=now,
-        )
-        for mailbox in sorted(free)
+    insert(
+        [
+            Notice(
+                subscriber=mailboxes[mailbox],
+                kind=kind,
+                mailbox=mailbox,
+                created_at=now,
+                not_before=now,
+            )
+            for mailbox in sorted(free)
+        ]
     )
     return {mailboxes[mailbox].pk for mailbox in free}
 

@@ -1,5 +1,7 @@
 """The canonical form, and what is refused."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,6 +87,26 @@ def test_s6_whatever_is_typed_is_refused_or_plain_ascii(typed: str) -> None:
     assert address.count("@") == 1
     assert not set(address) & set(' ,;"<>()[]\\')
     assert canonical(address) == address
+
+
+LOCALS = st.text("aB0.+-_ é@", max_size=66)
+DOMAINS = st.sampled_from(
+    ["example.org", "MÜNCHEN.de", "a", "a..de", "-a.de", "a.invalid", "b。de", "ẞ.de", ""]
+)
+
+
+@given(LOCALS, DOMAINS)
+def test_s6_the_short_way_of_plain_names_gives_the_same(local: str, domain: str) -> None:
+    def answer() -> str:
+        try:
+            return canonical(f"{local}@{domain}")
+        except BadAddress as error:
+            return str(error)
+
+    short = answer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("subscribers.addresses.PLAIN_LOCAL", re.compile("(?!)"))
+        assert short == answer()
 
 
 def test_s6_addresses_that_differ_in_ascii_case_are_one_reader() -> None:
