@@ -44,6 +44,7 @@ USED_BY_EXTRAS = {
     "digest/ops/doctor/sender_records.py": "doctor",
     "digest/ops/doctor/domain_records.py": "doctor",
     "digest/ops/doctor/received.py": "doctor",
+    "digest/ops/doctor/spf.py": "doctor",
 }
 ANN = "ann@example.org"
 OURS = {"digest", "subscribers", "manage", "tests"}

@@ -69,10 +69,10 @@ def local(sender: Sender, now: datetime) -> list[Finding]:
 
 
 def record_checks(sender: Sender, network: Network, *, blocklists: bool) -> list[Check]:
-    from digest.ops.doctor import domain_records, sender_records
+    from digest.ops.doctor import domain_records, sender_records, spf
 
     sender_records.forget()
-    checks = [sender_records.spf, sender_records.dkim_keys, sender_records.dmarc]
+    checks = [spf.record, sender_records.dkim_keys, sender_records.dmarc]
     checks += [sender_records.reverse_names, domain_records.mx, domain_records.mta_sts]
     checks += [domain_records.tls_reports, domain_records.bimi]
     if blocklists:

@@ -16,9 +16,10 @@ from django.conf import settings
 from dkim.util import parse_tag_value
 
 from digest.editions.compose import MOST_HTML
+from digest.ops.doctor import spf
 from digest.ops.doctor.findings import Finding, error, info, one_line, warning
 from digest.ops.doctor.network import Network, Sender
-from digest.ops.doctor.sender_records import DKIM_WHY, DMARC_WHY, SPF_WHY, dkim_key
+from digest.ops.doctor.sender_records import DKIM_WHY, DMARC_WHY, dkim_key
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 UNSUBSCRIBE = (b"list-unsubscribe", b"list-unsubscribe-post")
@@ -190,7 +191,7 @@ def verdicts(message: EmailMessage) -> Iterator[Finding]:
     for kind, word in RESULT.findall(COMMENT.sub("", f"{fields[0]}")):
         results.setdefault(kind.lower(), set()).add(word.lower())
     table = {
-        "spf": (SPF_WHY, "See the SPF findings; the server's address has to be in it."),
+        "spf": (spf.WHY, "See the SPF findings; the server's address has to be in it."),
         "dkim": (DKIM_WHY, "See the DKIM findings on this mail."),
         "dmarc": (DMARC_WHY, "Let SPF or DKIM pass for the very domain of FROM_EMAIL."),
     }
