@@ -82,7 +82,8 @@ def lateness(ids: list[int]) -> Counter[str]:
     rows = Delivery.objects.filter(pk__in=among(ids), outcome_at__isnull=False)
     found: Counter[str] = Counter()
     for due_at, outcome_at in rows.values_list("due_at", "outcome_at"):
-        place = bisect_left(BOUNDS, (outcome_at - due_at).total_seconds())
+        late = (outcome_at - due_at).total_seconds() if outcome_at else 0
+        place = bisect_left(BOUNDS, late)
         found[f"{LATE}{BOUNDS[min(place, len(BOUNDS) - 1)]}"] += 1
     return found
 
@@ -122,7 +123,7 @@ def lately(now: datetime) -> Speed:
         for name, count in counts.items()
         if name.startswith(LATE)
     }
-    told = {name: counts.get(name, 0) for name in COUNTED}
+    told = {f"{name}": counts.get(name, 0) for name in COUNTED}
     seconds = (now - since).total_seconds() - 60
     return Speed(told, max(seconds, 1.0), late)
 
