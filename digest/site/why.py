@@ -13,11 +13,12 @@ from digest.papers.search_query import QUERY_LENGTH
 from subscribers import links
 from subscribers.http import see_other, token_page
 from subscribers.models import Link, Subscriber
+from subscribers.preferences_form import Form
 
 MOST_MAILS = 30
 
 
-class WhyForm(forms.Form):
+class WhyForm(Form):
     """A mail and what was typed of a paper; GET only."""
 
     edition = forms.ChoiceField()  # of the reader's mails

@@ -242,7 +242,7 @@ def test_the_answer_is_in_the_readers_language(ann) -> None:
     paper = Paper.objects.get(arxiv_id="2604.00001")
     with translation.override("de"):
         (line,) = explain.explain(ann, Edition.objects.get(), paper).lines
-    assert line.startswith("Es ist Nummer 1 von 3 in deiner Mail vom 17. April 2026.")
+    assert "Nummer 1 von 3 in deiner Mail vom 17. April 2026. Der Grund: Knots." in line
 
 
 @pytest.mark.parametrize("words", ["2604.99999", "knot"])
