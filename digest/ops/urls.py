@@ -29,6 +29,7 @@ urlpatterns = [
     operators("editions/", console.editions, "editions"),
     operators("editions/<int:pk>/", console.edition, "edition"),
     operators("editions/<int:pk>/preview/<int:reader>/", console.preview, "preview"),
+    operators("editions/<int:pk>/why/<int:reader>/", console.why_paper, "why"),
     operators("readers/", console.readers, "readers"),
     operators("readers/<int:pk>/", console.reader, "reader"),
     operators("suppressions/", console.suppressions, "suppressions"),
