@@ -3,7 +3,7 @@
 from digest.models.deliveries import Delivery, DeliveryEvent, Lease, Submission
 from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Fence, Heartbeat
-from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay
+from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import Vote
 
@@ -22,6 +22,7 @@ __all__ = [
     "Paper",
     "PaperWords",
     "SourceDay",
+    "SourceTurn",
     "Submission",
     "Vote",
     "WarmUpDay",
