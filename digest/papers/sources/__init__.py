@@ -3,6 +3,7 @@
 Nothing is stored here; a source reads, and ingest.py stores.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -48,10 +49,10 @@ SOURCES = {
     PRIMARY: Source(daily_papers.fetch_day),
     ARXIV: Source(arxiv.fetch_day, lease=arxiv.LEASE, pause=arxiv.PAUSE),
 }
-# What recognizes a file by its first bytes, and what reads it.
-FILES: list[tuple[Callable[[bytes], bool], ReadFile]] = [
-    (daily_papers.recognizes, daily_papers.read_file),
-    (saved_page.recognizes, saved_page.read_file),
+# How a kind of file begins, and what reads it.
+FILES: list[tuple[re.Pattern[bytes], ReadFile]] = [
+    (daily_papers.START, daily_papers.read_file),
+    (saved_page.START, saved_page.read_file),
 ]
 
 
@@ -76,7 +77,7 @@ def read_file(path: Path, *, day: date) -> Iterator[PaperRecord | Rejected]:
         with path.open("rb") as file:
             start = file.read(4096)
             file.seek(0)
-            read = next((read for matches, read in FILES if matches(start)), None)
+            read = next((read for begins, read in FILES if begins.search(start)), None)
             if read is None:
                 raise SourceError(
                     f"{path} is no JSON array, no JSON Lines and no saved page"

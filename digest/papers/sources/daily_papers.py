@@ -6,6 +6,7 @@ bounded. Format: https://huggingface.co/docs/hub/api (daily papers).
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -39,6 +40,8 @@ MOST_ENTRIES = PAGES * PAGE_SIZE
 MOST_VALUES = 250_000  # of one page; at most some 250 bytes of memory each
 DEADLINE = 60.0  # seconds for all pages together
 BOM = b"\xef\xbb\xbf"
+# How a file of them begins: a JSON array, or JSON Lines.
+START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*[\[{]")
 
 
 def fetch_day(day: date, *, etag: str = "") -> Batch | None:
@@ -112,11 +115,6 @@ def _array(body: bytes) -> list[object]:
     if not isinstance(entries, list):
         raise SourceError("the paper source's answer is no JSON array")
     return entries
-
-
-def recognizes(start: bytes) -> bool:
-    """Return True for the first bytes of a JSON array or of JSON Lines."""
-    return start.removeprefix(BOM).lstrip()[:1] in {b"[", b"{"}
 
 
 def read_file(file: BinaryIO, day: date) -> Iterator[PaperRecord | Rejected]:

@@ -45,13 +45,9 @@ DATE = re.compile(
     rf"({'|'.join(MONTHS)}) ([0-9]{{1,2}})(?:, ([0-9]{{4}}))?(?: ([0-9]{{1,9}}))?"
 )
 AUTHORS = re.compile(r"• ([0-9]{1,6}) authors?")
-NAME = re.compile(rb"^Daily Papers[ \t]*\r?$", re.MULTILINE)
+# How a file of it begins: text, with the page's name on a line of its own.
+START = re.compile(rb"\A[^\0]*^Daily Papers[ \t]*\r?$[^\0]*\Z", re.MULTILINE)
 BLANK = re.compile(r"\n[ \t]*\n")
-
-
-def recognizes(start: bytes) -> bool:
-    """Return True for the first bytes of a saved page."""
-    return NAME.search(start) is not None and b"\0" not in start
 
 
 def read_file(file: BinaryIO, day: date) -> Iterator[PaperRecord | Rejected]:
