@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0018_reasons_of_picks"),
+        ("digest", "0019_sending_counts"),
     ]
 
     operations = [
