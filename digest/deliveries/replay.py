@@ -154,8 +154,7 @@ def shown_to(subscriber_id: int, edition: Edition) -> list[ShownPick]:
     """Return the papers of the edition as this reader would get them now; maybe none."""
     loaded = load(edition.pk)
     (digest,) = select(loaded, [(0, subscriber_id)])
-    topics = load_frame(edition, loaded.encoded.fingerprint).topics
-    return shown_picks(edition, digest.picks, topics)
+    return shown_picks(edition, digest.picks, loaded.labels)
 
 
 def rebuild(delivery: Delivery) -> Rebuilt:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -31,12 +31,12 @@ class Picks(dict[int, Pick]):
         return self[place]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoadedEdition:
-    """A published edition, encoded for the wire and laid out for the ranking."""
+    """A published edition, laid out for the ranking; encoded for the wire when asked to."""
 
     edition: Edition
-    encoded: EncodedEdition
+    labels: Sequence[tuple[str, str]]  # (slug, label) of the topic of each column
     columns: dict[int, int]  # topic id → column
     papers: ranking.Floats
     popular: ranking.Floats
@@ -48,12 +48,24 @@ class LoadedEdition:
     lexicon: Lexicon
     picks: Picks
 
+    @cached_property
+    def encoded(self) -> EncodedEdition:
+        """Encode the edition, and store its frame, which every mail is rebuilt with.
+
+        Pages that only rank never ask for it: a GET stores nothing.
+        """
+        blocks = list(self.edition.blocks.order_by("position"))
+        around = store_frame(self.edition, frame_content(self.edition, topics=self.labels))
+        return encode(self.edition, blocks, around=around)
+
 
 @lru_cache(maxsize=8)
 def load(edition_id: int) -> LoadedEdition:
     """Load a published edition, once per process, as it is frozen."""
     edition = Edition.objects.get(pk=edition_id)
-    blocks: list[Block] = list(edition.blocks.order_by("position").select_related("paper"))
+    blocks: list[Block] = list(
+        edition.blocks.order_by("position").select_related("paper").defer("html", "text")
+    )
     topics = {topic.column: topic for topic in Topic.objects.all()}
     width = max(topics, default=-1) + 1
     labels = [
@@ -67,14 +79,13 @@ def load(edition_id: int) -> LoadedEdition:
         dtype=np.float32,
     ).reshape(len(blocks), projection.matrix.shape[1])
     institutions = [block.paper.organization for block in blocks]
-    around = store_frame(edition, frame_content(edition, topics=labels))
     papers = np.zeros((len(blocks), width), dtype=np.float32)
     for place, block in enumerate(blocks):
         for column, topic in topics.items():
             papers[place, column] = block.topics.get(topic.slug, 0)
     return LoadedEdition(
         edition=edition,
-        encoded=encode(edition, blocks, around=around),
+        labels=labels,
         columns={topic.pk: column for column, topic in topics.items()},
         papers=papers,
         popular=popular,
