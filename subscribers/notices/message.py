@@ -111,7 +111,8 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
         "postal_address": settings.POSTAL_ADDRESS,
     }
     with translation.override(offered(claim.preferences.language)):
-        context |= day_and_hour(next_hour(claim.preferences.schedule, now))
+        if claim.kind == Notice.Kind.WELCOME:
+            context |= day_and_hour(next_hour(claim.preferences.schedule, now))
         subject = render_to_string(f"{name}.subject.txt", context, using="text")
         text = render_to_string(f"{name}.txt", context, using="text")
         html = render_to_string(f"{name}.html", context, using="html")
