@@ -10,10 +10,11 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from subscribers.import_tools import Tool, tool_of
 from subscribers.tables import unquoted
 
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
@@ -48,7 +49,9 @@ class ImportFile:
 
     path: Path
     known: frozenset[str]
+    named: Mapping[str, str] = field(default_factory=dict)  # their name of a column: ours
     encoding: str = "utf-8"
+    tool: Tool | None = None  # whose export it is
     ignored: dict[str, None] = field(default_factory=dict)  # in the order of the file
 
     def rows(self) -> Iterator[Row]:
@@ -96,7 +99,7 @@ class ImportFile:
             if cells is None:
                 return
             if any(cell.strip() for cell in cells):
-                yield row_of(line, head, cells)
+                yield self.read(row_of(line, head, cells))
 
     def head(self, text: str) -> tuple[int, str, list[str]]:
         """Return how many lines the head takes, the separator and the columns' names."""
@@ -110,10 +113,11 @@ class ImportFile:
 
     def columns(self, number: int, line: str, separators: str) -> tuple[str, list[str]]:
         """Return the separator that fits the head line, and the columns' names."""
-        heads = {each: names_in(line, each) for each in separators}
+        heads = {each: self.names_in(line, each) for each in separators}
         fitting = [each for each in heads if {"email", "email_hash"} & set(heads[each])]
         if not fitting:
-            raise self.fault(number, "it must name the columns, one of them email")
+            words = "it must name the columns, one of them email (--column email=NAME)"
+            raise self.fault(number, words)
         separator = max(fitting, key=lambda each: len(heads[each]))
         names = heads[separator]
         for column, name in enumerate(names, start=1):
@@ -137,12 +141,32 @@ class ImportFile:
                 if not isinstance(found, dict):
                     yield Row(line, {}, "no JSON object")
                     continue
-                values = {name_of(name): value for name, value in found.items()}
+                values = {self.ours(name): value for name, value in found.items()}
                 self.note(list(values))
-                yield Row(line, values)
+                yield self.read(Row(line, values))
 
     def note(self, names: list[str]) -> None:
-        self.ignored |= dict.fromkeys(n for n in names if n and n not in self.known)
+        """Keep whose columns these are, and those that nobody reads."""
+        self.tool = self.tool or tool_of(names)
+        known = self.known | (self.tool.reads if self.tool else frozenset())
+        self.ignored |= dict.fromkeys(n for n in names if n and n not in known)
+
+    def read(self, row: Row) -> Row:
+        """Return a row of another tool's export in our words."""
+        if self.tool is None or row.wrong:
+            return row
+        return Row(row.line, self.tool.read(row.values))
+
+    def names_in(self, line: str, separator: str) -> list[str]:
+        try:
+            cells = next(csv.reader([line], delimiter=separator), [])
+        except csv.Error:
+            return []
+        return [self.ours(name) for name in cells]
+
+    def ours(self, column: str) -> str:
+        name = name_of(column)
+        return self.named.get(name, name)
 
     def fault(self, line: int, words: str) -> BadFile:
         return BadFile(f"{self.path}, line {line}: {words}")
@@ -161,13 +185,6 @@ def encoding_of(raw: bytes) -> str:
     except UnicodeDecodeError:
         return "utf-8-sig" if MULTIBYTE.search(raw) else "cp1252"
     return "utf-8-sig"
-
-
-def names_in(line: str, separator: str) -> list[str]:
-    try:
-        return [name_of(name) for name in next(csv.reader([line], delimiter=separator), [])]
-    except csv.Error:
-        return []
 
 
 def name_of(column: str) -> str:

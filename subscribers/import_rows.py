@@ -45,6 +45,8 @@ STATES = {state.value: state for state in State} | {
     "unconfirmed": State.PENDING,
     "left": State.UNSUBSCRIBED,
     "opted out": State.UNSUBSCRIBED,
+    "cancelled": State.UNSUBSCRIBED,
+    "cold": State.ACTIVE,
     "inactive": State.UNSUBSCRIBED,
 }
 BARS = {reason.value: reason for reason in Reason} | {
@@ -57,6 +59,10 @@ BARS = {reason.value: reason for reason in Reason} | {
     "complaint": Reason.COMPLAINED,
     "spam": Reason.COMPLAINED,
 }
+
+
+# Zones as other tools write them behind an instant: " UTC", " +0000", " +0000 UTC".
+ZONE = re.compile(r"(?: UTC)?(?: ([+-]\d\d:?\d\d))?(?: (?:UTC|[+-]\d{4}))?$")
 
 
 class Unusable(Exception):
@@ -188,7 +194,7 @@ class Reader:
         if not given:
             return None
         try:
-            found = datetime.fromisoformat(given)
+            found = datetime.fromisoformat(ZONE.sub(r"\1", given))
             found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             raise Unusable(f"{name}: not an instant like 2026-04-17T08:00+00:00") from None

@@ -38,6 +38,14 @@ PROJECT = PYPROJECT["project"]
 EMBEDDED = PYPROJECT["dependency-groups"]["embedded"]
 # The only files that may import what the embedded group brings.
 EMBEDDED_ONLY = {"digest/ops/mailbox/catcher.py"}
+# Files that alone may import what an extra brings, and only once that is known to be there.
+USED_BY_EXTRAS = {
+    "digest/ranking/sentences.py": "embeddings",
+    "digest/ops/doctor/sender_records.py": "doctor",
+    "digest/ops/doctor/domain_records.py": "doctor",
+    "digest/ops/doctor/received.py": "doctor",
+    "digest/ops/doctor/spf.py": "doctor",
+}
 ANN = "ann@example.org"
 OURS = {"digest", "subscribers", "manage", "tests"}
 # A public key as SendGrid gives it.
@@ -207,9 +215,9 @@ def test_c30_every_package_that_is_imported_is_declared() -> None:
     declared = {distribution(one) for one in PROJECT["dependencies"]}
     # Files that alone may import what a group or an extra brings.
     only = dict.fromkeys(EMBEDDED_ONLY, {distribution(one) for one in EMBEDDED})
-    only["digest/ranking/sentences.py"] = {
-        distribution(one) for one in PROJECT["optional-dependencies"]["embeddings"]
-    }
+    for file, extra in USED_BY_EXTRAS.items():
+        extras = PROJECT["optional-dependencies"][extra]
+        only[file] = {distribution(one) for one in extras}
     providing: Callable[[str], list[str]] = packages_distributions().get  # type: ignore[assignment]
     undeclared = {}
     for path in [

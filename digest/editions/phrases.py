@@ -136,7 +136,7 @@ REASONS: dict[Why, Callable[[], str]] = {
     Why.KEYWORD: lambda: gettext("Mentions “%(name)s”"),
     Why.WRITTEN: lambda: gettext("Close to what you wrote: “%(name)s”"),
     Why.LIKED: lambda: gettext("Like “%(name)s”, which you liked"),
-    Why.NEAREST: lambda: gettext("The nearest today to what you wrote: “%(name)s”"),
+    Why.NEAREST: lambda: gettext("Among the nearest to what you wrote: “%(name)s”"),
     Why.TRENDING: lambda: gettext("Trending: little today matches your interests"),
     Why.EXPLORED: lambda: gettext("For a change, outside your interests"),
 }

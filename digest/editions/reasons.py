@@ -26,9 +26,9 @@ class Why(IntEnum):
     AUTHOR = 1  # an author that the reader watches
     INSTITUTION = 2  # an institution that they watch
     KEYWORD = 3  # it contains a keyword
-    WRITTEN = 4  # close to what the reader wrote
+    WRITTEN = 4  # surely close to what the reader wrote
     LIKED = 5  # close to papers that they liked
-    NEAREST = 6  # not close, but the nearest of the day
+    NEAREST = 6  # among the nearest of the edition to what they wrote, be it close or not
     TRENDING = 7  # it fills up, as little fits the reader's interests
     EXPLORED = 8  # outside the reader's interests, for a change
 

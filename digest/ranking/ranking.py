@@ -30,6 +30,11 @@ LIKE_A_TOPIC = np.float32(2)
 # The least closeness of a paper that is close to written interests: on 98% of the days with
 # a paper that the reader wants one reaches it; of twenty papers a day, two or three do.
 CLOSE = np.float32(1)
+# From here on a mail may say that a paper is close to what its reader wrote: of the recorded
+# papers that reach it, 82% have the concept of the sentence in their labels (88% with
+# sentence embeddings), where of those that reach CLOSE 14% have. Those between are named the
+# nearest of the edition, which claims no more than the order that they are in.
+SURELY_CLOSE = np.float32(7)
 # The same for likes, which are less reliable, and less so the fewer they are.
 CLOSE_TO_LIKES = np.float32(2.2)
 # n likes weigh 2n / (n + 3), where written interests weigh 1.
@@ -100,7 +105,8 @@ class Closeness:
         liked = self.liked >= CLOSE_TO_LIKES
         if self.alike is not None:
             liked &= self.alike
-        return {Why.WRITTEN: self.written >= CLOSE, Why.LIKED: liked}
+        close, surely = self.written >= CLOSE, self.written >= SURELY_CLOSE
+        return {Why.WRITTEN: surely, Why.NEAREST: close & ~surely, Why.LIKED: liked}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +216,7 @@ def rank(
     if closeness:
         fits |= most_liked(scores, brought[Why.LIKED] & ~fits & ~left_out)
         near = nearest(closeness.written, fits & ~left_out, ~left_out & wrote)
-        brought[Why.NEAREST] = near
+        brought[Why.NEAREST] |= near
         fits |= near
     fits &= ~left_out
     if wishes and (wishes.some | wishes.half).any():
@@ -324,14 +330,13 @@ def reasons(
     strengths = np.zeros((*picks.shape, len(Why)), dtype=np.float32)
     fit = chosen[rows, topics] * papers[picks, topics]
     strengths[..., Why.TOPIC] = np.where(topics >= 0, fit, 0)
-    points = (
-        {Why.WRITTEN: closeness.written, Why.LIKED: closeness.liked_points()}
-        if (closeness)
-        else {}
-    )
+    points: dict[Why, Floats] = {}
+    if closeness:
+        points[Why.WRITTEN] = points[Why.NEAREST] = closeness.written
+        points[Why.LIKED] = closeness.liked_points()
     for why, which in brought.items():
         strength = (
-            points[why][rows, picks] / LIKE_A_TOPIC
+            np.maximum(points[why][rows, picks] / LIKE_A_TOPIC, LEAST_CERTAIN)
             if why in points
             else CERTAIN.get(why, LEAST_CERTAIN)
         )

@@ -107,6 +107,7 @@ class Day:
     points: Floats  # P × DIMENSIONS
     words: list[list[str]]
     wanted: Bools  # concepts × P
+    labelled: Bools  # (P,): whether the source gave keywords
 
 
 def run() -> list[Figure]:
@@ -129,6 +130,7 @@ def run() -> list[Figure]:
     figures += quality("upvotes alone", days, nothing, None)
     figures += quality("topics alone", days, ticked, None)
     figures += quality("a sentence", days, nothing, written, (0.72, 0.82, 0.02))
+    figures += [called_close("", days, written)]
     figures += quality("a sentence and topics", days, ticked, written, (0.75, 0.85, 0.02))
     return [
         *figures,
@@ -168,6 +170,7 @@ def read(path: Path) -> list[Day]:
                 ),
                 [stems(document(one["title"], one["abstract"])) for one in papers],
                 np.array(wanted),
+                np.array([keyword != "" for keyword in keywords]),
             )
         )
     return days
@@ -180,6 +183,7 @@ def together(days: Sequence[Day]) -> Day:
         np.concatenate([day.points for day in days]),
         [words for day in days for words in day.words],
         np.concatenate([day.wanted for day in days], axis=1),
+        np.concatenate([day.labelled for day in days]),
     )
 
 
@@ -253,6 +257,19 @@ def within_a_day(
     ]
 
 
+def called_close(name: str, days: Sequence[Day], written: Sequence[Direction]) -> Figure:
+    """The share of labelled papers called close to a sentence that have its concept."""
+    from digest.ranking.ranking import SURELY_CLOSE
+
+    right: list[bool] = []
+    for concept, direction in enumerate(written):
+        for day in days:
+            called = (direction.score(day.points) >= SURELY_CLOSE) & day.labelled
+            right += day.wanted[concept][called].tolist()
+    name = f'share right of "close to what you wrote"{name}'
+    return Figure(name, [mean(right)], at_least=0.8)
+
+
 def direct(days: Sequence[Day]) -> list[Figure]:
     """Rankers that compare the sentence with today's papers, without past ones."""
     from digest.papers.words import stems
@@ -312,6 +329,7 @@ def everyday_wordings(days: Sequence[Day]) -> list[Figure]:
         Figure(f"recall@{BEST} everyday wordings, embedded", [recall], at_least=0.68),
         Figure("CPU of a sentence, embedded, ms", [each], at_most=60),
         *quality("a sentence, embedded", days, nothing, found, (0.72, 0.82, 0.02)),
+        called_close(", embedded", days, found),
     ]
 
 

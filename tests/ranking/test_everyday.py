@@ -3,6 +3,7 @@
 import numpy as np
 
 from digest.ranking import sentences
+from digest.ranking.ranking import SURELY_CLOSE
 from digest.ranking.vectors import shipped
 from tests.ranking import everyday
 
@@ -21,6 +22,19 @@ def test_sentence_embeddings_find_what_shares_no_word(settings) -> None:
     assert gain >= 0.78 and recall >= 0.88
     settings.SENTENCE_EMBEDDINGS = False
     assert sentences.encode() is None
+
+
+def test_most_papers_that_are_called_close_to_a_wording_are_what_it_wants() -> None:
+    """The labels are strict, and by titles; the benchmark has those of the source."""
+    wordings, days = everyday.read()
+    right: list[bool] = []
+    for place, text in enumerate(wordings):
+        direction = shipped().interest(text, sentences.encode())
+        assert direction is not None
+        for day in days:
+            called = direction.score(day.points(shipped())) >= SURELY_CLOSE
+            right += day.wanted[place][called].tolist()
+    assert len(right) >= 10 and np.mean(right) >= 0.7
 
 
 def test_the_set_is_whole_and_tells_a_ranker_from_chance() -> None:

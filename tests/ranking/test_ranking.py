@@ -1,6 +1,7 @@
 """Ranking: arrays in, arrays out."""
 
 import numpy as np
+import pytest
 
 from digest.editions.reasons import Why
 from digest.ranking.ranking import Closeness, InterestMatches, popularity, rank
@@ -114,20 +115,29 @@ LIKED, WRITTEN, NEAREST = Why.LIKED, Why.WRITTEN, Why.NEAREST
 
 
 def test_papers_close_to_what_was_written_come_nearest_first_and_no_others():
-    picks = close(0, 0, written=[3, 1.5, 0.5, 2])
-    assert picks == [(0, WRITTEN), (3, WRITTEN), (1, WRITTEN)]
+    picks = close(0, 0, written=[9, 1.5, 0.5, 7])
+    assert picks == [(0, WRITTEN), (3, WRITTEN), (1, NEAREST)]
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [(0.9, -1), (1, NEAREST), (6.9, NEAREST), (7, WRITTEN), (99, WRITTEN)],
+)
+def test_only_what_is_surely_close_is_called_so(written: float, reason: int):
+    picks = dict(close(0, 0, written=[40, 41, 42, written]))
+    assert picks.get(3, -1) == reason
 
 
 def test_a_reader_whom_nothing_is_close_to_gets_the_nearest_and_is_told_so():
     picks = close(0, 0, written=[-1, 0.9, 0.2, -2])
     assert picks == [(1, NEAREST), (2, NEAREST), (0, NEAREST)]
-    assert close(0, 0, written=[2, 0.1, 0.5, -2])[0] == (0, WRITTEN)
-    assert close(0, 0, written=[2, 0.1, 0.5, -2])[1:] == [(2, NEAREST), (1, NEAREST)]
+    assert close(0, 0, written=[8, 0.1, 0.5, -2])[0] == (0, WRITTEN)
+    assert close(0, 0, written=[8, 0.1, 0.5, -2])[1:] == [(2, NEAREST), (1, NEAREST)]
 
 
 def test_topics_and_words_add_up_and_the_stronger_is_the_reason():
-    picks = close(1, 0, written=[0.5, 3, 1.2, -1])
-    assert picks == [(1, WRITTEN), (0, 0), (2, WRITTEN)]
+    picks = close(1, 0, written=[0.5, 8, 1.2, -1])
+    assert picks == [(1, WRITTEN), (0, 0), (2, NEAREST)]
 
 
 def test_at_most_three_papers_come_by_likes_alone_and_hide_no_topic():

@@ -33,7 +33,8 @@ from tests import make
 
 VIDEO = "A video diffusion model that generates long clips with temporal consistency. "
 SPEECH = "Automatic speech recognition of spoken audio with a small acoustic encoder. "
-WRITTEN = "how diffusion models learn to generate <b>video</b>"
+WRITTEN = "recognition of spoken <b>speech</b> in noise"
+SERIES = "tabular data and time series forecasting"
 
 
 @pytest.fixture
@@ -76,18 +77,17 @@ CASES = [
      "From Example & Sons AI", "Von Example & Sons AI"),
     ("keyword", fields(keywords=["KV cache"]), "The KV-Cache",
      "Mentions “KV cache”", "Erwähnt „KV cache“"),
-    ("written", fields(interests=WRITTEN), "Frames in Motion",
+    ("written", fields(interests=WRITTEN), "Heard in Noise",
      f"Close to what you wrote: “{WRITTEN}”",
      f"Nah an dem, was du geschrieben hast: „{WRITTEN}“"),
-    ("the second of two interests", fields(interests=f"{SPEECH[:70]}\n{WRITTEN}"),
-     "Frames in Motion", f"Close to what you wrote: “{WRITTEN}”",
+    ("the second of two interests", fields(interests=f"{VIDEO[:70]}\n{WRITTEN}"),
+     "Heard in Noise", f"Close to what you wrote: “{WRITTEN}”",
      f"Nah an dem, was du geschrieben hast: „{WRITTEN}“"),
     ("liked", likes, "Frames in Motion",
      "Like “Clips & Cuts”, which you liked", "Ähnlich wie „Clips & Cuts“, das dir gefiel"),
-    ("nearest", fields(interests="tabular data and time series forecasting"), None,
-     "The nearest today to what you wrote: “tabular data and time series forecasting”",
-     "Heute am nächsten an dem, was du geschrieben hast: "
-     "„tabular data and time series forecasting“"),
+    ("nearest", fields(interests=SERIES), None,
+     f"Among the nearest to what you wrote: “{SERIES}”",
+     f"Mit am nächsten an dem, was du geschrieben hast: „{SERIES}“"),
     ("author and keyword", fields(watched_authors=["José Núñez"], keywords=["speech"]),
      "Heard in Noise", "By José Núñez; Mentions “speech”", "Von José Núñez; Erwähnt „speech“"),
     ("topic", fields(), "Knots", "Graphs & networks", "Graphs & networks"),

@@ -235,6 +235,8 @@ STATES = [
     ("blocked", None, "blocked"),
     ("suppressed", None, "manual"),
     ("blocklisted", None, "manual"),
+    ("cancelled", "unsubscribed", "left"),
+    ("cold", "active", None),
 ]
 
 
@@ -246,6 +248,92 @@ def test_g30_a_state_is_honoured_in_the_words_of_other_tools(
     assert Subscriber.objects.values_list("state", flat=True).first() == state
     assert Suppression.objects.values_list("reason", flat=True).first() == reason
     assert Notice.objects.count() == (state == "pending")
+
+
+# Of each tool: the head line of its export, and rows with what becomes of their readers.
+MAILCHIMP = "Email Address,First Name,OPTIN_TIME,CONFIRM_TIME,LEID,EUID,NOTES,TAGS"
+LISTMONK = "uuid,email,name,attributes,status,created_at,updated_at"
+SUBSTACK = (
+    "email,active_subscription,expiry,plan,email_disabled,created_at,first_payment_at"
+)
+GHOST = "id,email,name,note,subscribed_to_emails,complimentary_plan,created_at,deleted_at"
+BUTTONDOWN = "email,notes,tags,creation_date,type,unsubscription_date"
+DAY = "2024-03-01 09:30:00"
+GO_DAY = "2024-03-01 09:30:00.123 +0000 UTC"
+ISO_DAY = "2024-03-01T09:30:00.000Z"
+TOOLS = [
+    ("Mailchimp", MAILCHIMP, f"a@x.org,A,{DAY},{DAY},1,f,,t", "active", None),
+    (
+        "Mailchimp",
+        MAILCHIMP + ",UNSUB_TIME,UNSUB_REASON",
+        f"a@x.org,A,{DAY},{DAY},1,f,,t,{DAY},never signed up",
+        "unsubscribed",
+        "left",
+    ),
+    (
+        "Mailchimp",
+        MAILCHIMP + ",CLEAN_TIME",
+        f"a@x.org,A,{DAY},{DAY},1,f,,t,{DAY}",
+        None,
+        "bounced",
+    ),
+    ("listmonk", LISTMONK, f"u,a@x.org,A,{{}},enabled,{GO_DAY},{GO_DAY}", "active", None),
+    ("listmonk", LISTMONK, f"u,a@x.org,A,{{}},disabled,{GO_DAY},{GO_DAY}", None, "manual"),
+    ("listmonk", LISTMONK, f"u,a@x.org,A,{{}},blocklisted,{GO_DAY},x", None, "manual"),
+    ("Substack", SUBSTACK, f"a@x.org,true,,yearly,false,{ISO_DAY},", "active", None),
+    ("Substack", SUBSTACK, f"a@x.org,true,,yearly,TRUE,{ISO_DAY},", "unsubscribed", "left"),
+    ("Ghost", GHOST, f"1,a@x.org,A,,true,false,{ISO_DAY},", "active", None),
+    ("Ghost", GHOST, f"1,a@x.org,A,,false,false,{ISO_DAY},", "unsubscribed", "left"),
+    ("Ghost", GHOST, f"1,a@x.org,A,,true,,{ISO_DAY},{ISO_DAY}", "unsubscribed", "left"),
+    ("Buttondown", BUTTONDOWN, f"a@x.org,,,{ISO_DAY},regular,", "active", None),
+    ("Buttondown", BUTTONDOWN, f"a@x.org,,,{ISO_DAY},unactivated,", "pending", None),
+    ("Buttondown", BUTTONDOWN, f"a@x.org,,,{ISO_DAY},churned,", "pending", None),
+    (
+        "Buttondown",
+        BUTTONDOWN,
+        f"a@x.org,,,{ISO_DAY},unsubscribed,",
+        "unsubscribed",
+        "left",
+    ),
+    ("Buttondown", BUTTONDOWN, f"a@x.org,,,{ISO_DAY},removed,", "unsubscribed", "left"),
+    ("Buttondown", BUTTONDOWN, f"a@x.org,,,{ISO_DAY},undeliverable,", None, "bounced"),
+    ("Buttondown", BUTTONDOWN, f"a@x.org,,,{ISO_DAY},complained,", None, "complained"),
+    ("Buttondown", BUTTONDOWN, f"a@x.org,,,{ISO_DAY},blocked,", None, "manual"),
+]
+
+
+@pytest.mark.parametrize(("tool", "head", "row", "state", "reason"), TOOLS)
+def test_g30_an_export_of_another_tool_is_recognised_and_its_states_honoured(
+    tool, head, row, state, reason, topics, written
+) -> None:
+    _, said = bring(written(f"{head}\n{row}\n"), legal_source="x")
+    assert f"read as an export of {tool}" in said and "refused" not in said
+    assert Subscriber.objects.values_list("state", flat=True).first() == state
+    assert Suppression.objects.values_list("reason", flat=True).first() == reason
+    if state == "active":
+        assert Subscriber.objects.get().created_at.date() == date(2024, 3, 1)
+
+
+def test_a_state_that_another_tool_has_invented_since_is_refused(topics, written) -> None:
+    _, said = bring(
+        written(f"{BUTTONDOWN}\na@x.org,,,{ISO_DAY},frozen,\n"), legal_source="x"
+    )
+    assert "line 2: refused: state: not a state that we know" in said
+    assert not Subscriber.objects.exists()
+
+
+def test_a_column_that_is_not_recognised_may_be_named(topics, written) -> None:
+    path = written("Adresse;Ort\na@example.org;Ulm\n")
+    with pytest.raises(CommandError, match="--column email=NAME"):
+        bring(path)
+    call_command("subscribers", "import", str(path), "--column=email=Adresse")
+    assert Subscriber.objects.get().email == "a@example.org"
+
+
+@pytest.mark.parametrize("value", ["email", "email=", "e_mail=Adresse", "=x"])
+def test_a_column_named_wrongly_is_one_line(value, written) -> None:
+    with pytest.raises(CommandError, match="say OURS=THEIRS"):
+        call_command("subscribers", "import", "x.csv", f"--column={value}")
 
 
 def test_g30_an_opt_out_counts_whatever_stands_beside_it(topics, written) -> None:

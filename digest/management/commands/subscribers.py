@@ -1,7 +1,7 @@
 import os
 import stat
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -16,7 +16,7 @@ from digest.management.base import OperatorCommand
 from subscribers import consent, import_export, privacy, suppression
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.import_export import Became
-from subscribers.import_file import BadFile, ImportFile
+from subscribers.import_file import BadFile, ImportFile, name_of
 from subscribers.import_rows import KNOWN
 
 EVERY = 10_000  # rows: then a line of progress
@@ -33,6 +33,14 @@ def parse_head(value: str) -> consent.Head:
         return consent.read_head(value)
     except ValueError as error:
         raise CommandError(f"{value!r:.90} is {error}, as in the log") from None
+
+
+def parse_column(value: str) -> tuple[str, str]:
+    """Return their name and ours of a column, from OURS=THEIRS."""
+    ours, equals, theirs = value.partition("=")
+    if not equals or not name_of(theirs) or ours not in KNOWN:
+        raise ArgumentTypeError(f"say OURS=THEIRS, ours one of {', '.join(sorted(KNOWN))}")
+    return name_of(theirs), ours
 
 
 def private(path: str, flags: int) -> int:
@@ -63,6 +71,14 @@ class Command(OperatorCommand):
             "--all-or-nothing",
             action="store_true",
             help="take nothing if a row is refused or the file is damaged",
+        )
+        importing.add_argument(
+            "--column",
+            action="append",
+            default=[],
+            type=parse_column,
+            metavar="OURS=THEIRS",
+            help="which column of the file is ours, as in email=Adresse; may be repeated",
         )
         exporting = doing.add_parser("export", help="CSV, or JSON Lines for FILE.jsonl")
         exporting.add_argument("file", type=Path, nargs="?")
@@ -98,9 +114,10 @@ class Command(OperatorCommand):
         legal_source: str,
         dry_run: bool,
         all_or_nothing: bool,
+        column: list[tuple[str, str]],
         **_: Any,
     ) -> None:
-        source = ImportFile(file, KNOWN)
+        source = ImportFile(file, KNOWN, named=dict(column))
         tally: Counter[Became] = Counter()
         fault = ""
         as_one = transaction.atomic() if dry_run or all_or_nothing else nullcontext()
@@ -112,6 +129,8 @@ class Command(OperatorCommand):
             failed = all_or_nothing and (bool(fault) or bool(tally[Became.REFUSED]))
             if dry_run or failed:
                 transaction.set_rollback(True)
+        if source.tool:
+            self.stderr.write(f"read as an export of {source.tool.name}")
         if source.ignored:
             self.stderr.write(f"ignored columns: {named(source.ignored)}")
         if source.encoding == "cp1252":

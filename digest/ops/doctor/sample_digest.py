@@ -1,0 +1,82 @@
+"""Send one digest to an address of the operator's, by the real transport.
+
+It stands outside the ledger: no delivery is made, nobody's edition is used up. Its subject
+is marked, and its unsubscribe link is nobody's.
+"""
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from digest.deliveries.replay import NothingToShow, without_votes
+from digest.editions import bodies
+from digest.models import Edition
+from digest.ops.doctor.servers import NOBODYS_TOKEN
+from digest.ranking.loaded import load
+from digest.ranking.matching import NOTHING, Person
+from digest.ranking.select import sound
+from digest.signing import senders
+from digest.transport.base import Mail
+from digest.transport.open import open_transport
+from digest.transport.outcomes import Outcome
+from subscribers.addresses import address_hash, canonical
+from subscribers.models import Suppression, Trending
+
+logger = logging.getLogger(__name__)
+
+NO_DELIVERY = 0
+MARK = "[Test] "
+# A reader who has chosen nothing, and so gets the trending papers.
+READER = Person(
+    NO_DELIVERY,
+    "",
+    NOBODYS_TOKEN,
+    "en",
+    "short",
+    5,
+    Trending.TO_FILL_UP,
+    b"",
+    None,
+    *NOTHING,
+)
+
+
+class NotSent(ValueError):
+    """The test digest was not handed over; the message says why."""
+
+
+def send(edition: Edition, address: str, *, now: datetime) -> Outcome:
+    """Hand the edition over as a new reader would get it, and return the outcome.
+
+    Raises BadAddress, and NotSent for an empty edition or a suppressed address.
+    """
+    address = canonical(address)
+    if Suppression.objects.filter(email_hash=address_hash(address)).exists():
+        raise NotSent("this address is suppressed: lift that first, or use another")
+    try:
+        mail = compose(edition, address, now=now)
+    except NothingToShow as empty:
+        raise NotSent(f"{empty}") from None
+    transport = open_transport()
+    try:
+        outcome = dict(transport.hand_over([mail]))[NO_DELIVERY]
+    finally:
+        transport.close()
+    logger.info("test digest of %s: %s %s", edition, outcome.verdict, outcome.reason)
+    return outcome
+
+
+def compose(edition: Edition, address: str, *, now: datetime) -> Mail:
+    """Return the mail of that edition for READER at this address. Raises NothingToShow."""
+    loaded = load(edition.pk)
+    reader = READER._replace(email=address)
+    (digest,) = sound(loaded, [NO_DELIVERY], [reader])
+    if not digest.picks:
+        raise NothingToShow("the edition has no paper for a new reader")
+    encoded = without_votes(edition, loaded)
+    encoded = replace(encoded, titles=[f"{MARK}{title}" for title in encoded.titles])
+    whole = partial(encoded.compose, digest.reader, digest.picks, sent_at=now)
+    parts = partial(bodies.letter, encoded, digest.reader, digest.picks, sent_at=now)
+    sender = senders(encoded.sender)(NO_DELIVERY)
+    return Mail(NO_DELIVERY, sender, address, whole, parts)
