@@ -432,7 +432,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
 # A load balancer requests it from the process directly, without TLS.
-SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]
+SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 # Browsers take a cookie of this prefix from this host alone, over TLS and for all paths
@@ -448,6 +448,11 @@ BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
 TRUSTED_PROXIES = variables.whole("TRUSTED_PROXIES", 1, least=1, most=10)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# -- monitoring -------------------------------------------------------------------
+
+# Opens /metrics to another machine; without it, to this one alone.
+METRICS_TOKEN = variables.text("METRICS_TOKEN")
 
 # -- logs -------------------------------------------------------------------------
 

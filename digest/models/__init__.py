@@ -1,6 +1,12 @@
 """Models of papers, editions, deliveries, throttling, the installation and votes."""
 
-from digest.models.deliveries import Delivery, DeliveryEvent, Lease, Submission
+from digest.models.deliveries import (
+    Delivery,
+    DeliveryEvent,
+    Lease,
+    SendingCount,
+    Submission,
+)
 from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Fence, Heartbeat
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay
@@ -21,6 +27,7 @@ __all__ = [
     "Lease",
     "Paper",
     "PaperWords",
+    "SendingCount",
     "SourceDay",
     "Submission",
     "Vote",

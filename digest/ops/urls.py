@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import URLPattern, path
 
 from digest.feedback import webhooks
-from digest.ops import health
+from digest.ops import health, metrics
 from digest.ops.console import views as console
 from digest.ops.mailbox import views
 
@@ -19,6 +19,7 @@ def operators(route: str, view: console.Page, name: str) -> URLPattern:
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path(".well-known/security.txt", health.security_txt, name="security_txt"),
     path("webhooks/<slug:provider>/tracking/", webhooks.tracking, name="webhook"),
     path("mailbox/", views.mails, name="mailbox"),
@@ -28,6 +29,7 @@ urlpatterns = [
     operators("editions/", console.editions, "editions"),
     operators("editions/<int:pk>/", console.edition, "edition"),
     operators("editions/<int:pk>/preview/<int:reader>/", console.preview, "preview"),
+    operators("editions/<int:pk>/why/<int:reader>/", console.why_paper, "why"),
     operators("readers/", console.readers, "readers"),
     operators("readers/<int:pk>/", console.reader, "reader"),
     operators("suppressions/", console.suppressions, "suppressions"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -31,47 +31,57 @@ class Picks(dict[int, Pick]):
         return self[place]
 
 
-@dataclass(frozen=True)
-class LoadedEdition:
-    """A published edition, laid out for the ranking; encoded for the wire when asked to."""
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """A published edition's papers, laid out for the ranking."""
 
     edition: Edition
-    labels: Sequence[tuple[str, str]]  # (slug, label) of the topic of each column
-    columns: dict[int, int]  # topic id → column
     papers: ranking.Floats
     popular: ranking.Floats
     general: ranking.Floats  # the order for readers without interests
     duplicates: ranking.Bools | None  # pairs of papers that say the same
+    titles: Sequence[str]
     institutions: Sequence[str]  # of each paper, or ""
+    labels: Sequence[tuple[str, str]]  # (slug, label) of the topic in each column
     points: ranking.Floats  # P × DIMENSIONS, see vectors.py
     version: str  # of the projection that computed the points
     lexicon: Lexicon
     picks: Picks
 
-    @cached_property
-    def encoded(self) -> EncodedEdition:
-        """Encode the edition, and store its frame, which every mail is rebuilt with.
 
-        Pages that only rank never ask for it: a GET stores nothing.
-        """
-        blocks = list(self.edition.blocks.order_by("position"))
-        around = store_frame(self.edition, frame_content(self.edition, topics=self.labels))
-        return encode(self.edition, blocks, around=around)
+@dataclass(frozen=True, slots=True)
+class LoadedEdition(LaidOut):
+    """The same, with the edition's mails encoded for the wire."""
+
+    encoded: EncodedEdition
 
 
 @lru_cache(maxsize=8)
 def load(edition_id: int) -> LoadedEdition:
-    """Load a published edition, once per process, as it is frozen."""
-    edition = Edition.objects.get(pk=edition_id)
-    blocks: list[Block] = list(
-        edition.blocks.order_by("position").select_related("paper").defer("html", "text")
+    """Load a published edition, once per process, as it is frozen; store its frame."""
+    edition, blocks = read(edition_id)
+    laid = laid_out(edition, blocks)
+    around = store_frame(edition, frame_content(edition, topics=laid.labels))
+    encoded = encode(edition, blocks, around=around)
+    return LoadedEdition(
+        **{name: getattr(laid, name) for name in laid.__slots__}, encoded=encoded
     )
+
+
+@lru_cache(maxsize=8)
+def lay_out(edition_id: int) -> LaidOut:
+    """Lay out a published edition, once per process; unlike `load`, write nothing."""
+    return laid_out(*read(edition_id))
+
+
+def read(edition_id: int) -> tuple[Edition, list[Block]]:
+    edition = Edition.objects.get(pk=edition_id)
+    return edition, list(edition.blocks.order_by("position").select_related("paper"))
+
+
+def laid_out(edition: Edition, blocks: Sequence[Block]) -> LaidOut:
     topics = {topic.column: topic for topic in Topic.objects.all()}
     width = max(topics, default=-1) + 1
-    labels = [
-        (topics[column].slug, topics[column].label) if column in topics else ("", "")
-        for column in range(width)
-    ]
     projection = shipped()
     popular = ranking.popularity(np.array([block.upvotes for block in blocks]))
     points = np.array(
@@ -83,10 +93,8 @@ def load(edition_id: int) -> LoadedEdition:
     for place, block in enumerate(blocks):
         for column, topic in topics.items():
             papers[place, column] = block.topics.get(topic.slug, 0)
-    return LoadedEdition(
+    return LaidOut(
         edition=edition,
-        labels=labels,
-        columns={topic.pk: column for column, topic in topics.items()},
         papers=papers,
         popular=popular,
         general=ranking.mixed(papers, popular),
@@ -94,7 +102,12 @@ def load(edition_id: int) -> LoadedEdition:
             points
             * np.array([[len(block.paper.abstract) >= COMPARABLE] for block in blocks])
         ),
+        titles=[block.title for block in blocks],
         institutions=institutions,
+        labels=[
+            (topics[column].slug, topics[column].label) if column in topics else ("", "")
+            for column in range(width)
+        ],
         points=points,
         version=projection.version,
         lexicon=Lexicon(
@@ -102,5 +115,5 @@ def load(edition_id: int) -> LoadedEdition:
             [block.paper.authors for block in blocks],
             institutions,
         ),
-        picks=Picks(len(labels) + 1),
+        picks=Picks(width + 1),
     )

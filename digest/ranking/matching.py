@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from digest.ranking.directions import (
     unpack,
 )
 from digest.ranking.interests import phrases
-from digest.ranking.loaded import LoadedEdition
+from digest.ranking.loaded import LaidOut
 from digest.ranking.sent_before import sent_before
 
 # A paper is like a liked one from this cosine of their points on.
@@ -86,7 +87,7 @@ class Found:
     titles: dict[int, str] = field(default_factory=dict)
 
     def close_to(
-        self, loaded: LoadedEdition, directions: Directions, shape: tuple[int, int]
+        self, loaded: LaidOut, directions: Directions, shape: tuple[int, int]
     ) -> None:
         """Score the papers by readers' words and likes."""
         with np.errstate(invalid="ignore", over="ignore"):
@@ -142,9 +143,7 @@ class Found:
             known = Paper.objects.filter(pk__in=keys)
             self.titles = dict(known.values_list("pk", "title"))
 
-    def name(
-        self, loaded: LoadedEdition, person: Person, pair: tuple[int, int], why: Why
-    ) -> str:
+    def name(self, loaded: LaidOut, person: Person, pair: tuple[int, int], why: Why) -> str:
         """Return what a reason of a (reader, paper) names; empty if it names nothing."""
         _, paper = pair
         match why:
@@ -162,15 +161,20 @@ class Found:
         return ""
 
 
-def found_in(loaded: LoadedEdition, people: Sequence[Person]) -> Found:
-    """Look up the readers' words, names, votes and earlier papers in the edition."""
+def found_in(
+    loaded: LaidOut, people: Sequence[Person], *, until: datetime | None = None
+) -> Found:
+    """Look up the readers' words, names, votes and earlier papers in the edition.
+
+    With `until` only papers that they had before that instant count as earlier ones.
+    """
     found = Found()
     shape = (len(people), len(loaded.papers))
     writers = [(place, person) for place, person in enumerate(people) if person.wrote]
     places = {person.id: place for place, person in enumerate(people) if person.id}
     had = [
         (places[reader], position)
-        for reader, position in sent_before(loaded.edition, list(places))
+        for reader, position in sent_before(loaded.edition, list(places), until=until)
     ]
     if writers or had:
         found.matches = ranking.InterestMatches(
@@ -189,7 +193,7 @@ def found_in(loaded: LoadedEdition, people: Sequence[Person]) -> Found:
 def look_up(
     found: Found,
     matches: ranking.InterestMatches,
-    loaded: LoadedEdition,
+    loaded: LaidOut,
     place: int,
     person: Person,
 ) -> None:

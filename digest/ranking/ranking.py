@@ -127,10 +127,12 @@ class Ranked:
 
     `picks` is N × K, best first, -1 where a reader has fewer; `topics` is N × K, the column
     of the reader's topic that fits the paper best, or -1. `reasons` is N × K × 2, values of
-    Why, strongest first, -1 for none; a paper without a reason is trending.
+    Why, strongest first, -1 for none; a paper without a reason is trending. `scores` is
+    N × K, what each pick was ranked by; -inf where there is none.
     """
 
     picks: Ints
+    scores: Floats
     topics: Ints
     reasons: NDArray[np.int8]
 
@@ -224,10 +226,11 @@ def rank(
         fits, filling = filled_up(scores, fits, left_out, most, wishes, liked_by)
         brought |= filling
     scores[~fits] = -np.inf
-    picks = best(scores, min(int(most.max(initial=0)), scores.shape[1]), duplicates)
+    picks, won = best(scores, min(int(most.max(initial=0)), scores.shape[1]), duplicates)
     picks[np.arange(picks.shape[1]) >= most[:, None]] = -1
     topics = winning_topics(chosen, papers, picks)
-    return Ranked(picks, topics, reasons(chosen, papers, picks, topics, brought, closeness))
+    whys = reasons(chosen, papers, picks, topics, brought, closeness)
+    return Ranked(picks, won, topics, whys)
 
 
 def filled_up(
@@ -260,21 +263,24 @@ def filled_up(
     }
 
 
-def best(scores: Floats, most: int, duplicates: Bools | None = None) -> Ints:
-    """Return the columns of the greatest scores (N × most), best first; -1 for -inf.
+def best(scores: Floats, most: int, duplicates: Bools | None = None) -> tuple[Ints, Floats]:
+    """Return the columns of the greatest scores and the scores themselves, best first.
 
-    Changes the scores. A near-duplicate of a column that was taken is left out.
+    Both are N × most; where the score is -inf the column is -1. Changes the scores. A
+    near-duplicate of a column that was taken is left out.
     """
     picks = np.full((len(scores), most), -1, dtype=np.int32)
+    won = np.full((len(scores), most), -np.inf, dtype=np.float32)
     rows = np.arange(len(scores))
     for place in range(most):  # a few argmax passes beat a partition
         column = scores.argmax(axis=1)
-        found = scores[rows, column] > -np.inf
+        won[:, place] = scores[rows, column]
+        found = won[:, place] > -np.inf
         picks[found, place] = column[found]
         scores[rows, column] = -np.inf
         if duplicates is not None:
             scores[duplicates[column] & found[:, None]] = -np.inf
-    return picks
+    return picks, won
 
 
 def most_liked(scores: Floats, liked: Bools) -> Bools:
@@ -291,7 +297,7 @@ def nearest(written: Floats, fits: Bools, allowed: Bools) -> Bools:
 def the_best(scores: Floats, counts: NDArray[np.int64]) -> Bools:
     """Mark the `counts` (N) greatest scores of each row that are not -inf."""
     kept = np.zeros(scores.shape, dtype=np.bool_)
-    picks = best(scores.copy(), min(max(int(counts.max(initial=0)), 0), scores.shape[1]))
+    picks, _ = best(scores.copy(), min(max(int(counts.max(initial=0)), 0), scores.shape[1]))
     wanted = (picks >= 0) & (np.arange(picks.shape[1]) < counts[:, None])
     rows, places = wanted.nonzero()
     kept[rows, picks[rows, places]] = True

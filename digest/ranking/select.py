@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from digest.editions.compose import Pick, Reader
 from digest.editions.reasons import MOST_REASONS, Reason, Why, named
 from digest.ranking import ranking
-from digest.ranking.loaded import LoadedEdition
+from digest.ranking.loaded import LaidOut
 from digest.ranking.matching import ANYBODY, NOBODY, Found, Person, found_in
 from digest.sql import id_list
 from subscribers.addresses import LONGEST
@@ -44,9 +44,7 @@ class Digest(NamedTuple):
     fault: str = ""
 
 
-def select(
-    loaded: LoadedEdition, owed: Sequence[tuple[int, int | None]]
-) -> Sequence[Digest]:
+def select(loaded: LaidOut, owed: Sequence[tuple[int, int | None]]) -> Sequence[Digest]:
     """Rank the slice; return a digest per (delivery id, subscriber id), in order.
 
     An erased subscriber (id None or unknown) has an empty address and no picks.
@@ -56,7 +54,7 @@ def select(
 
 
 def sound(
-    loaded: LoadedEdition, delivery_ids: Sequence[int], people: Sequence[Person]
+    loaded: LaidOut, delivery_ids: Sequence[int], people: Sequence[Person]
 ) -> Sequence[Digest]:
     """Rank people; a row that cannot be read gets a fault and stops no other row.
 
@@ -79,7 +77,7 @@ def sound(
 
 
 def ranked(
-    loaded: LoadedEdition, delivery_ids: Sequence[int], people: Sequence[Person]
+    loaded: LaidOut, delivery_ids: Sequence[int], people: Sequence[Person]
 ) -> Sequence[Digest]:
     found = found_in(loaded, people)
     result = ranking.rank(
@@ -122,7 +120,7 @@ def ranked(
 
 def with_reasons(
     picks: Sequence[Pick],
-    loaded: LoadedEdition,
+    loaded: LaidOut,
     person: Person,
     place: int,
     found: Found,
@@ -173,7 +171,7 @@ def readers(ids: Sequence[int]) -> list[Person]:
     return [found.get(pk, NOBODY) for pk in ids]
 
 
-def profiles(loaded: LoadedEdition, people: Sequence[Person]) -> ranking.Floats:
+def profiles(loaded: LaidOut, people: Sequence[Person]) -> ranking.Floats:
     """Return the stored profiles, cut or padded to N × T.
 
     1 is a chosen topic without votes.

@@ -5,7 +5,7 @@ one row for all its versions and sources, so the same paper is never sent twice.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
@@ -19,10 +19,12 @@ HANDED_OVER = [State.SUBMITTING, State.ACCEPTED, State.UNKNOWN, State.ABANDONED]
 DAYS = {Kind.DAILY: 1, Kind.WEEKLY: 7}
 
 
-def sent_before(edition: Edition, readers: Sequence[int]) -> Iterator[tuple[int, int]]:
+def sent_before(
+    edition: Edition, readers: Sequence[int], *, until: datetime | None = None
+) -> Iterator[tuple[int, int]]:
     """Yield (subscriber id, position in this edition) of what the readers had before.
 
-    Three queries at most, however many readers, mails and editions there are.
+    With `until` only mails that were handed over before that instant count. Three queries at most, however many readers, mails and editions there are.
     """
     others = list(sharing(edition).values_list("pk", flat=True))
     if not others:
@@ -30,6 +32,8 @@ def sent_before(edition: Edition, readers: Sequence[int]) -> Iterator[tuple[int,
     found = Delivery.objects.filter(
         edition__in=others, subscriber__in=among(readers), state__in=HANDED_OVER
     )
+    if until:
+        found = found.filter(intent_at__lt=until)
     rows = list(found.values_list("edition", "subscriber", "picks"))
     if not rows:
         return

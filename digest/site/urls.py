@@ -8,6 +8,7 @@ from django.urls.converters import StringConverter
 
 from digest import privacy
 from digest.site import archive, feeds, mail_pages, search, views, votes
+from digest.site.why import why
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
 
@@ -69,6 +70,7 @@ urlpatterns = [
     path("preferences/<str:token>/", preferences, BESIDE, name="preferences"),
     path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
     path("preferences/<str:token>/newest/", mail_pages.newest, name="newest"),
+    path("preferences/<str:token>/why/", why, name="why"),
     path("data/<str:token>/", data, {"more": privacy.personal_data}, name="data"),
     path("", views.today, name="today"),
     path("papers/<day:day>/", views.day, name="day"),

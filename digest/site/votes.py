@@ -49,7 +49,7 @@ def vote(request: HttpRequest, name: str, position: int, choice: str = "") -> Ht
 
 
 def of_reader(subscriber_id: int, token: str) -> SafeString:
-    """Render the votes on the preferences page behind that token; empty without a vote."""
+    """Render the votes, if any, and the way to an explanation, for the preferences page."""
     cast = votes.of(subscriber_id)
     return render_to_string("digest/_votes.html", {"votes": cast, "token": token})
 

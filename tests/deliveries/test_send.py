@@ -211,7 +211,7 @@ def test_c3_a_sender_ends_in_time_on_a_slow_line_and_charges_nobody(sink, editio
 
 
 def test_the_number_of_queries_does_not_grow_with_the_readers(sink, edition):
-    assert loaded.load(edition.pk).encoded.titles
+    loaded.load(edition.pk)
     fencing.rise()
     counts = []
     for readers in (1, BatchSizer().group):

@@ -22,9 +22,7 @@ READER = Reader(delivery_id=7, address="ann+x=y@example.org", token="A" * 21 + "
 def composed(papers, picks, reader=READER) -> bytes:
     """The mail of these (position, topic or None) in an edition of these papers."""
     ready = load.__wrapped__(make.edition(papers).pk)
-    picks = [
-        Pick(place, ready.columns[topic.pk] if topic else None) for place, topic in picks
-    ]
+    picks = [Pick(place, topic.column if topic else None) for place, topic in picks]
     return ready.encoded.compose(reader, picks, sent_at=make.NOON)
 
 

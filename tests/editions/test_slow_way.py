@@ -55,7 +55,7 @@ def edition() -> Edition:
 def test_the_fast_way_gives_what_the_slow_way_gives(edition, language, count) -> None:
     reader = Reader(7, "ann+x=y@example.org", "A" * 21 + "_", language)
     ready = load(edition.pk)
-    column = ready.columns[make.topic("graphs").pk]
+    column = make.topic("graphs").column
     picks = [Pick(place, (column, None)[place % 2]) for place in range(count)]
     fast = parsed(ready.encoded.compose(reader, picks, sent_at=make.NOON))
     with translation.override(language):

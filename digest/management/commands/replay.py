@@ -1,12 +1,13 @@
-"""`manage.py replay EMAIL DAY`: print a mail as sent, and the reason of each paper."""
+"""`manage.py replay EMAIL DAY`: print a mail as sent, and why it has each paper or not."""
 
 import sys
 from argparse import ArgumentParser
+from datetime import date
 from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import replay
+from digest.deliveries import explain, replay
 from digest.deliveries.replay import NothingToShow
 from digest.management.base import OperatorCommand, parse_day
 from digest.management.commands.preview import reader
@@ -20,9 +21,17 @@ class Command(OperatorCommand):
         parser.add_argument("email")
         parser.add_argument("day", type=parse_day)
         parser.add_argument("--weekly", action="store_true", help="the weekly edition")
+        parser.add_argument(
+            "--paper",
+            metavar="ID",
+            help="print why the reader got a paper, or did not: its arXiv id, link or title",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY
+        if options["paper"]:
+            self.explain(options["email"], options["day"], kind, options["paper"])
+            return
         delivery = Delivery.objects.select_related("edition", "subscriber").filter(
             subscriber=reader(options["email"]),
             edition__day=options["day"],
@@ -42,3 +51,19 @@ class Command(OperatorCommand):
         # Bytes, as a text stream might change the line ends.
         sys.stdout.flush()
         sys.stdout.buffer.write(replayed.content)
+
+    def explain(self, email: str, day: date, kind: Edition.Kind, typed: str) -> None:
+        """Print what the reader is told on their own page."""
+        subscriber = reader(email)
+        edition = Edition.objects.filter(kind=kind, day=day).first()
+        if edition is None:
+            raise CommandError(f"no {kind} edition of {day} is published")
+        match explain.named_paper(typed, edition):
+            case []:
+                raise CommandError("no paper has this id or title")
+            case [paper]:
+                for line in explain.explain(subscriber, edition, paper).lines:
+                    self.stdout.write(line)
+            case several:
+                names = ", ".join(f"{one.arxiv_id} {one.title}" for one in several)
+                raise CommandError(f"several papers have this in their titles: {names}")

@@ -25,11 +25,12 @@ from django.utils.timezone import is_aware
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods, require_safe
 
-from digest.deliveries import control, history, ledger, replay
+from digest.deliveries import control, explain, history, ledger, replay
 from digest.models import BackOff, Delivery, DeliveryEvent, Edition
 from digest.ops import health
 from digest.ops.console import figures
 from digest.ops.mailbox.views import MAIL_CSP
+from digest.papers.search_query import QUERY_LENGTH
 from subscribers import subscriptions
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.consent import Origin
@@ -65,10 +66,15 @@ def today(request: HttpRequest) -> HttpResponse:
         "editions": figures.of_editions(one for one in newest if one),
         "troubles": health.unwell() + health.degraded(),
         "queue": figures.queue(now),
+        "speed": figures.speed(now),
         "reports": figures.reports(now),
         "readers": figures.readers(),
         "resting": BackOff.objects.filter(resting_until__gt=now)[:PAGE_LENGTH],
-        "charts": [figures.next_hours(now), *figures.confirmed_and_left(now)],
+        "charts": [
+            figures.sent_by_minute(now),
+            figures.next_hours(now),
+            *figures.confirmed_and_left(now),
+        ],
     }
     return render(request, "console/today.html", context)
 
@@ -154,6 +160,27 @@ def preview(request: HttpRequest, pk: int, reader: int) -> HttpResponse:
     part = message_from_bytes(content, policy=policy.default).get_body(("html",))
     html = part.get_content() if part else ""
     return HttpResponse(LINK.sub(without_path, html))
+
+
+@see_editions
+@see_readers
+@require_safe
+def why_paper(request: HttpRequest, pk: int, reader: int) -> HttpResponse:
+    """Show why a reader got a paper of an edition, or did not, in the reader's own words."""
+    found = get_object_or_404(Edition, pk=pk)
+    subscriber = get_object_or_404(Subscriber, pk=reader)
+    typed = request.GET.get("paper", "")[:QUERY_LENGTH]
+    papers = explain.named_paper(typed, found)
+    context = {
+        "edition": found,
+        "reader": subscriber,
+        "typed": typed,
+        "papers": papers,
+        "explained": explain.explain(subscriber, found, papers[0])
+        if len(papers) == 1
+        else None,
+    }
+    return render(request, "console/why.html", context)
 
 
 def without_path(link: re.Match[str]) -> str:
