@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.utils.formats import date_format
+from django.utils.translation import pgettext
+
 from subscribers.models import (
     USUAL_PAPERS,
     Length,
@@ -209,6 +212,27 @@ def first_hour(preference: Schedule, day: date) -> datetime:
         day += timedelta(days=1)
     local = datetime.combine(day, time(preference.send_hour), tzinfo=zone(preference))
     return local.astimezone(UTC)
+
+
+def next_hour(preference: Schedule, now: datetime) -> datetime:
+    """Return the schedule's next instant after `now`, in its zone."""
+    where = zone(preference)
+    today = now.astimezone(where).date()
+    first = first_hour(preference, today)
+    if first <= now:
+        first = first_hour(preference, today + timedelta(days=1))
+    return first.astimezone(where)
+
+
+def day_and_hour(instant: datetime) -> dict[str, object]:
+    """Return an instant in words of the active language: day, hour and zone."""
+    # Translators: Django's date format, a day of the coming week
+    day_format = pgettext("date format", "l, j F")
+    return {
+        "day": date_format(instant, day_format),
+        "hour": f"{instant:%H:%M}",
+        "zone": instant.tzinfo,
+    }
 
 
 def profile(chosen: Iterable[int], leaning: Mapping[int, int]) -> bytes:

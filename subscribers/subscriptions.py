@@ -106,6 +106,7 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
     move(subscriber, State.ACTIVE, now=now)
     detail = {"link": link.pk} | receipt_detail(preferences)
     record(subscriber, Kind.CONFIRMED, origin=origin, now=now, detail=detail)
+    outbox.welcome(subscriber, now=now)
     return subscriber
 
 
@@ -174,15 +175,6 @@ def resume(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
 def local_date(subscriber: Subscriber, now: datetime) -> date:
     """Return today's date in the reader's zone; the schedule must be loaded."""
     return now.astimezone(zone(subscriber.schedule)).date()
-
-
-def next_hour(subscriber: Subscriber, now: datetime) -> datetime:
-    """Return the next instant of the reader's schedule, in their zone."""
-    today = local_date(subscriber, now)
-    first = first_hour(subscriber.schedule, today)
-    if first <= now:
-        first = first_hour(subscriber.schedule, today + timedelta(days=1))
-    return first.astimezone(zone(subscriber.schedule))
 
 
 def in_a_month(subscriber_id: int, *, now: datetime) -> date | None:

@@ -13,7 +13,7 @@ from digest.editions.encode import encode
 from digest.editions.frames import FrameContent, load_frame
 from digest.editions.reasons import Reason
 from digest.models import Block, Delivery, Edition, Frame
-from digest.ranking.loaded import LoadedEdition, load
+from digest.ranking.loaded import LoadedEdition, lay_out, load
 from digest.ranking.select import select
 from digest.signing import senders
 from digest.transport.base import Mail
@@ -152,10 +152,9 @@ def shown_picks(
 
 def shown_to(subscriber_id: int, edition: Edition) -> list[ShownPick]:
     """Return the papers of the edition as this reader would get them now; maybe none."""
-    loaded = load(edition.pk)
-    (digest,) = select(loaded, [(0, subscriber_id)])
-    topics = load_frame(edition, loaded.encoded.fingerprint).topics
-    return shown_picks(edition, digest.picks, topics)
+    laid = lay_out(edition.pk)
+    (digest,) = select(laid, [(0, subscriber_id)])
+    return shown_picks(edition, digest.picks, laid.labels)
 
 
 def rebuild(delivery: Delivery) -> Rebuilt:
