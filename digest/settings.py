@@ -409,6 +409,9 @@ WARM_UP_FROM = variables.day("WARM_UP_FROM")
 SOURCE_URL = endpoints.base(
     "SOURCE_URL", variables.text("SOURCE_URL", "https://huggingface.co")
 )
+# The arXiv categories that fill topics which lack papers; without any, it is not asked.
+ARXIV_CATEGORIES = variables.codes("ARXIV_CATEGORIES", like="cs.DC,cs.SI")
+ARXIV_URL = "https://export.arxiv.org"
 
 # -- security ---------------------------------------------------------------------
 

@@ -108,6 +108,11 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         lambda read: read["SOURCE_URL"],
         "https://papers.example.com",
     ),
+    "ARXIV_CATEGORIES": (
+        "cs.DC, stat.ML",
+        lambda read: read["ARXIV_CATEGORIES"],
+        ["cs.DC", "stat.ML"],
+    ),
     "SIGN_UP_OPEN": ("no", lambda read: read["SIGN_UP_OPEN"], False),
     "SENTENCE_EMBEDDINGS": ("off", lambda read: read["SENTENCE_EMBEDDINGS"], False),
     # Not in .env.example one by one: the providers' own.

@@ -156,7 +156,7 @@ def send_due(
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
-            run.meter.count(sent)
+            run.meter.count(sent, clock)
             if run.relay.cause:
                 circuit_breaker.trip(clock(), run.relay.cause, asked=run.relay.asked)
                 break
@@ -164,7 +164,7 @@ def send_due(
                 circuit_breaker.reset()
     finally:
         run.transport.close()
-    run.meter.write()
+    run.meter.write(clock())
     return tally
 
 

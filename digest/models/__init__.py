@@ -9,7 +9,7 @@ from digest.models.deliveries import (
 )
 from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Fence, Heartbeat
-from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay
+from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import Vote
 
@@ -29,6 +29,7 @@ __all__ = [
     "PaperWords",
     "SendingCount",
     "SourceDay",
+    "SourceTurn",
     "Submission",
     "Vote",
     "WarmUpDay",

@@ -3,11 +3,12 @@
 from datetime import date
 
 from django.contrib.sitemaps.views import sitemap
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 
 from digest import privacy
 from digest.site import archive, feeds, mail_pages, search, views, votes
+from digest.site.api import v1
 from digest.site.why import why
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
@@ -103,4 +104,5 @@ urlpatterns = [
     path("v/<str:name>/<int:position>/<str:choice>", votes.vote, name="vote_asked"),
     path("editions/<slug:kind>/<day:day>/", mail_pages.edition, name="edition"),
     path("privacy/", views.privacy, name="privacy"),
+    path("api/v1/", include(v1.urls())),
 ]
