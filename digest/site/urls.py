@@ -9,6 +9,7 @@ from django.urls.converters import StringConverter
 from digest import privacy
 from digest.site import archive, feeds, mail_pages, search, views, votes
 from digest.site.api import v1
+from digest.site.search_limit import limited
 from digest.site.why import why
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
@@ -94,6 +95,9 @@ urlpatterns = [
         "feeds/authors/<path:name>.<feed:kind>",
         views.feed(feeds.author),
         name="author_feed",
+    ),
+    path(
+        "feeds/search.<feed:kind>", limited(views.feed(feeds.searched)), name="search_feed"
     ),
     path("robots.txt", views.feed(feeds.robots), name="robots"),
     path("sitemap.xml", views.feed(sitemap), {"sitemaps": feeds.SITEMAPS}, name="sitemap"),

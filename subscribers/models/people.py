@@ -156,6 +156,9 @@ class Subscriber(models.Model):
     muted_authors = models.JSONField(default=list, blank=True, help_text="Names.")
     watched_institutions = models.JSONField(default=list, blank=True, help_text="Names.")
     muted_institutions = models.JSONField(default=list, blank=True, help_text="Names.")
+    searches = models.JSONField(
+        default=list, blank=True, help_text="As typed into the search box."
+    )
     trending = models.PositiveSmallIntegerField(
         choices=Trending,
         default=Trending.NEVER,
