@@ -4,7 +4,7 @@ Django's syndication framework makes both kinds; all addresses are built from SI
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, time
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -96,7 +96,7 @@ class PapersFeed(Feed):  # type: ignore[type-arg]  # generic for mypy only
     def feed_guid(self, obj: Any) -> str:
         return str(self.link)
 
-    def items(self, obj: Any) -> Papers:
+    def items(self, obj: Any) -> Iterable[Paper]:
         return self.papers.order_by("-day", "-upvotes", "arxiv_id")[:ENTRIES]
 
     def item_title(self, item: Any) -> str:

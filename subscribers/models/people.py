@@ -195,6 +195,13 @@ class Subscriber(models.Model):
         default=new_capability,
         help_text="In every mail; can do nothing but unsubscribe, pause and slow down.",
     )
+    feed_token = models.CharField(
+        max_length=22,
+        unique=True,
+        null=True,
+        blank=True,
+        help_text="Reads the reader's own feed, and nothing else; null: there is none.",
+    )
     created_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
