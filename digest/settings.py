@@ -309,6 +309,9 @@ if EHLO_NAME and not re.fullmatch(r"[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f.:]+\]", EH
     raise ImproperlyConfigured(
         "EHLO_NAME must be the name of a host, like mail.example.org."
     )
+# Whether the mail server hands mail to papers+…@ over to `manage.py bounce`: then digests
+# name that address to unsubscribe by mail (RFC 2369) and for complaints (RFC 9477).
+BOUNCES_PIPED = variables.flag("BOUNCES_PIPED", False)
 # The recipients of alarms.
 ADMINS = variables.mailboxes("ADMINS")
 EMAIL_SUBJECT_PREFIX = "[Daily Papers] "

@@ -81,6 +81,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         lambda read: read["EHLO_NAME"],
         "mail.example.net",
     ),
+    "BOUNCES_PIPED": ("yes", lambda read: read["BOUNCES_PIPED"], True),
     "POSTAL_ADDRESS": (
         "O'Brien's, Köln",
         lambda read: read["POSTAL_ADDRESS"],

@@ -52,7 +52,8 @@ def preview(subscriber: Subscriber, edition: Edition, *, now: datetime) -> bytes
             "the edition has no paper for this reader: no mail would go out"
         )
     encoded = loaded.encoded if row else without_votes(edition, loaded)
-    return encoded.compose(digest.reader, digest.picks, sent_at=now)
+    until = row.expires_at if row else None
+    return encoded.compose(digest.reader, digest.picks, sent_at=now, expires_at=until)
 
 
 def without_votes(edition: Edition, loaded: LoadedEdition) -> EncodedEdition:
@@ -116,8 +117,9 @@ class Rebuilt(NamedTuple):
             )
         to = Reader(pk, address, unsubscribe_token, self.was.language, self.was.length)
         encoded = self.encoded()
-        compose = partial(encoded.compose, to, self.was.picks, sent_at=sent_at)
-        parts = partial(letter, encoded, to, self.was.picks, sent_at=sent_at)
+        given = {"sent_at": sent_at, "expires_at": self.delivery.expires_at}
+        compose = partial(encoded.compose, to, self.was.picks, **given)
+        parts = partial(letter, encoded, to, self.was.picks, **given)
         return Mail(pk, senders(encoded.sender)(pk), address, compose, parts)
 
     def encoded(self) -> EncodedEdition:

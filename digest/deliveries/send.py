@@ -156,7 +156,7 @@ def send_due(
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
-            run.meter.count(sent)
+            run.meter.count(sent, clock)
             if run.relay.cause:
                 circuit_breaker.trip(clock(), run.relay.cause, asked=run.relay.asked)
                 break
@@ -164,7 +164,7 @@ def send_due(
                 circuit_breaker.reset()
     finally:
         run.transport.close()
-    run.meter.write()
+    run.meter.write(clock())
     return tally
 
 
@@ -259,14 +259,16 @@ def prepared(
     """Return the batch's rows, picks and mails, which are composed when their turn comes."""
     group = Group(rows)
     sender = senders(encoded.sender)
-    for reader, picks, fault in batch:
+    for row, (reader, picks, fault) in zip(rows, batch, strict=True):
         pk = reader.delivery_id
         if fault:
             group.faults[pk] = fault
         group.picks[pk] = format_picks(encoded, reader, picks)
         if picks:
-            compose = partial(encoded.compose, reader, picks, sent_at=now)
-            parts = partial(letter, encoded, reader, picks, sent_at=now)
+            until = datetime.fromisoformat(row.expires_at)
+            given = {"sent_at": now, "expires_at": until}
+            compose = partial(encoded.compose, reader, picks, **given)
+            parts = partial(letter, encoded, reader, picks, **given)
             group.mails[pk] = Mail(pk, sender(pk), reader.address, compose, parts)
     return group
 

@@ -8,13 +8,12 @@ here, and nowhere else: no decision depends on these counts.
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Sum
 
-from digest.deliveries.ledger import database_now
 from digest.models import Delivery, SendingCount
 from digest.sql import Rows, Statement, among, change
 from digest.transport.outcomes import Outcome, Verdict
@@ -57,19 +56,19 @@ class Meter:
         accepted = [pk for pk, one in outcomes.items() if one.verdict is Verdict.ACCEPTED]
         self.sample += accepted[:: max(len(accepted) // OF_A_GROUP, 1)][:OF_A_GROUP]
 
-    def count(self, sent: Mapping[str, int]) -> None:
+    def count(self, sent: Mapping[str, int], clock: Callable[[], datetime]) -> None:
         """Count a slice, and write if the last time was a while ago."""
         self.counts += Counter({name: sent.get(name, 0) for name in COUNTED})
         if time.monotonic() - self.written_at >= PERIOD:
-            self.write()
+            self.write(clock())
 
-    def write(self) -> None:
+    def write(self, now: datetime) -> None:
         """Add what was counted to the rows of this minute: nothing, if it is nothing."""
         self.written_at = time.monotonic()
         if not (self.counts or self.sample):
             return
         counts = self.counts + lateness(self.sample)
-        minute = database_now().replace(second=0, microsecond=0)
+        minute = now.replace(second=0, microsecond=0)
         rows = Rows(("name", "count"), sorted(counts.items()), numbers=("count",))
         change(ADD, minute=minute, rows=rows)
         self.counts, self.sample = Counter(), []

@@ -131,11 +131,11 @@ def test_lateness_is_counted_by_bound_and_added_up() -> None:
             state="accepted",
         )
         meter.sample.append(row.pk)
-    meter.count({"accepted": 3, "skipped": 5})
-    meter.write()
-    meter.count({"accepted": 2, "retry": 1})
-    meter.write()
-    meter.write()  # nothing is left
+    meter.count({"accepted": 3, "skipped": 5}, ledger.database_now)
+    meter.write(now)
+    meter.count({"accepted": 2, "retry": 1}, ledger.database_now)
+    meter.write(now)
+    meter.write(now)  # nothing is left
     speed = throughput.lately(ledger.database_now())
     assert speed.counts == {"accepted": 5, "refused": 0, "retry": 1, "unknown": 0}
     assert speed.late == {1: 1, 5: 1, 300: 1}
