@@ -12,6 +12,7 @@ from digest.editions.publish import publish
 from digest.models import Edition, Paper, SourceDay
 from digest.papers import ingest, source_days
 from digest.papers.fullness import Fullness, State, fullness, is_held, newest_state, norm_of
+from digest.papers.records import parse_entry
 from tests import make
 from tests.source_server import entry
 
@@ -143,7 +144,7 @@ def test_a_list_that_repeats_yesterday_s_is_skipped_with_the_reason(
     """Whether its entries say of which day they are, or not."""
     history(WEEKDAYS)
     day = "2026-04-16"
-    ingest.store([ingest.parse_entry(entry(n, day=day), day=DAY) for n in (1, 2)], now=NOW)
+    ingest.store([parse_entry(entry(n, day=day), day=DAY) for n in (1, 2)], now=NOW)
     told = {"day": day} if stamped else {"submittedOnDailyAt": None}
     source.days[str(DAY)] = [entry(n, **told) for n in (1, 2)]
     assert run(at(8)) == run(at(12)) == []
