@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
@@ -29,6 +29,11 @@ MOST_POINTS = 6.0
 ENOUGH_POINTS = 2.0
 SHARE_OF_BEST = 0.4
 MOST_TOPICS = 4
+WORD_START = re.compile(r"\b\w", re.ASCII)
+# The first two characters of an alternative, and a first group of such alternatives.
+BEGINNING = re.compile(r"[a-z0-9]{2}(?![?*{])")
+GROUP = re.compile(r"\((?:[^()]|\([^()]*\))*\)")
+OPTIONS = re.compile(r"\(\?:([a-z0-9 ?|-]+)\)(?![?*{])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,8 @@ class Definition:
     group: str
     description: str
     categories: frozenset[str]  # arXiv codes that imply it
-    strong: re.Pattern[str]
-    weak: re.Pattern[str]
+    strong: tuple[str, ...]
+    weak: tuple[str, ...]
 
 
 class Described(Protocol):
@@ -68,8 +73,8 @@ def definitions() -> tuple[Definition, ...]:
             group=group["label"],
             description=topic["description"],
             categories=frozenset(topic.get("categories", [])),
-            strong=_pattern(topic["strong"]),
-            weak=_pattern(topic["weak"]),
+            strong=tuple(topic["strong"]),
+            weak=tuple(topic["weak"]),
         )
         for group in groups
         for topic in group["topic"]
@@ -78,7 +83,69 @@ def definitions() -> tuple[Definition, ...]:
 
 def _pattern(alternatives: list[str]) -> re.Pattern[str]:
     joined = "|".join(alternative.replace(" ", "[ -]") for alternative in alternatives)
-    return re.compile(rf"\b(?:{joined})", re.ASCII)
+    return re.compile(joined, re.ASCII)
+
+
+class Rule(NamedTuple):
+    """Those alternatives of a topic that can begin with two certain characters."""
+
+    topic: int
+    is_strong: bool
+    pattern: re.Pattern[str]
+
+
+@cache
+def rules() -> tuple[dict[str, list[Rule]], list[Rule]]:
+    """Return the rules by a word's first two characters, and those for all other words.
+
+    Of some 900 alternatives a word is compared with a few. One whose beginning is not plain
+    is in all of them.
+    """
+    written: dict[tuple[int, bool], list[str]] = {}
+    for number, topic in enumerate(definitions()):
+        written[number, True] = list(topic.strong)
+        written[number, False] = list(topic.weak)
+    begins = {one: beginnings(one) for many in written.values() for one in many}
+    starts = sorted(set[str]().union(*begins.values()) - {""})
+    by_start = {
+        start: [
+            Rule(*key, _pattern(fitting))
+            for key, many in written.items()
+            if (fitting := [one for one in many if begins[one] & {start, ""}])
+        ]
+        for start in ("", *starts)
+    }
+    return by_start, by_start.pop("")
+
+
+def beginnings(alternative: str) -> set[str]:
+    """Return the two characters that a pattern can begin with; "" if they are not plain."""
+    group = OPTIONS.match(alternative)
+    options = group[1].split("|") if group else [alternative]
+    found = [BEGINNING.match(option) for option in options]
+    is_one = "|" not in GROUP.sub("", alternative)
+    return {match[0] if match and is_one else "" for match in found}
+
+
+def recognized(text: str) -> tuple[dict[int, set[str]], set[int]]:
+    """Return each topic's strong matches in lower case text, and the topics hinted at.
+
+    As `findall` of `\\b(?:…)` gives them: from word to word, none within another.
+    """
+    by_start, others = rules()
+    strong: dict[int, set[str]] = {}
+    weak: set[int] = set()
+    end = dict.fromkeys(range(len(definitions())), 0)
+    for word in WORD_START.finditer(text):
+        at = word.start()
+        for topic, is_strong, pattern in by_start.get(text[at : at + 2], others):
+            if is_strong:
+                if at >= end[topic] and (match := pattern.match(text, at)):
+                    strong.setdefault(topic, set()).add(match[0])
+                    end[topic] = match.end()
+            elif topic not in weak and pattern.match(text, at):
+                weak.add(topic)
+    return strong, weak
 
 
 def assigned(paper: Described) -> dict[str, float]:
@@ -122,23 +189,22 @@ def points(
 ) -> dict[str, float]:
     """Return slug → points, up to MOST_POINTS, of every topic."""
     texts = title.lower(), abstract.lower(), "\n".join(keywords).lower()
+    in_title, in_abstract, in_keywords = map(recognized, texts)
     codes = frozenset(categories)
-    return {topic.slug: _points(topic, texts, codes) for topic in definitions()}
-
-
-def _points(topic: Definition, texts: tuple[str, str, str], codes: frozenset[str]) -> float:
-    title, abstract, keywords = texts
-    points = CATEGORY_POINTS if topic.categories & codes else 0.0
-    if in_title := set(topic.strong.findall(title)):
-        points += TITLE_POINTS + TITLE_AGAIN_POINTS * (len(in_title) > 1)
-    elif topic.weak.search(title):
-        points += TITLE_HINT_POINTS
-    points += ABSTRACT_POINTS[min(len(set(topic.strong.findall(abstract))), 3)]
-    if topic.weak.search(abstract):
-        points += ABSTRACT_HINT_POINTS
-    if topic.strong.search(keywords):
-        points += KEYWORD_POINTS
-    return min(points, MOST_POINTS)
+    found = {}
+    for number, topic in enumerate(definitions()):
+        points = CATEGORY_POINTS if topic.categories & codes else 0.0
+        if titled := in_title[0].get(number):
+            points += TITLE_POINTS + TITLE_AGAIN_POINTS * (len(titled) > 1)
+        elif number in in_title[1]:
+            points += TITLE_HINT_POINTS
+        points += ABSTRACT_POINTS[min(len(in_abstract[0].get(number, ())), 3)]
+        if number in in_abstract[1]:
+            points += ABSTRACT_HINT_POINTS
+        if number in in_keywords[0]:
+            points += KEYWORD_POINTS
+        found[topic.slug] = min(points, MOST_POINTS)
+    return found
 
 
 @transaction.atomic
