@@ -30,10 +30,10 @@ ENOUGH_POINTS = 2.0
 SHARE_OF_BEST = 0.4
 MOST_TOPICS = 4
 WORD_START = re.compile(r"\b\w", re.ASCII)
-# The first two characters of an alternative, and a first group of such alternatives.
-BEGINNING = re.compile(r"[a-z0-9]{2}(?![?*{])")
-GROUP = re.compile(r"\((?:[^()]|\([^()]*\))*\)")
-OPTIONS = re.compile(r"\(\?:([a-z0-9 ?|-]+)\)(?![?*{])")
+# How an alternative begins: a number, two or three plain characters, or a group of such.
+NUMBER = re.compile(r"(?:[0-9]|\\d|\[[0-9-]+\])(?!\??\*|\?|\{0)")
+PLAIN = re.compile(r"[a-z][a-z0-9 ](?:[a-z0-9 ](?![?*{])|(?![?*{]))")
+OPTIONS = re.compile(r"\(\?:([^()]+)\)(?![?*{])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,68 +81,96 @@ def definitions() -> tuple[Definition, ...]:
     )
 
 
-def _pattern(alternatives: list[str]) -> re.Pattern[str]:
+def _pattern(alternatives: Iterable[str]) -> re.Pattern[str]:
     joined = "|".join(alternative.replace(" ", "[ -]") for alternative in alternatives)
-    return re.compile(joined, re.ASCII)
+    return re.compile(rf"\b(?:{joined})", re.ASCII)
 
 
 class Rule(NamedTuple):
-    """Those alternatives of a topic that can begin with two certain characters."""
+    """The alternatives of a topic, all of them or those that fit to a word's beginning."""
 
     topic: int
     is_strong: bool
     pattern: re.Pattern[str]
 
 
-@cache
-def rules() -> tuple[dict[str, list[Rule]], list[Rule]]:
-    """Return the rules by a word's first two characters, and those for all other words.
+class Rules(NamedTuple):
+    """All patterns, sorted so that a word is compared with a few of their 900 alternatives."""
 
-    Of some 900 alternatives a word is compared with a few. One whose beginning is not plain
-    is in all of them.
-    """
-    written: dict[tuple[int, bool], list[str]] = {}
-    for number, topic in enumerate(definitions()):
-        written[number, True] = list(topic.strong)
-        written[number, False] = list(topic.weak)
-    begins = {one: beginnings(one) for many in written.values() for one in many}
-    starts = sorted(set[str]().union(*begins.values()) - {""})
-    by_start = {
-        start: [
-            Rule(*key, _pattern(fitting))
-            for key, many in written.items()
-            if (fitting := [one for one in many if begins[one] & {start, ""}])
-        ]
-        for start in ("", *starts)
+    by_beginning: dict[str, list[Rule]]
+    # Topics with alternatives that may begin with anything: such, and the whole pattern.
+    others: list[tuple[re.Pattern[str], Rule]]
+
+
+@cache
+def rules() -> Rules:
+    patterns = {
+        (number, is_strong): alternatives
+        for number, topic in enumerate(definitions())
+        for is_strong, alternatives in ((True, topic.strong), (False, topic.weak))
     }
-    return by_start, by_start.pop("")
+    begins = {one: beginnings(one) for many in patterns.values() for one in many}
+
+    def fitting(*some: str) -> list[Rule]:
+        """Return the rules of the alternatives with one of these beginnings."""
+        kept = {
+            key: [one for one in many if not begins[one].isdisjoint(some)]
+            for key, many in patterns.items()
+        }
+        return [Rule(*key, _pattern(few)) for key, few in kept.items() if few]
+
+    all_begin = set[str]().union(*begins.values()) - {""}
+    by_beginning = {start: fitting(start, start[:2]) for start in sorted(all_begin)}
+    others = [
+        (rule.pattern, Rule(*rule[:2], _pattern(patterns[rule[:2]])))
+        for rule in fitting("")
+    ]
+    return Rules(by_beginning, others)
 
 
 def beginnings(alternative: str) -> set[str]:
-    """Return the two characters that a pattern can begin with; "" if they are not plain."""
+    """Return how words begin that the alternative can match; {""} for in any way.
+
+    Two or three characters, or "0" for every number.
+    """
     group = OPTIONS.match(alternative)
     options = group[1].split("|") if group else [alternative]
-    found = [BEGINNING.match(option) for option in options]
-    is_one = "|" not in GROUP.sub("", alternative)
-    return {match[0] if match and is_one else "" for match in found}
+    found: set[str] = set()
+    for option in options:
+        if NUMBER.match(option):
+            found.add("0")
+        elif plain := PLAIN.match(option):
+            found |= {plain[0].replace(" ", gap) for gap in " -"}
+        else:
+            return {""}
+    return found
 
 
 def recognized(text: str) -> tuple[dict[int, set[str]], set[int]]:
     """Return each topic's strong matches in lower case text, and the topics hinted at.
 
-    As `findall` of `\\b(?:…)` gives them: from word to word, none within another.
+    The matches of a topic as `findall` of its whole pattern gives them: none in another.
     """
-    by_start, others = rules()
+    by_beginning, others = rules()
     strong: dict[int, set[str]] = {}
     weak: set[int] = set()
-    end = dict.fromkeys(range(len(definitions())), 0)
+    ends = [0] * len(definitions())  # of the last strong match
+    for anywhere, whole in others:
+        if anywhere.search(text):
+            if whole.is_strong:
+                strong[whole.topic] = set(whole.pattern.findall(text))
+                ends[whole.topic] = len(text)
+            else:
+                weak.add(whole.topic)
     for word in WORD_START.finditer(text):
         at = word.start()
-        for topic, is_strong, pattern in by_start.get(text[at : at + 2], others):
+        start = "0" if word[0].isdecimal() else text[at : at + 3]
+        fitting = by_beginning.get(start) or by_beginning.get(start[:2]) or []
+        for topic, is_strong, pattern in fitting:
             if is_strong:
-                if at >= end[topic] and (match := pattern.match(text, at)):
+                if at >= ends[topic] and (match := pattern.match(text, at)):
                     strong.setdefault(topic, set()).add(match[0])
-                    end[topic] = match.end()
+                    ends[topic] = match.end()
             elif topic not in weak and pattern.match(text, at):
                 weak.add(topic)
     return strong, weak
