@@ -24,6 +24,7 @@ from subscribers.preferences import bound_to, day_and_hour, next_hour, stored
 from subscribers.tasks import wake
 
 Purpose = Link.Purpose
+FIRST_STEP = ("email", "topics", "searches")
 TOKEN_OF_A_LINK = re.compile(r"([A-Za-z0-9_-]+)(?:[/.,>\s]|%3E|%20)*", re.IGNORECASE)
 type Counts = Callable[[], Mapping[str, int]]
 
@@ -34,13 +35,20 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     """Show and take the sign-up form; `counts` gives each topic's recent papers, by slug.
 
     Other pages ask for the address alone: that is the first `step`, after which the whole
-    form is shown. An address of this page may name topics to tick: ?topics=graphs.
+    form is shown. An address of this page may name topics to tick, and a search to keep:
+    ?topics=graphs&searches=knots.
     """
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if request.method != "POST":
-        form = SignUpForm(initial={"topics": request.GET.getlist("topics")})
+        asked = request.GET
+        form = SignUpForm(
+            initial={
+                "topics": asked.getlist("topics"),
+                "searches": asked.getlist("searches"),
+            }
+        )
     elif "step" in request.POST and form.is_valid():
-        begun = {name: form.cleaned_data[name] for name in ("email", "topics")}
+        begun = {name: form.cleaned_data[name] for name in FIRST_STEP}
         form = SignUpForm(initial=begun)
     if form.is_valid():
         requests.sign_up(

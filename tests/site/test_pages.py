@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import date, timedelta
+from html import unescape
 from urllib.parse import quote
 
 import pytest
@@ -83,6 +84,22 @@ def test_a_topics_page_keeps_its_topic_ticked_at_the_sign_up(
     assert re.findall(r'value="([^"]+)" checked', html) == ["graphs"]
 
 
+@pytest.mark.parametrize("begin", ["get", "post"])
+def test_a_result_page_keeps_its_search_at_the_sign_up(client: Client, begin: str) -> None:
+    query = 'author:"Ann <b>" knots & graphs'
+    page = html_of(client, f"/search/?q={quote(query)}")
+    (kept,) = re.findall(r'name="searches" value="([^"]*)"', page)
+    assert unescape(kept) == query
+    if begin == "get":
+        html = html_of(client, f"/subscribe/?searches={quote(query)}")
+    else:
+        given = {"step": "address", "email": "ann@example.org", "searches": query}
+        html = client.post("/subscribe/", given).text
+    (shown,) = re.findall(r'<textarea name="searches"[^>]*>([^<]*)</textarea>', html)
+    assert unescape(shown).strip() == query
+    assert 'name="searches"' not in html_of(client, "/subscribe/")
+
+
 def test_a_mistyped_address_is_told_at_the_first_step(client: Client) -> None:
     answer = client.post("/subscribe/", {"step": "address", "email": "ann"})
     assert answer.status_code == 400
@@ -119,6 +136,27 @@ def test_a_paper_in_a_list_tells_all_that_is_known_of_it(
         "https://huggingface.co/papers/2604.01234",
     ]:
         assert f'href="{url}"' in html
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        (
+            {"abstract": "Tea is hot. However, it cools. We introduce Teapot, a pot."},
+            "We introduce Teapot, a pot.",
+        ),
+        (
+            {"summary": "A pot <b>that</b> pours.", "abstract": "We introduce Teapot."},
+            "A pot &lt;b&gt;that&lt;/b&gt; pours. "
+            '<span class="hint">(summary by machine)</span>',
+        ),
+    ],
+)
+def test_a_list_says_one_line_of_each_paper(
+    client: Client, paper: MakePaper, fields: dict[str, str], line: str
+) -> None:
+    paper(**fields)
+    assert f'<p class="said" dir="auto">{line}</p>' in html_of(client, "/")
 
 
 @pytest.mark.parametrize(
