@@ -171,7 +171,7 @@ def terms(
             Why.KEYWORD: (found.matches.keywords, ranking.KEYWORD_WEIGHT),
         }
         some += [
-            Term(why, found.name(laid, person, pair, why), float(weight))
+            Term(why, found.name(laid, person, pair, why, 0), float(weight))
             for why, (which, weight) in weights.items()
             if which[pair]
         ]
