@@ -37,6 +37,7 @@ def secrets_are_strong(
     """Find keys and webhook passwords that could be guessed; Django checks SECRET_KEY."""
     keys = [("ADDRESS_KEY", settings.ADDRESS_KEY)]
     keys += [("SECRET_KEY_FALLBACKS", key) for key in settings.SECRET_KEY_FALLBACKS]
+    keys += [("METRICS_TOKEN", settings.METRICS_TOKEN)] if settings.METRICS_TOKEN else []
     weak = [name for name, key in keys if not strong(key, length=KEY_LENGTH)]
     weak += [
         "ANYMAIL_WEBHOOK_SECRET"

@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponse
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # Requested by machines that know this process by its address only, not the site.
-HEALTH = {"/healthz", "/readyz"}
+HEALTH = {"/healthz", "/readyz", "/metrics"}
 # Our pages use none of these, so injected content may not either.
 PERMISSIONS = ", ".join(
     f"{feature}=()"

@@ -309,6 +309,9 @@ if EHLO_NAME and not re.fullmatch(r"[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f.:]+\]", EH
     raise ImproperlyConfigured(
         "EHLO_NAME must be the name of a host, like mail.example.org."
     )
+# Whether the mail server hands mail to papers+…@ over to `manage.py bounce`: then digests
+# name that address to unsubscribe by mail (RFC 2369) and for complaints (RFC 9477).
+BOUNCES_PIPED = variables.flag("BOUNCES_PIPED", False)
 # The recipients of alarms.
 ADMINS = variables.mailboxes("ADMINS")
 EMAIL_SUBJECT_PREFIX = "[Daily Papers] "
@@ -406,6 +409,9 @@ WARM_UP_FROM = variables.day("WARM_UP_FROM")
 SOURCE_URL = endpoints.base(
     "SOURCE_URL", variables.text("SOURCE_URL", "https://huggingface.co")
 )
+# The arXiv categories that fill topics which lack papers; without any, it is not asked.
+ARXIV_CATEGORIES = variables.codes("ARXIV_CATEGORIES", like="cs.DC,cs.SI")
+ARXIV_URL = "https://export.arxiv.org"
 
 # -- security ---------------------------------------------------------------------
 
@@ -432,7 +438,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = variables.flag("SECURE_SSL_REDIRECT", HTTPS)
 # A load balancer requests it from the process directly, without TLS.
-SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]
+SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 # Browsers take a cookie of this prefix from this host alone, over TLS and for all paths
@@ -448,6 +454,11 @@ BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)
 TRUSTED_PROXIES = variables.whole("TRUSTED_PROXIES", 1, least=1, most=10)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# -- monitoring -------------------------------------------------------------------
+
+# Opens /metrics to another machine; without it, to this one alone.
+METRICS_TOKEN = variables.text("METRICS_TOKEN")
 
 # -- logs -------------------------------------------------------------------------
 

@@ -117,7 +117,8 @@ def publish_due_days(now: datetime) -> None:
     """
     for day in source_days.due(now):
         try:
-            ingest.fetch(now=now, day=day)
+            ingest.fetch(now=now, day=day, again=False)
+            ingest.fill_gaps(now=now, day=day)
             publish(day, now=now)
         except (sources.NotYetPublished, NothingToPublish) as error:
             logger.info("nothing published: %s", error)

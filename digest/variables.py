@@ -125,6 +125,13 @@ class Variables:
         values = [cleaned(name, value) for value in self.text(name).split(",")]
         return [value for value in values if value]
 
+    def codes(self, name: str, *, like: str) -> list[str]:
+        """Return arXiv's codes of subjects, from cs.DC,stat.ML."""
+        values = self.several(name)
+        if not all(re.fullmatch(r"[a-z-]+(\.[A-Za-z-]+)?", value) for value in values):
+            raise ImproperlyConfigured(f"{name} must be like {like}.")
+        return values
+
     def mailbox(self, name: str, default: str = "") -> str:
         """Return one address, with or without a name before it (RFC 5322 section 3.4)."""
         value = self.text(name, default)

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.utils.formats import date_format
+from django.utils.translation import pgettext
+
 from subscribers.models import (
     USUAL_PAPERS,
     Length,
@@ -46,6 +49,7 @@ class Preferences:
     muted_authors: tuple[str, ...] = ()
     watched_institutions: tuple[str, ...] = ()
     muted_institutions: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
     trending: Trending = Trending.NEVER
     most_papers: int = USUAL_PAPERS
     language: str = "en"
@@ -94,6 +98,7 @@ def stored(subscriber: Subscriber) -> Preferences:
         muted_authors=tuple(subscriber.muted_authors),
         watched_institutions=tuple(subscriber.watched_institutions),
         muted_institutions=tuple(subscriber.muted_institutions),
+        searches=tuple(subscriber.searches),
         trending=Trending(subscriber.trending),
         most_papers=subscriber.most_papers,
         language=subscriber.language,
@@ -149,6 +154,7 @@ def fill(
     subscriber.muted_authors = list(preferences.muted_authors)
     subscriber.watched_institutions = list(preferences.watched_institutions)
     subscriber.muted_institutions = list(preferences.muted_institutions)
+    subscriber.searches = list(preferences.searches)
     subscriber.trending = preferences.trending
     subscriber.most_papers = preferences.most_papers
     subscriber.language = preferences.language
@@ -209,6 +215,27 @@ def first_hour(preference: Schedule, day: date) -> datetime:
         day += timedelta(days=1)
     local = datetime.combine(day, time(preference.send_hour), tzinfo=zone(preference))
     return local.astimezone(UTC)
+
+
+def next_hour(preference: Schedule, now: datetime) -> datetime:
+    """Return the schedule's next instant after `now`, in its zone."""
+    where = zone(preference)
+    today = now.astimezone(where).date()
+    first = first_hour(preference, today)
+    if first <= now:
+        first = first_hour(preference, today + timedelta(days=1))
+    return first.astimezone(where)
+
+
+def day_and_hour(instant: datetime) -> dict[str, object]:
+    """Return an instant in words of the active language: day, hour and zone."""
+    # Translators: Django's date format, a day of the coming week
+    day_format = pgettext("date format", "l, j F")
+    return {
+        "day": date_format(instant, day_format),
+        "hour": f"{instant:%H:%M}",
+        "zone": instant.tzinfo,
+    }
 
 
 def profile(chosen: Iterable[int], leaning: Mapping[int, int]) -> bytes:

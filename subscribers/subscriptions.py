@@ -20,6 +20,7 @@ from subscribers.models import (
     Schedule,
     Subscriber,
     Suppression,
+    new_capability,
 )
 from subscribers.notices import outbox
 from subscribers.preferences import (
@@ -106,6 +107,7 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
     move(subscriber, State.ACTIVE, now=now)
     detail = {"link": link.pk} | receipt_detail(preferences)
     record(subscriber, Kind.CONFIRMED, origin=origin, now=now, detail=detail)
+    outbox.welcome(subscriber, now=now)
     return subscriber
 
 
@@ -144,6 +146,12 @@ def slow_down(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     record(subscriber, Kind.CHANGED, origin=origin, now=now, detail=detail)
 
 
+def change_feed(subscriber_id: int, *, ends: bool) -> None:
+    """End the reader's own feed, or give it a new token: the old one reads no more."""
+    reader = Subscriber.objects.filter(pk=subscriber_id, state__in=CONFIRMED)
+    reader.update(feed_token=None if ends else new_capability())
+
+
 @transaction.atomic
 def pause(
     subscriber_id: int, until: date | None = None, *, origin: Origin, now: datetime
@@ -174,15 +182,6 @@ def resume(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
 def local_date(subscriber: Subscriber, now: datetime) -> date:
     """Return today's date in the reader's zone; the schedule must be loaded."""
     return now.astimezone(zone(subscriber.schedule)).date()
-
-
-def next_hour(subscriber: Subscriber, now: datetime) -> datetime:
-    """Return the next instant of the reader's schedule, in their zone."""
-    today = local_date(subscriber, now)
-    first = first_hour(subscriber.schedule, today)
-    if first <= now:
-        first = first_hour(subscriber.schedule, today + timedelta(days=1))
-    return first.astimezone(zone(subscriber.schedule))
 
 
 def in_a_month(subscriber_id: int, *, now: datetime) -> date | None:

@@ -12,7 +12,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from subscribers import address_change, links, rate_limits, requests, subscriptions
 from subscribers.addresses import masked
@@ -21,10 +20,11 @@ from subscribers.http import action, origin, see_other, token_page, while_open
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.notices import outbox
 from subscribers.notices.message import offered
-from subscribers.preferences import bound_to, stored
+from subscribers.preferences import bound_to, day_and_hour, next_hour, stored
 from subscribers.tasks import wake
 
 Purpose = Link.Purpose
+FIRST_STEP = ("email", "topics", "searches")
 TOKEN_OF_A_LINK = re.compile(r"([A-Za-z0-9_-]+)(?:[/.,>\s]|%3E|%20)*", re.IGNORECASE)
 type Counts = Callable[[], Mapping[str, int]]
 
@@ -35,13 +35,20 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     """Show and take the sign-up form; `counts` gives each topic's recent papers, by slug.
 
     Other pages ask for the address alone: that is the first `step`, after which the whole
-    form is shown. An address of this page may name topics to tick: ?topics=graphs.
+    form is shown. An address of this page may name topics to tick, and a search to keep:
+    ?topics=graphs&searches=knots.
     """
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if request.method != "POST":
-        form = SignUpForm(initial={"topics": request.GET.getlist("topics")})
+        asked = request.GET
+        form = SignUpForm(
+            initial={
+                "topics": asked.getlist("topics"),
+                "searches": asked.getlist("searches"),
+            }
+        )
     elif "step" in request.POST and form.is_valid():
-        begun = {name: form.cleaned_data[name] for name in ("email", "topics")}
+        begun = {name: form.cleaned_data[name] for name in FIRST_STEP}
         form = SignUpForm(initial=begun)
     if form.is_valid():
         requests.sign_up(
@@ -80,6 +87,7 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
             reader = subscriptions.confirm(
                 token, origin=origin(request, "/confirm/"), now=now
             )
+            wake()
             return confirmed(request, reader)
     except links.Expired as expired:
         return offer_again(request, expired.link, asked)
@@ -111,15 +119,12 @@ def confirmed(request: HttpRequest, reader: Subscriber | None) -> HttpResponse:
 
 def welcome(reader: Subscriber, *, now: datetime) -> dict[str, object]:
     """Return what a new reader is told: what was chosen, when mail comes, how to change it."""
-    first = subscriptions.next_hour(reader, now)
+    first = next_hour(reader.schedule, now)
     return {
         "preferences_token": links.make(reader, Purpose.PREFERENCES, now=now),
         "preferences": stored(reader),
         "topics": list(reader.topics.all()),
-        "day": date_format(first, "l, j F"),
-        "hour": date_format(first, "H:i"),
-        "zone": first.tzinfo,
-    }
+    } | day_and_hour(first)
 
 
 def offer_again(request: HttpRequest, link: Link, asked: str) -> HttpResponse:

@@ -6,13 +6,15 @@ As a process: `python -m tests.source_server --port 8765 --file F.json …`.
 
 import argparse
 import gzip
+import hashlib
 import json
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,34 @@ def entry(number: int = 1, *, day: str = "2026-04-17", **inner: Any) -> dict[str
     }
 
 
+def arxiv_entry(
+    number: int = 1, *, published: str = "2026-04-16T10:00:00Z", **parts: str
+) -> tuple[str, str, str]:
+    """(id, published, XML) of one entry of arXiv's, all invented; `parts` replace elements."""
+    name = f"2604.{number:05}"
+    elements = {
+        "id": f"<id>http://arxiv.org/abs/{name}v2</id>",
+        "title": f"<title>A Sample Paper\n  of Number {number}</title>",
+        "summary": "<summary>  Nothing $x^2$ to see &lt; here.\n</summary>",
+        "category": '<category term="cs.DC"/><category term="I.2.7"/>',
+        "published": f"<published>{published}</published>",
+        "primary": '<arxiv:primary_category term="cs.SI"/>',
+        "author": "<author><name>Ada Example</name></author>"
+        "<author><name>Bo Sample</name></author>",
+    } | parts
+    return name, published, f"<entry>{''.join(elements.values())}</entry>"
+
+
+def atom(*entries: str, total: int | None = None) -> bytes:
+    """Return a feed of arXiv's with these entries."""
+    return f"""<?xml version='1.0' encoding='UTF-8'?>
+<feed xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/"
+ xmlns:arxiv="http://arxiv.org/schemas/atom" xmlns="http://www.w3.org/2005/Atom">
+<id>https://arxiv.org/api/AbCdEf</id><title>arXiv Query</title>
+<opensearch:totalResults>{len(entries) if total is None else total}</opensearch:totalResults>
+{"".join(entries)}</feed>""".encode()
+
+
 def many(value: bytes, size: int) -> bytes:
     """A JSON array of the value again and again, of about `size` bytes."""
     return b"[" + b",".join([value] * (size // (len(value) + 1))) + b"]"
@@ -60,6 +90,7 @@ class Source(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.days: dict[str, list[object]] = {}
         self.newest: date | None = None  # later days are answered with 400
+        self.arxiv: list[tuple[str, str, str]] = []  # what arxiv_entry returns
         self.fault = ""
         self.fault_page = 0
         self.redirect_to = ""
@@ -97,6 +128,8 @@ class Handler(BaseHTTPRequestHandler):
         page = int(query.get("p", 0))
         if self.server.fault and page >= self.server.fault_page:
             FAULTS[self.server.fault](self)
+        elif url.path == "/api/query":
+            self.answer_arxiv(query)
         elif url.path != "/api/daily_papers":
             self.answer(404, b'{"error":"not found"}')
         else:
@@ -111,7 +144,25 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(400, b'{"error":"the date is in the future"}')
         limit = int(query.get("limit", 50))
         entries = self.server.days.get(query["date"], [])
-        self.answer(200, self.encoded(entries[page * limit : (page + 1) * limit]))
+        body = self.encoded(entries[page * limit : (page + 1) * limit])
+        tag = f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
+        if self.headers.get("If-None-Match") == tag:
+            return self.answer(304, ETag=tag)
+        self.answer(200, body, ETag=tag)
+
+    def answer_arxiv(self, query: dict[str, str]) -> None:
+        """Answer with the entries of the ids, or those submitted in the span asked for."""
+        found = list(self.server.arxiv)
+        if "id_list" in query:
+            wanted = set(query["id_list"].split(","))
+            found = [one for one in found if one[0] in wanted]
+        elif span := re.search(r"submittedDate:\[(\d+) TO (\d+)\]", query["search_query"]):
+            found = [
+                one
+                for one in found
+                if span[1] <= f"{datetime.fromisoformat(one[1]):%Y%m%d%H%M}" <= span[2]
+            ]
+        self.answer(200, atom(*(xml for _, _, xml in found)))
 
     def encoded(self, entries: object) -> bytes:
         return json.dumps(entries).encode()
@@ -159,6 +210,7 @@ FAULTS: dict[str, Callable[[Handler], None]] = {
     "rate limit": lambda h: h.answer(429, RateLimit='"api";r=0;t=123'),
     "retry later": lambda h: h.answer(429, Retry_After="60"),
     "retry at": lambda h: h.answer(429, Retry_After=h.date_time_string(time.time() + 60)),
+    "busy": lambda h: h.answer(503, Retry_After="30"),
     "retry soon": lambda h: h.answer(429, Retry_After="soon"),
     "error": lambda h: h.answer(500, b"oops"),
     "html": lambda h: h.answer(200, b"<!DOCTYPE html><title>Sorry</title>"),

@@ -103,6 +103,7 @@ WRONG: dict[str, list[str]] = {
     ],
     "ADMINS": ["ada", "ada@example.org; bob@example.org", "ada@example.org,bob"],
     "EHLO_NAME": ["mail_1.example.org", "a b", "mail.example.org\r\nMAIL FROM:<x>"],
+    "BOUNCES_PIPED": ["bounces@example.org"],
     "POSTAL_ADDRESS": ["Street 1\n12345 Town", "Street 1\x07"],
     "SECRET_KEY": ["hush-hush\nhush-hush", '"hush-hush'],
     "ADDRESS_KEY": ["hush-hush\rhush-hush", "hush-hush'"],

@@ -81,6 +81,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         lambda read: read["EHLO_NAME"],
         "mail.example.net",
     ),
+    "BOUNCES_PIPED": ("yes", lambda read: read["BOUNCES_PIPED"], True),
     "POSTAL_ADDRESS": (
         "O'Brien's, Köln",
         lambda read: read["POSTAL_ADDRESS"],
@@ -106,6 +107,11 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         "https://papers.example.com/",
         lambda read: read["SOURCE_URL"],
         "https://papers.example.com",
+    ),
+    "ARXIV_CATEGORIES": (
+        "cs.DC, stat.ML",
+        lambda read: read["ARXIV_CATEGORIES"],
+        ["cs.DC", "stat.ML"],
     ),
     "SIGN_UP_OPEN": ("no", lambda read: read["SIGN_UP_OPEN"], False),
     "SENTENCE_EMBEDDINGS": ("off", lambda read: read["SENTENCE_EMBEDDINGS"], False),

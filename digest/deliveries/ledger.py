@@ -39,6 +39,7 @@ class Claimed(NamedTuple):
     subscriber_id: int | None
     attempts: int
     lease_token: str
+    expires_at: str = ""  # ISO 8601, as rows also lie in the outcome journal's files
 
 
 def database_now() -> datetime:
@@ -82,7 +83,7 @@ WHERE id = ANY(ARRAY(
         AND (%(edition)s::bigint IS NULL OR edition_id = %(edition)s::bigint)
         AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
     ORDER BY not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-RETURNING id, edition_id, subscriber_id, attempts, not_before""",
+RETURNING id, edition_id, subscriber_id, attempts, expires_at, not_before""",
     sqlite="""
 UPDATE digest_delivery SET state = 'claimed', lease_token = %(token)s
 WHERE id IN (
@@ -92,7 +93,7 @@ WHERE id IN (
         AND (%(edition)s IS NULL OR edition_id = %(edition)s)
         AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
     ORDER BY not_before LIMIT %(limit)s)
-RETURNING id, edition_id, subscriber_id, attempts, not_before""",
+RETURNING id, edition_id, subscriber_id, attempts, expires_at, not_before""",
 )
 # Statistics of before a plan know of no open rows: so each claim would read and sort all.
 IN_ORDER = "SET LOCAL enable_sort = off"
@@ -116,7 +117,7 @@ def claim(
         found = fetch(
             CLAIM, token=token, now=now, due=due or now, edition=edition_id, limit=limit
         )
-        found.sort(key=itemgetter(4, 0))
+        found.sort(key=itemgetter(5, 0))
         if found:
             Lease.objects.create(
                 token=token,
@@ -124,9 +125,14 @@ def claim(
                 deliveries=",".join(str(row[0]) for row in found),
             )
     return [
-        Claimed(pk, edition, person, attempts, token)
-        for pk, edition, person, attempts, _ in found
+        Claimed(pk, edition, person, attempts, token, iso(expires_at))
+        for pk, edition, person, attempts, expires_at, _ in found
     ]
+
+
+def iso(stored: datetime) -> str:
+    """Return an instant that a statement returned in ISO 8601; SQLite's has no zone: UTC."""
+    return (stored if stored.tzinfo else stored.replace(tzinfo=UTC)).isoformat()
 
 
 # Keep readers from leaving until the commit, in one order, by their primary key.

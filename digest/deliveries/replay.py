@@ -13,7 +13,7 @@ from digest.editions.encode import encode
 from digest.editions.frames import FrameContent, load_frame
 from digest.editions.reasons import Reason
 from digest.models import Block, Delivery, Edition, Frame
-from digest.ranking.loaded import LoadedEdition, load
+from digest.ranking.loaded import LoadedEdition, lay_out, load
 from digest.ranking.select import select
 from digest.signing import senders
 from digest.transport.base import Mail
@@ -52,7 +52,8 @@ def preview(subscriber: Subscriber, edition: Edition, *, now: datetime) -> bytes
             "the edition has no paper for this reader: no mail would go out"
         )
     encoded = loaded.encoded if row else without_votes(edition, loaded)
-    return encoded.compose(digest.reader, digest.picks, sent_at=now)
+    until = row.expires_at if row else None
+    return encoded.compose(digest.reader, digest.picks, sent_at=now, expires_at=until)
 
 
 def without_votes(edition: Edition, loaded: LoadedEdition) -> EncodedEdition:
@@ -116,8 +117,9 @@ class Rebuilt(NamedTuple):
             )
         to = Reader(pk, address, unsubscribe_token, self.was.language, self.was.length)
         encoded = self.encoded()
-        compose = partial(encoded.compose, to, self.was.picks, sent_at=sent_at)
-        parts = partial(letter, encoded, to, self.was.picks, sent_at=sent_at)
+        given = {"sent_at": sent_at, "expires_at": self.delivery.expires_at}
+        compose = partial(encoded.compose, to, self.was.picks, **given)
+        parts = partial(letter, encoded, to, self.was.picks, **given)
         return Mail(pk, senders(encoded.sender)(pk), address, compose, parts)
 
     def encoded(self) -> EncodedEdition:
@@ -152,10 +154,9 @@ def shown_picks(
 
 def shown_to(subscriber_id: int, edition: Edition) -> list[ShownPick]:
     """Return the papers of the edition as this reader would get them now; maybe none."""
-    loaded = load(edition.pk)
-    (digest,) = select(loaded, [(0, subscriber_id)])
-    topics = load_frame(edition, loaded.encoded.fingerprint).topics
-    return shown_picks(edition, digest.picks, topics)
+    laid = lay_out(edition.pk)
+    (digest,) = select(laid, [(0, subscriber_id)])
+    return shown_picks(edition, digest.picks, laid.labels)
 
 
 def rebuild(delivery: Delivery) -> Rebuilt:

@@ -28,6 +28,7 @@ from digest.deliveries import (
 from digest.deliveries.hand_over import hand_over
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.preflight import composed
+from digest.deliveries.throughput import Meter
 from digest.editions.bodies import letter
 from digest.editions.compose import EncodedEdition
 from digest.editions.picks import format_picks
@@ -106,6 +107,7 @@ class Run:
     transport: Transport = field(default_factory=open_transport)
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
     relay: Relay = field(default_factory=Relay)
+    meter: Meter = field(default_factory=Meter)
 
     def judged_at(self) -> datetime | None:
         """Return the instant by which to judge what is due, or None for now."""
@@ -154,6 +156,7 @@ def send_due(
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
+            run.meter.count(sent, clock)
             if run.relay.cause:
                 circuit_breaker.trip(clock(), run.relay.cause, asked=run.relay.asked)
                 break
@@ -161,6 +164,7 @@ def send_due(
                 circuit_breaker.reset()
     finally:
         run.transport.close()
+    run.meter.write(clock())
     return tally
 
 
@@ -200,6 +204,7 @@ def send_slice(
                 group.outcomes[pk] = outcome
             run.batch_sizer.learn(len(group.begun()), time.monotonic() - begin)
             judge(group, run, gate)
+            run.meter.look_at(group.outcomes)
             tally += tallied(group, len(group.rows) - len(intended), run.relay)
             if run.relay.cause or run.over():
                 break
@@ -254,14 +259,16 @@ def prepared(
     """Return the batch's rows, picks and mails, which are composed when their turn comes."""
     group = Group(rows)
     sender = senders(encoded.sender)
-    for reader, picks, fault in batch:
+    for row, (reader, picks, fault) in zip(rows, batch, strict=True):
         pk = reader.delivery_id
         if fault:
             group.faults[pk] = fault
         group.picks[pk] = format_picks(encoded, reader, picks)
         if picks:
-            compose = partial(encoded.compose, reader, picks, sent_at=now)
-            parts = partial(letter, encoded, reader, picks, sent_at=now)
+            until = datetime.fromisoformat(row.expires_at)
+            given = {"sent_at": now, "expires_at": until}
+            compose = partial(encoded.compose, reader, picks, **given)
+            parts = partial(letter, encoded, reader, picks, **given)
             group.mails[pk] = Mail(pk, sender(pk), reader.address, compose, parts)
     return group
 

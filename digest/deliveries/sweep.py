@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from digest.deliveries import control, idempotent_retry, ledger, outcome_journal
+from digest.deliveries import (
+    control,
+    idempotent_retry,
+    ledger,
+    outcome_journal,
+    throughput,
+)
 from digest.models import Delivery, DeliveryEvent, Edition, Frame
 from digest.sql import Statement, change
 from digest.throttling import circuit_breaker
@@ -76,6 +82,7 @@ def prune_deliveries(now: datetime, *, batches: int = 100) -> int:
             batches -= 1
         if not Delivery.objects.filter(edition=edition).exists():
             Frame.objects.filter(edition=edition).delete()
+    throughput.prune(now)
     old = DeliveryEvent.objects.filter(delivery=None, at__lt=now - KEPT)
     while batches and (ids := list(old.values_list("pk", flat=True)[:BATCH])):
         old.filter(pk__in=ids).delete()

@@ -83,7 +83,9 @@ def context(paper: Paper, form: str) -> dict[str, Any]:
         "names_script": flatatt(text_layout.attributes(names)),
         "rest": rest,
         "upvotes": phrase("upvotes", paper.upvotes) if paper.upvotes else "",
-        "url": paper_url(paper) if paper.is_sample else paper.abstract_url,
+        "url": paper.abstract_url
+        if paper.has_arxiv_id and not paper.is_sample
+        else paper_url(paper),
         "links": links(paper, form),
         "more": phrase("more"),
         "less": phrase("less"),

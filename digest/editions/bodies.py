@@ -17,11 +17,16 @@ FOLD = re.compile("\r\n(?=[ \t])")
 
 
 def letter(
-    encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime
+    encoded: EncodedEdition,
+    reader: Reader,
+    picks: Sequence[Pick],
+    *,
+    sent_at: datetime,
+    expires_at: datetime | None = None,
 ) -> Letter:
     """Return the mail that `encoded.compose` makes, in parts."""
     text, html = encoded.bodies(reader, picks)
-    own = fields(encoded.headers(reader, picks, sent_at))
+    own = fields(encoded.headers(reader, picks, sent_at, expires_at))
     return Letter(sent_at, own, shared_fields(encoded.top), text, html)
 
 

@@ -151,14 +151,24 @@ class EncodedEdition:
     titles: Sequence[str]
     page_name: Callable[[int], str]  # delivery id → name of the mail's page
     encode: Encoder
+    inbox: Callable[[int], str] | None  # → signed address, where its mail is read
+    with_expiry: bool  # False for frames stored before mails had an Expires header
 
-    def compose(self, reader: Reader, picks: Sequence[Pick], *, sent_at: datetime) -> bytes:
+    def compose(
+        self,
+        reader: Reader,
+        picks: Sequence[Pick],
+        *,
+        sent_at: datetime,
+        expires_at: datetime | None = None,
+    ) -> bytes:
         """Return the mail: 7-bit, CRLF line ends, no body line that starts with a dot.
 
         No body line starts with two dashes either, so none is taken for the boundary.
+        `expires_at` is the delivery's; a mail that belongs to none has no such header.
         """
         text, html = self.bodies(reader, picks)
-        headers = self.headers(reader, picks, sent_at)
+        headers = self.headers(reader, picks, sent_at, expires_at)
         return b"".join([headers, self.top, *text, self.middle, *html, self.end])
 
     def localized_for(self, reader: Reader) -> LocalizedEdition:
@@ -192,12 +202,28 @@ class EncodedEdition:
         values[MARKS.more] = more[1]
         return text, localized.html.join(shown, values)
 
-    def headers(self, reader: Reader, picks: Sequence[Pick], sent_at: datetime) -> bytes:
+    def headers(
+        self,
+        reader: Reader,
+        picks: Sequence[Pick],
+        sent_at: datetime,
+        expires_at: datetime | None,
+    ) -> bytes:
+        expires = by_mail = complaints = ""
+        if expires_at and self.with_expiry:
+            expires = f"Expires: {date_header(expires_at)}\r\n"  # RFC 10080
+        if self.inbox:
+            address = self.inbox(reader.delivery_id)
+            by_mail = f",\r\n <mailto:{address}?subject=unsubscribe>"  # RFC 2369
+            words = f"{address};"  # RFC 9477
+            complaints = mime.folded_pair("CFBL-Address", words, "report=arf").decode()
         personal = (
             f"To: {reader.address}\r\n"
             f"Date: {date_header(sent_at)}\r\n"
+            f"{expires}"
             f"Message-ID: {self.message_id(reader)}\r\n"
-            f"List-Unsubscribe: <{self.site}/u/{reader.token}>\r\n"
+            f"List-Unsubscribe: <{self.site}/u/{reader.token}>{by_mail}\r\n"
+            f"{complaints}"
         ).encode("ascii")
         title = self.titles[picks[0].position]
         date = self.localized_for(reader).date

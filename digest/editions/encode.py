@@ -27,7 +27,7 @@ from digest.editions.phrases import WITHOUT_MARKS
 from digest.editions.reasons import Reason, Why
 from digest.models import Block, Edition
 from digest.papers.text import cut
-from digest.signing import Purpose, namer
+from digest.signing import Purpose, namer, senders
 from subscribers.models import Length
 
 # Of a title in the list at the top: one line on a phone, and three of them are in the 200
@@ -90,6 +90,8 @@ def encode(
         titles=[block.title for block in blocks],
         page_name=namer(Purpose.PAGE),
         encode=encoder,
+        inbox=senders(sender) if around.inbox else None,
+        with_expiry=around.expires,
     )
 
 

@@ -43,6 +43,8 @@ class FrameContent:
     spoken: Mapping[str, LocalizedFrame]  # by language
     # Between the parts of each mail; "" in frames stored before it was random.
     boundary: str = ""
+    expires: bool = False  # whether mails say when they expire; older ones do not
+    inbox: bool = False  # as settings.BOUNCES_PIPED
 
     @property
     def fingerprint(self) -> str:
@@ -52,8 +54,9 @@ class FrameContent:
 
     def as_json(self) -> str:
         values = asdict(self)
-        if not self.boundary:
-            del values["boundary"]
+        for name in ("boundary", "expires", "inbox"):  # as they were stored without
+            if not values[name]:
+                del values[name]
         for texts in values["spoken"].values():
             if not texts["date"]:
                 del texts["date"]
@@ -68,6 +71,8 @@ def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> Fra
         topics=[(slug, label) for slug, label in topics],
         spoken={language: render(edition, language) for language in languages()},
         boundary=random_boundary(),
+        expires=True,
+        inbox=settings.BOUNCES_PIPED,
     )
 
 
@@ -94,8 +99,8 @@ def load_frame(edition: Edition, fingerprint: str) -> FrameContent:
     data = json.loads(Frame.objects.get(edition=edition, fingerprint=fingerprint).data)
     spoken = {code: LocalizedFrame(**texts) for code, texts in data["spoken"].items()}
     topics = [(slug, label) for slug, label in data["topics"]]
-    boundary = data.get("boundary", "")
-    return FrameContent(data["sender"], data["site"], topics, spoken, boundary)
+    rest = {key: data[key] for key in ("boundary", "expires", "inbox") if key in data}
+    return FrameContent(data["sender"], data["site"], topics, spoken, **rest)
 
 
 def render(edition: Edition, language: str) -> LocalizedFrame:

@@ -69,7 +69,7 @@ def is_superseded(edition: Edition) -> bool:
 
 
 def candidates(day: date, kind: str) -> Sequence[Paper]:
-    """Return the papers of the day or week, most upvotes first.
+    """Return the papers of the day or week, the listed first, most upvotes first.
 
     Samples are used only where there are no other papers.
     """
@@ -77,7 +77,9 @@ def candidates(day: date, kind: str) -> Sequence[Paper]:
     papers = Paper.objects.filter(day__range=(first, day))
     chosen = papers.filter(is_sample=False).exists()
     return list(
-        papers.filter(is_sample=not chosen).order_by("-upvotes", "arxiv_id")[:MOST_BLOCKS]
+        papers.filter(is_sample=not chosen).order_by("-is_listed", "-upvotes", "arxiv_id")[
+            :MOST_BLOCKS
+        ]
     )
 
 
@@ -99,12 +101,7 @@ def render_block(paper: Paper, position: int) -> Block:
         position=position,
         title=paper.title,
         upvotes=paper.upvotes,
-        topics=topics.assign(
-            paper.title,
-            paper.abstract,
-            categories=paper.categories,
-            keywords=paper.keywords,
-        ),
+        topics=topics.assigned(paper),
         html=html,
         text=text,
     )

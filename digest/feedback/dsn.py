@@ -3,8 +3,8 @@
 It is believed only if it came to the signed envelope address of a delivery (signing.py),
 and then it is about that delivery, whatever it says of its sender and its recipient. Read
 are delivery reports (RFC 3464, RFC 6533), as they are and as gateways leave them, the texts
-of qmail and Exim, and complaints (RFC 5965). Anything else that comes to
-such an address is kept as a report of nothing, and logged.
+of qmail and Exim, complaints (RFC 5965), and letters that ask to unsubscribe. Anything else
+that comes to such an address is kept as a report of nothing, and logged.
 """
 
 import email
@@ -85,6 +85,8 @@ def reports(raw: bytes, *, came_to: str, now: datetime) -> list[Report]:
         found = list(islice(statements(mail, DEEPEST), MOST_RECIPIENTS))
     except RecursionError:  # nested a thousand times: no mail server's work
         mail, found = Part(), []
+    if not found and asks_to_leave(mail):
+        found = [Statement(EventType.UNSUBSCRIBED, "a letter asked for it", {})]
     if not found:
         return [not_understood(mail, delivery_id, now)]
     return [
@@ -98,6 +100,16 @@ def reports(raw: bytes, *, came_to: str, now: datetime) -> list[Report]:
         for one in found
         if one.kind
     ]
+
+
+def asks_to_leave(mail: Message) -> bool:
+    """Return whether a letter came by the mailto: of List-Unsubscribe (RFC 2369).
+
+    An automatic answer (RFC 3834) asks for nothing, whatever its subject quotes.
+    """
+    subject = str(mail.get("Subject", "")).strip().lower()
+    automatic = str(mail.get("Auto-Submitted", "no")).strip().lower() != "no"
+    return subject == "unsubscribe" and not automatic
 
 
 def not_understood(mail: Message, delivery_id: int, now: datetime) -> Report:

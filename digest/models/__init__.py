@@ -1,9 +1,15 @@
 """Models of papers, editions, deliveries, throttling, the installation and votes."""
 
-from digest.models.deliveries import Delivery, DeliveryEvent, Lease, Submission
+from digest.models.deliveries import (
+    Delivery,
+    DeliveryEvent,
+    Lease,
+    SendingCount,
+    Submission,
+)
 from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Fence, Heartbeat
-from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay
+from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import Vote
 
@@ -21,7 +27,9 @@ __all__ = [
     "Lease",
     "Paper",
     "PaperWords",
+    "SendingCount",
     "SourceDay",
+    "SourceTurn",
     "Submission",
     "Vote",
     "WarmUpDay",

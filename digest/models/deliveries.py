@@ -221,3 +221,24 @@ class Submission(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.members)} mails by {self.account}"
+
+
+class SendingCount(models.Model):
+    """How many hand-overs of one minute had this outcome, or were this late.
+
+    Written by each sender every few seconds, so that speed and lateness are known without a
+    look at the ledger. See deliveries/throughput.py.
+    """
+
+    minute = models.DateTimeField(help_text="UTC.")
+    name = models.CharField(max_length=20, help_text="A verdict, or “late SECONDS”.")
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        verbose_name_plural = "sending counts"
+        constraints = [
+            models.UniqueConstraint(fields=["minute", "name"], name="sending_count_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.minute:%Y-%m-%d %H:%M}: {self.count}"

@@ -1,5 +1,7 @@
 """Papers from the source, what search finds them by, and the days asked for."""
 
+from urllib.parse import urlencode
+
 from django.db import models
 
 
@@ -7,7 +9,9 @@ class Paper(models.Model):
     """One arXiv paper, latest version seen. All text is cleaned at ingest."""
 
     arxiv_id = models.CharField(
-        max_length=32, unique=True, help_text="Canonical: 2604.01234, no version."
+        max_length=32,
+        unique=True,
+        help_text="Canonical: 2604.01234, no version; title-… while it is unknown.",
     )
     title = models.TextField()
     abstract = models.TextField()
@@ -25,27 +29,39 @@ class Paper(models.Model):
     project_url = models.URLField(max_length=500, blank=True)
     keywords = models.JSONField(default=list, blank=True)
     categories = models.JSONField(default=list, blank=True, help_text="arXiv codes.")
+    is_listed = models.BooleanField(
+        default=True, help_text="Among the trending papers; else it fills a topic's gap."
+    )
     is_sample = models.BooleanField(default=False, help_text="Written for the demo.")
     fetched_at = models.DateTimeField()
 
     class Meta:
         verbose_name_plural = "papers"
-        ordering = ["-day", "-upvotes", "arxiv_id"]
+        ordering = ["-day", "-is_listed", "-upvotes", "arxiv_id"]
 
     def __str__(self) -> str:
         return self.arxiv_id
 
     @property
+    def has_arxiv_id(self) -> bool:
+        return not self.arxiv_id.startswith("title-")
+
+    @property
     def abstract_url(self) -> str:
-        return f"https://arxiv.org/abs/{self.arxiv_id}"
+        """The paper at arXiv, or a search for its title there."""
+        if self.has_arxiv_id:
+            return f"https://arxiv.org/abs/{self.arxiv_id}"
+        query = urlencode({"searchtype": "title", "query": self.title})
+        return f"https://arxiv.org/search/?{query}"
 
     @property
     def pdf_url(self) -> str:
-        return f"https://arxiv.org/pdf/{self.arxiv_id}"
+        return f"https://arxiv.org/pdf/{self.arxiv_id}" if self.has_arxiv_id else ""
 
     @property
     def discussion_url(self) -> str:
-        return f"https://huggingface.co/papers/{self.arxiv_id}"
+        has_page = self.has_arxiv_id and self.is_listed
+        return f"https://huggingface.co/papers/{self.arxiv_id}" if has_page else ""
 
 
 class PaperWords(models.Model):
@@ -89,14 +105,30 @@ class KnownWord(models.Model):
         return self.word
 
 
+class SourceTurn(models.Model):
+    """From when on a source may be asked again. See papers/turns.py."""
+
+    source = models.CharField(max_length=20, primary_key=True)
+    free_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "source turns"
+
+    def __str__(self) -> str:
+        return f"turn at {self.source}"
+
+
 class SourceDay(models.Model):
-    """One day that the source was asked for, with its last response or failure.
+    """One day that a source was asked for, with its last response or failure.
 
     See papers/source_days.py.
     """
 
-    day = models.DateField(unique=True)
+    source = models.CharField(max_length=20, default="daily-papers")
+    day = models.DateField()
     answered_at = models.DateTimeField(null=True, help_text="The last whole answer.")
+    papers = models.PositiveIntegerField(null=True, help_text="Of that day, in the answer.")
+    etag = models.CharField(max_length=200, blank=True, default="")
     failed_at = models.DateTimeField(
         null=True, help_text="The first failure since the last answer."
     )
@@ -107,6 +139,9 @@ class SourceDay(models.Model):
 
     class Meta:
         verbose_name_plural = "source days"
+        constraints = [
+            models.UniqueConstraint(fields=["source", "day"], name="source_day_unique")
+        ]
 
     def __str__(self) -> str:
-        return f"source day {self.day}"
+        return f"{self.source} of {self.day}"

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import URLPattern, path
 
 from digest.feedback import webhooks
-from digest.ops import health
+from digest.ops import health, metrics
 from digest.ops.console import views as console
 from digest.ops.mailbox import views
 
@@ -19,6 +19,7 @@ def operators(route: str, view: console.Page, name: str) -> URLPattern:
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path(".well-known/security.txt", health.security_txt, name="security_txt"),
     path("webhooks/<slug:provider>/tracking/", webhooks.tracking, name="webhook"),
     path("mailbox/", views.mails, name="mailbox"),

@@ -6,17 +6,28 @@ which it was listed. Storing twice, or in two processes at once, gives the same 
 """
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from digest.models import Paper
 from digest.papers import search_index, source_days, sources
-from digest.papers.records import PaperRecord, Rejected, parse_entry
+from digest.papers.gaps import fillers
+from digest.papers.identity import known_by_title, take_arxiv_ids
+from digest.papers.records import Batch, PaperRecord, Rejected, parse_entry, title_id
+from digest.papers.sources import arxiv
+from digest.papers.turns import Clock
+
+logger = logging.getLogger(__name__)
+
+DAY = timedelta(days=1)
 
 SLICE = 500
 SAMPLES = Path(__file__).with_name("samples.jsonl")
@@ -29,6 +40,7 @@ TOLD = [
     "organization",
     "submitted_at",
     "day",
+    "is_listed",
     "upvotes",
     "comments",
     "code_url",
@@ -68,37 +80,92 @@ class Fetched:
     rejected: tuple[Rejected, ...]
 
 
-def fetch(*, now: datetime, day: date | None = None) -> Fetched:
+def fetch(*, now: datetime, day: date | None = None, again: bool = True) -> Fetched:
     """Fetch and store the list of `day`, or of the newest day with a list.
 
-    An entry that names another day is stored under that day. Raises sources.SourceError;
-    then no paper was stored.
+    An entry that names another day is stored under that day. Without `again` nothing is
+    read if the list has not changed since its last fetch. Raises sources.SourceError; then
+    no paper was stored.
     """
+    clock = Clock(now)
     asked = day or sources.newest_day(now)
     try:
-        batch = ask(asked, now=now)
+        batch = ask(asked, clock, again=again)
     except sources.NotYetPublished:
         if day:
             raise
-        asked -= timedelta(days=1)
-        batch = ask(asked, now=now)
+        asked -= DAY
+        batch = ask(asked, clock, again=again)
+    if batch is None:
+        source_days.unchanged(asked, now)
+        return Fetched(asked, (asked,), Counts(unchanged=listed(asked).count()), ())
     records, refused = begun(batch.records, now)
     days = {record.day for record in records} or {asked}
     counts = store(records, now=now)
     search_index.refresh()
-    source_days.answered(asked, now)
+    own = sum(record.day == asked for record in records)
+    source_days.answered(asked, now, papers=own, etag=batch.etag)
     return Fetched(asked, tuple(sorted(days)), counts, (*batch.rejected, *refused))
 
 
-def ask(day: date, *, now: datetime) -> sources.Batch:
-    """Request a day from the source; record a failure. Raises sources.SourceError."""
+def listed(day: date) -> QuerySet[Paper]:
+    """Return the day's trending papers."""
+    return Paper.objects.filter(day=day, is_listed=True, is_sample=False)
+
+
+def ask(day: date, clock: Clock, *, again: bool) -> Batch | None:
+    """Request a day from the first source; record a failure. Raises sources.SourceError."""
+    etag = "" if again else source_days.etag(day)
     try:
-        return sources.fetch_day(day)
+        with sources.in_turn(sources.PRIMARY, clock):
+            return sources.SOURCES[sources.PRIMARY].fetch_day(day, etag=etag)
     except sources.NotYetPublished:
         raise
     except sources.SourceError as error:
-        source_days.failed(day, error, now)
+        source_days.failed(day, error, clock())
         raise
+
+
+def fill_gaps(*, now: datetime, day: date) -> Counts:
+    """Ask the other sources about the day, once: see gaps.py, and arXiv's categories.
+
+    A source that fails is asked again next time; the day goes on without it.
+    """
+    if not settings.ARXIV_CATEGORIES or source_days.has_answered(sources.ARXIV, day):
+        return Counts()
+    clock = Clock(now)
+    try:
+        counts = add_categories(day, clock)
+        with sources.in_turn(sources.ARXIV, clock):
+            batch = sources.SOURCES[sources.ARXIV].fetch_day(day)
+    except sources.SourceError as error:
+        logger.warning("no papers from arXiv for %s: %s", day, error)
+        source_days.failed(day, error, now, source=sources.ARXIV)
+        return Counts()
+    trending = list(listed(day))
+    offered = [record for record in batch.records if record.day == day] if batch else []
+    if trending:
+        counts += store(fillers(trending, offered), now=now)
+        source_days.answered(day, now, papers=len(offered), source=sources.ARXIV)
+    return counts
+
+
+def add_categories(day: date, clock: Clock) -> Counts:
+    """Add arXiv's categories to the day's papers that have none. Raises SourceError."""
+    without = listed(day).filter(categories=[]).exclude(arxiv_id__startswith="title-")
+    counts = Counts()
+    for ids in batched(without.values_list("arxiv_id", flat=True), arxiv.MOST_IDS):
+        with sources.in_turn(sources.ARXIV, clock):
+            batch = arxiv.fetch_ids(ids)
+        told = {record.arxiv_id: record.categories for record in batch.records}
+        papers = Paper.objects.select_for_update().filter(arxiv_id__in=list(told))
+        with transaction.atomic():
+            for paper in papers.order_by("arxiv_id"):
+                paper.categories = list(told[paper.arxiv_id])
+                paper.save(update_fields=["categories"])
+                search_index.index([paper])
+                counts += Counts(updated=1)
+    return counts
 
 
 def begun(
@@ -122,8 +189,8 @@ def begun(
 def fetch_file(path: Path, *, now: datetime, day: date | None = None) -> Fetched:
     """Store the papers of a file; with `day` only those of that day.
 
-    Entries without a day count for `day`, or for the newest day at `now`. Raises
-    sources.SourceError; then no paper was stored.
+    Entries without a day count for `day`, or for the newest day at `now`; those without an
+    arXiv id are matched by title. Raises sources.SourceError; then no paper was stored.
     """
     records: list[PaperRecord] = []
     rejected: list[Rejected] = []
@@ -132,7 +199,7 @@ def fetch_file(path: Path, *, now: datetime, day: date | None = None) -> Fetched
             rejected.append(entry)
         elif day in {None, entry.day}:
             records.append(entry)
-    records, refused = begun(records, now)
+    records, refused = begun(known_by_title(records), now)
     days = sorted({record.day for record in records}) or ([day] if day else [])
     counts = store(records, now=now)
     search_index.refresh()
@@ -175,7 +242,12 @@ def _upsert(
 ) -> Counts:
     """Upsert with few statements whatever the number: look, add, lock, update, touch, index."""
     ours = Paper.objects.filter(arxiv_id__in=list(told))
-    known = set(ours.values_list("arxiv_id", flat=True))
+    titles = {title_id(records[0].title): arxiv_id for arxiv_id, records in told.items()}
+    stored = Paper.objects.filter(arxiv_id__in=[*told, *titles])
+    known = set(stored.values_list("arxiv_id", flat=True))
+    if waiting := {title: titles[title] for title in titles.keys() & known - told.keys()}:
+        take_arxiv_ids(waiting)
+        known |= set(waiting.values())
     new = [
         paper_of(records[0], now=now, is_sample=is_sample)
         for arxiv_id, records in told.items()
@@ -193,8 +265,8 @@ def _upsert(
         changed, update_conflicts=True, unique_fields=["arxiv_id"], update_fields=TOLD
     )
     ours.update(fetched_at=now)
-    stored = [row.arxiv_id for row in (*new, *changed)]
-    search_index.index(list(Paper.objects.filter(arxiv_id__in=stored)))
+    written = [row.arxiv_id for row in (*new, *changed)]
+    search_index.index(list(Paper.objects.filter(arxiv_id__in=written)))
     updated = sum(row.arxiv_id in known for row in changed)
     return Counts(len(new), updated, len(told) - len(new) - updated)
 
@@ -202,7 +274,11 @@ def _upsert(
 def paper_of(record: PaperRecord, *, now: datetime, is_sample: bool = False) -> Paper:
     """Return the record as a new row, not stored."""
     paper = Paper(
-        arxiv_id=record.arxiv_id, day=record.day, fetched_at=now, is_sample=is_sample
+        arxiv_id=record.arxiv_id,
+        day=record.day,
+        is_listed=record.is_listed,
+        fetched_at=now,
+        is_sample=is_sample,
     )
     _merge(paper, record)
     return paper
@@ -215,10 +291,11 @@ def _merge(paper: Paper, record: PaperRecord) -> bool:
         "abstract": record.abstract,
         "summary": record.summary,
         "authors": list(record.authors),
-        "author_count": len(record.authors),
+        "author_count": record.author_count,
         "organization": record.organization,
         "submitted_at": record.submitted_at,
-        "day": min(record.day, paper.day),
+        "day": _day(paper, record),
+        "is_listed": record.is_listed or paper.is_listed,
         "upvotes": record.upvotes,
         "comments": record.comments,
         "code_url": record.code_url,
@@ -236,3 +313,10 @@ def _merge(paper: Paper, record: PaperRecord) -> bool:
     for name, value in new.items():
         setattr(paper, name, value)
     return bool(new)
+
+
+def _day(paper: Paper, record: PaperRecord) -> date:
+    """Return the first day on which the paper was listed, or else came from arXiv."""
+    if record.is_listed == paper.is_listed:
+        return min(record.day, paper.day)
+    return record.day if record.is_listed else paper.day

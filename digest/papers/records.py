@@ -5,6 +5,7 @@ Unknown fields are ignored, missing or wrongly typed ones left empty. Only an en
 arXiv id, title or day is rejected. All text is cleaned here.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from digest.papers.latex import with_name
 from digest.papers.text import clean_line, clean_text, safe_url
+from digest.papers.words import words
 
 FIRST_SECOND, LAST_SECOND = 662_688_000, 4_102_444_800  # 1991, arXiv's first year; 2100
 MOST = 2**31 - 1  # the maximum of an integer column
@@ -23,6 +25,8 @@ SUMMARY_LIMIT = 400
 ARXIV_ID = re.compile(
     r"(?:arxiv:|https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf)/)?([0-9]{4}\.[0-9]{4,5}|[a-z][a-z-]{1,15}(?:\.[a-z]{2})?/[0-9]{7})(?:v[0-9]{1,3})?(?:\.pdf)?"
 )
+# Of a paper whose source tells no arXiv id: the hash of its title's words.
+TITLE_ID = re.compile(r"title-[0-9a-f]{16}")
 AND = re.compile(r"[,;]|\band\b")  # separates names within one string
 CATEGORY = re.compile(r"[a-z-]{2,12}(?:\.[A-Za-z-]{2,12})?")
 
@@ -31,11 +35,12 @@ CATEGORY = re.compile(r"[a-z-]{2,12}(?:\.[A-Za-z-]{2,12})?")
 class PaperRecord:
     """A paper as in one response. Empty, or None, means that the response has no value."""
 
-    arxiv_id: str  # canonical: lower case, no version
+    arxiv_id: str  # canonical: lower case, no version; or see TITLE_ID
     title: str
     abstract: str
     summary: str  # one sentence, written by a machine
     authors: tuple[str, ...]  # in order, without hidden ones
+    author_count: int  # 0 where unknown
     organization: str
     submitted_at: datetime | None  # to arXiv, UTC
     day: date  # on which the source listed it, UTC
@@ -45,6 +50,8 @@ class PaperRecord:
     project_url: str
     keywords: tuple[str, ...]
     categories: tuple[str, ...]  # arXiv codes
+    # False if no list of trending papers has it: it is here for a topic that lacks papers.
+    is_listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,15 @@ class Rejected:
 
     which: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The entries of a whole day, each paper once, and the response's ETag if it has one."""
+
+    records: tuple[PaperRecord, ...]
+    rejected: tuple[Rejected, ...] = ()
+    etag: str = ""
 
 
 class BadEntry(ValueError):
@@ -81,12 +97,14 @@ def parse_entry(entry: object, *, day: date | None) -> PaperRecord:
         raise BadEntry("it has no day")
     arxiv_id, title = _arxiv_id(fields.get("id")), _title(fields)
     abstract = with_name(_text(_first(fields, "summary", "abstract")), title)
+    authors = tuple(_authors(fields.get("authors")))
     return PaperRecord(
         arxiv_id=arxiv_id,
         title=title,
         abstract=clean_text(abstract),
         summary=clean_line(_text(_first(fields, "ai_summary")), SUMMARY_LIMIT),
-        authors=tuple(_authors(fields.get("authors"))),
+        authors=authors,
+        author_count=len(authors) or _count(fields.get("author_count")) or 0,
         organization=_organization(_first(fields, "organization")),
         submitted_at=_instant(_first(fields, "publishedAt", "published_at")),
         day=listed_day,
@@ -100,6 +118,7 @@ def parse_entry(entry: object, *, day: date | None) -> PaperRecord:
             for code in _words(fields.get("arxiv_categories"), 30)
             if CATEGORY.fullmatch(code)
         )[:KEYWORDS_LIMIT],
+        is_listed=fields.get("is_listed") is not False,
     )
 
 
@@ -110,6 +129,12 @@ def _listed_day(entry: Fields, fields: Fields) -> date | None:
     if not told and outer and inner and outer > inner:
         told = outer
     return told.date() if told else None
+
+
+def title_id(title: str) -> str:
+    """Return the id of a paper of which only the title is known."""
+    said = " ".join(words(title)).encode()
+    return f"title-{hashlib.blake2b(said, digest_size=8).hexdigest()}"
 
 
 def named(entry: object, place: str) -> str:
@@ -140,7 +165,10 @@ def _text(value: object) -> str:
 def _arxiv_id(value: object) -> str:
     if value is None or value == "":
         raise BadEntry("it has no id")
-    found = ARXIV_ID.fullmatch(_text(value).strip().lower())
+    text = _text(value).strip().lower()
+    if TITLE_ID.fullmatch(text):
+        return text
+    found = ARXIV_ID.fullmatch(text)
     if not found:
         raise BadEntry(f"{shown(value)} is not an arXiv id")
     return found[1]
@@ -172,9 +200,9 @@ def _organization(value: object) -> str:
 
 def _words(value: object, limit: int) -> list[str]:
     """Return the cleaned strings of a list, each once."""
-    words = value[:200] if isinstance(value, list) else []
+    found = value[:200] if isinstance(value, list) else []
     return [
-        word for word in dict.fromkeys(clean_line(_text(w), limit) for w in words) if word
+        word for word in dict.fromkeys(clean_line(_text(w), limit) for w in found) if word
     ]
 
 

@@ -15,7 +15,7 @@ from django.db.models import Q
 from digest import sql
 from digest.models import KnownWord, Paper, PaperWords
 from digest.papers.search_query import WORD_LENGTH, joinable, plain_words, tokens
-from digest.papers.topics import assign
+from digest.papers.topics import assigned
 
 VERSION = 1  # greater whenever other words are written: all rows are then written anew
 SLICE = 500
@@ -49,9 +49,7 @@ def words_of(paper: Paper) -> PaperWords:
     abstract = tokens(paper.abstract)
     recurring = [word for word, n in Counter(abstract).items() if n >= RECURRING]
     keywords = [str(word) for word in paper.keywords]
-    topics = list(
-        assign(paper.title, paper.abstract, categories=paper.categories, keywords=keywords)
-    )
+    topics = list(assigned(paper))
     name, colon, _ = paper.title.partition(":")
     people = [str(author) for author in paper.authors] + [paper.organization]
     return PaperWords(
@@ -60,7 +58,7 @@ def words_of(paper: Paper) -> PaperWords:
         topics=" ".join(topics),
         version=VERSION,
         name=line(spoken(name)) if colon else "",
-        title=line(spoken(paper.title)),
+        title=title_words(paper.title),
         # A word between two people, so that no phrase spans both of them.
         people=" zz ".join(line(tokens(person)) for person in people)[:PEOPLE_LIMIT],
         tags=line(
@@ -69,6 +67,11 @@ def words_of(paper: Paper) -> PaperWords:
         ),
         abstract=line(abstract),
     )
+
+
+def title_words(title: str) -> str:
+    """Return the words by which the index knows a title."""
+    return line(spoken(title))
 
 
 def spoken(text: str) -> list[str]:

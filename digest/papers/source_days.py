@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import QuerySet
 
 from digest.models import Paper, SourceDay
-from digest.papers.sources import SourceError, newest_day
+from digest.papers.sources import PRIMARY, SourceError, newest_day
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)  # readers get no older papers
@@ -17,16 +17,43 @@ GRACE = timedelta(hours=2)  # the time of four fetches
 QUIET = timedelta(days=4)  # weekends and holidays have no papers
 
 
-def answered(day: date, now: datetime) -> None:
-    """Record a complete response for the day."""
+def answered(
+    day: date, now: datetime, *, papers: int, etag: str = "", source: str = PRIMARY
+) -> None:
+    """Record a complete response for the day, and how many papers of the day it had."""
     SourceDay.objects.update_or_create(
-        day=day, defaults={"answered_at": now, "failed_at": None, "failure": ""}
+        source=source,
+        day=day,
+        defaults={
+            "answered_at": now,
+            "papers": papers,
+            "etag": etag,
+            "failed_at": None,
+            "failure": "",
+        },
     )
 
 
-def failed(day: date, error: SourceError, now: datetime) -> None:
+def unchanged(day: date, now: datetime) -> None:
+    """Record that the source's last response for the day still holds."""
+    rows = SourceDay.objects.filter(source=PRIMARY, day=day)
+    rows.update(answered_at=now, failed_at=None, failure="")
+
+
+def etag(day: date) -> str:
+    """Return the tag of the last response for the day; "" without one."""
+    rows = SourceDay.objects.filter(source=PRIMARY, day=day)
+    return rows.values_list("etag", flat=True).first() or ""
+
+
+def has_answered(source: str, day: date) -> bool:
+    rows = SourceDay.objects.filter(source=source, day=day)
+    return rows.exclude(answered_at=None).exists()
+
+
+def failed(day: date, error: SourceError, now: datetime, *, source: str = PRIMARY) -> None:
     """Record that the source gave no usable response for the day."""
-    row, _ = SourceDay.objects.get_or_create(day=day)
+    row, _ = SourceDay.objects.get_or_create(source=source, day=day)
     row.failed_at = row.failed_at or now
     row.failure = str(error)[:200]
     row.save(update_fields=["failed_at", "failure"])
@@ -46,7 +73,7 @@ def due(now: datetime) -> list[date]:
 
 
 def recent(now: datetime) -> QuerySet[SourceDay]:
-    return SourceDay.objects.filter(day__gt=newest_day(now) - WEEK)
+    return SourceDay.objects.filter(source=PRIMARY, day__gt=newest_day(now) - WEEK)
 
 
 def troubles(now: datetime) -> list[str]:
@@ -76,7 +103,7 @@ def new_alarm(now: datetime) -> str:
         return ""
     if SourceDay.objects.filter(alarmed_at__gt=now - WEEK).exists():
         return ""
-    row, _ = SourceDay.objects.get_or_create(day=newest_day(now))
+    row, _ = SourceDay.objects.get_or_create(source=PRIMARY, day=newest_day(now))
     row.alarmed_at = now
     row.save(update_fields=["alarmed_at"])
     return "There are no new papers. " + "; ".join(found)

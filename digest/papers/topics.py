@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
@@ -43,6 +44,19 @@ class Definition:
     weak: re.Pattern[str]
 
 
+class Described(Protocol):
+    """A paper's row or record: what its topics are recognized by."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def abstract(self) -> str: ...
+    @property
+    def categories(self) -> Iterable[str]: ...
+    @property
+    def keywords(self) -> Iterable[str]: ...
+
+
 @cache
 def definitions() -> tuple[Definition, ...]:
     """Return all topics in the order of the form."""
@@ -67,6 +81,16 @@ def _pattern(alternatives: list[str]) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{joined})", re.ASCII)
 
 
+def assigned(paper: Described) -> dict[str, float]:
+    """Return the topics of a paper, as `assign`."""
+    return assign(
+        paper.title,
+        paper.abstract,
+        categories=paper.categories,
+        keywords=map(str, paper.keywords),
+    )
+
+
 def assign(
     title: str,
     abstract: str,
@@ -78,17 +102,28 @@ def assign(
 
     Empty when no topic was recognized.
     """
-    texts = title.lower(), abstract.lower(), "\n".join(keywords).lower()
-    codes = frozenset(categories)
-    points = {topic.slug: _points(topic, texts, codes) for topic in definitions()}
-    best = max(points.values())
+    found = points(title, abstract, categories=categories, keywords=keywords)
+    best = max(found.values())
     if not best:
         return {}
     enough = max(SHARE_OF_BEST * best, min(best, ENOUGH_POINTS))
-    ranked = sorted((slug for slug in points), key=lambda slug: -points[slug])
-    kept = [slug for slug in ranked if points[slug] >= enough]
+    ranked = sorted(found, key=lambda slug: -found[slug])
+    kept = [slug for slug in ranked if found[slug] >= enough]
     most = MOST_TOPICS if best >= ENOUGH_POINTS else 1
-    return {slug: round(points[slug] / best, 3) for slug in kept[:most]}
+    return {slug: round(found[slug] / best, 3) for slug in kept[:most]}
+
+
+def points(
+    title: str,
+    abstract: str,
+    *,
+    categories: Iterable[str],
+    keywords: Iterable[str] = (),
+) -> dict[str, float]:
+    """Return slug → points, up to MOST_POINTS, of every topic."""
+    texts = title.lower(), abstract.lower(), "\n".join(keywords).lower()
+    codes = frozenset(categories)
+    return {topic.slug: _points(topic, texts, codes) for topic in definitions()}
 
 
 def _points(topic: Definition, texts: tuple[str, str, str], codes: frozenset[str]) -> float:

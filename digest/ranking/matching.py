@@ -49,6 +49,7 @@ class Person(NamedTuple):
     muted_authors: str
     watched_institutions: str
     muted_institutions: str
+    searches: str
 
     @property
     def wrote(self) -> bool:
@@ -56,7 +57,7 @@ class Person(NamedTuple):
 
 
 DECODER = json.JSONDecoder()
-NOTHING = ("", "[]", "[]", "[]", "[]", "[]")
+NOTHING = ("", "[]", "[]", "[]", "[]", "[]", "[]")
 NOBODY = Person(0, "", "", "", "", 0, 0, b"", b"", *NOTHING)
 # A sample reader with all that a form can store: an error for it is an error for every row.
 ANYBODY = Person(
@@ -75,6 +76,7 @@ ANYBODY = Person(
     muted_authors='["b"]',
     watched_institutions='["a"]',
     muted_institutions='["b"]',
+    searches='["a"]',
 )
 
 
@@ -187,6 +189,9 @@ class Found:
                 return next(word for word, some in self.keywords[reader] if paper in some)
             case Why.LIKED:
                 return self.titles[self.likes[pair]]
+            case Why.SEARCH:
+                texts = items(person.searches)
+                return next(one for one in texts if paper in loaded.searched.hits(one))
         return ""
 
 
@@ -206,11 +211,13 @@ def found_in(
         for reader, position in sent_before(loaded.edition, list(places), until=until)
     ]
     if writers or had:
-        found.matches = ranking.InterestMatches(
-            *(np.zeros(shape, dtype=np.bool_) for _ in range(4))
-        )
+        keeping = np.array([person.searches != "[]" for person in people])
+        fields = (*np.zeros((5, *shape), dtype=np.bool_), keeping)
+        found.matches = ranking.InterestMatches(*fields)
         for place, person in writers:
             look_up(found, found.matches, loaded, place, person)
+            for text in items(person.searches):
+                found.matches.searches[place, list(loaded.searched.hits(text))] = True
         if had:
             found.matches.left_out[tuple(zip(*had, strict=True))] = True
     directions = unpack([person.directions for person in people], loaded.version)

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 WHYS = list(Why)
 # Reasons that name something of the paper; others name the same for all of a reader's picks.
-OF_ONE_PAPER = {Why.AUTHOR, Why.INSTITUTION, Why.KEYWORD, Why.LIKED}
+OF_ONE_PAPER = {Why.AUTHOR, Why.INSTITUTION, Why.KEYWORD, Why.LIKED, Why.SEARCH}
 UNREADABLE = "the reader's row cannot be read"
 # Accepted as exactly one address by headers, an envelope and a provider's API. Forms accept
 # less; the transport handles letters beyond ASCII.

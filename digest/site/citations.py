@@ -24,8 +24,8 @@ def bibtex_entry(paper: Paper) -> str:
         "title": f"{{{in_bibtex(paper.title)}}}",  # double braces keep capitals
         "author": " and ".join(in_bibtex(str(name)) for name in paper.authors),
         "year": str(year(paper)),
-        "eprint": paper.arxiv_id,
-        "archivePrefix": "arXiv",
+        "eprint": paper.arxiv_id if paper.has_arxiv_id else "",
+        "archivePrefix": "arXiv" if paper.has_arxiv_id else "",
         "primaryClass": in_bibtex(next(iter(paper.categories), "")),
         "url": paper.abstract_url,
     }
@@ -43,7 +43,8 @@ def citation_key(paper: Paper) -> str:
     family = "".join(WORDS.findall(folded(first.split()[-1] if first.split() else "")))
     title = [word for word in WORDS.findall(folded(paper.title)) if word not in STOP_WORDS]
     if not family:
-        return f"arxiv{paper.arxiv_id.replace('/', '').replace('.', '')}"
+        site = "arxiv" if paper.has_arxiv_id else ""
+        return site + "".join(WORDS.findall(paper.arxiv_id))
     return f"{family}{year(paper)}{title[0] if title else ''}"
 
 
@@ -63,11 +64,11 @@ def ris_entry(paper: Paper) -> str:
         ("AB", " ".join(paper.abstract.split())),
         *(("KW", str(word)) for word in paper.keywords),
         ("PB", "arXiv"),
-        ("AN", f"arXiv:{paper.arxiv_id}"),
+        ("AN", f"arXiv:{paper.arxiv_id}" if paper.has_arxiv_id else ""),
         ("UR", paper.abstract_url),
         ("ER", ""),
     ]
-    return "".join(f"{tag}  - {value}\r\n" for tag, value in lines)
+    return "".join(f"{tag}  - {value}\r\n" for tag, value in lines if value or tag == "ER")
 
 
 def inverted(name: str) -> str:

@@ -1,10 +1,11 @@
-"""A limit of searches by network: one costs the database more than any other page.
+"""Limits by network of what costs the database most: searches, and calls of the API.
 
-It is counted in the memory of each web process, so that it costs nothing itself.
+They are counted in the memory of each web process, so that they cost nothing themselves.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 
 from django.core.cache import cache
@@ -19,13 +20,26 @@ PER_NETWORK = 30  # searches in a window, from one /24 or /48, for each web proc
 PER_PROXY = 300  # from a network of our own, where all readers may come from
 
 
-def limited(view: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
+@dataclass(frozen=True)
+class Limit:
+    """How many requests of one kind a network may make in a window."""
+
+    name: str
+    per_network: int
+    per_proxy: int
+
+
+SEARCHES = Limit("search", PER_NETWORK, PER_PROXY)
+CALLS = Limit("api", 4 * PER_NETWORK, 4 * PER_PROXY)  # of the API, searches included
+
+
+def limited(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Answer 429 to a network that has searched its share; a page without words is free."""
 
     @wraps(view)
-    def page(request: HttpRequest) -> HttpResponse:
+    def page(request: HttpRequest, **named: str) -> HttpResponse:
         if not request.GET.get("q", "").strip() or within_limit(network(request)):
-            return view(request)
+            return view(request, **named)
         answer = render(request, "digest/searched_too_often.html", status=429)
         answer["Retry-After"] = str(WINDOW)
         answer["Cache-Control"] = "no-store"
@@ -34,12 +48,12 @@ def limited(view: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpRe
     return page
 
 
-def within_limit(network: str) -> bool:
-    """Count one search. Return whether it is among those of the window that are allowed."""
-    key = f"search:{network}:{int(time.time() // WINDOW)}"
+def within_limit(network: str, limit: Limit = SEARCHES) -> bool:
+    """Count one request. Return whether it is among those of the window that are allowed."""
+    key = f"{limit.name}:{network}:{int(time.time() // WINDOW)}"
     cache.add(key, 0, timeout=2 * WINDOW)
     try:
         count = cache.incr(key)
     except ValueError:  # thrown out meanwhile: so many networks ask
         return True
-    return count <= (PER_NETWORK if is_global(network) else PER_PROXY)
+    return count <= (limit.per_network if is_global(network) else limit.per_proxy)

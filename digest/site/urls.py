@@ -3,11 +3,14 @@
 from datetime import date
 
 from django.contrib.sitemaps.views import sitemap
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
+from django.utils.safestring import SafeString
 
 from digest import privacy
-from digest.site import archive, feeds, mail_pages, search, views, votes
+from digest.site import archive, feeds, mail_pages, private_feed, search, views, votes
+from digest.site.api import v1
+from digest.site.search_limit import limited
 from digest.site.why import why
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
@@ -61,14 +64,23 @@ register_converter(FeedConverter, "feed")
 register_converter(MonthConverter, "month")
 register_converter(PaperConverter, "paper")
 
+
+def beside(subscriber_id: int, token: str) -> SafeString:
+    """Render what this side adds to the preferences page behind a token."""
+    return votes.of_reader(subscriber_id, token) + private_feed.section(
+        subscriber_id, token
+    )
+
+
 # Extra content for the subscribers' pages, which know nothing of papers.
 COUNTS = {"counts": archive.recent_counts}
-BESIDE = COUNTS | {"more": votes.of_reader}
+BESIDE = COUNTS | {"more": beside}
 
 urlpatterns = [
     path("subscribe/", subscribe, COUNTS, name="subscribe"),
     path("preferences/<str:token>/", preferences, BESIDE, name="preferences"),
     path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
+    path("preferences/<str:token>/feed/", private_feed.change_feed, name="change_feed"),
     path("preferences/<str:token>/newest/", mail_pages.newest, name="newest"),
     path("preferences/<str:token>/why/", why, name="why"),
     path("data/<str:token>/", data, {"more": privacy.personal_data}, name="data"),
@@ -94,6 +106,12 @@ urlpatterns = [
         views.feed(feeds.author),
         name="author_feed",
     ),
+    path(
+        "feeds/search.<feed:kind>", limited(views.feed(feeds.searched)), name="search_feed"
+    ),
+    path(
+        "feeds/mine/<str:token>.<feed:kind>", private_feed.private_feed, name="private_feed"
+    ),
     path("robots.txt", views.feed(feeds.robots), name="robots"),
     path("sitemap.xml", views.feed(sitemap), {"sitemaps": feeds.SITEMAPS}, name="sitemap"),
     path("search/", search.page, name="search"),
@@ -103,4 +121,5 @@ urlpatterns = [
     path("v/<str:name>/<int:position>/<str:choice>", votes.vote, name="vote_asked"),
     path("editions/<slug:kind>/<day:day>/", mail_pages.edition, name="edition"),
     path("privacy/", views.privacy, name="privacy"),
+    path("api/v1/", include(v1.urls())),
 ]

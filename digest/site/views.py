@@ -12,7 +12,7 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import conditional_page, require_POST, require_safe
 
 from digest.models import Paper
-from digest.papers.records import ARXIV_ID
+from digest.papers.records import ARXIV_ID, TITLE_ID
 from digest.ranking.outlook import outlook
 from digest.site import archive
 from digest.site.archive import Period
@@ -193,7 +193,11 @@ def saved_cited(request: HttpRequest, ending: str) -> HttpResponse:
 def saved_ids(request: HttpRequest) -> list[str]:
     """Return the arXiv ids that the address names; anything else is left out."""
     asked = request.GET.get("ids", "").lower().split(",")[:MOST_SAVED]
-    return [arxiv_id for arxiv_id in asked if ARXIV_ID.fullmatch(arxiv_id)]
+    return [
+        arxiv_id
+        for arxiv_id in asked
+        if ARXIV_ID.fullmatch(arxiv_id) or TITLE_ID.fullmatch(arxiv_id)
+    ]
 
 
 def citations(papers: list[Paper], ending: str, name: str) -> HttpResponse:

@@ -53,6 +53,7 @@ class Notice(models.Model):
     class Kind(models.TextChoices):
         CONFIRM = "confirm", "Please confirm"
         REMINDER = "reminder", "Please confirm, a day later"
+        WELCOME = "welcome", "You are subscribed"
         ALREADY = "already", "You are already subscribed"
         PREFERENCES = "preferences", "Your link to the preferences"
         DATA = "data", "Your link to your data"

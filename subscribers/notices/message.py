@@ -23,18 +23,24 @@ from django.utils import translation
 from subscribers import links
 from subscribers.addresses import masked
 from subscribers.models import Link, Notice, Subscriber
-from subscribers.preferences import Preferences
+from subscribers.preferences import Preferences, day_and_hour, next_hour
 
 PURPOSES = {
     Notice.Kind.CONFIRM: Link.Purpose.CONFIRM,
     Notice.Kind.REMINDER: Link.Purpose.CONFIRM,
     Notice.Kind.ADDRESS: Link.Purpose.ADDRESS,
     Notice.Kind.DATA: Link.Purpose.DATA,
+    Notice.Kind.WELCOME: Link.Purpose.PREFERENCES,
     Notice.Kind.ALREADY: Link.Purpose.PREFERENCES,
     Notice.Kind.PREFERENCES: Link.Purpose.PREFERENCES,
 }
 # To the reader's own mailbox only: /u/ belongs in no mail that may reach a stranger.
-WITH_WAY_OUT = {Notice.Kind.ALREADY, Notice.Kind.PREFERENCES, Notice.Kind.MOVED}
+WITH_WAY_OUT = {
+    Notice.Kind.WELCOME,
+    Notice.Kind.ALREADY,
+    Notice.Kind.PREFERENCES,
+    Notice.Kind.MOVED,
+}
 
 
 # With room for one character that is encoded, as no line starts with SMTP's dot, the two
@@ -105,6 +111,8 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
         "postal_address": settings.POSTAL_ADDRESS,
     }
     with translation.override(offered(claim.preferences.language)):
+        if claim.kind == Notice.Kind.WELCOME:
+            context |= day_and_hour(next_hour(claim.preferences.schedule, now))
         subject = render_to_string(f"{name}.subject.txt", context, using="text")
         text = render_to_string(f"{name}.txt", context, using="text")
         html = render_to_string(f"{name}.html", context, using="html")
@@ -140,6 +148,8 @@ def links_of(claim: Claim) -> dict[str, object]:
         found[f"{purpose}_url"] = links.url(purpose, claim.token)
         if purpose in {Link.Purpose.CONFIRM, Link.Purpose.ADDRESS}:
             found["block_url"] = links.url("block", claim.token)
+    if claim.kind == Notice.Kind.WELCOME:
+        found["newest_url"] = links.url("newest", claim.token)
     if claim.kind in WITH_WAY_OUT:
         token = claim.subscriber.unsubscribe_token
         found["unsubscribe_url"] = links.unsubscribe_url(token)

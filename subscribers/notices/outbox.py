@@ -69,6 +69,21 @@ def enqueue_all(
     return {mailboxes[mailbox].pk for mailbox in free}
 
 
+def welcome(subscriber: Subscriber, *, now: datetime) -> None:
+    """Put the welcome of this confirmation into the outbox; the row is locked.
+
+    It counts for no quota: only the holder of the mailbox confirms. One that still waits was
+    of a confirmation before the reader left, and never goes out.
+    """
+    waiting = Notice.objects.filter(
+        subscriber=subscriber, kind=Notice.Kind.WELCOME, state=Notice.State.PENDING
+    )
+    waiting.update(state=Notice.State.REFUSED, reason="not wanted any more")
+    Notice.objects.create(
+        subscriber=subscriber, kind=Notice.Kind.WELCOME, created_at=now, not_before=now
+    )
+
+
 @transaction.atomic
 def ask_again(
     subscriber_id: int, *, now: datetime, preferences: dict[str, object] | None = None

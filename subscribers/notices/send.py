@@ -34,6 +34,7 @@ READING = {Subscriber.State.ACTIVE, Subscriber.State.PAUSED}
 WANTED_BY: dict[Notice.Kind, set[Subscriber.State]] = {
     Notice.Kind.CONFIRM: {Subscriber.State.PENDING},
     Notice.Kind.REMINDER: {Subscriber.State.PENDING},
+    Notice.Kind.WELCOME: {Subscriber.State.ACTIVE},  # it names the day of the first mail
     Notice.Kind.DATA: set(Subscriber.State),
 }
 

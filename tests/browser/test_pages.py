@@ -31,6 +31,7 @@ PATHS += [
     "/authors/Ada%20Example/",
     "/saved/",
     "/saved/?ids=2604.00001",
+    "/api/v1/",
     "/nothing/here/",
 ]
 MISSING = {"/papers/2026-04-18/", "/nothing/here/"}

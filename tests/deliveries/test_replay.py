@@ -1,8 +1,10 @@
 """Preview and replay: the same mail again, and who a name in a mail belongs to."""
 
 import io
+import json
 import sys
 from email import message_from_bytes, policy
+from email.utils import format_datetime
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,6 +15,7 @@ from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
 from digest.editions import picks
 from digest.editions.compose import Pick, Reader
+from digest.editions.frames import load_frame
 from digest.models import Delivery, Frame
 from digest.ranking.loaded import load
 from digest.signing import Purpose
@@ -66,6 +69,55 @@ def test_a_replay_outlives_changes_of_settings_and_topics(sent, settings):
     load.cache_clear()
     content, _ = replayed("ann@example.org", "2026-04-17")
     assert content == sent.raw
+
+
+def header(raw: bytes, name: bytes) -> bytes:
+    """Return a header of the mail as it is on the wire, unfolded; empty without it."""
+    head = raw.partition(b"\r\n\r\n")[0].replace(b"\r\n ", b" ")
+    found = [line for line in head.split(b"\r\n") if line.startswith(name + b": ")]
+    return found[0].removeprefix(name + b": ") if found else b""
+
+
+def test_m31_a_mail_says_that_it_expires_when_its_row_does(sent):
+    row = Delivery.objects.get()
+    assert header(sent.raw, b"Expires").decode() == format_datetime(row.expires_at)
+    assert header(sent.raw, b"CFBL-Address") == b""
+    assert b"mailto:" not in header(sent.raw, b"List-Unsubscribe")
+
+
+def test_a_mail_of_before_the_header_is_replayed_without_it(sent):
+    frame = Frame.objects.get()
+    data = json.loads(frame.data)
+    del data["expires"]
+    Frame.objects.filter(pk=frame.pk).update(data=json.dumps(data, sort_keys=True))
+    old = Delivery.objects.get()
+    fingerprint = load_frame(old.edition, frame.fingerprint).fingerprint
+    Frame.objects.filter(pk=frame.pk).update(fingerprint=fingerprint)
+    Delivery.objects.update(picks=old.picks.replace(frame.fingerprint, fingerprint))
+    load.cache_clear()
+    content, _ = replayed("ann@example.org", "2026-04-17")
+    lines = sent.raw.splitlines(True)
+    assert content == b"".join(one for one in lines if not one.startswith(b"Expires:"))
+
+
+def test_where_bounces_are_read_a_mail_names_its_own_address_there(sink, settings):
+    settings.MAILER_URL, settings.BOUNCES_PIPED = sink.url, True
+    make.reader("ann@example.org")
+    edition = make.edition({make.paper(1): {}})
+    plan_edition(edition, make.NOON)
+    send_due(lambda: make.NOON, edition_id=edition.pk)
+    (mail,) = sink.mails()
+    row = Delivery.objects.get()
+    assert row.subscriber
+    address = mail.mail_from
+    assert signing.delivery_of(address) == row.pk
+    url = f"{settings.SITE_URL}/u/{row.subscriber.unsubscribe_token}"
+    by_mail = f"mailto:{address}?subject=unsubscribe"
+    assert header(mail.raw, b"List-Unsubscribe").decode() == f"<{url}>, <{by_mail}>"
+    assert header(mail.raw, b"CFBL-Address").decode() == f"{address}; report=arf"
+    settings.BOUNCES_PIPED = False  # a mail that went out is replayed as it was
+    load.cache_clear()
+    assert replayed("ann@example.org", "2026-04-17")[0] == mail.raw
 
 
 def test_new_mails_follow_the_settings_of_today(sent, settings):

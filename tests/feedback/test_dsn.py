@@ -99,6 +99,29 @@ def test_b6_a_bounce_mail_is_evidence_of_an_unknown(row, come):
     assert Delivery.objects.get().state == "accepted"
 
 
+@pytest.mark.parametrize(
+    ("letter", "state"),
+    [
+        ("Subject: unsubscribe\n\n", "unsubscribed"),
+        ("subject: Unsubscribe \nFrom: bo@example.net\n\nPlease.\n", "unsubscribed"),
+        ("Subject: unsubscribe\nAuto-Submitted: no\n\n", "unsubscribed"),
+        ("Subject: unsubscribe\nAuto-Submitted: auto-replied\n\n", "active"),
+        ("Subject: Re: Why I would never unsubscribe\n\nunsubscribe\n", "active"),
+        ("\nunsubscribe\n", "active"),
+    ],
+)
+def test_a_letter_to_the_signed_address_unsubscribes(row, come, letter, state):
+    for _ in range(2):
+        assert come(signing.senders(OURS)(row.pk), letter) == ""
+    assert Subscriber.objects.get().state == state
+
+
+def test_a_letter_to_another_address_unsubscribes_nobody(row, come):
+    come(OURS, "Subject: unsubscribe\n\n")
+    come(f"papers+{row.pk:x}-{'0' * 24}@daily-papers.example", "Subject: unsubscribe\n\n")
+    assert Subscriber.objects.get().state == "active"
+
+
 def test_m10_a_reply_by_a_person_or_a_machine_does_nothing(row, come):
     came_to = signing.senders(OURS)(row.pk)
     away = "Subject: Out of office\nAuto-Submitted: auto-replied\n\nunsubscribe 5.1.1\n"

@@ -2,6 +2,8 @@
 
 import time
 import unicodedata
+from contextlib import suppress
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -9,13 +11,15 @@ from hypothesis import strategies as st
 
 from digest.models import Paper
 from digest.papers import ingest, search_index
+from digest.papers.download import SourceError
 from digest.papers.records import BadEntry, named, parse_entry
 from digest.papers.search import search
+from digest.papers.sources import arxiv, saved_page
 from digest.papers.text import TITLE_LIMIT, clean_line, clean_text, safe_url
 from tests import make
 from tests.fuzz import explore
 from tests.fuzz.inputs import TEXT, trees
-from tests.source_server import entry
+from tests.source_server import arxiv_entry, atom, entry
 
 FIELDS = [
     *entry()["paper"],
@@ -60,6 +64,26 @@ def test_s31_fuzz_source_records() -> None:
     values = trees(FIELDS)
     told = st.dictionaries(st.sampled_from(FIELDS).filter(str.isidentifier), values)
     explore(st.tuples(told, told, values), check)
+
+
+def test_s31_fuzz_feeds_and_saved_pages() -> None:
+    """Whole ones with a piece of foreign text somewhere in them."""
+    feed = atom(arxiv_entry(1)[2], arxiv_entry(2)[2])
+    head = b"Daily Papers\n\nApr 17\n\n"
+    page = head + b"T\n\nA\n\n  \xe2\x80\xa2 9 authors\n\xc2\xb7\nDec 10, 2025 1\n\n" * 3
+
+    def check(told: tuple[str, int]) -> None:
+        text, at = told[0].encode("utf-8", "surrogatepass"), told[1]
+        start = time.process_time()
+        with suppress(SourceError):
+            arxiv._batch(arxiv._feed(feed[:at] + text + feed[at:]), "")
+        file = BytesIO(page[: at % len(page)] + text + page[at % len(page) :])
+        file.name = "page"
+        with suppress(SourceError):
+            list(saved_page.read_file(file, make.DAY))
+        assert time.process_time() - start < MOST_SECONDS
+
+    explore(st.tuples(TEXT, st.integers(0, len(feed))), check)
 
 
 @pytest.mark.django_db

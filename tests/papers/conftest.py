@@ -14,3 +14,11 @@ def source(settings: Settings) -> Iterator[Source]:
     with running() as server:
         settings.SOURCE_URL = server.url
         yield server
+
+
+@pytest.fixture
+def arxiv(source: Source, settings: Settings) -> Source:
+    """The same server as arXiv, which the operator wants two categories of."""
+    settings.ARXIV_URL = source.url
+    settings.ARXIV_CATEGORIES = ["cs.DC", "cs.SI"]
+    return source

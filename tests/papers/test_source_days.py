@@ -180,7 +180,7 @@ def test_j4_readyz_says_that_no_papers_come_and_stays_ready(client, source):
         answer.content.decode(),
     )
     for row in SourceDay.objects.all():
-        source_days.answered(row.day, now)
+        source_days.answered(row.day, now, papers=1)
     assert client.get("/readyz").content.startswith(b"ready\n")
 
 

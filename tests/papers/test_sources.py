@@ -11,8 +11,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from digest.papers import sources
-from digest.papers.records import BadEntry, parse_entry
-from digest.papers.sources import PaperRecord, Rejected, SourceError
+from digest.papers.download import SourceError
+from digest.papers.records import BadEntry, Batch, PaperRecord, Rejected, parse_entry
+from digest.papers.sources import daily_papers
 from tests.environment import ROOT
 from tests.source_server import entry, running
 
@@ -27,6 +28,7 @@ def test_an_entry_of_the_api_becomes_a_record():
         abstract="Graph neural networks pass messages. This one passes none.",
         summary="",
         authors=("Ada Example", "Bo Sample"),
+        author_count=2,
         organization="Sample Institute",
         submitted_at=datetime(2026, 4, 16, tzinfo=UTC),
         day=DAY,
@@ -143,9 +145,15 @@ def test_a_record_cannot_be_changed():
 # -- over HTTP --------------------------------------------------------------------
 
 
+def fetched() -> Batch:
+    batch = daily_papers.fetch_day(DAY)
+    assert batch is not None
+    return batch
+
+
 def test_all_pages_of_a_day_are_fetched_once(source):
     source.days[ISO] = [entry(n) for n in range(1, 231)] + [entry(1)]
-    batch = sources.fetch_day(DAY)
+    batch = fetched()
     assert [r.arxiv_id for r in batch.records] == [f"2604.{n:05}" for n in range(1, 231)]
     assert source.asked == [{"date": ISO, "limit": "100", "p": str(p)} for p in range(3)]
     assert set(source.agents) == {"DailyPapers/1.0.0 (+http://127.0.0.1:8000)"}
@@ -157,16 +165,77 @@ def test_all_pages_of_a_day_are_fetched_once(source):
 def test_the_base_address_may_end_with_the_path(source, settings, end):
     source.days[ISO] = [entry()]
     settings.SOURCE_URL = source.url + end
-    assert len(sources.fetch_day(DAY).records) == 1
+    assert len(fetched().records) == 1
 
 
 def test_an_empty_day_is_no_error(source):
-    assert sources.fetch_day(DAY) == sources.Batch((), ())
+    assert fetched().records == ()
+
+
+def test_a_list_that_has_not_changed_is_not_sent_again(source):
+    source.days[ISO] = [entry(1)]
+    tag = fetched().etag
+    assert tag and daily_papers.fetch_day(DAY, etag=tag) is None
+    source.days[ISO] = [entry(1, upvotes=2)]
+    again = daily_papers.fetch_day(DAY, etag=tag)
+    assert again and again.etag not in {"", tag}
+
+
+def test_the_tag_of_a_first_page_is_none_of_several(source):
+    source.days[ISO] = [entry(n) for n in range(1, 120)]
+    assert fetched().etag == ""
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"],
+        ["10.0.0.7"],
+        ["169.254.169.254"],
+        ["::1"],
+        ["fe80::1%eth0"],
+        ["::ffff:127.0.0.1"],
+        ["0.0.0.0"],
+        ["1.1.1.1", "192.168.0.1"],
+    ],
+)
+def test_a_public_name_does_not_lead_into_our_network(settings, monkeypatch, addresses):
+    """The name server is hostile; what listens inside is never connected to."""
+    with socket.create_server(("127.0.0.1", 0)) as canary:
+        port = canary.getsockname()[1]
+        settings.SOURCE_URL = f"http://papers.example.org:{port}"
+        answers = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in addresses
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answers)
+        with pytest.raises(SourceError, match="leads to an address that is not public"):
+            daily_papers.fetch_day(DAY)
+        canary.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            canary.accept()
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to(monkeypatch, settings):
+    """A name server may answer differently the second time."""
+    told = iter(["93.184.216.34"])
+    connected = []
+
+    def resolve(host, port, *args, **kwargs):
+        if host == "papers.example.org":
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(told), port))]
+        connected.append(host)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    settings.SOURCE_URL = "http://papers.example.org"
+    with pytest.raises(SourceError, match="cannot be reached"):
+        daily_papers.fetch_day(DAY)
+    assert connected == ["93.184.216.34"]
 
 
 def test_a_bad_entry_is_skipped_and_named(source):
     source.days[ISO] = [entry(1), entry(2, title=None), "x", entry(3)]
-    batch = sources.fetch_day(DAY)
+    batch = fetched()
     assert [r.arxiv_id for r in batch.records] == ["2604.00001", "2604.00003"]
     assert batch.rejected == (
         Rejected("entry 2 ('2604.00002')", "it has no title"),
@@ -177,7 +246,7 @@ def test_a_bad_entry_is_skipped_and_named(source):
 def test_a_day_that_has_not_begun_is_not_yet_published(source):
     source.newest = date(2026, 4, 16)
     with pytest.raises(sources.NotYetPublished, match="no list of that day yet"):
-        sources.fetch_day(DAY)
+        daily_papers.fetch_day(DAY)
 
 
 @pytest.mark.parametrize(
@@ -187,12 +256,13 @@ def test_a_day_that_has_not_begun_is_not_yet_published(source):
         ("retry later", {60}),
         ("retry at", {59, 60}),  # its own clock may go on between the two headers
         ("retry soon", {300}),
+        ("busy", {30}),
     ],
 )
 def test_a_rate_limit_says_how_long(source, fault, seconds):
     source.fault = fault
     with pytest.raises(sources.RateLimited, match=r"wait \d+ s") as raised:
-        sources.fetch_day(DAY)
+        daily_papers.fetch_day(DAY)
     assert raised.value.reset_seconds in seconds
 
 
@@ -214,16 +284,16 @@ def test_a_broken_answer_fails_the_whole_day_in_one_line(source, fault, why, pag
     source.days[ISO] = [entry(n) for n in range(1, 201)]
     source.fault, source.fault_page = fault, page
     with pytest.raises(SourceError, match=why) as raised:
-        sources.fetch_day(DAY)
+        daily_papers.fetch_day(DAY)
     assert "\n" not in str(raised.value)
 
 
 def test_a_drip_ends_at_the_deadline(source, monkeypatch):
-    monkeypatch.setattr(sources, "DEADLINE", 0.5)
+    monkeypatch.setattr(daily_papers, "DEADLINE", 0.5)
     source.fault = "drip"
     start = time.monotonic()
     with pytest.raises(SourceError, match="took too long"):
-        sources.fetch_day(DAY)
+        daily_papers.fetch_day(DAY)
     assert time.monotonic() - start < 5
 
 
@@ -233,25 +303,25 @@ def test_a_drip_ends_at_the_deadline(source, monkeypatch):
 )
 @pytest.mark.parametrize("page", [0, 1])
 def test_s31_nothing_outlives_the_deadline(source, monkeypatch, fault, page):
-    monkeypatch.setattr(sources, "DEADLINE", 0.7)
+    monkeypatch.setattr(daily_papers, "DEADLINE", 0.7)
     source.days[ISO] = [entry(n) for n in range(1, 201)]
     source.fault, source.fault_page = fault, page
     threads = threading.active_count()
     start = time.monotonic()
     with pytest.raises(SourceError, match="took too long"):
-        sources.fetch_day(DAY)
+        daily_papers.fetch_day(DAY)
     assert time.monotonic() - start < 5
     assert threading.active_count() <= threads + page + 1  # the server's own
 
 
 def test_s31_a_tls_handshake_does_not_outlive_the_deadline(settings, monkeypatch):
     """The server takes the connection and never answers the client's hello."""
-    monkeypatch.setattr(sources, "DEADLINE", 0.5)
+    monkeypatch.setattr(daily_papers, "DEADLINE", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.SOURCE_URL = f"https://127.0.0.1:{silent.getsockname()[1]}"
         start = time.monotonic()
         with pytest.raises(SourceError, match="took too long"):
-            sources.fetch_day(DAY)
+            daily_papers.fetch_day(DAY)
     assert time.monotonic() - start < 5
 
 
@@ -262,15 +332,16 @@ import resource, sys, time
 import django
 from django.conf import settings
 django.setup()
-from digest.papers import sources
+from datetime import date
+from digest.papers.sources import SourceError, daily_papers
 settings.SOURCE_URL = sys.argv[1]
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before, start = peak(), time.process_time()
 try:
-    sources.fetch_day(sources.date(2026, 4, 17))
+    daily_papers.fetch_day(date(2026, 4, 17))
     print("read")
-except sources.SourceError as error:
+except SourceError as error:
     print(error)
 print(peak() - before, time.process_time() - start)
 """
@@ -299,7 +370,7 @@ def test_a_redirect_to_another_host_is_not_followed(source):
     with running() as other:
         source.fault, source.redirect_to = "redirect", other.url + "/api/daily_papers"
         with pytest.raises(SourceError, match="redirects to another host"):
-            sources.fetch_day(DAY)
+            daily_papers.fetch_day(DAY)
         assert other.asked == []
 
 
@@ -307,14 +378,14 @@ def test_a_source_that_is_away_cannot_be_reached(settings):
     with running() as gone:
         settings.SOURCE_URL = gone.url
     with pytest.raises(SourceError, match=r"127\.0\.0\.1 cannot be reached"):
-        sources.fetch_day(DAY)
+        daily_papers.fetch_day(DAY)
 
 
 @pytest.mark.parametrize("url", ["", "huggingface.co", "ftp://x", "http://", "http://[::1"])
 def test_an_address_that_is_none_is_said_plainly(settings, url):
     settings.SOURCE_URL = url
     with pytest.raises(SourceError, match="SOURCE_URL must be like"):
-        sources.fetch_day(DAY)
+        daily_papers.fetch_day(DAY)
 
 
 def test_a_list_is_complete_at_eight():
@@ -328,7 +399,7 @@ def test_a_list_is_complete_at_eight():
 def test_a_file_may_hold_the_api_s_array(tmp_path):
     path = tmp_path / "day.json"
     path.write_text(json.dumps([entry(1), entry(2, title="")], indent=1))
-    first, second = sources.read_file(path)
+    first, second = sources.read_file(path, day=DAY)
     assert isinstance(first, PaperRecord)
     assert second == Rejected("entry 2 ('2604.00002')", "it has no title")
 
@@ -337,7 +408,7 @@ def test_a_bad_line_is_named_by_its_number(tmp_path):
     path = tmp_path / "days.jsonl"
     line = json.dumps(entry(1)).encode()
     path.write_bytes(b"\xef\xbb\xbf\n" + line + b'\n\n{"id": \n\xff\xfe\n' + line[:-9])
-    good, *bad = sources.read_file(path)
+    good, *bad = sources.read_file(path, day=DAY)
     assert isinstance(good, PaperRecord)
     assert [one.which for one in bad if isinstance(one, Rejected)] == [
         "line 4",
@@ -349,9 +420,9 @@ def test_a_bad_line_is_named_by_its_number(tmp_path):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "neither a JSON array nor JSON Lines"),
-        (b"\x7fELF\0\0", "neither a JSON array nor JSON Lines"),
-        (b"title,abstract\n", "neither a JSON array nor JSON Lines"),
+        (b"", "is no JSON array, no JSON Lines and no saved page"),
+        (b"\x7fELF\0\0", "is no JSON array, no JSON Lines and no saved page"),
+        (b"title,abstract\n", "is no JSON array, no JSON Lines and no saved page"),
         (b'[{"id": 1}, {"id"', "is no JSON"),
         (b"[\xff\xfe]", "is no JSON"),
         (b"[" * 100_000, "is no JSON"),
@@ -361,20 +432,20 @@ def test_a_file_that_is_no_json_is_refused_in_one_line(tmp_path, content, why):
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=why) as raised:
-        list(sources.read_file(path))
+        list(sources.read_file(path, day=DAY))
     assert "\n" not in str(raised.value)
 
 
 def test_a_file_that_is_not_there_is_said_plainly(tmp_path):
     with pytest.raises(SourceError, match="cannot read .*: No such file"):
-        list(sources.read_file(tmp_path / "none.json"))
+        list(sources.read_file(tmp_path / "none.json", day=DAY))
     with pytest.raises(SourceError, match="cannot read .*: Is a directory"):
-        list(sources.read_file(tmp_path))
+        list(sources.read_file(tmp_path, day=DAY))
 
 
 def test_recorded_answers_are_read_whole(data_folder, source):
     path = data_folder / "fixtures" / "hf_daily_papers" / "dev_2026-04-17.json"
     source.load(path)
-    batch = sources.fetch_day(DAY)
+    batch = fetched()
     assert (len(batch.records), batch.rejected) == (22, ())
-    assert list(batch.records) == list(sources.read_file(path))
+    assert list(batch.records) == list(sources.read_file(path, day=DAY))

@@ -6,7 +6,7 @@ from django.utils import timezone
 from digest import signing
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
-from digest.models import Delivery
+from digest.models import Delivery, Frame
 from digest.ranking.loaded import load
 from digest.signing import Purpose
 from subscribers import links
@@ -119,7 +119,8 @@ def test_a_new_reader_reads_the_newest_digest_at_once(client):
     text = page.content.decode()
     assert "On &lt;graphs&gt;" in text and "paper" in text
     assert "/v/" not in text and "/u/" not in text and "ann@" not in text
-    assert not Delivery.objects.exists() and "no-store" in page["Cache-Control"]
+    assert not Delivery.objects.exists() and not Frame.objects.exists()
+    assert "no-store" in page["Cache-Control"]
     assert page["Referrer-Policy"] == "no-referrer"
 
 

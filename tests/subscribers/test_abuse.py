@@ -342,7 +342,7 @@ def test_a_mail_that_was_answered_counts_no_more(client: Client, form) -> None:
         client.post("/preferences/", {"email": "ann@example.org"})
         work_off()
     kinds = list(Notice.objects.order_by("pk").values_list("kind", flat=True))
-    assert kinds == ["confirm", "preferences"]
+    assert kinds == ["confirm", "welcome", "preferences"]
     forget_quota()
 
 

@@ -230,6 +230,7 @@ def test_a_new_address_is_confirmed_there_and_told_to_the_old(
 
 def test_nobody_moves_to_an_address_that_reads_already(client: Client, active) -> None:
     reader("bob@example.org")
+    work_off()
     before = len(mailbox.outbox)
     prefer(client, active, action="address", email="bob@example.org")
     work_off()

@@ -107,7 +107,7 @@ def test_a_stranger_changes_nothing_of_an_active_reader() -> None:
     assert topics_of(after) == {"graphs"}
     assert (after.interests, after.schedule, after.state) == ("", before.schedule, "active")
     assert after.changed_at == before.changed_at
-    assert notices() == [("confirm", "pending"), ("already", "pending")]
+    assert [kind for kind, _ in notices()] == ["confirm", "welcome", "already"]
     assert events() == ["requested", "confirmed"]
 
 
@@ -185,7 +185,7 @@ def test_who_has_left_stays_away(step: str) -> None:
     assert state_of() == "unsubscribed"
     assert events()[-1] == "unsubscribed"
     assert topics_of(reader) == {"graphs"}
-    assert notices() == [("confirm", "pending")]
+    assert [kind for kind, _ in notices()] == ["confirm", "welcome"]
 
 
 def test_a_blocked_address_is_never_written_to_again() -> None:

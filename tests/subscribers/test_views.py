@@ -14,6 +14,7 @@ from django.utils import timezone
 from subscribers import links, rate_limits, subscriptions
 from subscribers.addresses import counting_key
 from subscribers.models import ConsentEvent, Link, Notice, Request, Subscriber
+from subscribers.preferences import next_hour
 from tests.subscribers.conftest import (
     ORIGIN,
     TOKEN,
@@ -420,7 +421,7 @@ def test_the_page_after_confirming_says_what_comes_and_when(
     page = client.post(f"/confirm/{mailed_token()}/").text
     reader = Subscriber.objects.select_related("schedule").get()
     assert reader.confirmed_at
-    first = subscriptions.next_hour(reader, reader.confirmed_at)
+    first = next_hour(reader.schedule, reader.confirmed_at)
     assert first.weekday() == 3 and first.hour == 9 and first > reader.confirmed_at
     assert f"Thursday, {first.day} {first:%B} at 09:00" in page
     assert "Europe/Berlin" in page and "Graphs" in page and "/newest/" in page

@@ -25,7 +25,8 @@ class Command(OperatorCommand):
             type=Path,
             dest="file",
             metavar="FILE",
-            help="the source's JSON array or JSON Lines; all its days unless --day is given",
+            help="the source's JSON array, JSON Lines or a saved page; all its days unless "
+            "--day is given",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -40,7 +40,7 @@ class Command(BaseCommand):
             dest="papers",
             type=Path,
             metavar="FILE",
-            help="take the papers from FILE (a JSON array or JSON Lines)",
+            help="take the papers from FILE (a JSON array, JSON Lines or a saved page)",
         )
 
     def handle(

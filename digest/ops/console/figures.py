@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count
 from django.db.models.functions import TruncDate
 
+from digest.deliveries import throughput
 from digest.deliveries.plan import due_in_zone
 from digest.deliveries.schedule import release_at
 from digest.models import Delivery, DeliveryEvent, Edition
@@ -114,6 +115,23 @@ def reports(now: datetime) -> dict[str, int]:
     rows = DeliveryEvent.objects.filter(kind__in=REPORTS, at__gt=now - DAY, at__lte=now)
     counted = dict(rows.order_by().values_list("kind").annotate(Count("pk")))
     return {kind: counted.get(kind, 0) for kind in REPORTS}
+
+
+def speed(now: datetime) -> dict[str, str]:
+    """Return how fast mails go out and how late they are, as measured lately."""
+    lately = throughput.lately(now)
+    half, most = (lately.quantile(share) for share in (0.5, 0.99))
+    return {
+        "mails a second": f"{lately.mails_a_second:.1f}",
+        "half are late at most": "–" if half is None else f"{half:.0f} s",
+        "99 of 100 at most": "–" if most is None else f"{most:.0f} s",
+    }
+
+
+def sent_by_minute(now: datetime) -> Chart:
+    """Return the mails accepted in each minute of the last hour."""
+    points = [(f"{minute:%H:%M}", count) for minute, count in throughput.by_minute(now)]
+    return chart("Mails accepted in the last hour, by minute (UTC)", points)
 
 
 def readers() -> dict[str, int]:

@@ -66,10 +66,15 @@ def today(request: HttpRequest) -> HttpResponse:
         "editions": figures.of_editions(one for one in newest if one),
         "troubles": health.unwell() + health.degraded(),
         "queue": figures.queue(now),
+        "speed": figures.speed(now),
         "reports": figures.reports(now),
         "readers": figures.readers(),
         "resting": BackOff.objects.filter(resting_until__gt=now)[:PAGE_LENGTH],
-        "charts": [figures.next_hours(now), *figures.confirmed_and_left(now)],
+        "charts": [
+            figures.sent_by_minute(now),
+            figures.next_hours(now),
+            *figures.confirmed_and_left(now),
+        ],
     }
     return render(request, "console/today.html", context)
 

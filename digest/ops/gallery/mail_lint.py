@@ -26,7 +26,7 @@ MOST_HTML = 95_000
 MOST_BYTES = 200_000
 SHAPES = {
     "message-id": r"<[!-;=?-~]+@[a-z0-9.\[\]:-]+>",
-    "list-unsubscribe": r"<https?://[^\s<>]+>",
+    "list-unsubscribe": r"<https?://[^\s<>]+>(?:, <mailto:[^\s<>]+>)?",
     "list-unsubscribe-post": r"List-Unsubscribe=One-Click",
     "list-id": r"[^<>]+ ?<[a-z0-9.:\[\]-]+>",
     "feedback-id": r"[\w-]+:[\w-]+:[\w-]+:[\w-]{5,15}",
@@ -242,7 +242,7 @@ def both(parts: Parts, fields: list[tuple[str, str]], postal_address: str) -> li
     # An address in an abstract is text in both parts.
     apart = links - texts | {link for link in texts - links if link not in words}
     found = [f"a link in one part only: {link[:60]}" for link in sorted(apart)]
-    way_out = dict(fields).get("list-unsubscribe", "").strip("<>")
+    way_out = dict(fields).get("list-unsubscribe", "").partition(",")[0].strip("<>")
     if way_out and way_out not in links & texts:
         found.append("the way out is not in both parts")
     for name, part in (("text", parts.text), ("HTML", words)):

@@ -28,6 +28,7 @@ def owed(email: str = "ann@example.org", kind: str = "confirm") -> Notice:
         reader = Subscriber.objects.get()
         token = links.make(reader, Link.Purpose.CONFIRM, now=NOW)
         subscriptions.confirm(token, origin=ORIGIN, now=NOW)
+        Notice.objects.all().delete()
         outbox.enqueue(reader, Notice.Kind(kind), now=NOW)
     return Notice.objects.get()
 
@@ -72,7 +73,7 @@ def test_s3_the_mail_to_confirm_holds_no_word_of_a_stranger(mailer: Sink) -> Non
     assert "/block/" in bodies
 
 
-@pytest.mark.parametrize("kind", ["confirm", "already", "preferences"])
+@pytest.mark.parametrize("kind", ["confirm", "welcome", "already", "preferences"])
 def test_s7_each_mail_is_seven_bit_and_clean_on_the_wire(
     mailer: Sink, settings, kind: str
 ) -> None:
@@ -99,7 +100,7 @@ def test_s7_each_mail_is_seven_bit_and_clean_on_the_wire(
     assert settings.POSTAL_ADDRESS in html.get_content()
 
 
-@pytest.mark.parametrize("kind", ["already", "preferences"])
+@pytest.mark.parametrize("kind", ["welcome", "already", "preferences"])
 def test_a_reader_can_leave_by_one_click_from_every_mail(
     mailer: Sink, settings, kind: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Read papers from the daily-papers API over HTTP, or from a file of its responses.
+"""The daily-papers API over HTTP, and files of its responses.
 
 Nothing is stored here. A broken response anywhere in a day fails that whole day, so the
 last good state stays. The server is untrusted: size, time, pages and redirects are
@@ -6,11 +6,10 @@ bounded. Format: https://huggingface.co/docs/hub/api (daily papers).
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from datetime import date
 from typing import BinaryIO
 from urllib.parse import urlencode, urlsplit
 
@@ -18,24 +17,20 @@ from django.conf import settings
 
 from digest.papers.download import (
     NotYetPublished,
-    RateLimited,
+    Refused,
     SourceError,
     download,
     session_until,
 )
-from digest.papers.records import BadEntry, PaperRecord, Rejected, named, parse_entry, shown
-
-__all__ = [
-    "Batch",
-    "NotYetPublished",
-    "PaperRecord",
-    "RateLimited",
-    "Rejected",
-    "SourceError",
-    "fetch_day",
-    "newest_day",
-    "read_file",
-]
+from digest.papers.records import (
+    BadEntry,
+    Batch,
+    PaperRecord,
+    Rejected,
+    named,
+    parse_entry,
+    shown,
+)
 
 PAGE_SIZE = 100
 PAGES = 20
@@ -45,38 +40,39 @@ MOST_ENTRIES = PAGES * PAGE_SIZE
 MOST_VALUES = 250_000  # of one page; at most some 250 bytes of memory each
 DEADLINE = 60.0  # seconds for all pages together
 BOM = b"\xef\xbb\xbf"
-COMPLETE_HOUR = 8  # UTC; a day's list is nearly complete by then
+# How a file of them begins: a JSON array, or JSON Lines.
+START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*[\[{]")
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The entries of a whole day, each paper once."""
+def fetch_day(day: date, *, etag: str = "") -> Batch | None:
+    """Return all papers that the API lists for `day` (UTC).
 
-    records: tuple[PaperRecord, ...]
-    rejected: tuple[Rejected, ...]
-
-
-def newest_day(now: datetime) -> date:
-    """Return the newest day whose list is complete at `now` (aware)."""
-    return (now - timedelta(hours=COMPLETE_HOUR)).date()
-
-
-def fetch_day(day: date) -> Batch:
-    """Return all papers that the source lists for `day` (UTC). Raises SourceError."""
+    None if the list is still the one that had `etag`. Raises SourceError.
+    """
+    endpoint = _endpoint()
     deadline = time.monotonic() + DEADLINE
     records: dict[str, PaperRecord] = {}
     rejected: list[Rejected] = []
     left = MOST_BYTES
     with session_until(deadline) as session:
-        session.headers["User-Agent"] = (
-            f"DailyPapers/{settings.RELEASE} (+{settings.SITE_URL})"
-        )
         for page in range(PAGES):
             query = {"date": day.isoformat(), "limit": PAGE_SIZE, "p": page}
-            url = f"{_endpoint()}?{urlencode(query)}"
-            body = download(session, url, most=left, deadline=deadline)
-            left -= len(body)
-            entries, known = _array(body), len(records)
+            try:
+                answer = download(
+                    session,
+                    f"{endpoint}?{urlencode(query)}",
+                    most=left,
+                    deadline=deadline,
+                    etag="" if page else etag,
+                )
+            except Refused:
+                raise NotYetPublished(
+                    "the paper source has no list of that day yet (400)"
+                ) from None
+            if answer is None:
+                return None
+            left, tag = left - len(answer.body), answer.etag
+            entries, known = _array(answer.body), len(records)
             if len(entries) > MOST_ENTRIES:
                 raise SourceError(f"the paper source lists more than {MOST_ENTRIES} papers")
             for number, entry in enumerate(entries, page * PAGE_SIZE + 1):
@@ -88,7 +84,8 @@ def fetch_day(day: date) -> Batch:
             # A server that ignores `p` repeats a page; stop at a page without new papers.
             if len(entries) < PAGE_SIZE or (page and len(records) == known):
                 break
-    return Batch(tuple(records.values()), tuple(rejected))
+    # The first page's tag says nothing of the others.
+    return Batch(tuple(records.values()), tuple(rejected), "" if page else tag)
 
 
 def _endpoint() -> str:
@@ -120,26 +117,19 @@ def _array(body: bytes) -> list[object]:
     return entries
 
 
-def read_file(path: Path, *, day: date | None = None) -> Iterator[PaperRecord | Rejected]:
-    """Yield the papers of a file: the API's JSON array, or JSON Lines (streamed).
+def read_file(file: BinaryIO, day: date) -> Iterator[PaperRecord | Rejected]:
+    """Yield the papers of the API's JSON array, or of JSON Lines (streamed).
 
     `day` applies to entries that name none. Raises SourceError, at the first step.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-            file.seek(len(BOM) if head.startswith(BOM) else 0)
-            start = head.removeprefix(BOM).lstrip()[:1]
-            if start not in {b"[", b"{"}:
-                raise SourceError(f"{path} holds neither a JSON array nor JSON Lines")
-            entries = _entries_of_array(file) if start == b"[" else _entries_of_lines(file)
-            for place, entry in entries:
-                try:
-                    yield parse_entry(entry, day=day)
-                except BadEntry as error:
-                    yield Rejected(named(entry, place), str(error))
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from None
+    head = file.read(4096)
+    file.seek(len(BOM) if head.startswith(BOM) else 0)
+    is_array = head.removeprefix(BOM).lstrip().startswith(b"[")
+    for place, entry in _entries_of_array(file) if is_array else _entries_of_lines(file):
+        try:
+            yield parse_entry(entry, day=day)
+        except BadEntry as error:
+            yield Rejected(named(entry, place), str(error))
 
 
 def _entries_of_array(file: BinaryIO) -> Iterator[tuple[str, object]]:
