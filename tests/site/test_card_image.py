@@ -77,8 +77,11 @@ def test_lines_stay_inside_the_picture(title: str, lines: list[str] | None) -> N
     assert text.replace(" ", "").startswith(whole.replace(" ", ""))
 
 
-def test_pictures_are_drawn_so_often_in_a_minute(client: Client) -> None:
+def test_pictures_are_drawn_so_often_in_a_minute(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache.clear()
+    monkeypatch.setattr(time, "time", lambda: 1_776_412_800.0)
     for _ in range(search_limit.CALLS.per_network):
         assert client.get("/card.png", REMOTE_ADDR="203.0.114.9").status_code == 200
     refused = client.get("/card.png", REMOTE_ADDR="203.0.114.9")
