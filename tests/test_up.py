@@ -1,6 +1,7 @@
 """`manage.py up`, as an operator meets it: it opens, it survives, nothing is left."""
 
 import json
+import re
 import signal
 import socket
 import time
@@ -135,6 +136,25 @@ def test_without_a_network_it_shows_samples_and_starts_again_what_dies(
     assert stack.end(signal.SIGTERM) == 0
     assert stack.wait_until_gone() == {}
     assert not (stack.folder / "redis.sock").exists()
+
+
+def test_a_demonstration_has_readers_and_their_digests_in_the_mailbox(
+    stacks: MakeStack, sink: Sink
+) -> None:
+    stack = stacks().up("--demo")
+    said = re.search(
+        r"200 invented readers, and (\d+) digests sent to the mailbox\.", stack.output()
+    )
+    assert said and int(said[1]) > 200
+    page = re.search(rf"{stack.url}(/digest/\S+)", stack.output())
+    assert page and "All papers of the day" in stack.ask(page[1])[2]
+    assert "@example.com" in stack.ask("/mailbox/")[2]
+    assert stack.end(signal.SIGINT) == 0
+    stack.up("--demo")
+    stack.wait_for_line("There are readers already: none were invented.")
+    assert "--demo invents readers" in refuses(
+        stacks("real", MAILER_URL=sink.url), "--demo"
+    )
 
 
 def wait_for_another(stack: Stack, service: str, former: int) -> None:

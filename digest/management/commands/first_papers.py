@@ -3,9 +3,10 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from digest.ops.stack.demo import fill
 from digest.ops.stack.first_papers import bring
 from digest.papers.sources import SourceError
 
@@ -16,10 +17,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="papers", type=Path, metavar="FILE")
 
-    def handle(self, *, papers: Path | None, **options: object) -> None:
+        parser.add_argument("--demo", action="store_true", help="and invent readers")
+
+    def handle(self, *, papers: Path | None, demo: bool, **options: object) -> None:
         try:
             self.stdout.write(bring(papers, now=timezone.now()))
-        except SourceError as error:
+            if demo:
+                self.stdout.write(fill(now=timezone.now()))
+        except (SourceError, CommandError) as error:
             # For the operator of `up`, who sees this output and not the log.
             self.stdout.write(str(error))
             raise SystemExit(1) from None

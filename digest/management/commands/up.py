@@ -42,15 +42,26 @@ class Command(BaseCommand):
             metavar="FILE",
             help="take the papers from FILE (a JSON array, JSON Lines or a saved page)",
         )
+        parser.add_argument(
+            "--demo",
+            action="store_true",
+            help="invent 200 readers and send them the last digests, into the mailbox",
+        )
 
     def handle(
-        self, *, port: int, mail_port: int, papers: Path | None, **options: object
+        self,
+        *,
+        port: int,
+        mail_port: int,
+        papers: Path | None,
+        demo: bool,
+        **options: object,
     ) -> None:
         def say(line: str) -> None:
             self.stdout.write(line)
             self.stdout.flush()
 
         try:
-            up(port=port, mail_port=mail_port, papers=papers, say=say)
+            up(port=port, mail_port=mail_port, papers=papers, demo=demo, say=say)
         except UpError as error:
             raise CommandError(str(error)) from None

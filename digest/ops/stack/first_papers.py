@@ -8,10 +8,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils import timezone
 
+from digest import signing
 from digest.editions.publish import NothingToPublish, publish
-from digest.models import Paper
+from digest.models import Delivery, Edition, Paper
 from digest.papers import ingest, sources
 
 LOOK_BACK = 4  # days: the source has weekends and holidays
@@ -68,3 +70,12 @@ def publish_day(day: date, *, now: datetime) -> str:
     except NothingToPublish:
         return f"There are no papers of {day} yet."
     return f"{edition.blocks.count()} papers of {day}."
+
+
+def to_read() -> str:
+    """Return the path of a digest to read at once: the newest mail's page, else an edition's."""
+    accepted = Delivery.objects.filter(state=Delivery.State.ACCEPTED)
+    if newest := accepted.order_by("-pk").values_list("pk", flat=True).first():
+        return reverse("digest", args=[signing.name(signing.Purpose.PAGE, newest)])
+    edition = Edition.objects.order_by("-day", "kind").first()
+    return reverse("edition", args=[edition.kind, edition.day]) if edition else ""

@@ -221,6 +221,7 @@ class Plan:
     mail_port: int
     papers: Path | None
     state: Path
+    demo: bool = False
 
     @property
     def site_url(self) -> str:
@@ -274,4 +275,5 @@ def beat() -> Service:
 def papers(plan: Plan) -> Service:
     source = ["--from", str(plan.papers)] if plan.papers else []
     command = [sys.executable, "manage.py", "first_papers", *source]
+    command += ["--demo"] if plan.demo else []
     return Service("papers", command, once=True)

@@ -24,6 +24,7 @@ from django.db import DatabaseError, connections
 from digest.models import Edition
 from digest.ops.stack import supervisor
 from digest.ops.stack.broker import BrokerError, check_url, server_binary, wait_for_socket
+from digest.ops.stack.first_papers import to_read
 from digest.ops.stack.supervisor import Plan, ServiceError, Stack, reap
 from digest.settings import state_folder
 from digest.variables import for_child
@@ -36,13 +37,18 @@ class UpError(Exception):
 
 
 def up(
-    *, port: int, mail_port: int, papers: Path | None, say: Callable[[str], None]
+    *,
+    port: int,
+    mail_port: int,
+    papers: Path | None,
+    demo: bool,
+    say: Callable[[str], None],
 ) -> None:
     """Run the whole stack until Ctrl-C or SIGTERM; leave no process behind.
 
     Raises UpError when it cannot run, after stopping the services started.
     """
-    plan = Plan(port, mail_port, papers and papers.resolve(), state_folder())
+    plan = Plan(port, mail_port, papers and papers.resolve(), state_folder(), demo)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -73,6 +79,11 @@ def check(plan: Plan) -> None:
     """Check all conditions for a start. Raises UpError or BrokerError."""
     if plan.papers and not plan.papers.is_file():
         raise UpError(f"there is no file {plan.papers}.")
+    if plan.demo and not (settings.EMBEDDED and plan.catches):
+        raise UpError(
+            "--demo invents readers: only without DATABASE_URL and MAILER_URL, so that no "
+            "mail to them leaves this machine."
+        )
     reap(record_of(plan), marks=["digest", str(settings.REDIS_SOCKET)])
     check_port(plan.port, "--port")
     if plan.catches:
@@ -177,9 +188,9 @@ def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
 
     The first run waits for papers; later runs fetch them in the background.
     """
-    first_time = not Edition.objects.exists()
+    waits = plan.demo or plan.papers or not Edition.objects.exists()
     connections.close_all()
-    if first_time or plan.papers:
+    if waits:
         stack.start(supervisor.papers(plan))
         while not tell_papers(stack, say):
             stack.watch(say)
@@ -188,7 +199,7 @@ def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
     stack.start(supervisor.worker())
     stack.start(supervisor.beat())
     greet(plan, stack, say)
-    if not (first_time or plan.papers):
+    if not waits:
         stack.start(supervisor.papers(plan))
 
 
@@ -216,6 +227,8 @@ def greet(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
         say(f"  mail         {settings.MAILBOX_DIR}  (none goes out: set MAILER_URL)")
     elif plan.catches:
         say(f"  mailbox      {plan.site_url}/mailbox/  (every mail that goes out)")
+    say(f"  a digest     {plan.site_url}{to_read()}")
+    connections.close_all()
     admin = f"{plan.site_url}/{settings.ADMIN_PATH}/"
     say(f"  admin        {admin}  (first: python manage.py createsuperuser)")
     say(f"  logs         {stack.logs}")
