@@ -16,7 +16,14 @@ from django.utils import timezone
 from subscribers import address_change, links, rate_limits, requests, subscriptions
 from subscribers.addresses import masked
 from subscribers.forms import SignUpForm
-from subscribers.http import action, origin, see_other, token_page, while_open
+from subscribers.http import (
+    action,
+    origin,
+    see_typed,
+    token_page,
+    typed,
+    while_open,
+)
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.notices import outbox
 from subscribers.notices.message import offered
@@ -34,14 +41,13 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     """Show and take the sign-up form; `counts` gives each topic's recent papers, by slug.
 
     Other pages ask for the address alone: that is the first `step`, after which the whole
-    form is shown. An address of this page may name topics to tick: ?topics=graphs.
+    form is shown; another step shows it again to correct a typo. An address of this page may name topics to tick: ?topics=graphs.
     """
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if request.method != "POST":
         form = SignUpForm(initial={"topics": request.GET.getlist("topics")})
     elif "step" in request.POST and form.is_valid():
-        begun = {name: form.cleaned_data[name] for name in ("email", "topics")}
-        form = SignUpForm(initial=begun)
+        form = SignUpForm(initial=form.begun())
     if form.is_valid():
         requests.sign_up(
             form.cleaned_data["email"],
@@ -51,7 +57,7 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
             now=timezone.now(),
         )
         wake()
-        return see_other("subscribe_done")
+        return see_typed("subscribe_done", request)
     form.offer(Topic.objects.all(), counts())
     status = 400 if form.is_bound else 200
     return render(request, "subscribers/subscribe.html", {"form": form}, status=status)
@@ -60,7 +66,7 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
 @token_page
 @while_open
 def subscribe_done(request: HttpRequest) -> HttpResponse:
-    return render(request, "subscribers/subscribe_done.html")
+    return render(request, "subscribers/subscribe_done.html", {"typed": typed(request)})
 
 
 @token_page
