@@ -9,14 +9,19 @@ class DigestConfig(AppConfig):
 
     def ready(self) -> None:
         # Here and not in digest/__init__.py, so that pure modules load no Celery.
+        from django.conf import settings
+
         from digest import (
             celery,  # noqa: F401
             checks,  # noqa: F401
+            error_tracking,
             privacy,
         )
         from digest.papers.topics import sync_after_migrate
         from digest.sql import read_any_text
 
+        if settings.SENTRY_DSN:
+            error_tracking.start()
         connection_created.connect(read_any_text)
         post_migrate.connect(sync_after_migrate, sender=self)
         pre_delete.connect(privacy.forget, sender="subscribers.Subscriber")

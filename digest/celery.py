@@ -6,10 +6,10 @@ its work in the database.
 
 import time
 
-from celery import Celery
-from celery.signals import before_task_publish, worker_shutting_down
+from celery import Celery, Task
+from celery.signals import before_task_publish, task_prerun, worker_shutting_down
 
-from digest import process
+from digest import logs, process
 from digest.process import load_settings
 
 load_settings()
@@ -23,6 +23,12 @@ app.autodiscover_tasks()
 def stamp(headers: dict[str, object], **_: object) -> None:
     """Say when it was asked for: the worker sees how far beat's clock is off."""
     headers["sent_at"] = time.time()
+
+
+@task_prerun.connect
+def begin(task: "Task[[], None]", **_: object) -> None:
+    """Begin a run: a sender that a tick wakes, or another sender, has the tick's id."""
+    logs.begin_run(task.request.root_id or task.request.id or "")
 
 
 @worker_shutting_down.connect

@@ -337,8 +337,14 @@ def require_packages(mail: SmtpServer | ProviderApi, variables: Collection[str])
         prefix = f"ANYMAIL_{provider.upper()}_"
         named = [name for name in variables if name.startswith(prefix)]
         named += ["MAILER_URL"] if mail == ProviderApi(provider) else []
-        if named and not importlib.util.find_spec(module):
-            raise ImproperlyConfigured(
-                f"{named[-1]} names {provider}, which needs the package {module}: "
-                f"install it with `uv sync --no-dev --extra {extra}`."
-            )
+        if named:
+            require_package(f"{named[-1]} names {provider}, which", module, extra)
+
+
+def require_package(what: str, module: str, extra: str) -> None:
+    """Raise ImproperlyConfigured if the package is missing; `what` needs it."""
+    if not importlib.util.find_spec(module):
+        raise ImproperlyConfigured(
+            f"{what} needs the package {module}: "
+            f"install it with `uv sync --no-dev --extra {extra}`."
+        )

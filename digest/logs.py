@@ -8,18 +8,26 @@ import logging
 import logging.config
 import math
 import re
+import secrets
 import sys
 import threading
 import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 from django.core.mail import mail_admins
 from django.views.debug import SafeExceptionReporterFilter
+from pythonjsonlogger.json import JsonFormatter
 
 logger = logging.getLogger(__name__)
 
 MINUTE = 60  # seconds
+RUN_LENGTH = 8  # characters of a run's id
+# What a record is about: the run, and the delivery. Records hold nothing personal here.
+CONTEXT: ContextVar[Mapping[str, str | int]] = ContextVar("log context", default={})  # noqa: B039
 
 
 class ScrubbedRecord(logging.LogRecord):
@@ -27,6 +35,7 @@ class ScrubbedRecord(logging.LogRecord):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.context = CONTEXT.get()
         try:
             message = self.getMessage()
         except Exception:  # logging would print the raw message and arguments to stderr
@@ -38,6 +47,31 @@ class ScrubbedRecord(logging.LogRecord):
             self.exc_text = scrub("".join(lines)).rstrip("\n")
         if self.stack_info:
             self.stack_info = scrub(self.stack_info)
+
+
+class Json(JsonFormatter):
+    """A formatter that writes a record as one line of JSON.
+
+    Only these fields: what else Django and Celery hang on a record may hold a request, a
+    form or a task's arguments.
+    """
+
+    FIELDS = ("timestamp", "level", "logger", "message", "run", "delivery", "exc_info")
+
+    def add_fields(
+        self,
+        log_data: dict[str, Any],
+        record: logging.LogRecord,
+        message_dict: dict[str, Any],
+    ) -> None:
+        super().add_fields(log_data, record, message_dict)
+        log_data |= getattr(record, "context", {})
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return {name: log_data[name] for name in self.FIELDS if log_data.get(name)}
+
+    def formatException(self, ei: Any) -> str:  # the library's name
+        return scrub(str(super().formatException(ei)))
 
 
 class RouteInsteadOfPath(logging.Filter):
@@ -93,6 +127,10 @@ def configure(config: dict[str, Any]) -> None:
     """Set up logging (settings.LOGGING_CONFIG), and scrub uncaught exceptions."""
     logging.config.dictConfig(config)
     logging.setLogRecordFactory(ScrubbedRecord)
+    (ours,) = logging.root.handlers[:1]
+    if isinstance(ours.formatter, Json):  # gunicorn has set up its handlers before
+        for handler in logging.getLogger("gunicorn.error").handlers:
+            handler.setFormatter(ours.formatter)
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = uncaught
     if threading.excepthook is threading.__excepthook__:
@@ -112,6 +150,33 @@ def uncaught_in_thread(caught: threading.ExceptHookArgs) -> None:
     if caught.exc_value and not isinstance(caught.exc_value, SystemExit):
         name = caught.thread.name if caught.thread else "?"
         logger.error("thread %s died", name, exc_info=caught.exc_value)
+
+
+# -- what a record is about --------------------------------------------------------------
+
+
+def begin_run(name: str = "") -> None:
+    """Give all that follows one id: of the tick that asked for it, or a new one.
+
+    Slices carry it in their lease's token, so that a provider's report leads back to it.
+    """
+    CONTEXT.set({"run": name[:RUN_LENGTH] or secrets.token_hex(RUN_LENGTH // 2)})
+
+
+def run_id() -> str:
+    """Return the id of the current run; a new one outside of any."""
+    current = str(CONTEXT.get().get("run", ""))
+    return current or secrets.token_hex(RUN_LENGTH // 2)
+
+
+@contextmanager
+def about(*, run: str, delivery: int) -> Iterator[None]:
+    """Say in each record within the block which run and delivery it is about."""
+    before = CONTEXT.set({"run": run, "delivery": delivery})
+    try:
+        yield
+    finally:
+        CONTEXT.reset(before)
 
 
 # -- what is masked ----------------------------------------------------------------------

@@ -459,23 +459,36 @@ if BEHIND_PROXY:
 
 # Opens /metrics to another machine; without it, to this one alone.
 METRICS_TOKEN = variables.text("METRICS_TOKEN")
+# Errors are reported there, scrubbed: https://KEY@HOST/PROJECT.
+SENTRY_DSN = variables.text("SENTRY_DSN")
+if SENTRY_DSN:
+    endpoints.require_package("SENTRY_DSN", "sentry_sdk", "sentry")
 
 # -- logs -------------------------------------------------------------------------
 
 LOGGING_CONFIG = "digest.logs.configure"
+LOG_FORMAT = variables.text("LOG_FORMAT", "line")
+if LOG_FORMAT not in {"line", "json"}:
+    raise ImproperlyConfigured("LOG_FORMAT must be line or json.")
 DEFAULT_EXCEPTION_REPORTER_FILTER = "digest.logs.ScrubbedPage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "json": {
+            "()": "digest.logs.Json",
+            "fmt": ["levelname", "name", "message"],
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "timestamp": True,
+        },
     },
     "filters": {
         "route": {"()": "digest.logs.RouteInsteadOfPath"},
         "one line": {"()": "digest.logs.OneLine"},
         "one line a minute": {"()": "digest.logs.OneLineAMinute"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "digest": {"level": "INFO"},

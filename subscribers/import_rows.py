@@ -27,11 +27,11 @@ Reason = Suppression.Reason
 
 LISTS = {"topics", "days"}
 LINES = {"interests", "keywords", "watched_authors", "muted_authors"}
-LINES |= {"watched_institutions", "muted_institutions"}
+LINES |= {"watched_institutions", "muted_institutions", "searches"}
 PREFERENCES = ["topics", "interests", "keywords", "watched_authors", "muted_authors"]
 PREFERENCES += ["most_papers", "timezone", "send_hour", "cadence", "days"]
 PREFERENCES += ["weekday", "language", "length", "trending"]
-PREFERENCES += ["watched_institutions", "muted_institutions"]
+PREFERENCES += ["watched_institutions", "muted_institutions", "searches"]
 INSTANTS = ["created_at", "confirmed_at", "unsubscribed_at"]
 COLUMNS = ["email", "state", *PREFERENCES, *INSTANTS, "paused_until"]
 COLUMNS += ["suppressed", "suppressed_at", "email_hash", "address_key"]

@@ -49,6 +49,7 @@ class Preferences:
     muted_authors: tuple[str, ...] = ()
     watched_institutions: tuple[str, ...] = ()
     muted_institutions: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
     trending: Trending = Trending.NEVER
     most_papers: int = USUAL_PAPERS
     language: str = "en"
@@ -97,6 +98,7 @@ def stored(subscriber: Subscriber) -> Preferences:
         muted_authors=tuple(subscriber.muted_authors),
         watched_institutions=tuple(subscriber.watched_institutions),
         muted_institutions=tuple(subscriber.muted_institutions),
+        searches=tuple(subscriber.searches),
         trending=Trending(subscriber.trending),
         most_papers=subscriber.most_papers,
         language=subscriber.language,
@@ -152,6 +154,7 @@ def fill(
     subscriber.muted_authors = list(preferences.muted_authors)
     subscriber.watched_institutions = list(preferences.watched_institutions)
     subscriber.muted_institutions = list(preferences.muted_institutions)
+    subscriber.searches = list(preferences.searches)
     subscriber.trending = preferences.trending
     subscriber.most_papers = preferences.most_papers
     subscriber.language = preferences.language

@@ -32,6 +32,8 @@ Cadence = Schedule.Cadence
 
 MOST_LINES = 30
 LONGEST_LINE = 80
+MOST_SEARCHES = 10
+LONGEST_SEARCH = 200  # characters, as in the search box
 WEEKDAYS = list(enumerate(calendar.day_name))  # 0 is Monday
 
 
@@ -249,6 +251,13 @@ class PreferencesForm(Form):
     )
     muted_institutions = LinesField(
         label="Institutions to leave out", help_text="Optional, one name to a line."
+    )
+    searches = LinesField(
+        most=MOST_SEARCHES,
+        longest=LONGEST_SEARCH,
+        label="Your searches",
+        help_text="Optional, one to a line, as in the search box. Papers found by one come "
+        "with its words as the reason.",
     )
     trending = ChoiceField(
         Trending.choices,

@@ -24,7 +24,7 @@ from subscribers.suppression import suppress
 from subscribers.tables import as_csv
 
 type Tables = Mapping[str, Sequence[Mapping[str, object]]]
-SECRETS = {"token_hash", "unsubscribe_token", "salt", "proof"}
+SECRETS = {"token_hash", "unsubscribe_token", "feed_token", "salt", "proof"}
 # The profile has a table of its own; directions follow from words and votes, which have.
 SHOWN_APART = {"profile", "directions"}
 

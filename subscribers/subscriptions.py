@@ -20,6 +20,7 @@ from subscribers.models import (
     Schedule,
     Subscriber,
     Suppression,
+    new_capability,
 )
 from subscribers.notices import outbox
 from subscribers.preferences import (
@@ -143,6 +144,12 @@ def slow_down(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     subscriber.save(update_fields=["schedule", "changed_at"])
     detail: dict[str, object] = {"cadence": str(weekly)}
     record(subscriber, Kind.CHANGED, origin=origin, now=now, detail=detail)
+
+
+def change_feed(subscriber_id: int, *, ends: bool) -> None:
+    """End the reader's own feed, or give it a new token: the old one reads no more."""
+    reader = Subscriber.objects.filter(pk=subscriber_id, state__in=CONFIRMED)
+    reader.update(feed_token=None if ends else new_capability())
 
 
 @transaction.atomic

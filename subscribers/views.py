@@ -41,11 +41,18 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     """Show and take the sign-up form; `counts` gives each topic's recent papers, by slug.
 
     Other pages ask for the address alone: that is the first `step`, after which the whole
-    form is shown; another step shows it again to correct a typo. An address of this page may name topics to tick: ?topics=graphs.
+    form is shown; another step shows it again to correct a typo. An address of this page may
+    name topics to tick, and a search to keep: ?topics=graphs&searches=knots.
     """
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if request.method != "POST":
-        form = SignUpForm(initial={"topics": request.GET.getlist("topics")})
+        asked = request.GET
+        form = SignUpForm(
+            initial={
+                "topics": asked.getlist("topics"),
+                "searches": asked.getlist("searches"),
+            }
+        )
     elif "step" in request.POST and form.is_valid():
         form = SignUpForm(initial=form.begun())
     if form.is_valid():

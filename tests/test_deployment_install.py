@@ -41,6 +41,7 @@ EMBEDDED_ONLY = {"digest/ops/mailbox/catcher.py"}
 # Files that alone may import what an extra brings, and only once that is known to be there.
 USED_BY_EXTRAS = {
     "digest/ranking/sentences.py": "embeddings",
+    "digest/error_tracking.py": "sentry",
     "digest/ops/doctor/sender_records.py": "doctor",
     "digest/ops/doctor/domain_records.py": "doctor",
     "digest/ops/doctor/received.py": "doctor",

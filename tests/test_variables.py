@@ -54,6 +54,17 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
     ),
     "TRUSTED_PROXIES": ("2", lambda read: read["TRUSTED_PROXIES"], 2),
     "SECURE_SSL_REDIRECT": ("false", lambda read: read["SECURE_SSL_REDIRECT"], False),
+    "METRICS_TOKEN": ("t" * 40, lambda read: read["METRICS_TOKEN"], "t" * 40),
+    "LOG_FORMAT": (
+        "json",
+        lambda read: read["LOGGING"]["handlers"]["stderr"]["formatter"],
+        "json",
+    ),
+    "SENTRY_DSN": (
+        "https://key@sentry.example.org/1",
+        lambda read: read["SENTRY_DSN"],
+        "https://key@sentry.example.org/1",
+    ),
     "ADMIN_PATH": ("/back-room/", lambda read: read["ADMIN_PATH"], "back-room"),
     "STATIC_ROOT": ("/tmp/st", lambda read: read["STATIC_ROOT"], Path("/tmp/st")),
     "DEBUG": ("true", lambda read: read["DEBUG"], True),

@@ -162,6 +162,7 @@ TERMS = {
     Why.AUTHOR: lambda: gettext("by %(name)s"),
     Why.INSTITUTION: lambda: gettext("from %(name)s"),
     Why.KEYWORD: lambda: gettext("mentions “%(name)s”"),
+    Why.SEARCH: lambda: gettext("your search “%(name)s”"),
     Why.WRITTEN: lambda: gettext("closeness to “%(name)s”"),
     Why.LIKED: lambda: gettext("closeness to your votes"),
     Why.TRENDING: lambda: gettext("popularity"),

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import F
 
+from digest import logs
 from digest.models import Delivery, Lease
 from digest.sql import Rows, Statement, among, change, fetch, postgres
 from digest.throttling.domains import Wait
@@ -109,7 +110,7 @@ def claim(
     SKIP LOCKED keeps other senders out on PostgreSQL, the single writer on SQLite. The
     caller must `finish` the lease.
     """
-    token = secrets.token_urlsafe(16)
+    token = f"{logs.run_id()}{secrets.token_urlsafe(10)}"
     with transaction.atomic():
         if postgres():
             with connection.cursor() as cursor:

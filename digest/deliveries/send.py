@@ -152,6 +152,8 @@ def send_due(
             if not claimed:
                 rate.settle(permits, Counter(), ledger.database_now)
                 break
+            ids = [row.delivery_id for row in claimed]
+            logger.info("slice of %d deliveries, %d to %d", len(ids), min(ids), max(ids))
             gate = Gate(clock(), rests, settings.DOMAIN_RATES)
             sent = send_slice(claimed, run, gate, mark)
             rate.settle(permits, sent, ledger.database_now)

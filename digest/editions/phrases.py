@@ -138,6 +138,7 @@ REASONS: dict[Why, Callable[[], str]] = {
     Why.LIKED: lambda: gettext("Like “%(name)s”, which you liked"),
     Why.NEAREST: lambda: gettext("Among the nearest to what you wrote: “%(name)s”"),
     Why.TRENDING: lambda: gettext("Trending: little today matches your interests"),
+    Why.SEARCH: lambda: gettext("Your search “%(name)s”"),
     Why.EXPLORED: lambda: gettext("For a change, outside your interests"),
 }
 

@@ -31,6 +31,7 @@ class Why(IntEnum):
     NEAREST = 6  # among the nearest of the edition to what they wrote, be it close or not
     TRENDING = 7  # it fills up, as little fits the reader's interests
     EXPLORED = 8  # outside the reader's interests, for a change
+    SEARCH = 9  # a search that the reader keeps finds it
 
 
 class Reason(NamedTuple):

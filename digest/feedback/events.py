@@ -5,6 +5,7 @@ in whatever order and however often it comes. It never moves a delivery, but for
 is unknown, of which it is evidence; readers are kept from mail by it (see bounce_rules.py).
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from anymail.signals import EventType, RejectReason
 from django.db import transaction
 
+from digest import logs
 from digest.feedback import bounce_rules, reconcile
 from digest.feedback.bounce_rules import Meaning
 from digest.models import Delivery, DeliveryEvent
@@ -20,6 +22,8 @@ from subscribers import subscriptions, suppression
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.consent import Origin
 from subscribers.models import Subscriber, Suppression
+
+logger = logging.getLogger(__name__)
 
 Reason = Suppression.Reason
 
@@ -61,6 +65,7 @@ class Traced:
     email_hash: str
     is_late: bool = False  # about something before this mail was handed over
     is_evidence: bool = False  # about a mail of which we do not know
+    run: str = ""  # in which the mail was handed over
 
 
 def take(reports: Iterable[Report], *, now: datetime) -> int:
@@ -79,23 +84,30 @@ def take(reports: Iterable[Report], *, now: datetime) -> int:
         if ids := {one.delivery_id or 0 for one in new if one.is_evidence}:
             reconcile.resolve_reported(now, among=ids)
         judge([one for one in new if one.email_hash and not one.is_late], now=now)
+    for one in new:
+        with logs.about(run=one.run, delivery=one.delivery_id or 0):
+            logger.info("report: %s", clean(one.report.kind, 20))
     return len(new)
 
 
 def trace(reports: Sequence[Report]) -> list[Traced]:
     """Find whose mails these are, by the delivery they name or by the address."""
     ids = {report.delivery_id for report in reports if report.delivery_id}
-    fields = ["pk", "subscriber__email_hash", "intent_at", "state"]
+    fields = ["pk", "subscriber__email_hash", "intent_at", "state", "lease_token"]
     rows = Delivery.objects.filter(pk__in=ids).values_list(*fields) if ids else ()
     known = {row[0]: row[1:] for row in rows}
     return [
-        traced(report, *known.get(report.delivery_id or 0, (None, None, "")))
+        traced(report, *known.get(report.delivery_id or 0, (None, None, "", "")))
         for report in reports
     ]
 
 
 def traced(
-    report: Report, owner: str | None, intent_at: datetime | None, state: str
+    report: Report,
+    owner: str | None,
+    intent_at: datetime | None,
+    state: str,
+    lease_token: str,
 ) -> Traced:
     """Return the report with its delivery's reader, intent and state ("" if it has none)."""
     return Traced(
@@ -104,6 +116,7 @@ def traced(
         owner or hash_of(report.recipient),
         is_late=bool(intent_at and report.at < intent_at - reconcile.CLOCKS_DIFFER),
         is_evidence=state == Delivery.State.UNKNOWN,
+        run=lease_token[: logs.RUN_LENGTH],
     )
 
 

@@ -6,6 +6,7 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
+from digest.logs import RUN_LENGTH
 from digest.models.editions import Edition
 from subscribers.models import Subscriber
 
@@ -140,6 +141,11 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"delivery {self.pk}, {self.state}"
+
+    @property
+    def run(self) -> str:
+        """The run that handed it over last, as the logs name it; "" before that."""
+        return self.lease_token[:RUN_LENGTH]
 
 
 class DeliveryEvent(models.Model):

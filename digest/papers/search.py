@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import cached_property
 from itertools import accumulate
 
@@ -34,6 +35,7 @@ RESPELLED_WORDS = 3
 LOOSE_WORDS = 6
 LOOSE_PAPERS = 3_000  # of the rarer words together; a common one costs much and says little
 LOOSE_HITS = 50
+RECENT = (timedelta(days=30), timedelta(days=365), None)
 MUCH_MORE = 20  # so many times more papers make another spelling worth a question
 
 
@@ -81,6 +83,26 @@ def search(text: str, *, limit: int = MOST_HITS) -> Found:
     if len(hits) >= FEW_HITS or not (asked.terms or asked.authors):
         return found
     return helped(found, asked, hits, limit)
+
+
+def newest_hits(text: str, *, today: date, limit: int) -> list[Row]:
+    """Return the newest papers with everything that is asked for, exactly as it is written.
+
+    The last weeks are searched first: of a common word there are too many papers to rank.
+    """
+    query = parse(text, [(topic.slug, topic.label) for topic in definitions()])
+    named, _ = by_id(query)
+    found: list[Row] = []
+    for span in RECENT:
+        after = query.after or (today - span if span else None)
+        found = [*named, *matching(replace(query, ids=(), after=after), MOST_HITS)]
+        if len(found) >= limit:
+            break
+    return sorted(found, key=newest)[:limit]
+
+
+def newest(row: Row) -> tuple[int, int]:
+    return -row.day.toordinal(), row.paper_id
 
 
 def helped(found: Found, asked: Query, hits: Sequence[Row], limit: int) -> Found:

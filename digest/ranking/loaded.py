@@ -10,6 +10,7 @@ from digest.editions.compose import EncodedEdition, Pick
 from digest.editions.encode import encode
 from digest.editions.frames import frame_content, store_frame
 from digest.models import Block, Edition
+from digest.papers.search_match import SearchedPapers
 from digest.ranking import ranking
 from digest.ranking.interests import Lexicon
 from digest.ranking.vectors import shipped
@@ -46,6 +47,7 @@ class LaidOut:
     points: ranking.Floats  # P × DIMENSIONS, see vectors.py
     version: str  # of the projection that computed the points
     lexicon: Lexicon
+    searched: SearchedPapers
     picks: Picks
 
 
@@ -115,5 +117,6 @@ def laid_out(edition: Edition, blocks: Sequence[Block]) -> LaidOut:
             [block.paper.authors for block in blocks],
             institutions,
         ),
+        searched=SearchedPapers([block.paper for block in blocks]),
         picks=Picks(width + 1),
     )

@@ -46,13 +46,14 @@ class Person(NamedTuple):
     muted_authors: str
     watched_institutions: str
     muted_institutions: str
+    searches: str
 
     @property
     def wrote(self) -> bool:
         return self[9:] != NOTHING
 
 
-NOTHING = ("", "[]", "[]", "[]", "[]", "[]")
+NOTHING = ("", "[]", "[]", "[]", "[]", "[]", "[]")
 NOBODY = Person(0, "", "", "", "", 0, 0, b"", b"", *NOTHING)
 # A sample reader with all that a form can store: an error for it is an error for every row.
 ANYBODY = Person(
@@ -71,6 +72,7 @@ ANYBODY = Person(
     muted_authors='["b"]',
     watched_institutions='["a"]',
     muted_institutions='["b"]',
+    searches='["a"]',
 )
 
 
@@ -158,6 +160,9 @@ class Found:
                 return texts[int(self.written[pair])]
             case Why.LIKED:
                 return self.titles[self.likes[pair]]
+            case Why.SEARCH:
+                texts = items(person.searches)
+                return next(one for one in texts if paper in loaded.searched.hits(one))
         return ""
 
 
@@ -177,11 +182,13 @@ def found_in(
         for reader, position in sent_before(loaded.edition, list(places), until=until)
     ]
     if writers or had:
-        found.matches = ranking.InterestMatches(
-            *(np.zeros(shape, dtype=np.bool_) for _ in range(4))
-        )
+        keeping = np.array([person.searches != "[]" for person in people])
+        fields = (*np.zeros((5, *shape), dtype=np.bool_), keeping)
+        found.matches = ranking.InterestMatches(*fields)
         for place, person in writers:
             look_up(found, found.matches, loaded, place, person)
+            for text in items(person.searches):
+                found.matches.searches[place, list(loaded.searched.hits(text))] = True
         for pair in had:
             found.matches.left_out[pair] = True
     directions = unpack([person.directions for person in people], loaded.version)

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from digest.models import Block, Edition, Paper
+from digest.papers.search_match import SearchedPapers
 from digest.ranking import ranking, sentences
 from digest.ranking.directions import interests_of
 from digest.ranking.interests import Lexicon, phrases
@@ -51,6 +52,7 @@ class Day:
     popular: ranking.Floats
     points: ranking.Floats
     lexicon: Lexicon
+    searched: SearchedPapers
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +78,10 @@ def outlook(preferences: Preferences) -> Outlook | None:
         named = list(day.lexicon.by(preferences.watched_authors))
         for phrase in [*preferences.keywords, *phrases(preferences.interests)]:
             named += day.lexicon.with_phrase(phrase)
+        for text in preferences.searches:
+            named += day.searched.hits(text)
         fits = ((wanted @ day.topics.T)[0] > 0) | (written >= ranking.CLOSE)
-        if not wanted.any() and not scores:
+        if not (wanted.any() or scores or preferences.searches):
             fits[:] = True
         fits[named] = True
         muted = list(day.lexicon.by(preferences.muted_authors))
@@ -128,4 +132,5 @@ def day_of(blocks: Sequence[Block], slugs: Sequence[str]) -> Day:
         ranking.popularity(np.array([block.upvotes for block in blocks])),
         np.stack([shipped().paper(*text) for text in texts]),
         Lexicon(["\n".join(text) for text in texts], [b.paper.authors for b in blocks]),
+        SearchedPapers([block.paper for block in blocks]),
     )

@@ -18,10 +18,11 @@ Ints = NDArray[np.int32]
 # Closeness has many more steps than topics, so beside it a smaller weight is enough.
 POPULARITY_WEIGHT = np.float32(0.5)
 POPULARITY_BESIDE_CLOSENESS = np.float32(0.1)
-# A keyword counts like a topic that fits wholly, as does an institution; an author for more.
+# A keyword counts like a topic that fits wholly, as does an institution; an author or a search for more.
 KEYWORD_WEIGHT = np.float32(1)
 INSTITUTION_WEIGHT = np.float32(1)
 AUTHOR_WEIGHT = np.float32(1.5)
+SEARCH_WEIGHT = np.float32(1.5)
 # In a profile a chosen topic weighs 1, less or more by votes but never under this. A topic
 # that only votes favour stays below it: it orders papers but does not select any.
 LEAST_CHOSEN = np.float32(0.5)
@@ -56,21 +57,24 @@ ONE_PLACE = np.float32(1e-4)
 # Of 2,365 papers of five months no two of one week reach 0.86.
 SAME_PAPER = np.float32(0.9)
 # How surely a reason is the reader's own: what is certain is said first.
-CERTAIN = {Why.AUTHOR: 30.0, Why.INSTITUTION: 20.0, Why.KEYWORD: 10.0}
+CERTAIN = {Why.AUTHOR: 30.0, Why.SEARCH: 25.0, Why.INSTITUTION: 20.0, Why.KEYWORD: 10.0}
 LEAST_CERTAIN = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class InterestMatches:
-    """Papers with a reader's keywords, authors or institutions, N × P each.
+    """Papers with a reader's keywords, authors, institutions or searches, N × P each.
 
-    `left_out` are those of muted names, and those that the reader got before.
+    `left_out` are those of muted names, and those that the reader got before. `searching` (N)
+    are the readers who keep a search: what trends does not come to them without a wish.
     """
 
     keywords: Bools
     authors: Bools
     institutions: Bools
     left_out: Bools
+    searches: Bools
+    searching: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +202,12 @@ def rank(
     if matches:
         scores += matches.keywords * KEYWORD_WEIGHT + matches.authors * AUTHOR_WEIGHT
         scores += matches.institutions * INSTITUTION_WEIGHT
+        scores += matches.searches * SEARCH_WEIGHT
+        anything &= ~matches.searching[:, None]
         brought[Why.AUTHOR] = matches.authors
         brought[Why.INSTITUTION] = matches.institutions
         brought[Why.KEYWORD] = matches.keywords
+        brought[Why.SEARCH] = matches.searches
     if closeness:
         scores += closeness.points()
         brought |= closeness.brought()

@@ -169,6 +169,7 @@ def terms(
             Why.AUTHOR: (found.matches.authors, ranking.AUTHOR_WEIGHT),
             Why.INSTITUTION: (found.matches.institutions, ranking.INSTITUTION_WEIGHT),
             Why.KEYWORD: (found.matches.keywords, ranking.KEYWORD_WEIGHT),
+            Why.SEARCH: (found.matches.searches, ranking.SEARCH_WEIGHT),
         }
         some += [
             Term(why, found.name(laid, person, pair, why), float(weight))

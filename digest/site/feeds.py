@@ -4,10 +4,10 @@ Django's syndication framework makes both kinds; all addresses are built from SI
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, time
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.sitemaps import Sitemap
@@ -16,10 +16,13 @@ from django.db.models import Max, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.feedgenerator import Atom1Feed, SyndicationFeed
 from django.utils.html import escape
 
 from digest.models import Paper
+from digest.papers.search import newest_hits
+from digest.papers.search_query import clean_query
 from digest.site import archive
 from subscribers.models import Topic
 
@@ -93,7 +96,7 @@ class PapersFeed(Feed):  # type: ignore[type-arg]  # generic for mypy only
     def feed_guid(self, obj: Any) -> str:
         return str(self.link)
 
-    def items(self, obj: Any) -> Papers:
+    def items(self, obj: Any) -> Iterable[Paper]:
         return self.papers.order_by("-day", "-upvotes", "arxiv_id")[:ENTRIES]
 
     def item_title(self, item: Any) -> str:
@@ -144,6 +147,20 @@ def author(request: HttpRequest, name: str, kind: str) -> HttpResponse:
         raise Http404("There is no paper of an author with exactly this name.")
     page = reverse("author", args=[name])
     return PapersFeed(kind, f"Daily Papers: {name}", page, papers)(request)
+
+
+def searched(request: HttpRequest, kind: str) -> HttpResponse:
+    """Give the newest papers that a search finds as a feed: those with every word."""
+    text = clean_query(request.GET.get("q", ""))
+    if not text:
+        raise Http404("A feed of a search needs its words: ?q=world+models")
+    ids = [
+        hit.paper_id
+        for hit in newest_hits(text, today=timezone.now().date(), limit=ENTRIES)
+    ]
+    page = f"{reverse('search')}?{urlencode({'q': text})}"
+    title = f"Daily Papers: {text}"
+    return PapersFeed(kind, title, page, Paper.objects.filter(pk__in=ids))(request)
 
 
 # -- for crawlers -----------------------------------------------------------------

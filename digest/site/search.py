@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from digest.papers.search import Found, search
 from digest.papers.search_query import QUERY_LENGTH, clean_query, marked, snippet
 from digest.site.cards import Card, cards
+from digest.site.feeds import KINDS
 from digest.site.search_limit import limited
 from subscribers.models import Topic
 
@@ -50,6 +51,10 @@ def page(request: HttpRequest) -> HttpResponse:
     text = clean_query(request.GET.get("q", ""))
     context: dict[str, object] = {"query": text, "longest": QUERY_LENGTH}
     if text:
+        words = urlencode({"q": text})
+        context["feeds"] = {
+            kind: f"{reverse('search_feed', args=[kind])}?{words}" for kind in KINDS
+        }
         topics = list(Topic.objects.all())
         found = search(text)
         turned = Paginator(range(len(found.hits)), PAGE_LENGTH).get_page(

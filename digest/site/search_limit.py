@@ -33,13 +33,13 @@ SEARCHES = Limit("search", PER_NETWORK, PER_PROXY)
 CALLS = Limit("api", 4 * PER_NETWORK, 4 * PER_PROXY)  # of the API, searches included
 
 
-def limited(view: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
+def limited(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Answer 429 to a network that has searched its share; a page without words is free."""
 
     @wraps(view)
-    def page(request: HttpRequest) -> HttpResponse:
+    def page(request: HttpRequest, **named: str) -> HttpResponse:
         if not request.GET.get("q", "").strip() or within_limit(network(request)):
-            return view(request)
+            return view(request, **named)
         answer = render(request, "digest/searched_too_often.html", status=429)
         answer["Retry-After"] = str(WINDOW)
         answer["Cache-Control"] = "no-store"

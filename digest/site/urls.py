@@ -5,10 +5,13 @@ from datetime import date
 from django.contrib.sitemaps.views import sitemap
 from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
+from django.utils.safestring import SafeString
 
 from digest import privacy
-from digest.site import archive, feeds, mail_pages, search, views, votes
+from digest.site import archive, feeds, mail_pages, private_feed, search, views, votes
 from digest.site.api import v1
+from digest.site.past_digests import past_digests
+from digest.site.search_limit import limited
 from digest.site.why import why
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
@@ -62,15 +65,25 @@ register_converter(FeedConverter, "feed")
 register_converter(MonthConverter, "month")
 register_converter(PaperConverter, "paper")
 
+
+def beside(subscriber_id: int, token: str) -> SafeString:
+    """Render what this side adds to the preferences page behind a token."""
+    return votes.of_reader(subscriber_id, token) + private_feed.section(
+        subscriber_id, token
+    )
+
+
 # Extra content for the subscribers' pages, which know nothing of papers.
 COUNTS = {"counts": archive.recent_counts}
-BESIDE = COUNTS | {"more": votes.of_reader}
+BESIDE = COUNTS | {"more": beside}
 
 urlpatterns = [
     path("subscribe/", subscribe, COUNTS, name="subscribe"),
     path("preferences/<str:token>/", preferences, BESIDE, name="preferences"),
     path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
+    path("preferences/<str:token>/feed/", private_feed.change_feed, name="change_feed"),
     path("preferences/<str:token>/newest/", mail_pages.newest, name="newest"),
+    path("preferences/<str:token>/digests/", past_digests, name="past_digests"),
     path("preferences/<str:token>/why/", why, name="why"),
     path("data/<str:token>/", data, {"more": privacy.personal_data}, name="data"),
     path("", views.today, name="today"),
@@ -94,6 +107,12 @@ urlpatterns = [
         "feeds/authors/<path:name>.<feed:kind>",
         views.feed(feeds.author),
         name="author_feed",
+    ),
+    path(
+        "feeds/search.<feed:kind>", limited(views.feed(feeds.searched)), name="search_feed"
+    ),
+    path(
+        "feeds/mine/<str:token>.<feed:kind>", private_feed.private_feed, name="private_feed"
     ),
     path("robots.txt", views.feed(feeds.robots), name="robots"),
     path("sitemap.xml", views.feed(sitemap), {"sitemaps": feeds.SITEMAPS}, name="sitemap"),

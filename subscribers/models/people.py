@@ -156,6 +156,9 @@ class Subscriber(models.Model):
     muted_authors = models.JSONField(default=list, blank=True, help_text="Names.")
     watched_institutions = models.JSONField(default=list, blank=True, help_text="Names.")
     muted_institutions = models.JSONField(default=list, blank=True, help_text="Names.")
+    searches = models.JSONField(
+        default=list, blank=True, help_text="As typed into the search box."
+    )
     trending = models.PositiveSmallIntegerField(
         choices=Trending,
         default=Trending.NEVER,
@@ -191,6 +194,13 @@ class Subscriber(models.Model):
         unique=True,
         default=new_capability,
         help_text="In every mail; can do nothing but unsubscribe, pause and slow down.",
+    )
+    feed_token = models.CharField(
+        max_length=22,
+        unique=True,
+        null=True,
+        blank=True,
+        help_text="Reads the reader's own feed, and nothing else; null: there is none.",
     )
     created_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)

@@ -94,7 +94,7 @@ def close(
         PAPERS,
         POPULAR,
         most=most,
-        matches=InterestMatches(off, off, off, mutes) if muted else None,
+        matches=InterestMatches(off, off, off, mutes, off, off[:, 0]) if muted else None,
         closeness=Closeness(
             np.array([written], dtype=np.float32),
             np.array([liked], dtype=np.float32),

@@ -90,6 +90,8 @@ CASES = [
      f"Mit am nächsten an dem, was du geschrieben hast: „{SERIES}“"),
     ("author and keyword", fields(watched_authors=["José Núñez"], keywords=["speech"]),
      "Heard in Noise", "By José Núñez; Mentions “speech”", "Von José Núñez; Erwähnt „speech“"),
+    ("search", fields(searches=["kv caches", "author:Nunez spoken audio"]), "Heard in Noise",
+     "Your search “author:Nunez spoken audio”", "Deine Suche „author:Nunez spoken audio“"),
     ("topic", fields(), "Knots", "Graphs & networks", "Graphs & networks"),
     ("keyword and topic", fields(keywords=["ropes"]), "Knots",
      "Mentions “ropes”; Graphs & networks", "Erwähnt „ropes“; Graphs & networks"),
@@ -124,6 +126,17 @@ def test_each_reason_names_what_brought_the_paper(
     assert html.escape(reason) in rich and "<b>" not in rich
     page = client.get(f"/digest/{signing.name(signing.Purpose.PAGE, delivery.pk)}")
     assert html.escape(reason) in page.content.decode()
+
+
+def test_who_keeps_a_search_and_no_topic_gets_what_it_finds(edition: Edition) -> None:
+    ann, bob = make.reader("ann@example.org"), make.reader("bob@example.org")
+    everything = select(load(edition.pk), [(1, ann.pk)])[0].picks
+    fields(searches=["kv cache"])(ann)
+    fields(searches=["nothing of it"])(bob)
+    found, nothing = select(load(edition.pk), [(1, ann.pk), (2, bob.pk)])
+    titles = load(edition.pk).titles
+    assert [titles[pick.position] for pick in found.picks] == ["The KV-Cache"]
+    assert not nothing.picks and len(everything) == len(titles)
 
 
 def test_two_reasons_at_most_and_the_certain_ones_first(edition: Edition) -> None:

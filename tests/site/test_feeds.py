@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from urllib.robotparser import RobotFileParser
 from xml.etree import ElementTree
 
@@ -11,12 +12,13 @@ from django.test import Client
 
 from digest.models import Paper
 from subscribers.models import Topic
-from tests.site.conftest import MakePaper, html_of, publish
+from tests.site.conftest import DAY, MakePaper, html_of, publish
 
 pytestmark = pytest.mark.django_db
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 FEEDS = ["/feeds/all", "/feeds/topics/graphs", "/feeds/authors/Ada%20Lovelace"]
+SEARCH = "/feeds/search"
 TITLE = "Knots & <graphs>, \N{SNOWMAN}"
 
 
@@ -44,6 +46,31 @@ def test_an_atom_feed_is_valid_and_complete(client: Client, path: str) -> None:
     assert first.findtext(f"{ATOM}summary") == "<p>All of &lt;b&gt;it&lt;/b&gt;.</p>"
     names = [name.text for name in second.iter(f"{ATOM}name")]
     assert names == ["Ada Lovelace", "Emmy Noether"]
+
+
+def test_a_feed_of_a_search_has_the_newest_papers_that_it_finds_exactly(
+    client: Client, paper: MakePaper
+) -> None:
+    for days in (0, 1, 40, 400):
+        paper(title=f"Rings of {days}", day=DAY - timedelta(days=days))
+    query = "title=1&q=rings%20author%3Alovelace"
+    feed = ElementTree.fromstring(client.get(f"{SEARCH}.atom?{query}").content)
+    titles = [entry.findtext(f"{ATOM}title") for entry in feed.findall(f"{ATOM}entry")]
+    assert titles == ["Rings of 0", "Rings of 1", "Rings of 40", "Rings of 400"]
+    links = {link.get("rel"): link.get("href") for link in feed.findall(f"{ATOM}link")}
+    assert links["self"] == f"{settings.SITE_URL}{SEARCH}.atom?{query}"
+    assert links["alternate"] == (f"{settings.SITE_URL}/search/?q=rings+author%3Alovelace")
+    nearly = client.get(f"{SEARCH}.json?q=ringz").json()
+    assert nearly["items"] == []  # what a page may guess, a feed may not
+
+
+def test_a_result_page_names_its_feed(client: Client) -> None:
+    html = html_of(client, "/search/?q=a%26b")
+    assert 'type="application/atom+xml" title="a&amp;b"' in html
+    for kind in ("atom", "json"):
+        assert f'href="{SEARCH}.{kind}?q=a%26b"' in html
+        answer = client.get(f"{SEARCH}.{kind}?q=a%26b")
+        assert answer["Access-Control-Allow-Origin"] == "*" and answer["ETag"]
 
 
 @pytest.mark.parametrize("path", FEEDS)
@@ -93,7 +120,13 @@ def test_pages_name_their_feeds(client: Client, page: str, feeds: list[str]) -> 
 
 @pytest.mark.parametrize(
     "path",
-    ["/feeds/all.rss", "/feeds/topics/none.atom", "/feeds/authors/Nobody.json"],
+    [
+        "/feeds/all.rss",
+        "/feeds/topics/none.atom",
+        "/feeds/authors/Nobody.json",
+        f"{SEARCH}.atom",
+        f"{SEARCH}.atom?q=%00",
+    ],
 )
 def test_a_feed_that_is_none_is_not_found(client: Client, path: str) -> None:
     assert client.get(path).status_code == 404

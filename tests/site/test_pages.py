@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import date, timedelta
+from html import unescape
 from urllib.parse import quote
 
 import pytest
@@ -81,6 +82,22 @@ def test_a_topics_page_keeps_its_topic_ticked_at_the_sign_up(
         assert 'value="Ann@example.org"' in html
         assert "Choose your topics and hour" in html
     assert re.findall(r'value="([^"]+)" checked', html) == ["graphs"]
+
+
+@pytest.mark.parametrize("begin", ["get", "post"])
+def test_a_result_page_keeps_its_search_at_the_sign_up(client: Client, begin: str) -> None:
+    query = 'author:"Ann <b>" knots & graphs'
+    page = html_of(client, f"/search/?q={quote(query)}")
+    (kept,) = re.findall(r'name="searches" value="([^"]*)"', page)
+    assert unescape(kept) == query
+    if begin == "get":
+        html = html_of(client, f"/subscribe/?searches={quote(query)}")
+    else:
+        given = {"step": "address", "email": "ann@example.org", "searches": query}
+        html = client.post("/subscribe/", given).text
+    (shown,) = re.findall(r'<textarea name="searches"[^>]*>([^<]*)</textarea>', html)
+    assert unescape(shown).strip() == query
+    assert 'name="searches"' not in html_of(client, "/subscribe/")
 
 
 def test_a_mistyped_address_is_told_at_the_first_step(client: Client) -> None:

@@ -26,6 +26,7 @@ WRONG = {
     "muted_authors": "x" * 81,
     "watched_institutions": "x" * 81,
     "muted_institutions": "x" * 81,
+    "searches": "x" * 201,
     "trending": "3",
     "most_papers": "2",
     "length": "long",

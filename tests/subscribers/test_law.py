@@ -38,7 +38,7 @@ HEADERS = {
     "List-Unsubscribe-Post",
 }
 HEADERS |= {"Auto-Submitted", "X-Auto-Response-Suppress", "Precedence", "Feedback-ID"}
-HEADERS |= {"List-Archive", "List-Help", "X-PM-KeepID", "X-Entity-Ref-ID"}
+HEADERS |= {"Expires", "List-Archive", "List-Help", "X-PM-KeepID", "X-Entity-Ref-ID"}
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def due(db: None) -> Iterator[Subscriber]:
     make.edition({make.paper(1, upvotes=41): {"graphs": 1.0}})
     ann = make.reader("ann@example.org", "graphs")
     ann.interests, ann.keywords = "canary interests", ["canary keyword"]
-    ann.watched_authors = ["Canary Author"]
+    ann.watched_authors, ann.searches = ["Canary Author"], ["canary search"]
     ann.save()
     plan(make.NOON)
     yield ann

@@ -13,6 +13,7 @@ from digest.deliveries import control, fencing, idempotent_retry, ledger, prefli
 from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import due_editions, plan, plan_edition
 from digest.deliveries.send import Clock, send_due
+from digest.logs import begin_run
 from digest.management.base import OperatorCommand, parse_day, parse_instant
 from digest.models import Delivery, Edition
 from digest.tasks import catch_up
@@ -31,6 +32,7 @@ class Command(OperatorCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        begin_run()
         instant: datetime | None = options["now"]
         clock = DatabaseClock()
         due: Clock = (lambda: instant) if instant else clock
