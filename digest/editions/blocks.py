@@ -4,7 +4,6 @@ A mark (see phrases.Marks) stands for each value that differs from reader to rea
 phrase (see phrases.py) for each that differs from language to language.
 """
 
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from django.template.loader import get_template, render_to_string
 from digest.editions import text_layout
 from digest.editions.phrases import MARKS, WITHOUT_MARKS, phrase, without_votes
 from digest.models import Paper
-from digest.papers.summary import telling_sentence
+from digest.papers.summary import first_sentences, telling_sentence
 from digest.papers.text import cut
 
 # How a paper can look: first in a short mail, further down in it, as a title only, and with
@@ -27,7 +26,6 @@ FORMS = ("lead", "short", "titles", "abstracts")
 SAID = {"lead": 320, "short": 150, "titles": 0, "abstracts": 700}
 OF_ABSTRACT = {"abstracts"}
 TITLE_LENGTH = 300
-MORE = "\u00a0…"
 NAME_LENGTH = 120
 NAMES = 3
 # Providers replace {{x}}, {% x %}, %x%, *|x|*, [[x]] or ${x} in HTML that they are given.
@@ -141,18 +139,6 @@ def links(paper: Paper, form: str) -> list[tuple[str, str]]:
             (phrase("web"), paper_url(paper)),
         ]
     return [(name, url) for name, url in found if url]
-
-
-def first_sentences(text: str, length: int) -> str:
-    """Cut after the last sentence that ends within `length` characters, else at a word."""
-    if len(text) <= length:
-        return text
-    latin = re.finditer(r"[.!?](?= [^\W\d_a-z]| [0-9(])|[。！？؟۔।]", text[: length + 2])
-    ends = [match.end() for match in latin if match.end() <= length]
-    if ends and ends[-1] > length // 3:
-        return text[: ends[-1]] + MORE
-    head, space, _ = text[:length].rpartition(" ")
-    return (head if len(head) > length // 2 and space else cut(text, length)[:-1]) + MORE
 
 
 @cache

@@ -5,6 +5,9 @@ Nothing is invented: a sentence of the abstract is taken as it stands. Pure.
 
 import re
 
+from digest.papers.text import cut
+
+MORE = "\u00a0…"
 # After these marks a sentence ends if a capital, a digit or a bracket follows; scripts
 # without spaces have marks of their own.
 END = re.compile(r"[.!?](?= [^\W\d_a-z]| [0-9(])|[。！？؟۔।]")
@@ -46,6 +49,18 @@ def sentences(text: str) -> list[str]:
             found.append(text[start : match.end()].strip())
             start = match.end()
     return [one for one in [*found, text[start:].strip()] if one]
+
+
+def first_sentences(text: str, length: int) -> str:
+    """Cut after the last sentence that ends within `length` characters, else at a word."""
+    if len(text) <= length:
+        return text
+    found = END.finditer(text[: length + 2])
+    ends = [match.end() for match in found if match.end() <= length]
+    if ends and ends[-1] > length // 3:
+        return text[: ends[-1]] + MORE
+    head, space, _ = text[:length].rpartition(" ")
+    return (head if len(head) > length // 2 and space else cut(text, length)[:-1]) + MORE
 
 
 def telling_sentence(abstract: str) -> str:

@@ -7,6 +7,7 @@ near "tuned"; a keyword does not, or "reasoning" would be found in "for this rea
 
 import re
 import unicodedata
+from functools import lru_cache
 from itertools import pairwise
 
 WORD = re.compile(r"[^\W_]+(?:\+\+|#)?")
@@ -43,6 +44,7 @@ def words(text: str) -> list[str]:
     return [singular(word) for word in WORD.findall(folded(text))]
 
 
+@lru_cache(maxsize=65_536)  # the words of some hundred papers recur
 def singular(word: str) -> str:
     """Return what a folded word and its plural have in common.
 

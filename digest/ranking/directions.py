@@ -59,9 +59,19 @@ class Directions:
     reader: NDArray[np.int32]  # (M,), ascending
     kind: NDArray[np.int8]  # (M,)
     of: NDArray[np.uint32]  # (M,): which of `interests_of`; of a LIKE the paper's key
-    weights: Floats  # M × DIMENSIONS
+    packed: NDArray[np.int8]  # M × DIMENSIONS, in units of `scale`
+    scale: Floats  # (M,)
     offset: Floats  # (M,)
     likes: NDArray[np.int32]  # (N,): papers liked; -n for n disliked and none liked
+
+    def weights(self, rows: NDArray[np.intp]) -> Floats:
+        """Return the weights of some directions (rows × DIMENSIONS).
+
+        Damaged bytes can give NaN or infinity.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            found: Floats = self.packed[rows].astype(np.float32) * self.scale[rows, None]
+        return found
 
 
 def interests_of(text: str, keywords: Sequence[str] = ()) -> list[str]:
@@ -119,13 +129,12 @@ def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
     if not readers:
         return None
     table = np.frombuffer(b"".join(records), dtype=LAYOUT)
-    with np.errstate(over="ignore"):
-        weights = table["weights"].astype(np.float32) * table["scale"][:, None]
     return Directions(
         reader=np.array(readers, dtype=np.int32),
         kind=table["kind"],
         of=table["of"],
-        weights=weights,
+        packed=table["weights"],
+        scale=table["scale"].astype(np.float32),
         offset=table["offset"].astype(np.float32),
         likes=likes,
     )

@@ -7,8 +7,11 @@ not with readers × papers.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
 
 from digest.papers.words import WORD, folded, joined, words
 
@@ -35,6 +38,7 @@ class Lexicon:
         self.authors = authors
         self.institutions = [f" {name_key(name)} " for name in institutions]
         self.known: dict[str, frozenset[int]] = {}
+        self.masks: dict[frozenset[int], NDArray[np.bool_]] = {}
         self.found: dict[str, frozenset[int]] = {}
 
     @cached_property
@@ -56,12 +60,27 @@ class Lexicon:
         return found
 
     @cached_property
+    def author_keys(self) -> list[dict[str, str]]:
+        """For each paper, the key of an author's name → the name as the paper has it."""
+        return [
+            {name_key(name): name for name in reversed(names)} for names in self.authors
+        ]
+
+    @cached_property
     def by_author(self) -> dict[str, set[int]]:
         found: dict[str, set[int]] = defaultdict(set)
-        for position, names in enumerate(self.authors):
-            for name in names:
-                found[name_key(name)].add(position)
+        for position, keys in enumerate(self.author_keys):
+            for key in keys:
+                found[key].add(position)
         return found
+
+    def mask(self, papers: frozenset[int]) -> NDArray[np.bool_]:
+        """Return the papers as a row (P,); shared, not to be changed."""
+        if papers not in self.masks:
+            row = np.zeros(len(self.texts), dtype=np.bool_)
+            row[list(papers)] = True
+            self.masks[papers] = row
+        return self.masks[papers]
 
     def with_phrase(self, phrase: str) -> frozenset[int]:
         """Return the papers with these words in sequence, however they are hyphenated."""
@@ -101,9 +120,8 @@ class Lexicon:
     def author_of(self, position: int, names: Iterable[str]) -> str:
         """Return which author of a paper is one of `names`, as the paper has it."""
         wanted = {name_key(name) for name in names}
-        return next(
-            (name for name in self.authors[position] if name_key(name) in wanted), ""
-        )
+        found = self.author_keys[position]
+        return next((name for key, name in reversed(found.items()) if key in wanted), "")
 
     def from_institution(self, name: str) -> frozenset[int]:
         """Return the papers from an institution with all these words in sequence."""
@@ -117,6 +135,7 @@ class Lexicon:
         return self.found[name]
 
 
+@lru_cache(maxsize=50_000)
 def name_key(name: str) -> str:
     return " ".join(WORD.findall(folded(name)))
 

@@ -26,6 +26,9 @@ from digest.ranking.sent_before import sent_before
 
 # A paper is like a liked one from this cosine of their points on.
 ALIKE = np.float32(0.5)
+# So many of an edition's papers, those closest to a reader's likes, are compared with each
+# liked paper: more than can come for their likes alone.
+COMPARED = 8
 
 
 class Person(NamedTuple):
@@ -53,6 +56,7 @@ class Person(NamedTuple):
         return self[9:] != NOTHING
 
 
+DECODER = json.JSONDecoder()
 NOTHING = ("", "[]", "[]", "[]", "[]", "[]", "[]")
 NOBODY = Person(0, "", "", "", "", 0, 0, b"", b"", *NOTHING)
 # A sample reader with all that a form can store: an error for it is an error for every row.
@@ -82,7 +86,8 @@ class Found:
 
     matches: ranking.InterestMatches | None = None
     closeness: ranking.Closeness | None = None
-    keywords: dict[tuple[int, int], str] = field(default_factory=dict)
+    # reader → their keywords with the papers that have them
+    keywords: dict[int, list[tuple[str, frozenset[int]]]] = field(default_factory=dict)
     # (reader, paper) → which of `interests_of`, and the key of the nearest liked paper
     written: ranking.Ints | None = None
     likes: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -92,48 +97,56 @@ class Found:
         self, loaded: LaidOut, directions: Directions, shape: tuple[int, int]
     ) -> None:
         """Score the papers by readers' words and likes."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            scores = directions.weights @ loaded.points.T - directions.offset[:, None]
-        # Damaged bytes can decode to NaN or infinity; they make no paper close.
-        scores = np.where(np.isfinite(scores), scores, np.float32(-np.inf))
         written, liked = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
         self.written = np.zeros(shape, dtype=np.int32)
         for place in range(MOST_INTERESTS):
             rows = np.flatnonzero(
                 (directions.kind == Kind.WRITTEN) & (directions.of == place)
             )
-            readers = directions.reader[rows]
-            nearer = scores[rows] > written[readers]
-            written[readers] = np.where(nearer, scores[rows], written[readers])
+            if not len(rows):
+                continue
+            readers, scores = directions.reader[rows], scored(directions, rows, loaded)
+            nearer = scores > written[readers]
+            written[readers] = np.where(nearer, scores, written[readers])
             self.written[readers] = np.where(nearer, place, self.written[readers])
         rows = np.flatnonzero(directions.kind == Kind.LIKED)
-        liked[directions.reader[rows]] = scores[rows]
+        liked[directions.reader[rows]] = scored(directions, rows, loaded)
         rows = np.flatnonzero(directions.kind == Kind.DISLIKED)
-        liked[directions.reader[rows]] = -np.maximum(scores[rows], 0)
-        alike = self.like_one(directions, scores, liked)
+        liked[directions.reader[rows]] = -np.maximum(scored(directions, rows, loaded), 0)
+        alike = self.like_one(directions, loaded, liked)
         self.closeness = ranking.Closeness(written, liked, directions.likes, alike)
 
     def like_one(
-        self, directions: Directions, scores: ranking.Floats, liked: ranking.Floats
+        self, directions: Directions, loaded: LaidOut, liked: ranking.Floats
     ) -> ranking.Bools:
-        """Mark the papers close to likes that are like a single liked paper."""
+        """Mark the papers close to likes that are like a single liked paper.
+
+        Of each reader the COMPARED closest papers are compared with their liked papers, which
+        are laid out as readers × likes, all readers in one product.
+        """
+        alike = np.zeros(liked.shape, dtype=np.bool_)
         rows = np.flatnonzero(directions.kind == Kind.LIKE)
         owners = directions.reader[rows]
-        alike = np.zeros(liked.shape, dtype=np.bool_)
-        candidates = liked >= ranking.CLOSE_TO_LIKES
-        for reader in np.flatnonzero(candidates.any(axis=1)).tolist():
-            mine = rows[
-                np.searchsorted(owners, reader) : np.searchsorted(owners, reader, "right")
-            ]
-            if not len(mine):
-                continue
-            papers = np.flatnonzero(candidates[reader])
-            near = scores[mine[:, None], papers]
-            nearest, papers = near.argmax(axis=0), papers[near.max(axis=0) >= ALIKE]
-            of = directions.of[mine[nearest[near.max(axis=0) >= ALIKE]]]
-            alike[reader, papers] = True
-            pairs = zip(papers.tolist(), of.tolist(), strict=True)
-            self.likes |= {(reader, paper): key for paper, key in pairs}
+        close = (liked >= ranking.CLOSE_TO_LIKES).any(axis=1)
+        rows, owners = rows[close[owners]], owners[close[owners]]
+        if not len(rows):
+            return alike
+        who, owner = np.unique(owners, return_inverse=True)
+        seat = np.arange(len(rows)) - np.searchsorted(owners, who)[owner]
+        weights = np.zeros((len(who), seat.max() + 1, loaded.points.shape[1]), np.float32)
+        weights[owner, seat] = directions.weights(rows)
+        papers = closest(liked[who], COMPARED)
+        with np.errstate(invalid="ignore", over="ignore"):
+            scores = finite(weights @ loaded.points[papers].transpose(0, 2, 1))
+        near = liked[who[:, None], papers] >= ranking.CLOSE_TO_LIKES
+        reader, nth = (near & (scores.max(axis=1) >= ALIKE)).nonzero()
+        keys = np.zeros(weights.shape[:2], dtype=np.uint32)
+        keys[owner, seat] = directions.of[rows]
+        which = keys[reader, scores.argmax(axis=1)[reader, nth]]
+        readers, places = who[reader], papers[reader, nth]
+        alike[readers, places] = True
+        pairs = zip(readers.tolist(), places.tolist(), strict=True)
+        self.likes = dict(zip(pairs, which.tolist(), strict=True))
         return alike
 
     def name_likes(self, picks: ranking.Ints, reasons: NDArray[np.int8]) -> None:
@@ -145,19 +158,35 @@ class Found:
             known = Paper.objects.filter(pk__in=keys)
             self.titles = dict(known.values_list("pk", "title"))
 
-    def name(self, loaded: LaidOut, person: Person, pair: tuple[int, int], why: Why) -> str:
-        """Return what a reason of a (reader, paper) names; empty if it names nothing."""
-        _, paper = pair
+    def interests_at(self, picks: ranking.Ints) -> list[list[int]]:
+        """Return which of `interests_of` each pick is closest to (N × K)."""
+        if self.written is None or not picks.size:
+            return np.zeros_like(picks).tolist()  # type: ignore[no-any-return]
+        found: list[list[int]] = np.take_along_axis(self.written, picks, axis=1).tolist()
+        return found
+
+    def name(
+        self,
+        loaded: LaidOut,
+        person: Person,
+        pair: tuple[int, int],
+        why: Why,
+        interest: int,
+    ) -> str:
+        """Return what a reason of a (reader, paper) names; empty if it names nothing.
+
+        `interest` is which of `interests_of` the paper is closest to.
+        """
+        reader, paper = pair
         match why:
+            case Why.WRITTEN | Why.NEAREST:
+                return texts_of(person.interests, person.keywords)[interest]
             case Why.AUTHOR:
                 return loaded.lexicon.author_of(paper, items(person.watched_authors))
             case Why.INSTITUTION:
                 return loaded.institutions[paper]
             case Why.KEYWORD:
-                return self.keywords[pair]
-            case Why.WRITTEN | Why.NEAREST if self.written is not None:
-                texts = texts_of(person.interests, person.keywords)
-                return texts[int(self.written[pair])]
+                return next(word for word, some in self.keywords[reader] if paper in some)
             case Why.LIKED:
                 return self.titles[self.likes[pair]]
             case Why.SEARCH:
@@ -189,8 +218,8 @@ def found_in(
             look_up(found, found.matches, loaded, place, person)
             for text in items(person.searches):
                 found.matches.searches[place, list(loaded.searched.hits(text))] = True
-        for pair in had:
-            found.matches.left_out[pair] = True
+        if had:
+            found.matches.left_out[tuple(zip(*had, strict=True))] = True
     directions = unpack([person.directions for person in people], loaded.version)
     if directions is not None:
         found.close_to(loaded, directions, shape)
@@ -207,22 +236,42 @@ def look_up(
     """Mark the papers with a reader's words and names."""
     lexicon = loaded.lexicon
     for phrase in [*items(person.keywords), *phrases(person.interests)]:
-        for paper in lexicon.with_phrase(phrase):
-            matches.keywords[place, paper] = True
-            found.keywords.setdefault((place, paper), phrase)
-    if watched := items(person.watched_authors):
-        matches.authors[place, list(lexicon.by(watched))] = True
-    if muted := items(person.muted_authors):
-        matches.left_out[place, list(lexicon.by(muted))] = True
+        if papers := lexicon.with_phrase(phrase):
+            matches.keywords[place] |= lexicon.mask(papers)
+            found.keywords.setdefault(place, []).append((phrase, papers))
+    if some := lexicon.by(items(person.watched_authors)):
+        matches.authors[place, list(some)] = True
+    if some := lexicon.by(items(person.muted_authors)):
+        matches.left_out[place, list(some)] = True
     for name in items(person.watched_institutions):
-        matches.institutions[place, list(lexicon.from_institution(name))] = True
+        matches.institutions[place] |= lexicon.mask(lexicon.from_institution(name))
     for name in items(person.muted_institutions):
-        matches.left_out[place, list(lexicon.from_institution(name))] = True
+        matches.left_out[place] |= lexicon.mask(lexicon.from_institution(name))
+
+
+def scored(
+    directions: Directions, rows: NDArray[np.intp], loaded: LaidOut
+) -> ranking.Floats:
+    """Return the scores of the edition's papers by some directions (rows × P)."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        weights, offset = directions.weights(rows), directions.offset[rows, None]
+        return finite(weights @ loaded.points.T - offset)
+
+
+def finite(scores: ranking.Floats) -> ranking.Floats:
+    """Return the scores with -inf for what damaged bytes gave: it makes no paper close."""
+    return np.where(np.isfinite(scores), scores, np.float32(-np.inf))
+
+
+def closest(scores: ranking.Floats, count: int) -> NDArray[np.intp]:
+    """Return the columns of the `count` greatest scores of each row, in any order."""
+    count = min(count, scores.shape[1])
+    return np.argpartition(-scores, count - 1, axis=1)[:, :count]
 
 
 def items(stored: str) -> list[str]:
     """Return a stored list of texts."""
-    return [] if stored == "[]" else json.loads(stored)
+    return [] if stored == "[]" else DECODER.raw_decode(stored)[0]
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from django.db import connection
-from numpy.typing import NDArray
 
 from digest.editions.compose import Pick, Reader
 from digest.editions.reasons import MOST_REASONS, Reason, Why, named
@@ -26,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 
 WHYS = list(Why)
+# Reasons that name something of the paper; others name the same for all of a reader's picks.
+OF_ONE_PAPER = {Why.AUTHOR, Why.INSTITUTION, Why.KEYWORD, Why.LIKED, Why.SEARCH}
 UNREADABLE = "the reader's row cannot be read"
 # Accepted as exactly one address by headers, an envelope and a provider's API. Forms accept
 # less; the transport handles letters beyond ASCII.
@@ -93,15 +94,22 @@ def ranked(
     )
     places = result.picks * loaded.picks.columns + result.topics + 1
     counts = (result.picks >= 0).sum(axis=1)
-    with_names = ((result.reasons > Why.TOPIC) & (result.picks >= 0)[..., None]).any(
-        axis=(1, 2)
-    )
-    if with_names.any():
+    named_ones = (result.reasons > Why.TOPIC) & (result.picks >= 0)[..., None]
+    with_names = named_ones.any(axis=(1, 2)).tolist()
+    if any(with_names):
         found.name_likes(result.picks, result.reasons)
+    interests = found.interests_at(result.picks)
     pick = loaded.picks.__getitem__
     digests = []
-    for place, (delivery_id, person, chosen, count) in enumerate(
-        zip(delivery_ids, people, places.tolist(), counts.tolist(), strict=True)
+    for place, (delivery_id, person, chosen, count, codes) in enumerate(
+        zip(
+            delivery_ids,
+            people,
+            places.tolist(),
+            counts.tolist(),
+            result.reasons.tolist(),
+            strict=True,
+        )
     ):
         fault = fault_of(person)
         reader = Reader(
@@ -112,8 +120,10 @@ def ranked(
             person.length,
         )
         picks: Sequence[Pick] = list(map(pick, chosen[: 0 if fault else count]))
-        if with_names[place]:
-            picks = with_reasons(picks, loaded, person, place, found, result.reasons[place])
+        if with_names[place] and picks:
+            picks = with_reasons(
+                picks, loaded, person, place, found, codes, interests[place]
+            )
         digests.append(Digest(reader, picks, fault))
     return digests
 
@@ -124,18 +134,26 @@ def with_reasons(
     person: Person,
     place: int,
     found: Found,
-    reasons: NDArray[np.int8],
+    codes: Sequence[list[int]],
+    interests: Sequence[int],
 ) -> Sequence[Pick]:
-    """Return a reader's picks with the names of their reasons; `reasons` is K × 2."""
+    """Return a reader's picks with the names of their reasons; `codes` is K × 2."""
     done = []
-    for pick, codes in zip(picks, reasons.tolist(), strict=False):
-        names: dict[str, Reason] = {}
-        for code in codes:
-            if code > Why.TOPIC:
-                name = found.name(loaded, person, (place, pick.position), WHYS[code])
-                names.setdefault(name, named(WHYS[code], name))
-        topic = pick.topic if len(names) < MOST_REASONS else None
-        done.append(Pick(pick.position, topic, tuple(names.values())))
+    known: dict[tuple[int, int, int], tuple[Reason, ...]] = {}  # those of no single paper
+    for pick, (first, second), interest in zip(picks, codes, interests, strict=False):
+        if (reasons := known.get((first, second, interest))) is None:
+            reasons = ()
+            for code in (first, second):
+                if code > Why.TOPIC:
+                    pair = place, pick.position
+                    name = found.name(loaded, person, pair, WHYS[code], interest)
+                    reason = named(WHYS[code], name)
+                    if not reasons or reason.name != reasons[0].name:
+                        reasons += (reason,)
+            if first not in OF_ONE_PAPER and second not in OF_ONE_PAPER:
+                known[first, second, interest] = reasons
+        topic = pick.topic if len(reasons) < MOST_REASONS else None
+        done.append(Pick(pick.position, topic, reasons))
     return done
 
 

@@ -172,7 +172,7 @@ def terms(
             Why.SEARCH: (found.matches.searches, ranking.SEARCH_WEIGHT),
         }
         some += [
-            Term(why, found.name(laid, person, pair, why), float(weight))
+            Term(why, found.name(laid, person, pair, why, 0), float(weight))
             for why, (which, weight) in weights.items()
             if which[pair]
         ]

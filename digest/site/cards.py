@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from digest.models import Block, Paper
+from digest.papers.summary import LONGEST, first_sentences, telling_sentence
 from subscribers.models import Topic
 
 NAMES_SHOWN = 3
@@ -39,6 +40,12 @@ class Card:
         if self.more_authors:
             return f"{', '.join(names)} and {self.more_authors} more"
         return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+    @property
+    def said(self) -> str:
+        """One line on the paper: its source's summary, or a sentence of its abstract."""
+        words = self.paper.summary or telling_sentence(self.paper.abstract)
+        return first_sentences(words, LONGEST)
 
     @property
     def links(self) -> list[tuple[str, str]]:

@@ -8,10 +8,12 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import conditional_page, require_POST, require_safe
 
 from digest.models import Paper
+from digest.papers.fullness import newest_state
 from digest.papers.records import ARXIV_ID, TITLE_ID
 from digest.ranking.outlook import outlook
 from digest.site import archive
@@ -66,6 +68,8 @@ def today(request: HttpRequest) -> HttpResponse:
         context |= day_context(newest, topics)
         context |= {"week": week, "best_of_week": week.papers()[:BEST_SHOWN]}
     context["is_current"] = newest is not None and archive.is_current(newest)
+    if context["is_current"]:
+        context["state"] = newest_state(timezone.now())
     return render(request, "digest/today.html", context)
 
 

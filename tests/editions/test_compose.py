@@ -7,10 +7,12 @@ import pytest
 
 from digest import signing
 from digest.editions import blocks, phrases, web_version
-from digest.editions.blocks import first_sentences, forms
+from digest.editions.blocks import forms
 from digest.editions.compose import Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import load_frame
+from digest.papers import summary
+from digest.papers.summary import first_sentences
 from digest.ranking.loaded import load
 from tests import make
 
@@ -207,7 +209,7 @@ def test_a_paper_shows_the_source_s_summary_or_its_own_best_sentence(form, lengt
     assert blocks.what_is_said(told, form) == ("A pot that pours.", True)
     assert blocks.what_is_said(told, "abstracts") == (own.abstract, False)
     long = make.paper(3, abstract="word " * 500)
-    assert len(blocks.what_is_said(long, form)[0]) <= length + len(blocks.MORE)
+    assert len(blocks.what_is_said(long, form)[0]) <= length + len(summary.MORE)
 
 
 def test_a_summary_by_a_machine_says_so():

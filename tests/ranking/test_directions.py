@@ -238,7 +238,7 @@ def test_what_is_stored_is_what_comes_back(rows: list[list[float]], likes: int) 
     assert found.reader.tolist() == [1] * len(rows) + [3] * len(rows)
     assert found.likes.tolist() == [0, likes, 0, likes]
     for place, (_, _, direction) in enumerate(made):
-        error = np.abs(found.weights[place] - direction.weights).max()
+        error = np.abs(found.weights(np.array([place]))[0] - direction.weights).max()
         assert error <= np.abs(direction.weights).max() / 127
     assert unpack([stored], "ffffffff") is None, "of another projection"
 

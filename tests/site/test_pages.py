@@ -139,6 +139,27 @@ def test_a_paper_in_a_list_tells_all_that_is_known_of_it(
 
 
 @pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        (
+            {"abstract": "Tea is hot. However, it cools. We introduce Teapot, a pot."},
+            "We introduce Teapot, a pot.",
+        ),
+        (
+            {"summary": "A pot <b>that</b> pours.", "abstract": "We introduce Teapot."},
+            "A pot &lt;b&gt;that&lt;/b&gt; pours. "
+            '<span class="hint">(summary by machine)</span>',
+        ),
+    ],
+)
+def test_a_list_says_one_line_of_each_paper(
+    client: Client, paper: MakePaper, fields: dict[str, str], line: str
+) -> None:
+    paper(**fields)
+    assert f'<p class="said" dir="auto">{line}</p>' in html_of(client, "/")
+
+
+@pytest.mark.parametrize(
     ("fields", "byline"),
     [
         ({"authors": ["Solo Author"], "author_count": 1}, "Solo Author"),

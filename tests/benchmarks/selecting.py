@@ -1,0 +1,158 @@
+"""What `select` costs a slice of readers, beside its matrix product (PAPERS_DATA).
+
+A thousand readers of two kinds, over real papers: a sentence only, and everything that a
+form takes, with twenty likes. On SQLite, so that the database's part is in the figures.
+"""
+
+import json
+import os
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.ranking import CONCEPTS, FILE
+from tests.environment import KEYS, bare
+
+if TYPE_CHECKING:
+    from digest.models import Edition, Paper
+
+DAY = date(2026, 4, 17)
+NOW = datetime(2026, 4, 17, 12, tzinfo=UTC)
+READERS = 1000
+KINDS = 40  # different readers; the others are like them
+KEYWORDS = [
+    "agents",
+    "KV cache",
+    "Gaussian splatting",
+    "benchmark",
+    "proofs",
+    "LoRA",
+    "tool use",
+    "distillation",
+    "video generation",
+    "speech",
+    "robots",
+    "GUI agent",
+]
+MOST = {50: 20, 500: 30}  # papers → the most milliseconds of `select`
+
+
+def run(*, rounds: int = 5) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="dp-b-") as folder:
+        data = Path(os.environ["PAPERS_DATA"])
+        clean = bare() | KEYS | {"STATE_DIR": folder}
+        os.environ.clear()
+        os.environ.update(clean, DJANGO_SETTINGS_MODULE="digest.settings")
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+        from django.db import connections
+
+        call_command("migrate", verbosity=0)
+        try:
+            return figures(data / FILE, rounds)
+        finally:
+            connections.close_all()
+
+
+def figures(file: Path, rounds: int) -> list[Figure]:
+    from digest.ranking.loaded import lay_out
+    from digest.ranking.select import select
+    from subscribers.models import Subscriber
+
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    found = []
+    for number, (count, most) in enumerate(MOST.items()):
+        edition = published(lines[-count:], DAY - timedelta(days=number))
+        laid = lay_out(edition.pk)
+        for kind in ("a sentence", "everything"):
+            Subscriber.objects.all().delete()
+            add_readers(kind, lines)
+            readers = Subscriber.objects.order_by("pk").values_list("pk", flat=True)
+            owed = list(enumerate(readers, start=1))
+            select(laid, owed)
+            took = []
+            for _ in range(rounds):
+                begin = time.process_time()
+                digests = select(laid, owed)
+                took.append((time.process_time() - begin) * 1000)
+            assert all(digest.picks for digest in digests)
+            name = f"select, ms: {READERS:,} readers of {kind} × {count} papers"
+            found.append(Figure(name, took, at_most=most))
+    return found
+
+
+def published(lines: Sequence[dict], day: date) -> "Edition":
+    """An edition of these recorded papers; its blocks are not looked at."""
+    from digest.deliveries.schedule import release_at
+    from digest.models import Block, Edition
+    from digest.papers.topics import assign
+
+    edition = Edition.objects.create(day=day, published_at=release_at(day))
+    for place, line in enumerate(lines):
+        Block.objects.create(
+            edition=edition,
+            paper=stored(line),
+            position=place,
+            title=line["title"],
+            upvotes=line["upvotes"],
+            topics=assign(line["title"], line["abstract"], categories=[], keywords=[]),
+            html="",
+            text="",
+        )
+    return edition
+
+
+def stored(line: dict) -> "Paper":
+    from digest.models import Paper
+
+    fields = {
+        "title": line["title"],
+        "abstract": line["abstract"],
+        "authors": line["authors"],
+        "author_count": len(line["authors"]),
+        "day": DAY,
+        "fetched_at": NOW,
+    }
+    return Paper.objects.get_or_create(arxiv_id=line["id"], defaults=fields)[0]
+
+
+def add_readers(kind: str, lines: Sequence[dict]) -> None:
+    """READERS rows with directions as the tick computes them, of KINDS different readers."""
+    from digest.models import Vote
+    from digest.ranking import directions
+    from subscribers.models import Subscriber, new_capability
+    from subscribers.preferences import profile
+    from tests import make
+
+    chance = random.Random(1)
+    sentences = [sentence for sentence, _ in CONCEPTS]
+    for number in range(KINDS):
+        reader = make.reader(f"kind{number}@example.org")
+        reader.directions, reader.interests = None, chance.choice(sentences)
+        if kind == "everything":
+            reader.interests = "\n".join(chance.sample(sentences, 5))
+            reader.watched_institutions = ["Tsinghua University", "NVIDIA"]
+            reader.profile = profile(chance.sample(range(38), 3), {})
+            for line in chance.sample(lines[:500], 20):
+                Vote.objects.create(subscriber=reader, paper=stored(line), value=1, at=NOW)
+        reader.save()
+    directions.refresh()
+    some = list(Subscriber.objects.order_by("pk"))
+    for number in range(READERS - KINDS):
+        reader = some[number % KINDS]
+        reader.pk, reader.email = None, f"reader{number}@example.org"
+        reader.unsubscribe_token = new_capability()
+        reader.save(force_insert=True)
+    if kind == "everything":
+        for reader in Subscriber.objects.all():  # no two readers have the same names
+            names = [name for line in chance.sample(lines, 10) for name in line["authors"]]
+            reader.watched_authors, reader.muted_authors = names[:8], names[8:10]
+            reader.keywords = chance.sample(KEYWORDS, 5)
+            reader.save()
