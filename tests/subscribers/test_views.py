@@ -483,18 +483,18 @@ def mailed_pages(reader: Subscriber) -> list[str]:
 def test_a_typed_address_is_shown_to_its_browser_alone_and_corrected_with_one_press(
     client: Client, form
 ) -> None:
-    asked = form | {"email": "ann@exmaple.org", "cadence": "weekly", "weekday": "3"}
+    asked = form | {"email": "ann@example.ogr", "cadence": "weekly", "weekday": "3"}
     answer = client.post("/subscribe/", asked)
     cookie = answer.cookies["typed"]
-    assert answer["Location"] == "/subscribe/done/" and "exmaple" not in cookie.value
+    assert answer["Location"] == "/subscribe/done/" and "example.ogr" not in cookie.value
     names = ("path", "max-age", "samesite", "httponly")
     assert [cookie[name] for name in names] == ["/subscribe/done/", 600, "Strict", True]
     page = client.get("/subscribe/done/").text
-    assert '<strong class="unbroken" dir="ltr">ann@exmaple.org</strong>' in page
+    assert '<strong class="unbroken" dir="ltr">ann@example.ogr</strong>' in page
     assert "ann@" not in Client().get("/subscribe/done/").text
     hidden = re.findall(r'type="hidden" name="(\w+)" value="(.*?)"', page)
     again = client.post("/subscribe/", dict(hidden) | {"step": "correct"}).text
-    assert 'value="ann@exmaple.org"' in again and 'value="weekly" selected' in again
+    assert 'value="ann@example.ogr"' in again and 'value="weekly" selected' in again
     assert ">Berlin (UTC" in again and "data-guess-timezone" not in again
     assert Request.objects.count() == 1  # to correct it asks for nothing yet
 
