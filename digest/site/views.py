@@ -206,7 +206,7 @@ def saved_ids(request: HttpRequest) -> list[str]:
 
 def citations(papers: list[Paper], ending: str, name: str) -> HttpResponse:
     if ending not in FORMATS:
-        raise Http404("Papers can be cited as .bib (BibTeX) and .ris (RIS).")
+        raise Http404("Papers can be cited as .bib (BibTeX), .ris (RIS) and .json (CSL).")
     content_type, write = FORMATS[ending]
     response = HttpResponse(write(papers), content_type=f"{content_type}; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
