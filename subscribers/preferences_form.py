@@ -8,7 +8,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
@@ -41,6 +43,12 @@ def plain(text: str) -> str:
     """Return one line without control and format characters (bidi marks among them)."""
     kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
     return " ".join(kept.split())
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Return all IANA names; two entries of the database name no place."""
+    return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 # -- topics to choose from ---------------------------------------------------------
@@ -119,7 +127,7 @@ class ZoneSelect(Select):
     def optgroups(self, name: str, value: list[str], attrs: Any = None) -> list[Any]:
         regions = [(region, self.options_of(some, value)) for region, some in self.choices]
         chosen = any(is_chosen for _, some in regions for *_, is_chosen in some)
-        mine = [] if chosen else [one for one in value if one in time_zones.known()]
+        mine = [] if chosen else [one for one in value if one in zones()]
         own = [("", self.options_of([(one, one) for one in mine], value))] if mine else []
         return own + regions
 
@@ -161,7 +169,7 @@ class ZoneField(ChoiceField):
 
     def valid_value(self, value: str) -> bool:
         """Take any IANA name: browsers, imports and readers of before know more of them."""
-        return value in time_zones.known()
+        return value in zones()
 
 
 class HourField(ChoiceField):

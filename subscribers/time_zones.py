@@ -7,8 +7,7 @@ that many people live in, with its offset of today.
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
@@ -42,12 +41,6 @@ CITIES = {
 PACIFIC = ("Pacific/Auckland", "Pacific/Fiji", "Pacific/Honolulu")
 MORE = {"America": ("America/Argentina/Buenos_Aires",), "Australia": PACIFIC}
 type Options = list[tuple[str, str]]
-
-
-@cache
-def known() -> frozenset[str]:
-    """Return all IANA names; two entries of the database name no place."""
-    return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def offered() -> list[tuple[str, Options]]:
