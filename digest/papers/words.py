@@ -7,6 +7,7 @@ near "tuned"; a keyword does not, or "reasoning" would be found in "for this rea
 
 import re
 import unicodedata
+from functools import lru_cache
 from itertools import pairwise
 
 WORD = re.compile(r"[^\W_]+(?:\+\+|#)?")
@@ -43,6 +44,7 @@ def words(text: str) -> list[str]:
     return [singular(word) for word in WORD.findall(folded(text))]
 
 
+@lru_cache(maxsize=20_000)  # a language uses few words, and each often
 def singular(word: str) -> str:
     """Return what a folded word and its plural have in common.
 
@@ -74,6 +76,7 @@ def joined(text: str) -> set[str]:
     }
 
 
+@lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """Return a folded word without plural, -ing, -ed and a last -e."""
     if len(word) > 4 and word.endswith("ies"):

@@ -211,3 +211,21 @@ def test_a_script_in_a_caught_mail_never_runs(
     page = open_page(f"/mailbox/{mail_id}/")
     assert page.frame_locator("iframe").get_by_text("seen").is_visible()
     assert page.title() != "run"
+
+
+def test_the_sign_up_shows_what_it_would_bring_while_it_is_filled_in(
+    open_page: Callable[[str], Page],
+) -> None:
+    page = open_page("/subscribe/")
+    sent: list[str] = []
+    page.on(
+        "request",
+        lambda one: sent.append(one.post_data or "") if one.method == "POST" else None,
+    )
+    page.get_by_label("Email address").fill("ann@example.org")
+    page.locator("[name=interests]").fill("ropes and knots")
+    shown = page.locator("[aria-live]")
+    shown.get_by_text("In the last 1 edition:").wait_for()
+    assert shown.get_by_role("link").first.get_attribute("target") == "_blank"
+    assert sent and not any("ann" in body for body in sent), "the address stays in the form"
+    assert findings(page) == ""
