@@ -17,7 +17,7 @@ from digest.editions.publish import NothingToPublish, publish
 from digest.feedback import alarms, events, reconcile
 from digest.logs import alert
 from digest.models import Delivery, Edition
-from digest.papers import ingest, source_days, sources
+from digest.papers import fullness, ingest, source_days, sources
 from digest.ranking import directions
 
 logger = logging.getLogger(__name__)
@@ -119,7 +119,10 @@ def publish_due_days(now: datetime) -> None:
         try:
             ingest.fetch(now=now, day=day, again=False)
             ingest.fill_gaps(now=now, day=day)
-            publish(day, now=now)
+            if fullness.is_held(day, now):
+                logger.info("the list of %s may be incomplete: it is held", day)
+            else:
+                publish(day, now=now)
         except (sources.NotYetPublished, NothingToPublish) as error:
             logger.info("nothing published: %s", error)
         except sources.SourceError as error:
@@ -129,12 +132,23 @@ def publish_due_days(now: datetime) -> None:
         alert(message)
 
 
+def refresh_votes(now: datetime) -> None:
+    """Fetch the votes and comments of a few recent days again."""
+    for day in source_days.to_refresh(now):
+        try:
+            ingest.fetch(now=now, day=day, again=False)
+        except sources.SourceError as error:
+            logger.info("votes of %s not refreshed: %s", day, error)
+            break
+
+
 @shared_task
 def fetch_and_publish() -> None:
     """Publish the days that are due, unless another beat's wake-up has just done so."""
     now = ledger.database_now()
     if turn(Loop.PUBLISH, now):
         publish_due_days(now)
+        refresh_votes(now)
 
 
 @shared_task

@@ -32,9 +32,9 @@ FLAGS |= {"X", "VERBOSE"}
 LINT = "digest/ops/gallery/mail_lint.py"
 BUILT: dict[tuple[str, str], Callable[[], list[Any]]] = {
     ("digest/papers/topics.py", "compile"): lambda: [
-        pattern
+        import_module("digest.papers.topics")._pattern(alternatives)
         for topic in import_module("digest.papers.topics").definitions()
-        for pattern in (topic.strong, topic.weak)
+        for alternatives in (topic.strong, topic.weak)
     ],
     (LINT, "fullmatch"): lambda: [
         *import_module("digest.ops.gallery.mail_lint").SHAPES.values(),

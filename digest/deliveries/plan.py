@@ -142,6 +142,13 @@ def instants(schedules: QuerySet[Schedule], day: date) -> dict[int, datetime]:
     return {pk: due_in_zone(release, zone, hour, days) for pk, zone, hour, days in columns}
 
 
+def week_end(day: date) -> date:
+    """Return the first day, from `day` on, whose week some schedule gets; else its Sunday."""
+    week = [day + timedelta(days=n) for n in range(7)]
+    sunday = week[6 - day.weekday()]
+    return next((each for each in week if weekly_instants(each)), sunday)
+
+
 def weeks_wanted(newest: date) -> list[date]:
     """Return the last days, up to `newest`, whose week somebody gets and that is in time."""
     last = [newest - timedelta(days=ago) for ago in range(WEEKS_BACK)]

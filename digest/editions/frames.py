@@ -136,6 +136,7 @@ def context(edition: Edition) -> dict[str, object]:
     site = settings.SITE_URL
     return {
         "weekly": weekly,
+        "has_few": edition.has_few,
         "date": phrases.dates(*days(edition))[0],
         "mark": MARKS,
         "site": site,

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from digest.editions.blocks import block
 from digest.models import Block, Edition, Paper
 from digest.papers import topics
+from digest.papers.fullness import Fullness, fullness
 from digest.papers.sources import newest_day
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
             return published
         published.delete()
     papers = candidates(day, kind)
+    is_few = kind == Edition.Kind.DAILY and fullness(day) is Fullness.FEW
     if not papers:
         raise NothingToPublish(f"no papers are stored for {day}: nothing to publish")
     blocks = render_all(papers)
@@ -43,7 +45,9 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
         raise NothingToPublish(f"no paper of {day} can be rendered: see the log")
     try:
         with transaction.atomic():
-            edition = Edition.objects.create(kind=kind, day=day, published_at=now)
+            edition = Edition.objects.create(
+                kind=kind, day=day, published_at=now, has_few=is_few
+            )
             for item in blocks:
                 item.edition = edition
             Block.objects.bulk_create(blocks, batch_size=100)

@@ -20,6 +20,9 @@ class Edition(models.Model):
     kind = models.CharField(max_length=6, choices=Kind, default=Kind.DAILY)
     day = models.DateField()
     published_at = models.DateTimeField()
+    has_few = models.BooleanField(
+        default=False, help_text="Far fewer papers than usual: its mails say so."
+    )
     planned_until = models.DateTimeField(
         null=True, blank=True, help_text="Due instants up to here have their rows."
     )

@@ -128,6 +128,7 @@ class SourceDay(models.Model):
     day = models.DateField()
     answered_at = models.DateTimeField(null=True, help_text="The last whole answer.")
     papers = models.PositiveIntegerField(null=True, help_text="Of that day, in the answer.")
+    entries = models.PositiveIntegerField(default=0, help_text="In it, of any day.")
     etag = models.CharField(max_length=200, blank=True, default="")
     failed_at = models.DateTimeField(
         null=True, help_text="The first failure since the last answer."

@@ -33,4 +33,5 @@ urlpatterns = [
     operators("readers/", console.readers, "readers"),
     operators("readers/<int:pk>/", console.reader, "reader"),
     operators("suppressions/", console.suppressions, "suppressions"),
+    operators("doctor/", console.doctor_page, "doctor"),
 ]

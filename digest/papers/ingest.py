@@ -103,8 +103,13 @@ def fetch(*, now: datetime, day: date | None = None, again: bool = True) -> Fetc
     days = {record.day for record in records} or {asked}
     counts = store(records, now=now)
     search_index.refresh()
-    own = sum(record.day == asked for record in records)
-    source_days.answered(asked, now, papers=own, etag=batch.etag)
+    source_days.answered(
+        asked,
+        now,
+        papers=listed(asked).count(),
+        entries=len(batch.records),
+        etag=batch.etag,
+    )
     return Fetched(asked, tuple(sorted(days)), counts, (*batch.rejected, *refused))
 
 
@@ -144,6 +149,7 @@ def fill_gaps(*, now: datetime, day: date) -> Counts:
         return Counts()
     trending = list(listed(day))
     offered = [record for record in batch.records if record.day == day] if batch else []
+    source_days.counted(sources.ARXIV, day, len(offered))
     if trending:
         counts += store(fillers(trending, offered), now=now)
         source_days.answered(day, now, papers=len(offered), source=sources.ARXIV)

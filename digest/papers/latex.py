@@ -87,6 +87,8 @@ OURS = re.compile(
     re.IGNORECASE,
 )
 NAME_LIMIT = 40
+# One of these is in every match of a rule below.
+SIGNS = re.compile(rf"[\\{{}}^_~*`$]|''|--|times|approx|{LOST}")
 
 
 def _accented(found: re.Match[str]) -> str:
@@ -205,6 +207,11 @@ def with_name(text: str, title: str) -> str:
     if not colon or not name or " " in name or len(name) > NAME_LIMIT:
         return text
     return OURS.sub(lambda _: name, text)
+
+
+def is_plain(text: str) -> bool:
+    """Return True if no rule can change the text, as is so for nearly all names."""
+    return SIGNS.search(text) is None
 
 
 def mend(text: str) -> str:

@@ -113,6 +113,8 @@ def plain_words(text: str) -> list[str]:
 
 
 def spelled(word: str) -> str:
+    if word.isalnum():  # nearly all words
+        return word
     for sign, name in SIGNS.items():
         word = word.replace(sign, name)
     return word
@@ -130,10 +132,15 @@ def joinable(text: str) -> dict[str, tuple[str, ...]]:
         gap = plain[first.end() : second.start()]
         long_enough = min(len(first[0]), len(second[0])) >= LONGER_WORD
         if gap in HYPHENS or (gap == " " and long_enough):
-            whole = (tokens(first[0]) + tokens(second[0]))[:2]
+            whole = _token(first[0]), _token(second[0])
             for word in whole:
                 found[word] = (*found.get(word, ()), "".join(whole)[:WORD_LENGTH])
     return found
+
+
+def _token(word: str) -> str:
+    """Return one folded word as `tokens` does; folding may take a second turn."""
+    return singular(spelled(folded(word))[:WORD_LENGTH])
 
 
 def first_day(text: str) -> date | None:

@@ -9,24 +9,35 @@ from datetime import date, datetime, timedelta
 from django.db.models import QuerySet
 
 from digest.models import Paper, SourceDay
+from digest.papers.fullness import Fullness, fullness
 from digest.papers.sources import PRIMARY, SourceError, newest_day
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)  # readers get no older papers
 GRACE = timedelta(hours=2)  # the time of four fetches
+LATE = timedelta(days=2)
+GROWING = timedelta(days=14)
+AT_ONCE = 2  # days to refresh
 QUIET = timedelta(days=4)  # weekends and holidays have no papers
 
 
 def answered(
-    day: date, now: datetime, *, papers: int, etag: str = "", source: str = PRIMARY
+    day: date,
+    now: datetime,
+    *,
+    papers: int,
+    entries: int = 0,
+    etag: str = "",
+    source: str = PRIMARY,
 ) -> None:
-    """Record a complete response for the day, and how many papers of the day it had."""
+    """Record a complete response: the papers of the day in it, and of any day."""
     SourceDay.objects.update_or_create(
         source=source,
         day=day,
         defaults={
             "answered_at": now,
             "papers": papers,
+            "entries": entries,
             "etag": etag,
             "failed_at": None,
             "failure": "",
@@ -46,6 +57,11 @@ def etag(day: date) -> str:
     return rows.values_list("etag", flat=True).first() or ""
 
 
+def counted(source: str, day: date, papers: int) -> None:
+    """Record how many papers a source has for the day, of which none was needed yet."""
+    SourceDay.objects.update_or_create(source=source, day=day, defaults={"papers": papers})
+
+
 def has_answered(source: str, day: date) -> bool:
     rows = SourceDay.objects.filter(source=source, day=day)
     return rows.exclude(answered_at=None).exists()
@@ -62,14 +78,35 @@ def failed(day: date, error: SourceError, now: datetime, *, source: str = PRIMAR
 def due(now: datetime) -> list[date]:
     """Return the days to fetch: the newest, then the missed ones, newest first.
 
-    A missed day has no response since the first one requested in the last week.
+    A missed day has no response since the first one requested in the last week; for two
+    days also one that had no papers, though that weekday has some.
     """
     newest = newest_day(now)
     rows = recent(now).filter(day__lt=newest)
     known = dict(rows.values_list("day", "answered_at"))
     first = min(known, default=newest)
     days = [newest - n * DAY for n in range((newest - first).days + 1)]
-    return [day for day in days if day == newest or known.get(day) is None]
+    return [
+        day
+        for day in days
+        if day == newest
+        or known.get(day) is None
+        or (newest - day <= LATE and fullness(day) in {Fullness.EMPTY, Fullness.STALE})
+    ]
+
+
+def to_refresh(now: datetime) -> list[date]:
+    """Return a few days whose votes and comments were last fetched a day ago or longer.
+
+    They grow for two weeks. Editions are frozen and stay as they are.
+    """
+    rows = SourceDay.objects.filter(
+        source=PRIMARY,
+        day__gt=newest_day(now) - GROWING,
+        day__lt=newest_day(now),
+        answered_at__lt=now - DAY,
+    )
+    return list(rows.order_by("answered_at").values_list("day", flat=True)[:AT_ONCE])
 
 
 def recent(now: datetime) -> QuerySet[SourceDay]:

@@ -13,7 +13,7 @@ from html import unescape
 from itertools import takewhile
 from urllib.parse import urlsplit
 
-from digest.papers.latex import mend
+from digest.papers.latex import is_plain, mend
 
 TITLE_LIMIT = 500
 ABSTRACT_LIMIT = 20_000
@@ -40,6 +40,8 @@ ELLIPSIS = "…"
 def clean_line(text: str, limit: int = TITLE_LIMIT) -> str:
     """Return one clean line of at most `limit` characters, cut with an ellipsis."""
     plain = cut(normal(text), limit)
+    if "&" not in plain and is_plain(plain):
+        return plain
     mended = plain
     for _ in range(PASSES):
         before, mended = mended, normal(mend(ENTITY.sub(_character, mended)))

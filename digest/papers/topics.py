@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
@@ -29,6 +29,11 @@ MOST_POINTS = 6.0
 ENOUGH_POINTS = 2.0
 SHARE_OF_BEST = 0.4
 MOST_TOPICS = 4
+WORD_START = re.compile(r"\b\w", re.ASCII)
+# How an alternative begins: a number, two or three plain characters, or a group of such.
+NUMBER = re.compile(r"(?:[0-9]|\\d|\[[0-9-]+\])(?!\??\*|\?|\{0)")
+PLAIN = re.compile(r"[a-z][a-z0-9 ](?:[a-z0-9 ](?![?*{])|(?![?*{]))")
+OPTIONS = re.compile(r"\(\?:([^()]+)\)(?![?*{])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,8 @@ class Definition:
     group: str
     description: str
     categories: frozenset[str]  # arXiv codes that imply it
-    strong: re.Pattern[str]
-    weak: re.Pattern[str]
+    strong: tuple[str, ...]
+    weak: tuple[str, ...]
 
 
 class Described(Protocol):
@@ -68,17 +73,107 @@ def definitions() -> tuple[Definition, ...]:
             group=group["label"],
             description=topic["description"],
             categories=frozenset(topic.get("categories", [])),
-            strong=_pattern(topic["strong"]),
-            weak=_pattern(topic["weak"]),
+            strong=tuple(topic["strong"]),
+            weak=tuple(topic["weak"]),
         )
         for group in groups
         for topic in group["topic"]
     )
 
 
-def _pattern(alternatives: list[str]) -> re.Pattern[str]:
+def _pattern(alternatives: Iterable[str]) -> re.Pattern[str]:
     joined = "|".join(alternative.replace(" ", "[ -]") for alternative in alternatives)
     return re.compile(rf"\b(?:{joined})", re.ASCII)
+
+
+class Rule(NamedTuple):
+    """The alternatives of a topic, all of them or those that fit to a word's beginning."""
+
+    topic: int
+    is_strong: bool
+    pattern: re.Pattern[str]
+
+
+class Rules(NamedTuple):
+    """All patterns, sorted so that a word is compared with a few of their 900 alternatives."""
+
+    by_beginning: dict[str, list[Rule]]
+    # Topics with alternatives that may begin with anything: such, and the whole pattern.
+    others: list[tuple[re.Pattern[str], Rule]]
+
+
+@cache
+def rules() -> Rules:
+    patterns = {
+        (number, is_strong): alternatives
+        for number, topic in enumerate(definitions())
+        for is_strong, alternatives in ((True, topic.strong), (False, topic.weak))
+    }
+    begins = {one: beginnings(one) for many in patterns.values() for one in many}
+
+    def fitting(*some: str) -> list[Rule]:
+        """Return the rules of the alternatives with one of these beginnings."""
+        kept = {
+            key: [one for one in many if not begins[one].isdisjoint(some)]
+            for key, many in patterns.items()
+        }
+        return [Rule(*key, _pattern(few)) for key, few in kept.items() if few]
+
+    all_begin = set[str]().union(*begins.values()) - {""}
+    by_beginning = {start: fitting(start, start[:2]) for start in sorted(all_begin)}
+    others = [
+        (rule.pattern, Rule(*rule[:2], _pattern(patterns[rule[:2]])))
+        for rule in fitting("")
+    ]
+    return Rules(by_beginning, others)
+
+
+def beginnings(alternative: str) -> set[str]:
+    """Return how words begin that the alternative can match; {""} for in any way.
+
+    Two or three characters, or "0" for every number.
+    """
+    group = OPTIONS.match(alternative)
+    options = group[1].split("|") if group else [alternative]
+    found: set[str] = set()
+    for option in options:
+        if NUMBER.match(option):
+            found.add("0")
+        elif plain := PLAIN.match(option):
+            found |= {plain[0].replace(" ", gap) for gap in " -"}
+        else:
+            return {""}
+    return found
+
+
+def recognized(text: str) -> tuple[dict[int, set[str]], set[int]]:
+    """Return each topic's strong matches in lower case text, and the topics hinted at.
+
+    The matches of a topic as `findall` of its whole pattern gives them: none in another.
+    """
+    by_beginning, others = rules()
+    strong: dict[int, set[str]] = {}
+    weak: set[int] = set()
+    ends = [0] * len(definitions())  # of the last strong match
+    for anywhere, whole in others:
+        if anywhere.search(text):
+            if whole.is_strong:
+                strong[whole.topic] = set(whole.pattern.findall(text))
+                ends[whole.topic] = len(text)
+            else:
+                weak.add(whole.topic)
+    for word in WORD_START.finditer(text):
+        at = word.start()
+        start = "0" if word[0].isdecimal() else text[at : at + 3]
+        fitting = by_beginning.get(start) or by_beginning.get(start[:2]) or []
+        for topic, is_strong, pattern in fitting:
+            if is_strong:
+                if at >= ends[topic] and (match := pattern.match(text, at)):
+                    strong.setdefault(topic, set()).add(match[0])
+                    ends[topic] = match.end()
+            elif topic not in weak and pattern.match(text, at):
+                weak.add(topic)
+    return strong, weak
 
 
 def assigned(paper: Described) -> dict[str, float]:
@@ -122,23 +217,22 @@ def points(
 ) -> dict[str, float]:
     """Return slug → points, up to MOST_POINTS, of every topic."""
     texts = title.lower(), abstract.lower(), "\n".join(keywords).lower()
+    in_title, in_abstract, in_keywords = map(recognized, texts)
     codes = frozenset(categories)
-    return {topic.slug: _points(topic, texts, codes) for topic in definitions()}
-
-
-def _points(topic: Definition, texts: tuple[str, str, str], codes: frozenset[str]) -> float:
-    title, abstract, keywords = texts
-    points = CATEGORY_POINTS if topic.categories & codes else 0.0
-    if in_title := set(topic.strong.findall(title)):
-        points += TITLE_POINTS + TITLE_AGAIN_POINTS * (len(in_title) > 1)
-    elif topic.weak.search(title):
-        points += TITLE_HINT_POINTS
-    points += ABSTRACT_POINTS[min(len(set(topic.strong.findall(abstract))), 3)]
-    if topic.weak.search(abstract):
-        points += ABSTRACT_HINT_POINTS
-    if topic.strong.search(keywords):
-        points += KEYWORD_POINTS
-    return min(points, MOST_POINTS)
+    found = {}
+    for number, topic in enumerate(definitions()):
+        points = CATEGORY_POINTS if topic.categories & codes else 0.0
+        if titled := in_title[0].get(number):
+            points += TITLE_POINTS + TITLE_AGAIN_POINTS * (len(titled) > 1)
+        elif number in in_title[1]:
+            points += TITLE_HINT_POINTS
+        points += ABSTRACT_POINTS[min(len(in_abstract[0].get(number, ())), 3)]
+        if number in in_abstract[1]:
+            points += ABSTRACT_HINT_POINTS
+        if number in in_keywords[0]:
+            points += KEYWORD_POINTS
+        found[topic.slug] = min(points, MOST_POINTS)
+    return found
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
-"""Citations of papers: BibTeX for LaTeX, RIS for reference managers."""
+"""Citations of papers: BibTeX for LaTeX, RIS and CSL-JSON for reference managers."""
 
+import json
 import re
 from collections.abc import Callable, Iterable
 
@@ -71,6 +72,31 @@ def ris_entry(paper: Paper) -> str:
     return "".join(f"{tag}  - {value}\r\n" for tag, value in lines if value or tag == "ER")
 
 
+def csl_json(papers: Iterable[Paper]) -> str:
+    """Return a list in CSL-JSON, which Zotero, pandoc and citation.js read."""
+    return json.dumps([csl_item(paper) for paper in papers], ensure_ascii=False, indent=1)
+
+
+def csl_item(paper: Paper) -> dict[str, object]:
+    issued = paper.submitted_at.date() if paper.submitted_at else paper.day
+    item = {
+        "id": paper.arxiv_id,
+        "type": "article",
+        "title": paper.title,
+        "author": [csl_name(str(name)) for name in paper.authors],
+        "issued": {"date-parts": [[issued.year, issued.month, issued.day]]},
+        "abstract": paper.abstract,
+        "number": f"arXiv:{paper.arxiv_id}" if paper.has_arxiv_id else "",
+        "URL": paper.abstract_url,
+    }
+    return {name: value for name, value in item.items() if value}
+
+
+def csl_name(name: str) -> dict[str, str]:
+    given, _, family = name.rpartition(" ")
+    return {"family": family, "given": given} if given else {"literal": family}
+
+
 def inverted(name: str) -> str:
     """Return "Family, Given", as RIS wants it; a single name stays."""
     given, _, family = name.rpartition(" ")
@@ -85,4 +111,5 @@ def year(paper: Paper) -> int:
 FORMATS: dict[str, tuple[str, Callable[[Iterable[Paper]], str]]] = {
     "bib": ("application/x-bibtex", bibtex),
     "ris": ("application/x-research-info-systems", ris),
+    "json": ("application/vnd.citationstyles.csl+json", csl_json),
 }

@@ -8,7 +8,16 @@ from django.urls.converters import StringConverter
 from django.utils.safestring import SafeString
 
 from digest import privacy
-from digest.site import archive, feeds, mail_pages, private_feed, search, views, votes
+from digest.site import (
+    archive,
+    card_image,
+    feeds,
+    mail_pages,
+    private_feed,
+    search,
+    views,
+    votes,
+)
 from digest.site.api import v1
 from digest.site.search_limit import limited
 from digest.site.why import why
@@ -87,6 +96,8 @@ urlpatterns = [
     path("", views.today, name="today"),
     path("papers/<day:day>/", views.day, name="day"),
     path("papers/<paper:arxiv_id>/", views.paper, name="paper"),
+    path("papers/<paper:arxiv_id>/card.png", card_image.of_paper, name="paper_card"),
+    path("card.png", card_image.of_site, name="card"),
     path("papers/<paper:arxiv_id>/cite.<str:ending>", views.cite, name="cite"),
     path("weeks/<day:day>/", views.week, name="week"),
     path("months/<month:day>/", views.month, name="month"),

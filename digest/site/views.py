@@ -8,11 +8,13 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import conditional_page, require_POST, require_safe
 
 from digest.models import Paper
+from digest.papers.fullness import newest_state
 from digest.papers.records import ARXIV_ID, TITLE_ID
 from digest.ranking.outlook import outlook
 from digest.site import archive
@@ -67,6 +69,8 @@ def today(request: HttpRequest) -> HttpResponse:
         context |= day_context(newest, topics)
         context |= {"week": week, "best_of_week": week.papers()[:BEST_SHOWN]}
     context["is_current"] = newest is not None and archive.is_current(newest)
+    if context["is_current"]:
+        context["state"] = newest_state(timezone.now())
     return render(request, "digest/today.html", context)
 
 
@@ -203,7 +207,7 @@ def saved_ids(request: HttpRequest) -> list[str]:
 
 def citations(papers: list[Paper], ending: str, name: str) -> HttpResponse:
     if ending not in FORMATS:
-        raise Http404("Papers can be cited as .bib (BibTeX) and .ris (RIS).")
+        raise Http404("Papers can be cited as .bib (BibTeX), .ris (RIS) and .json (CSL).")
     content_type, write = FORMATS[ending]
     response = HttpResponse(write(papers), content_type=f"{content_type}; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'

@@ -24,6 +24,7 @@ NAMES = {
     "provider": "a provider's HTTP API, beside Anymail's own path",
     "sign_up": "a sign-up's latency, states of an address told apart, a flood",
     "web": "sign-up and front page while an edition goes out",
+    "pages": "the front page and the API for many at once: rate, CPU, bytes",
     "servers": "gunicorn and granian: CPU of a page, of each form",
     "stages": "what each step of a mail costs",
     "profile": "where the sender's own time goes, function by function",

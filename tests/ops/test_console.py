@@ -1,5 +1,8 @@
 """The operator's pages: who may see and do what, and that they tell the truth."""
 
+import io
+import json
+import zipfile
 from datetime import timedelta
 
 import pytest
@@ -14,13 +17,22 @@ from digest.deliveries.plan import plan
 from digest.models import Delivery, DeliveryEvent, Edition
 from digest.ops.console import figures
 from subscribers.addresses import address_hash
-from subscribers.models import ConsentEvent, Subscriber, Suppression
+from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
 
 pytestmark = pytest.mark.django_db
 NOW = make.NOON
-PAGES = ["today", "editions", "edition", "readers", "reader", "suppressions", "preview"]
+PAGES = [
+    "today",
+    "editions",
+    "edition",
+    "readers",
+    "reader",
+    "suppressions",
+    "preview",
+    "doctor",
+]
 MANUAL, LEFT = Suppression.Reason.MANUAL, Suppression.Reason.LEFT
 
 
@@ -75,9 +87,10 @@ def test_viewer_sees_the_page_and_no_secret(viewer, ann, page) -> None:
     assert "Reason to pause" not in response.text
 
 
+READER_ACTS = ("pause", "resume", "suppress", "lift", "resend", "export", "erase")
 ACTS = [
-    *[("edition", act) for act in ("pause", "resume", "cancel", "retry")],
-    *[("reader", act) for act in ("pause", "resume", "suppress", "lift")],
+    *[("edition", act) for act in ("pause", "resume", "cancel", "retry", "test")],
+    *[("reader", act) for act in READER_ACTS],
 ]
 
 
@@ -88,6 +101,7 @@ def test_viewer_and_get_change_nothing(viewer, admin_client, ann, page, act) -> 
         "why": "test",
         "typed": "2026-04-17",
         "since": "2026-04-17T00:00Z",
+        "address": "ann@example.org",
     }
     assert viewer.post(url(page), fields).status_code == 403
     assert admin_client.get(url(page), fields).status_code == 200
@@ -352,3 +366,105 @@ def test_query_count_does_not_grow_with_rows(viewer, ann, page) -> None:
     for row in Delivery.objects.all():
         DeliveryEvent.objects.create(delivery=row, at=NOW, source="sender", kind="deferred")
     assert queries() <= one + 1  # reading the reader's events, once there is one
+
+
+def test_a_test_of_an_edition_goes_to_the_typed_address(
+    admin_client, ann, sink, settings
+) -> None:
+    settings.MAILER_URL = sink.url
+    fields = {"act": "test", "address": "ada@example.org"}
+    admin_client.post(url("edition"), fields)
+    (mail,) = sink.mails()
+    assert mail.rcpt == ("ada@example.org",)
+    assert "[Test]" in mail.message["Subject"]
+    assert log() == ["Test digest handed over: accepted"]
+    assert Delivery.objects.get().state == "pending"  # the reader's own
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "ada", "barred@example.org", "full.r550@example.org"]
+)
+def test_a_test_that_cannot_be_sent_says_why(
+    admin_client, ann, sink, settings, typed
+) -> None:
+    settings.MAILER_URL = sink.url
+    suppress(address_hash("barred@example.org"), MANUAL, now=NOW)
+    if typed.startswith("full"):
+        settings.MAILER_URL = "smtp://127.0.0.1:9"  # nobody listens there
+    fields = {"act": "test", "address": typed}
+    page = admin_client.post(url("edition"), fields, follow=True)
+    (message,) = page.context["messages"]
+    assert message.level_tag == "error" and "Not sent" in str(message)
+    assert log() == [] and sink.mails() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [("pending", "confirm"), ("active", "preferences"), ("paused", "preferences")],
+)
+def test_a_reader_gets_the_link_again(admin_client, ann, state, kind) -> None:
+    Subscriber.objects.update(state=state)
+    admin_client.post(url("reader"), {"act": "resend"})
+    assert [notice.kind for notice in Notice.objects.all()] == [kind]
+    assert len(log()) == 1
+
+
+def test_no_link_goes_to_one_who_left_or_is_suppressed(admin_client, ann) -> None:
+    Subscriber.objects.update(state="unsubscribed")
+    admin_client.post(url("reader"), {"act": "resend"})
+    Subscriber.objects.update(state="active")
+    suppress(ann.email_hash, MANUAL, now=NOW)
+    admin_client.post(url("reader"), {"act": "resend"})
+    assert not Notice.objects.exists()
+    assert log() == []
+
+
+def test_a_readers_data_is_downloaded_and_that_is_logged(admin_client, ann) -> None:
+    answer = admin_client.post(url("reader"), {"act": "export"})
+    assert answer["Content-Type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        told = json.loads(archive.read("data.json"))
+    assert told["subscriber"][0]["email"] == "ann@example.org"
+    assert len(told["deliveries"]) == 1
+    assert ann.unsubscribe_token not in json.dumps(told)
+    assert log() == ["Exported"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "why", "erased"),
+    [
+        ("ann@example.org", "asked by mail", True),
+        ("Ann@Example.org ", "asked by mail", True),
+        ("bob@example.org", "asked by mail", False),
+        ("", "asked by mail", False),
+        ("ann@example.org", "", False),
+    ],
+)
+def test_a_reader_is_erased_after_the_address_is_typed(
+    admin_client, ann, typed, why, erased
+) -> None:
+    fields = {"act": "erase", "typed": typed, "why": why}
+    page = admin_client.post(url("reader"), fields, follow=True)
+    assert page.status_code == 200
+    assert Subscriber.objects.exists() is not erased
+    assert log() == (["Erased: asked by mail"] if erased else [])
+    assert "ann@" not in "".join(LogEntry.objects.values_list("object_repr", flat=True))
+
+
+def test_the_doctors_page_shows_findings_with_their_remedies(
+    admin_client, settings
+) -> None:
+    settings.POSTAL_ADDRESS = "1, Sample Town"
+    settings.FROM_EMAIL = "papers@daily-papers.example"  # whose records are not asked for
+    settings.MAILER_URL = "smtp://127.0.0.1:9"
+    assert "Nothing to mend" not in admin_client.get(url("doctor")).text
+    page = admin_client.post(url("doctor"), {"selectors": "<b> s1"})
+    assert "POSTAL_ADDRESS is the sample address" in page.text
+    assert "POSTAL_ADDRESS=&quot;YOUR NAME, STREET, TOWN&quot;" in page.text
+    assert "&lt;b&gt; s1" in page.text
+    assert {one.code for one in page.context["found"]} >= {"postal-address", "from-sample"}
+
+
+def test_only_who_may_steer_runs_the_checks(viewer) -> None:
+    assert viewer.get(url("doctor")).status_code == 200
+    assert viewer.post(url("doctor")).status_code == 403

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.papers.latex import with_name
+from digest.papers.latex import is_plain, mend, with_name
 from digest.papers.text import (
     ABSTRACT_LIMIT,
     TITLE_LIMIT,
@@ -126,6 +126,21 @@ def test_what_is_not_certain_is_left_alone(text):
 )
 def test_a_macro_for_the_work_s_name_is_the_name_of_the_title(title, abstract):
     assert clean_text(with_name("We introduce \\Approach, a method.", title)) == abstract
+
+
+@given(st.text(), TEX)
+def test_a_text_that_no_rule_can_change_is_told_at_once(text, tex):
+    for one in (text, tex, text + tex):
+        if is_plain(one):
+            assert mend(one) == one
+
+
+def test_a_recorded_text_that_no_rule_can_change_is_told_at_once(data_folder):
+    path = data_folder / "hf_daily_dev_2026-01_2026-05.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines()[::20]:
+        paper = json.loads(line)
+        for text in (paper["title"], paper["abstract"], *paper["authors"]):
+            assert not is_plain(text) or mend(text) == text
 
 
 def test_hardly_any_recorded_abstract_keeps_leftovers(data_folder):

@@ -1,10 +1,20 @@
 import json
+import re
 import time
 
 import pytest
 from django.core.management import call_command
+from hypothesis import given
+from hypothesis import strategies as st
 
-from digest.papers.topics import assign, definitions, sync_topics
+from digest.papers.ingest import SAMPLES
+from digest.papers.topics import (
+    assign,
+    beginnings,
+    definitions,
+    recognized,
+    sync_topics,
+)
 from subscribers.models import Topic
 from tests.make import reader
 
@@ -56,6 +66,74 @@ def test_what_fits_no_topic_has_none(text):
 def test_words_count_in_any_case_and_with_hyphens():
     assert "graphs" in assign("MESSAGE-PASSING", "", categories=[])
     assert "graphs" not in assign("Paragraphs and photographs", "", categories=[])
+
+
+# -- as fast as it may be, and no other than the patterns as they stand -----------
+
+
+def by_the_patterns(text: str) -> tuple[dict[int, set[str]], set[int]]:
+    """Search each topic's patterns from one end of the text to the other."""
+    strong, weak = {}, set()
+    for number, topic in enumerate(definitions()):
+        says, hints = (
+            re.compile(r"\b(?:" + "|".join(many).replace(" ", "[ -]") + ")", re.ASCII)
+            for many in (topic.strong, topic.weak)
+        )
+        if found := says.findall(text):
+            strong[number] = set(found)
+        if hints.search(text):
+            weak.add(number)
+    return strong, weak
+
+
+def everything_about(text: str) -> str:
+    """Return a text with the beginnings of words of all kinds, and words within words."""
+    return f"{text}\n{text.replace(' ', '-')}\nmulti{text} é{text}_3d 128k {text}".lower()
+
+
+def test_the_quick_way_finds_what_the_patterns_find():
+    texts = [topic.label + " " + topic.description for topic in definitions()]
+    lines = SAMPLES.read_text(encoding="utf-8").splitlines()
+    texts += [f"{one['title']}\n{one['abstract']}" for one in map(json.loads, lines)]
+    # Each alternative as a text, near enough to what it matches.
+    plain = re.compile(r"\(\?:|[()\[\]?|]|\\[bwd]|\{[0-9,]+\}")
+    for topic in definitions():
+        texts += [plain.sub("", one) for one in (*topic.strong, *topic.weak)]
+    for text in texts:
+        assert recognized(everything_about(text)) == by_the_patterns(everything_about(text))
+
+
+def test_the_quick_way_finds_the_same_in_recorded_papers(data_folder):
+    path = data_folder / "hf_daily_dev_2026-01_2026-05.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines()[::20]:
+        paper = json.loads(line)
+        text = f"{paper['title']}\n{paper['abstract']}".lower()
+        assert recognized(text) == by_the_patterns(text), paper["id"]
+
+
+@given(st.text("ab 3d-k(grpountbechvl", max_size=60))
+def test_the_quick_way_finds_the_same_in_any_text(text):
+    assert recognized(text) == by_the_patterns(text)
+
+
+def test_each_alternative_is_one():
+    """A bare `|` between two would hide how the second begins."""
+    for topic in definitions():
+        for one in (*topic.strong, *topic.weak):
+            left, now = "", one
+            while now != left:
+                left, now = now, re.sub(r"\\.|\[[^]]*\]|\([^()]*\)", "", now)
+            assert "|" not in left and left.count("(") == 0, one
+
+
+def test_few_alternatives_are_looked_for_at_every_word():
+    anyhow = [
+        one
+        for topic in definitions()
+        for one in (*topic.strong, *topic.weak)
+        if "" in beginnings(one)
+    ]
+    assert len(anyhow) <= 8
 
 
 @pytest.mark.parametrize("unit", ["a-", "a", "new ", "graph ", "million scale ", "(", "1."])

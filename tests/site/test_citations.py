@@ -1,11 +1,12 @@
 """BibTeX and RIS of papers, hostile names among them; and which papers are similar."""
 
+import json
 from datetime import UTC, date, datetime
 
 import pytest
 
 from digest.models import Paper
-from digest.site.citations import bibtex, citation_key, ris
+from digest.site.citations import bibtex, citation_key, csl_json, ris
 from digest.site.similar import similar_papers
 from tests.site.conftest import MakePaper
 
@@ -35,6 +36,26 @@ def test_a_bibtex_entry_has_what_arxiv_recommends() -> None:
         "  url = {https://arxiv.org/abs/1706.03762},\n"
         "}\n"
     )
+
+
+def test_csl_json_is_what_reference_managers_read() -> None:
+    hostile = unsaved(title='A "<b>"\u2028', authors=["Plato", "\u202eEve X"], abstract="")
+    first, second = json.loads(csl_json([unsaved(), hostile]))
+    assert first == {
+        "id": "1706.03762",
+        "type": "article",
+        "title": "Attention Is All You Need",
+        "author": [
+            {"family": "Vaswani", "given": "Ashish"},
+            {"family": "Shazeer", "given": "Noam"},
+        ],
+        "issued": {"date-parts": [[2017, 6, 12]]},
+        "abstract": "The dominant models.",
+        "number": "arXiv:1706.03762",
+        "URL": "https://arxiv.org/abs/1706.03762",
+    }
+    assert second["title"] == hostile.title and "abstract" not in second
+    assert second["author"][0] == {"literal": "Plato"}
 
 
 @pytest.mark.parametrize(

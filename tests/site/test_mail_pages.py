@@ -1,5 +1,7 @@
 """A mail in the browser and the archive of editions: the same blocks, nobody's own."""
 
+import re
+
 import pytest
 from django.utils import timezone
 
@@ -103,6 +105,21 @@ def test_the_archive_of_a_week_is_where_its_mail_says(client):
     path = f"/editions/weekly/{edition.day}/"
     assert f"http://127.0.0.1:8000{path}" in where
     assert "11–17 April 2026" in client.get(path).content.decode()
+
+
+@pytest.mark.parametrize("kind", ["mail", "edition"])
+def test_both_lead_to_the_rest_of_the_site(client, sent, kind):
+    path = sent.removeprefix("http://127.0.0.1:8000")
+    html = client.get(path if kind == "mail" else "/editions/daily/2026-04-17/").text
+    (nav,) = re.findall("<nav.*?</nav>", html, re.DOTALL)
+    found = re.findall(r'href="http://127.0.0.1:8000([^"]+)"', nav)
+    assert found == ["/", "/archive/", "/topics/", "/search/", "/subscribe/"]
+    assert all(client.get(path).status_code == 200 for path in found)
+
+
+def test_a_mail_itself_has_no_navigation(sent, sink):
+    (mail,) = sink.mails()
+    assert b"<nav" not in mail.raw
 
 
 @pytest.mark.parametrize("path", ["daily/2026-04-18/", "hourly/2026-04-17/", "daily/x/"])

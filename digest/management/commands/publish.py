@@ -1,11 +1,13 @@
 """`manage.py publish [--day D]`: publish the edition of a day."""
 
 from argparse import ArgumentParser
+from datetime import date
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from digest.deliveries.plan import week_end
 from digest.editions.publish import NothingToPublish, newest_stored, publish
 from digest.management.base import OperatorCommand, parse_day
 from digest.models import Edition
@@ -27,8 +29,11 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        day = options["day"] or newest_stored(now) or sources.newest_day(now)
+        newest = sources.newest_day(now)
+        day = options["day"] or newest_stored(now) or newest
         kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY
+        if kind == Edition.Kind.WEEKLY:
+            check_week(day, newest)
         try:
             edition = publish(day, now=now, kind=kind)
         except NothingToPublish as error:
@@ -36,3 +41,14 @@ class Command(OperatorCommand):
                 f"{error}; fetch them with `manage.py fetch --day {day}`"
             ) from None
         self.stdout.write(f"published {edition}: {edition.blocks.count()} papers")
+
+
+def check_week(day: date, newest: date) -> None:
+    """Raise CommandError unless a week ends on the day and is over."""
+    end = week_end(day)
+    if end != day:
+        raise CommandError(
+            f"no reader's week ends on {day}: use `manage.py publish --weekly --day {end}`"
+        )
+    if day > newest:
+        raise CommandError(f"the week that ends on {day} is not over yet")

@@ -123,8 +123,8 @@ def speed(now: datetime) -> dict[str, str]:
     half, most = (lately.quantile(share) for share in (0.5, 0.99))
     return {
         "mails a second": f"{lately.mails_a_second:.1f}",
-        "half are late at most": "–" if half is None else f"{half:.0f} s",
-        "99 of 100 at most": "–" if most is None else f"{most:.0f} s",
+        "lateness, median": "–" if half is None else f"{half:.0f} s",
+        "lateness, 99 of 100": "–" if most is None else f"{most:.0f} s",
     }
 
 

@@ -3,6 +3,7 @@
 What asks the network runs side by side and never in a transaction.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -15,6 +16,8 @@ from digest.endpoints import mailer
 from digest.ops.doctor import configuration, servers
 from digest.ops.doctor.findings import Finding, error, warning, worst_first
 from digest.ops.doctor.network import Network, Sender, Unreachable
+
+logger = logging.getLogger(__name__)
 
 type Check = Callable[[], Iterable[Finding]]
 
@@ -87,7 +90,10 @@ def of_received(raw: bytes, sender: Sender, network: Network) -> Check:
 
 
 def run(check: Check) -> list[Finding]:
-    """Run a check of the network; a name server that is silent is a finding of its own."""
+    """Run a check of the network; a name server that is silent is a finding of its own.
+
+    So is a record on which a check breaks: the others have to be told all the same.
+    """
     found: list[Finding] = []
     try:
         found += check()  # what was found before the silence counts
@@ -95,6 +101,11 @@ def run(check: Check) -> list[Finding]:
         remedy = "Repair the domain's name servers, or ask another: --nameserver ADDRESS"
         what, why = f"{failed}.", "Receivers who cannot look up our records defer our mail."
         found.append(error("dns-silent", what, why=why, remedy=remedy))
+    except Exception as failed:
+        logger.exception("a check of doctor failed")
+        what = f"A check could not be finished ({type(failed).__name__})."
+        remedy = "See the log, and report it with the record that was read."
+        found.append(error("check-failed", what, why="A fault of ours.", remedy=remedy))
     return found
 
 

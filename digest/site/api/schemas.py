@@ -23,15 +23,16 @@ PLAIN = [
     "categories",
     "is_sample",
     "abstract_url",
-    "pdf_url",
-    "discussion_url",
 ]
 
 
 class PaperOut(Schema):
     """One arXiv paper, latest version."""
 
-    id: str = Field(description="The arXiv id without a version.", examples=["2604.01234"])
+    id: str = Field(
+        description="The arXiv id without a version; where it is unknown, `title-` and a name.",
+        examples=["2604.01234"],
+    )
     title: str
     abstract: str
     summary: str = Field(description="One sentence by a machine, of the source; or empty.")
@@ -47,10 +48,10 @@ class PaperOut(Schema):
     categories: list[str] = Field(description="arXiv's codes.")
     url: str = Field(description="Its page here.")
     abstract_url: str
-    pdf_url: str
+    pdf_url: str | None
     code_url: str | None
     project_url: str | None
-    discussion_url: str
+    discussion_url: str | None
     is_sample: bool = Field(description="Written for a demonstration; not a real paper.")
 
 
@@ -134,6 +135,8 @@ def paper_out(card: Card) -> dict[str, Any]:
         "date": paper.day,
         "topics": [topic.slug for topic in card.topics],
         "url": absolute("paper", paper.arxiv_id),
+        "pdf_url": paper.pdf_url or None,
+        "discussion_url": paper.discussion_url or None,
         "code_url": paper.code_url if is_web_address(paper.code_url) else None,
         "project_url": paper.project_url if is_web_address(paper.project_url) else None,
     }

@@ -15,6 +15,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Query
 
@@ -54,6 +56,7 @@ from subscribers.tasks import wake
 
 PAGE_LENGTH = 30
 MOST = 100  # of one page
+AN_ID = "The arXiv id, like 2604.01234."
 REFUSED = {
     "description": "An error",
     "content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}},
@@ -328,6 +331,16 @@ EXAMPLES = {
 }
 
 
+def as_html(text: str) -> SafeString:
+    """Return a description as HTML: what stands between backticks is code."""
+    parts = text.split("`")
+    marked = [
+        format_html("<code>{}</code>", part) if place % 2 else part
+        for place, part in enumerate(parts)
+    ]
+    return format_html_join("", "{}", ((part,) for part in marked))
+
+
 @require_safe
 @public
 def page(request: HttpRequest) -> HttpResponse:
@@ -339,6 +352,15 @@ def page(request: HttpRequest) -> HttpResponse:
         | {
             "method": method.upper(),
             "path": path,
+            "paragraphs": [as_html(one) for one in details["description"].split("\n\n")],
+            "parameters": [
+                (
+                    one["name"],
+                    one["schema"],
+                    as_html(one["schema"].get("description", AN_ID)),
+                )
+                for one in details.get("parameters", [])
+            ],
             "examples": [
                 request.path + example.replace("PAPER", known)
                 for example in EXAMPLES[details["operationId"]]
