@@ -105,7 +105,7 @@ def test_the_pages_are_accessible_and_ask_nobody_else(
 
 def test_an_abstract_unfolds_by_keyboard(open_page: Callable[[str], Page]) -> None:
     page = open_page("/papers/2026-04-17/")
-    abstract = page.get_by_text("What paper 1 finds.")
+    abstract = page.get_by_text("What paper 1 finds. It is short.")
     assert not abstract.is_visible()
     page.locator("#paper-2604\\.00001 summary").focus()
     page.keyboard.press("Enter")
@@ -140,7 +140,7 @@ def test_the_page_reads_without_javascript_and_without_styles(
     page.route("**/*.css", lambda route: route.abort())
     page.goto(f"{live_server.url}/")
     page.locator("#paper-2604\\.00001 summary").click()
-    assert page.get_by_text("What paper 1 finds.").is_visible()
+    assert page.get_by_text("What paper 1 finds. It is short.").is_visible()
     assert page.locator("form[action='/subscribe/'] input[name=email]").is_visible()
     assert not page.locator("button.save").first.is_visible()
     context.close()
@@ -177,7 +177,7 @@ def test_the_shortcuts_do_what_their_list_says(open_page: Callable[[str], Page])
     focused = "document.activeElement.closest('.paper').id"
     assert page.evaluate(focused) == "paper-2604.00001"
     keys.press("o")
-    assert page.get_by_text("What paper 1 finds.").is_visible()
+    assert page.get_by_text("What paper 1 finds. It is short.").is_visible()
     keys.press("s")
     pressed = page.locator("#paper-2604\\.00001 button.save")
     assert pressed.get_attribute("aria-pressed") == "true"
