@@ -117,6 +117,7 @@ def test_the_form_gives_back_what_a_reader_has(client: Client, form) -> None:
 
 
 def test_the_address_is_put_into_its_canonical_form_once(client: Client, form) -> None:
+    addresses.domain_of_anybody.cache_clear()
     with patch.object(addresses, "validate_email", wraps=validate_email) as asked:
         client.post("/subscribe/", form | {"email": " Ann@EXAMPLE.org"})
         work_off()
