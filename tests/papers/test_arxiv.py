@@ -284,7 +284,9 @@ def test_a_process_that_died_holds_its_turn_no_longer_than_its_lease():
 @pytest.mark.django_db
 @pytest.mark.parametrize(("fault", "seconds"), [("rate limit", 123), ("busy", 30)])
 @pytest.mark.parametrize("name", ["arxiv", "daily-papers"])
-def test_s10_a_source_that_asks_to_wait_is_left_alone_until_then(arxiv, fault, seconds, name):
+def test_s10_a_source_that_asks_to_wait_is_left_alone_until_then(
+    arxiv, fault, seconds, name
+):
     def ask(clock: turns.Clock) -> None:
         with sources.in_turn(name, clock):
             sources.SOURCES[name].fetch_day(DAY)
