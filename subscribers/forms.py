@@ -12,7 +12,7 @@ from django import forms
 
 from subscribers import rate_limits
 from subscribers.addresses import LONGEST, Address, BadAddress, canonical
-from subscribers.preferences_form import Form, PreferencesForm
+from subscribers.preferences_form import Form, PreferencesForm, initial_of
 from subscribers.rate_limits import Filled
 
 
@@ -59,8 +59,13 @@ class SignUpForm(PreferencesForm, GuardedForm):
 
     def __init__(self, data: Mapping[str, object] | None = None, **options: Any) -> None:
         super().__init__(data, **options)
-        if not self.is_bound:  # timezone.js fills it in
+        if not self.is_bound and "timezone" not in self.initial:  # timezone.js fills it in
             self.fields["timezone"].widget.attrs["data-guess-timezone"] = True
+
+    def begun(self) -> dict[str, object]:
+        """Return what a valid form holds of what was posted, to go on from there."""
+        cleaned = initial_of(self.preferences()) | {"email": self.cleaned_data["email"]}
+        return {name: value for name, value in cleaned.items() if name in self.data}
 
 
 class LinkForm(GuardedForm):

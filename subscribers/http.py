@@ -1,17 +1,19 @@
 """What the pages behind mailed links have in common, and what they read of a request.
 
-The token is the credential: no session, no cookie, no CSRF token. Nothing here may be
-cached, indexed or sent on as a referrer.
+The token is the credential: no session, no CSRF token. Nothing here may be cached, indexed
+or sent on as a referrer.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import update_wrapper
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Concatenate
 
 from django.conf import settings
+from django.core import signing
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, UnreadablePostError, parse_cookie
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -21,6 +23,10 @@ from django.views.decorators.http import require_http_methods
 from subscribers import links
 from subscribers.consent import Origin
 
+TYPED = "typed"
+TYPED_FOR = timedelta(minutes=10)
+LONGEST_COOKIE = 3000  # bytes; browsers take 4096 with its name and attributes
+NOT_TYPED = {"website", "opened", "proof", "step", "action"}  # guards and buttons
 WORDING = "2026-11-b"  # the version of the texts in templates/subscribers
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -69,6 +75,41 @@ def see_other(name: str, *args: str) -> HttpResponse:
     response = redirect(name, *args)
     response.status_code = 303
     return response
+
+
+def see_typed(name: str, request: HttpRequest) -> HttpResponse:
+    """Redirect to a page that shows this browser what it typed: for ten minutes, there alone.
+
+    In a signed cookie, as an address in a URL would be logged. What is too long for one is
+    kept without the rest of the form.
+    """
+    typed = {
+        name: request.POST.getlist(name) for name in request.POST if name not in NOT_TYPED
+    }
+    response = see_other(name)
+    value = signing.dumps(typed, salt=TYPED, compress=True)
+    if len(value) > LONGEST_COOKIE:
+        value = signing.dumps({"email": typed.get("email", [])}, salt=TYPED)
+    response.set_cookie(
+        TYPED,
+        value,
+        max_age=TYPED_FOR,
+        path=response["Location"],
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
+
+
+def typed(request: HttpRequest) -> list[tuple[str, str]]:
+    """Return the (name, value) pairs that this browser typed before; none from elsewhere."""
+    cookie = parse_cookie(request.META.get("HTTP_COOKIE", "")).get(TYPED, "")
+    try:
+        found = signing.loads(cookie, salt=TYPED, max_age=TYPED_FOR)
+    except signing.BadSignature:
+        return []
+    return [(name, value) for name, values in found.items() for value in values]
 
 
 def origin(request: HttpRequest, source: str) -> Origin:

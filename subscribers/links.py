@@ -20,7 +20,7 @@ LIFETIMES = {
     Link.Purpose.CONFIRM: timedelta(hours=48),
     Link.Purpose.PREFERENCES: timedelta(hours=24),
     Link.Purpose.ADDRESS: timedelta(hours=24),
-    Link.Purpose.DATA: timedelta(minutes=30),
+    Link.Purpose.DATA: timedelta(hours=1),
 }
 SINGLE_USE = {Link.Purpose.ADDRESS, Link.Purpose.DATA}
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")

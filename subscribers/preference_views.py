@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from subscribers import links, privacy, requests, subscriptions
 from subscribers.forms import AddressForm, LinkForm, PauseForm
-from subscribers.http import action, origin, see_other, token_page
+from subscribers.http import action, origin, see_other, see_typed, token_page, typed
 from subscribers.models import Link, Request, Subscriber, Topic
 from subscribers.notices import outbox
 from subscribers.preferences import stored
@@ -27,7 +27,9 @@ type Beside = Callable[[int, str], SafeString]
 def preferences_link(request: HttpRequest) -> HttpResponse:
     """Ask for the link to the preferences, or to one's data."""
     form = LinkForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
+    if form.is_valid() and "step" in request.POST:
+        form = LinkForm(initial={"email": form.cleaned_data["email"]})
+    elif form.is_valid():
         kinds = {"data": Request.Kind.DATA}
         requests.ask_for(
             kinds.get(action(request), Request.Kind.LINK),
@@ -37,7 +39,7 @@ def preferences_link(request: HttpRequest) -> HttpResponse:
             now=timezone.now(),
         )
         wake()
-        return see_other("preferences_sent")
+        return see_typed("preferences_sent", request)
     status = 400 if form.is_bound else 200
     context = {"form": form}
     return render(request, "subscribers/preferences_link.html", context, status=status)
@@ -45,7 +47,7 @@ def preferences_link(request: HttpRequest) -> HttpResponse:
 
 @token_page
 def preferences_sent(request: HttpRequest) -> HttpResponse:
-    return render(request, "subscribers/link_sent.html")
+    return render(request, "subscribers/link_sent.html", {"typed": typed(request)})
 
 
 @token_page
@@ -136,7 +138,7 @@ class PreferencesPage:
 
 @token_page
 def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
-    """Download or erase everything; either uses the link up.
+    """Download or erase everything; a download leaves the link for its hour.
 
     `more` gives what other rooms hold of a subscriber: table name → rows.
     """
@@ -145,9 +147,9 @@ def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
     try:
         link = links.read(token, Purpose.DATA, now=now)
         if request.method == "POST" and asked in {"download", "erase"}:
-            links.use_up(link, now=now)
             if asked == "download":
                 return download(link.subscriber, more)
+            links.use_up(link, now=now)
             privacy.erase(link.subscriber_id, now=now)
             return render(request, "subscribers/erased.html")
     except links.Expired as expired:

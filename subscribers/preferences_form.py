@@ -16,6 +16,7 @@ from django import forms
 from django.conf import settings
 from django.forms.renderers import TemplatesSetting
 
+from subscribers import time_zones
 from subscribers.models import (
     FEWEST_PAPERS,
     MOST_PAPERS,
@@ -45,9 +46,9 @@ def plain(text: str) -> str:
 
 
 @cache
-def zones() -> dict[str, str]:
-    """Return the IANA names as choices; two entries of the database name no place."""
-    return {name: name for name in sorted(available_timezones() - {"Factory", "localtime"})}
+def zones() -> frozenset[str]:
+    """Return all IANA names; two entries of the database name no place."""
+    return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 # -- topics to choose from ---------------------------------------------------------
@@ -108,13 +109,27 @@ class Form(forms.Form):
 
 
 class Select(forms.Select):
-    """Django's, without a dictionary and a template for each option: there are 600 zones."""
+    """Django's, without a dictionary and a template for each option."""
 
     template_name = "subscribers/_select.html"
 
     def optgroups(self, name: str, value: list[str], attrs: Any = None) -> list[Any]:
-        """Return (value, label, is chosen) of each option; we have no groups."""
-        return [(str(key), str(label), str(key) in value) for key, label in self.choices]
+        """Return (group, options); an option is (value, label, is chosen)."""
+        return [("", self.options_of(self.choices, value))]
+
+    def options_of(self, choices: Iterable[tuple[Any, Any]], value: list[str]) -> list[Any]:
+        return [(str(key), str(label), str(key) in value) for key, label in choices]
+
+
+class ZoneSelect(Select):
+    """Cities by region; a zone that is none of them is offered where it is chosen."""
+
+    def optgroups(self, name: str, value: list[str], attrs: Any = None) -> list[Any]:
+        regions = [(region, self.options_of(some, value)) for region, some in self.choices]
+        chosen = any(is_chosen for _, some in regions for *_, is_chosen in some)
+        mine = [] if chosen else [one for one in value if one in zones()]
+        own = [("", self.options_of([(one, one) for one in mine], value))] if mine else []
+        return own + regions
 
 
 class Chips(forms.CheckboxSelectMultiple):
@@ -150,8 +165,10 @@ class ChoiceField(forms.TypedChoiceField):
 
 
 class ZoneField(ChoiceField):
+    widget = ZoneSelect
+
     def valid_value(self, value: str) -> bool:
-        """Look the zone up: an import asks 100,000 times, and the list has 600."""
+        """Take any IANA name: browsers, imports and readers of before know more of them."""
         return value in zones()
 
 
@@ -294,7 +311,7 @@ class PreferencesForm(Form):
         label="At",
     )
     timezone = ZoneField(
-        zones,
+        time_zones.offered,
         default="UTC",
         wrong="Choose a time zone from the list, like Europe/Berlin.",
         label="Time zone",

@@ -16,7 +16,14 @@ from django.utils import timezone
 from subscribers import address_change, links, rate_limits, requests, subscriptions
 from subscribers.addresses import masked
 from subscribers.forms import SignUpForm
-from subscribers.http import action, origin, see_other, token_page, while_open
+from subscribers.http import (
+    action,
+    origin,
+    see_typed,
+    token_page,
+    typed,
+    while_open,
+)
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.notices import outbox
 from subscribers.notices.message import offered
@@ -24,7 +31,6 @@ from subscribers.preferences import bound_to, day_and_hour, next_hour, stored
 from subscribers.tasks import wake
 
 Purpose = Link.Purpose
-FIRST_STEP = ("email", "topics", "searches")
 TOKEN_OF_A_LINK = re.compile(r"([A-Za-z0-9_-]+)(?:[/.,>\s]|%3E|%20)*", re.IGNORECASE)
 type Counts = Callable[[], Mapping[str, int]]
 
@@ -35,8 +41,8 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     """Show and take the sign-up form; `counts` gives each topic's recent papers, by slug.
 
     Other pages ask for the address alone: that is the first `step`, after which the whole
-    form is shown. An address of this page may name topics to tick, and a search to keep:
-    ?topics=graphs&searches=knots.
+    form is shown; another step shows it again to correct a typo. An address of this page may
+    name topics to tick, and a search to keep: ?topics=graphs&searches=knots.
     """
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if request.method != "POST":
@@ -48,8 +54,7 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
             }
         )
     elif "step" in request.POST and form.is_valid():
-        begun = {name: form.cleaned_data[name] for name in FIRST_STEP}
-        form = SignUpForm(initial=begun)
+        form = SignUpForm(initial=form.begun())
     if form.is_valid():
         requests.sign_up(
             form.cleaned_data["email"],
@@ -59,7 +64,7 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
             now=timezone.now(),
         )
         wake()
-        return see_other("subscribe_done")
+        return see_typed("subscribe_done", request)
     form.offer(Topic.objects.all(), counts())
     status = 400 if form.is_bound else 200
     return render(request, "subscribers/subscribe.html", {"form": form}, status=status)
@@ -68,7 +73,7 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
 @token_page
 @while_open
 def subscribe_done(request: HttpRequest) -> HttpResponse:
-    return render(request, "subscribers/subscribe_done.html")
+    return render(request, "subscribers/subscribe_done.html", {"typed": typed(request)})
 
 
 @token_page

@@ -48,12 +48,15 @@ def quick_passwords() -> Iterator[None]:
 def nothing_loaded() -> None:
     """A process keeps loaded editions by id, and each test's ids begin anew."""
     from digest.deliveries.preflight import composed
+    from digest.ranking import outlook
     from digest.ranking.loaded import lay_out, load
     from subscribers import consent
 
     load.cache_clear()
     lay_out.cache_clear()
     composed.cache_clear()
+    outlook.laid_out.cache_clear()
+    outlook.day_of.cache_clear()
     consent.head_file().unlink(missing_ok=True)
 
 

@@ -79,6 +79,7 @@ def test_o9_one_id_leads_from_the_tick_to_the_providers_report(
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("lines")
 def test_a_claim_outside_of_a_run_has_a_run_of_its_own() -> None:
     make.edition({make.paper(1): {"graphs": 1.0}})
     for name in ("ann", "bob"):

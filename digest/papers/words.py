@@ -76,6 +76,7 @@ def joined(text: str) -> set[str]:
     }
 
 
+@lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """Return a folded word without plural, -ing, -ed and a last -e."""
     if len(word) > 4 and word.endswith("ies"):

@@ -30,6 +30,7 @@ class Limit:
 
 
 SEARCHES = Limit("search", PER_NETWORK, PER_PROXY)
+PREVIEWS = Limit("preview", 2 * PER_NETWORK, PER_PROXY)  # while somebody types
 CALLS = Limit("api", 4 * PER_NETWORK, 4 * PER_PROXY)  # of the API, searches included
 
 

@@ -19,6 +19,7 @@ from digest.site import (
     votes,
 )
 from digest.site.api import v1
+from digest.site.past_digests import past_digests
 from digest.site.search_limit import limited
 from digest.site.why import why
 from subscribers.preference_views import data, preferences
@@ -91,6 +92,7 @@ urlpatterns = [
     path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
     path("preferences/<str:token>/feed/", private_feed.change_feed, name="change_feed"),
     path("preferences/<str:token>/newest/", mail_pages.newest, name="newest"),
+    path("preferences/<str:token>/digests/", past_digests, name="past_digests"),
     path("preferences/<str:token>/why/", why, name="why"),
     path("data/<str:token>/", data, {"more": privacy.personal_data}, name="data"),
     path("", views.today, name="today"),

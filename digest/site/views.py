@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import conditional_page, require_POST, require_safe
 
 from digest.models import Paper
@@ -22,7 +23,7 @@ from digest.site.cards import cards
 from digest.site.citations import FORMATS, bibtex
 from digest.site.listing import listing
 from digest.site.not_found import suggestions
-from digest.site.search_limit import WINDOW, within_limit
+from digest.site.search_limit import PREVIEWS, WINDOW, within_limit
 from digest.site.similar import Order, similar_papers
 from subscribers.http import View, network
 from subscribers.models import Topic
@@ -267,11 +268,12 @@ def papers_by(
     return render(request, "digest/papers_by.html", context, status=status)
 
 
+@csrf_exempt  # the forms that post here have no session and no cookie; nothing is stored
 @require_POST
 @never_cache
 def preview(request: HttpRequest) -> HttpResponse:
     """Show what the posted preferences would have brought; store nothing."""
-    if not within_limit(network(request)):
+    if not within_limit(network(request), PREVIEWS):
         answer = render(request, "digest/searched_too_often.html", status=429)
         answer["Retry-After"] = str(WINDOW)
         return answer

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.ranking import CONCEPTS, FILE
 from tests.environment import KEYS, bare
 
 if TYPE_CHECKING:
@@ -53,6 +52,10 @@ def run(*, rounds: int = 5) -> list[Figure]:
         django.setup()
         from django.core.management import call_command
         from django.db import connections
+
+        from tests.benchmarks.ranking import (
+            FILE,  # numpy after the settings, as in operation
+        )
 
         call_command("migrate", verbosity=0)
         try:
@@ -130,6 +133,7 @@ def add_readers(kind: str, lines: Sequence[dict]) -> None:
     from subscribers.models import Subscriber, new_capability
     from subscribers.preferences import profile
     from tests import make
+    from tests.benchmarks.ranking import CONCEPTS
 
     chance = random.Random(1)
     sentences = [sentence for sentence, _ in CONCEPTS]

@@ -98,14 +98,19 @@ def test_the_pages_are_accessible_at_each_width(
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text))
     reader = Delivery.objects.values_list("subscriber", flat=True).order_by("pk")[0]
-    paths = [reverse(f"console_{name}") for name in ("today", "editions", "readers")]
+    # The last page is the doctor's, with its findings.
+    names = ("today", "editions", "readers")
+    paths = [reverse(f"console_{name}") for name in names]
     paths += [reverse("console_suppressions"), reverse("console_edition", args=[site.pk])]
-    paths += [reverse("console_reader", args=[reader])]
+    paths += [reverse("console_reader", args=[reader]), reverse("console_doctor")]
     for scheme, width in LOOKS:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
         for number, path in enumerate(paths):
             page.goto(live_server.url + path)
+            if path == paths[-1]:
+                page.get_by_role("button", name="Run the checks").click()
+                page.get_by_role("heading", name="to mend").wait_for()
             page.screenshot(path=tmp_path / f"{scheme}-{number}.png", full_page=True)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             assert page.evaluate(SMALL) == [], path

@@ -227,6 +227,13 @@ OURS = [
     Form("subscribers/_begin_form.html", at("/"), "Subscribe", ADDRESS),
     Form("subscribers/_sign_up_form.html", at("/subscribe/"), "Subscribe", ADDRESS),
     Form(
+        "subscribers/_typed.html",
+        at("/subscribe/"),
+        "Correct the address",
+        ADDRESS,
+        first="Subscribe",
+    ),
+    Form(
         "subscribers/preferences_link.html",
         at("/preferences/"),
         "Mail me the link",
@@ -316,15 +323,16 @@ def test_s30_a_browser_posts_every_form_of_ours(site: tuple[str, Page]) -> None:
     make.edition({make.paper(1, upvotes=3): {"graphs": 1.0}})
     for form in OURS:
         page.goto(url + form.page())
-        if form.first:
-            press(page, form.first)
         for box, text in form.typed.items():
             page.locator(box).fill(text)
+        if form.first:
+            press(page, form.first)
         if form.template == "subscribers/_sign_up_form.html":
             page.locator("input[value=graphs]").check()
         press(page, form.button)
-    assert Request.objects.filter(email="ann@example.org").count() == 2
-    assert page.context.cookies() == []
+    assert Request.objects.filter(email="ann@example.org").count() == 3
+    kept = {(one["name"], one["path"]) for one in page.context.cookies()}
+    assert kept == {("typed", "/subscribe/done/"), ("typed", "/preferences/sent/")}
 
 
 # -- the admin's ------------------------------------------------------------------

@@ -105,7 +105,7 @@ def test_the_pages_are_accessible_and_ask_nobody_else(
 
 def test_an_abstract_unfolds_by_keyboard(open_page: Callable[[str], Page]) -> None:
     page = open_page("/papers/2026-04-17/")
-    abstract = page.get_by_text("What paper 1 finds.")
+    abstract = page.get_by_text("What paper 1 finds. It is short.")
     assert not abstract.is_visible()
     page.locator("#paper-2604\\.00001 summary").focus()
     page.keyboard.press("Enter")
@@ -140,7 +140,7 @@ def test_the_page_reads_without_javascript_and_without_styles(
     page.route("**/*.css", lambda route: route.abort())
     page.goto(f"{live_server.url}/")
     page.locator("#paper-2604\\.00001 summary").click()
-    assert page.get_by_text("What paper 1 finds.").is_visible()
+    assert page.get_by_text("What paper 1 finds. It is short.").is_visible()
     assert page.locator("form[action='/subscribe/'] input[name=email]").is_visible()
     assert not page.locator("button.save").first.is_visible()
     context.close()
@@ -177,7 +177,7 @@ def test_the_shortcuts_do_what_their_list_says(open_page: Callable[[str], Page])
     focused = "document.activeElement.closest('.paper').id"
     assert page.evaluate(focused) == "paper-2604.00001"
     keys.press("o")
-    assert page.get_by_text("What paper 1 finds.").is_visible()
+    assert page.get_by_text("What paper 1 finds. It is short.").is_visible()
     keys.press("s")
     pressed = page.locator("#paper-2604\\.00001 button.save")
     assert pressed.get_attribute("aria-pressed") == "true"
@@ -211,3 +211,21 @@ def test_a_script_in_a_caught_mail_never_runs(
     page = open_page(f"/mailbox/{mail_id}/")
     assert page.frame_locator("iframe").get_by_text("seen").is_visible()
     assert page.title() != "run"
+
+
+def test_the_sign_up_shows_what_it_would_bring_while_it_is_filled_in(
+    open_page: Callable[[str], Page],
+) -> None:
+    page = open_page("/subscribe/")
+    sent: list[str] = []
+    page.on(
+        "request",
+        lambda one: sent.append(one.post_data or "") if one.method == "POST" else None,
+    )
+    page.get_by_label("Email address").fill("ann@example.org")
+    page.locator("[name=interests]").fill("ropes and knots")
+    shown = page.locator("[aria-live]")
+    shown.get_by_text("In the last 1 edition:").wait_for()
+    assert shown.get_by_role("link").first.get_attribute("target") == "_blank"
+    assert sent and not any("ann" in body for body in sent), "the address stays in the form"
+    assert findings(page) == ""

@@ -109,4 +109,4 @@ def test_three_readers_live_their_life_in_a_browser(
     expect(tab.locator("main")).to_contain_text(
         re.compile("unsubscribed|no more mail", re.IGNORECASE)
     )
-    assert browser.cookies() == []
+    assert {one["name"] for one in browser.cookies()} <= {"typed"}

@@ -1,15 +1,19 @@
 """Commands as an operator types them: into a pipe, and with second thoughts."""
 
 import io
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, load_command_class
 
-from digest.models import Edition
+from digest.models import Delivery, Edition
+from subscribers.addresses import address_hash
+from subscribers.models import Suppression
+from subscribers.suppression import suppress
 from tests import make
 from tests.environment import KEYS, ROOT, bare
 
@@ -54,3 +58,64 @@ def test_an_edition_is_cancelled_after_a_second_thought(
         assert "not cancelled" in str(error)
     assert (Edition.objects.get(pk=edition.pk).hold == "cancelled") is cancelled
     assert ("cannot be resumed" in said.getvalue()) is not bool(options)
+
+
+JSON = [
+    (["edition", "2026-04-17"], {"day", "kind", "hold", "eligible", "states", "relay"}),
+    (["relay"], {"rest", "domains"}),
+    (["deliver", "--now", "2026-04-17T12:00Z"], {"planned", "waiting", "accepted"}),
+    (["delivery", "ann@example.org"], {"id", "run", "attempts", "due_at", "history"}),
+    (["unknown"], {"id", "edition", "reason", "reply", "run", "intent_at"}),
+    (["unknown", "abandon", "--all"], {"action", "count"}),
+    (["subscribers", "show", "ann@example.org"], {"id", "state", "topics", "suppressed"}),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("command", "fields"), JSON, ids=[str(one[0]) for one in JSON])
+def test_what_a_command_prints_for_scripts_is_json(
+    command: list[str], fields: set[str], capsys, sink, settings
+) -> None:
+    settings.MAILER_URL = sink.url
+    edition = make.edition({make.paper(1): {"graphs": 1.0}})
+    ann, bob = (make.reader(f"{name}@example.org", "graphs") for name in ("ann", "bob"))
+    for reader, state in ((ann, "pending"), (bob, "unknown")):
+        Delivery.objects.create(
+            edition=edition,
+            subscriber=reader,
+            state=state,
+            lease_token="1a2b3c4d",
+            intent_at=make.NOON,
+            due_at=make.NOON,
+            not_before=make.NOON,
+            expires_at=make.NOON.replace(year=2090),
+        )
+    call_command(*command, "--json")
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert set(told) >= fields
+    assert told.get("run") in {None, "1a2b3c4d"}
+
+
+@pytest.mark.django_db
+def test_one_who_is_only_suppressed_is_shown_too(capsys) -> None:
+    suppress(address_hash("gone@example.org"), Suppression.Reason.BOUNCED, now=make.NOON)
+    call_command("subscribers", "show", "gone@example.org")
+    assert capsys.readouterr().out.split() == ["suppressed", "bounced"]
+    with pytest.raises(CommandError, match="no reader"):
+        call_command("subscribers", "show", "nobody@example.org")
+    with pytest.raises(CommandError):
+        call_command("subscribers", "show", "nobody")
+
+
+@pytest.mark.parametrize(
+    ("typed", "status"),
+    [(["edition"], 2), (["edition", "x"], 1), (["unknown", "--nonsense"], 2)],
+)
+def test_exit_status_tells_a_typing_error_from_a_failure(
+    typed: list[str], status: int
+) -> None:
+    command = load_command_class("digest", typed[0])
+    with pytest.raises(SystemExit) as ended:
+        command.run_from_argv(["manage.py", *typed])
+    assert ended.value.code == status

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
+from django.core.management import call_command
 
 from digest import tasks
 from digest.models import Edition, Paper, SourceDay, SourceTurn
@@ -133,7 +134,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_feed_is_one_line_and_quick(monkeypatch, arxiv, kind):
+def test_s10_a_hostile_feed_is_one_line_and_quick(monkeypatch, arxiv, kind):
     answer(monkeypatch, arxiv, HOSTILE[kind])
     start = time.process_time()
     with pytest.raises(SourceError, match="^arXiv's answer ") as raised:
@@ -248,7 +249,7 @@ def test_a_turn_is_one_s_own_and_the_next_begins_three_seconds_after_it():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_processes_at_once_ask_one_after_the_other():
+def test_s10_two_processes_at_once_ask_one_after_the_other():
     spans = []
 
     def ask() -> None:
@@ -283,7 +284,9 @@ def test_a_process_that_died_holds_its_turn_no_longer_than_its_lease():
 @pytest.mark.django_db
 @pytest.mark.parametrize(("fault", "seconds"), [("rate limit", 123), ("busy", 30)])
 @pytest.mark.parametrize("name", ["arxiv", "daily-papers"])
-def test_a_source_that_asks_to_wait_is_left_alone_until_then(arxiv, fault, seconds, name):
+def test_s10_a_source_that_asks_to_wait_is_left_alone_until_then(
+    arxiv, fault, seconds, name
+):
     def ask(clock: turns.Clock) -> None:
         with sources.in_turn(name, clock):
             sources.SOURCES[name].fetch_day(DAY)
@@ -332,6 +335,15 @@ def test_a_rare_topic_gets_a_few_papers_after_the_day_s_own(day_of_two, client):
     page = client.get(f"/papers/{DAY}/").content.decode()
     assert page.index("2604.00002") < page.index("2604.00011")
     assert page.count("from arXiv") == 3
+
+
+@pytest.mark.django_db
+def test_the_command_fills_gaps_too(day_of_two, capsys):
+    call_command("fetch", "--day", str(DAY))
+    assert capsys.readouterr().out.splitlines() == [
+        "fetched 2 papers of 2026-04-17: 2 new, 0 updated, 0 skipped",
+        "added 3 papers from arXiv for rare topics",
+    ]
 
 
 @pytest.mark.django_db

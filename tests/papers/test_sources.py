@@ -199,7 +199,7 @@ def test_the_tag_of_a_first_page_is_none_of_several(source):
         ["1.1.1.1", "192.168.0.1"],
     ],
 )
-def test_a_public_name_does_not_lead_into_our_network(settings, monkeypatch, addresses):
+def test_s10_a_public_name_does_not_lead_into_our_network(settings, monkeypatch, addresses):
     """The name server is hostile; what listens inside is never connected to."""
     with socket.create_server(("127.0.0.1", 0)) as canary:
         port = canary.getsockname()[1]

@@ -4,11 +4,16 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from digest.ranking import outlook as outlooks
 from digest.ranking.outlook import outlook
+from digest.site import search_limit
+from subscribers import links
 from subscribers.models import Link, Request, Subscriber
 from subscribers.preferences import Preferences
 from tests import make
@@ -26,7 +31,6 @@ ROBOTS = (
 @pytest.fixture
 def editions(db):
     """Forty days; robots on each, video on every fourth, graphs on the oldest only."""
-    outlooks.laid_out.cache_clear()
     graphs, video = make.topic("graphs").slug, make.topic("video").slug
     for back in range(40):
         day = make.DAY - timedelta(days=back)
@@ -72,7 +76,6 @@ def test_the_newest_papers_are_the_best_first(editions) -> None:
 
 
 def test_without_editions_there_is_none(db) -> None:
-    outlooks.laid_out.cache_clear()
     assert outlook(Preferences()) is None
 
 
@@ -85,6 +88,26 @@ def test_a_second_look_is_quick_and_asks_the_database_once(editions) -> None:
         outlook(Preferences(interests="robots that grasp cloth", topics=("video",)))
     assert len(queries) == 1
     assert time.process_time() - begin < 0.3
+
+
+def test_a_new_edition_alone_is_laid_out_anew(editions) -> None:
+    outlook(Preferences())
+    before = outlooks.day_of.cache_info().misses
+    make.edition({make.paper(5000): {}}, day=make.DAY + timedelta(days=1))
+    assert outlook(Preferences()) is not None
+    assert outlooks.day_of.cache_info().misses == before + 1
+
+
+def test_looking_while_typing_has_a_limit_and_leaves_the_searches_alone(
+    editions, client, monkeypatch
+) -> None:
+    cache.clear()
+    monkeypatch.setattr(time, "time", lambda: 1_776_412_800.0)
+    limit = search_limit.PREVIEWS.per_network
+    for left in range(limit, -1, -1):
+        answer = client.post("/preview/", {}, REMOTE_ADDR="203.0.114.7")
+        assert (answer.status_code == 429) == (left == 0)
+    assert client.get("/search/?q=robots", REMOTE_ADDR="203.0.114.7").status_code == 200
 
 
 def test_the_page_stores_nothing_and_says_what_to_do(editions, client) -> None:
@@ -104,9 +127,21 @@ def test_a_wrong_form_is_told_so(editions, client, data) -> None:
     assert "What you would have got" in answer.content.decode()
 
 
+def test_a_browser_without_a_cookie_may_ask(editions) -> None:
+    answer = Client(enforce_csrf_checks=True).post("/preview/", {"topics": ["video"]})
+    assert answer.status_code == 200
+
+
 def test_a_get_leads_to_the_form(client, db) -> None:
     assert client.get("/preview/").status_code in (302, 405)
 
 
-def test_the_form_has_the_button(editions, client) -> None:
-    assert 'formaction="/preview/"' in client.get("/subscribe/").content.decode()
+def test_both_forms_have_the_button_and_the_public_one_the_script(editions, client) -> None:
+    """A page behind a mailed link has no script, so that nothing is sent by itself."""
+    ann = make.reader("ann@example.org")
+    token = links.make(ann, Link.Purpose.PREFERENCES, now=timezone.now())
+    for path, script in (("/subscribe/", True), (f"/preferences/{token}/", False)):
+        page = client.get(path).content.decode()
+        assert 'formaction="/preview/"' in page
+        assert ('data-preview="/preview/"' in page) == script
+        assert ("data-preview-before" in page) == script

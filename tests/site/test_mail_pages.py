@@ -1,8 +1,11 @@
 """A mail in the browser and the archive of editions: the same blocks, nobody's own."""
 
 import re
+from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from digest import signing
@@ -147,3 +150,77 @@ def test_a_new_reader_for_whom_there_is_nothing_is_told_so(client):
     page = client.get(f"/preferences/{token}/newest/").content.decode()
     assert "No papers for you yet" in page
     assert client.get("/preferences/x/newest/").status_code == 404
+
+
+@pytest.fixture
+def past(client) -> str:
+    """The page of the digests of ann, who got one a day for 25 days; bo got one of them."""
+    make.topic("graphs")
+    ann, bo = (make.reader(f"{name}@example.org", "graphs") for name in ("ann", "bo"))
+    for number in range(25):
+        day = make.DAY + timedelta(days=number)
+        papers = [
+            make.paper(100 + 2 * number, day=day, title=f"On gräphs, part {number}"),
+            make.paper(101 + 2 * number, day=day, title=f"Something else {number}"),
+        ]
+        edition = make.edition({one: {"graphs": 1.0} for one in papers}, day=day)
+        for reader in (ann, bo)[: 2 if number == 3 else 1]:
+            Delivery.objects.create(
+                edition=edition,
+                subscriber=reader,
+                state="accepted" if number else "expired",
+                picks="0:0 1:0 en@abc" if reader == ann else "0:0 en@abc",
+                due_at=make.NOON,
+                not_before=make.NOON,
+                expires_at=make.NOON,
+            )
+    token = links.make(ann, Link.Purpose.PREFERENCES, now=timezone.now())
+    return f"/preferences/{token}/digests/"
+
+
+def test_a_reader_sees_their_own_digests_newest_first_and_opens_each(client, past):
+    page = client.get(past).content.decode()
+    numbers = [int(number) for number in re.findall(r"part (\d+)", page)]
+    assert numbers == list(range(24, 4, -1)) and "?page=2" in page
+    second = client.get(f"{past}?page=2").content.decode()
+    assert re.findall(r"part (\d+)", second) == ["4", "3", "2", "1"]  # not what expired
+    names = re.findall(r'href="/digest/([^"]+)"', page)
+    theirs = {signing.read(Purpose.PAGE, name) or 0 for name in names}
+    owners = Delivery.objects.filter(pk__in=theirs).values_list("subscriber__email")
+    assert len(theirs) == 20 and list(owners) == 20 * [("ann@example.org",)]
+    assert "no-store" in client.get(past)["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("part 7", ["On gräphs, part 7"]),
+        ("GRÄPHS 11", ["On gräphs, part 11"]),
+        ("else 3", ["Something else 3"]),
+        ("part else", []),
+        ("%_<script>", []),
+        ("\0", None),
+    ],
+)
+def test_past_digests_are_found_by_the_words_of_a_title(client, past, query, found):
+    page = client.get(past, {"q": query}).content.decode()
+    titles = re.findall(r'<li dir="auto">(.*?)</li>', page)
+    assert titles == found if found is not None else len(titles) == 40
+    assert "<script>" not in page.partition("<main")[2]
+
+
+def test_the_queries_of_past_digests_do_not_grow(client, past):
+    with CaptureQueriesContext(connection) as many:
+        client.get(past)
+    Delivery.objects.exclude(pk=Delivery.objects.latest("pk").pk).delete()
+    with CaptureQueriesContext(connection) as few:
+        client.get(past)
+    assert len(many) == len(few)
+
+
+def test_past_digests_open_to_their_own_link_alone(client, past):
+    assert client.get("/preferences/x/digests/").status_code == 404
+    token = past.split("/")[2]
+    assert f'href="{past}"' in client.get(f"/preferences/{token}/").content.decode()
+    Link.objects.update(expires_at=timezone.now())
+    assert client.get(past)["Location"] == f"/preferences/{token}/"

@@ -1,7 +1,8 @@
 """What every field of our forms shows: a label, a hint, its mistake, and what was typed."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
+from importlib.resources import files
 from unittest.mock import patch
 
 import html5lib
@@ -10,7 +11,7 @@ from django.http import QueryDict
 from django.test import Client
 from email_validator import validate_email
 
-from subscribers import addresses, preferences
+from subscribers import addresses, preferences, time_zones
 from subscribers.forms import AddressForm, LinkForm, PauseForm, SignUpForm
 from subscribers.models import Subscriber, Topic
 from subscribers.preferences_form import PreferencesForm, initial_of
@@ -116,6 +117,7 @@ def test_the_form_gives_back_what_a_reader_has(client: Client, form) -> None:
 
 
 def test_the_address_is_put_into_its_canonical_form_once(client: Client, form) -> None:
+    addresses.domain_of_anybody.cache_clear()
     with patch.object(addresses, "validate_email", wraps=validate_email) as asked:
         client.post("/subscribe/", form | {"email": " Ann@EXAMPLE.org"})
         work_off()
@@ -126,3 +128,41 @@ def test_the_address_is_put_into_its_canonical_form_once(client: Client, form) -
 def test_the_trap_is_never_told(client: Client, form) -> None:
     typed = form | {"website": "x\x00", "opened": "\x00", "proof": "\x00"}
     assert client.post("/subscribe/", typed).status_code == 303
+
+
+def offered_zones() -> list[str]:
+    return [name for _, some in time_zones.offered() for name, _ in some]
+
+
+def test_the_zones_offered_are_cities_and_none_is_a_link_of_before() -> None:
+    """zone.tab has a line for each zone of a country; neither Etc/ nor US/Pacific is there."""
+    table = files("tzdata").joinpath("zoneinfo/zone.tab").read_text().splitlines()
+    cities = {line.split("\t")[2] for line in table if not line.startswith("#")}
+    names = offered_zones()
+    assert 70 <= len(names) == len(set(names)) <= 90
+    assert set(names) - {"UTC"} <= cities
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("Asia/Kathmandu", "Kathmandu (UTC+05:45)"),
+        ("America/Argentina/Buenos_Aires", "Buenos Aires (UTC−03:00)"),
+        ("Africa/Accra", "Accra (UTC+00:00)"),
+    ],
+)
+def test_a_zone_is_named_by_its_city_and_offset(name: str, label: str) -> None:
+    assert time_zones.label(name, datetime(2026, 4, 17, tzinfo=UTC)) == label
+
+
+@pytest.mark.parametrize(
+    "name", ["Navajo", "Etc/GMT+5", "Asia/Calcutta", "Europe/Ljubljana"]
+)
+def test_a_zone_that_is_not_offered_is_taken_and_shown_where_it_is_chosen(
+    topics, name: str
+) -> None:
+    assert name not in offered_zones()
+    form = SignUpForm(posted(email="ann@example.org", timezone=name))
+    assert form.is_valid() and form.preferences().timezone == name
+    assert f"<option selected>{name}</option>" in str(form["timezone"])
+    assert f">{name}</option>" not in str(SignUpForm()["timezone"])

@@ -29,7 +29,14 @@ from tests.subscribers.conftest import mailed_token, state_of, work_off
 # What Postmark is told of a mail, and nothing else.
 TOLD = {"From", "To", "Subject", "HtmlBody", "TextBody", "Headers", "MessageStream"}
 TOLD |= {"TrackOpens", "TrackLinks", "Metadata"}
-HEADERS = {"Message-ID", "Date", "List-Id", "List-Unsubscribe", "List-Unsubscribe-Post"}
+HEADERS = {
+    "Message-ID",
+    "Expires",
+    "Date",
+    "List-Id",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+}
 HEADERS |= {"Auto-Submitted", "X-Auto-Response-Suppress", "Precedence", "Feedback-ID"}
 HEADERS |= {"Expires", "List-Archive", "List-Help", "X-PM-KeepID", "X-Entity-Ref-ID"}
 

@@ -1,5 +1,6 @@
 """The pages, as browsers, mail providers, scanners and strangers use them."""
 
+import random
 import re
 import time
 from collections.abc import Callable
@@ -477,6 +478,51 @@ def mailed_pages(reader: Subscriber) -> list[str]:
         f"/preferences/{preferences}/",
         f"/u/{reader.unsubscribe_token}",
     ]
+
+
+def test_a_typed_address_is_shown_to_its_browser_alone_and_corrected_with_one_press(
+    client: Client, form
+) -> None:
+    asked = form | {"email": "ann@example.ogr", "cadence": "weekly", "weekday": "3"}
+    answer = client.post("/subscribe/", asked)
+    cookie = answer.cookies["typed"]
+    assert answer["Location"] == "/subscribe/done/" and "example.ogr" not in cookie.value
+    names = ("path", "max-age", "samesite", "httponly")
+    assert [cookie[name] for name in names] == ["/subscribe/done/", 600, "Strict", True]
+    page = client.get("/subscribe/done/").text
+    assert '<strong class="unbroken" dir="ltr">ann@example.ogr</strong>' in page
+    assert "ann@" not in Client().get("/subscribe/done/").text
+    hidden = re.findall(r'type="hidden" name="(\w+)" value="(.*?)"', page)
+    again = client.post("/subscribe/", dict(hidden) | {"step": "correct"}).text
+    assert 'value="ann@example.ogr"' in again and 'value="weekly" selected' in again
+    assert ">Berlin (UTC" in again and "data-guess-timezone" not in again
+    assert Request.objects.count() == 1  # to correct it asks for nothing yet
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "eyJlbWFpbCI6WyJhQHguZXhhbXBsZSJdfQ:1:x"])
+def test_a_cookie_that_we_did_not_sign_shows_nothing(client: Client, cookie: str) -> None:
+    client.cookies["typed"] = cookie
+    page = client.get("/subscribe/done/")
+    assert page.status_code == 200 and "You typed" not in page.text
+
+
+def test_of_a_long_form_the_address_alone_is_kept(client: Client, form) -> None:
+    numbers = random.Random(1)
+    names = ("keywords", "muted_authors", "watched_authors")
+    long = {
+        name: "\n".join(f"{numbers.getrandbits(300):x}" for _ in range(30))
+        for name in names
+    }
+    client.post("/subscribe/", form | long)
+    page = client.get("/subscribe/done/").text
+    assert "ann@example.org" in page and "muted_authors" not in page
+
+
+def test_the_page_after_asking_for_a_link_shows_the_address_too(client: Client, db) -> None:
+    client.post("/preferences/", {"email": "ann@example.org", "action": "data"})
+    assert "ann@example.org" in client.get("/preferences/sent/").text
+    again = client.post("/preferences/", {"email": "ann@example.org", "step": "correct"})
+    assert 'value="ann@example.org"' in again.text and Request.objects.count() == 1
 
 
 @pytest.mark.parametrize("state", ["pending", "active", "unsubscribed"])

@@ -1,5 +1,6 @@
 """`manage.py deliver [--day D] [--now INSTANT]`: plan and send in this process."""
 
+import json
 import signal
 from argparse import ArgumentParser
 from collections import Counter
@@ -19,6 +20,8 @@ from digest.models import Delivery, Edition
 from digest.tasks import catch_up
 from digest.throttling import circuit_breaker
 
+COUNTED = ("accepted", "skipped", "refused", "retry", "unknown")
+
 
 class Command(OperatorCommand):
     help = "Plan and send what is due, in this process and without a broker."
@@ -30,6 +33,8 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--now", type=parse_instant, help="use this as the current time"
         )
+
+        parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         begin_run()
@@ -58,14 +63,14 @@ class Command(OperatorCommand):
                 tally += send_due(clock, due=due, edition_id=only)
         except fencing.SendingRefused as refused:
             raise CommandError(str(refused)) from None
-        counts = ", ".join(
-            f"{tally[word]} {word}"
-            for word in ("accepted", "skipped", "refused", "retry", "unknown")
-        )
-        self.stdout.write(f"planned {planned}: {counts}")
-        for reason in control.why_waiting(found, ledger.database_now()):
-            self.stdout.write(reason)
-        if not any(tally.values()) and not Delivery.objects.filter(edition__in=found):
-            self.stdout.write("nothing is due to anybody")
+        waiting = control.why_waiting(found, ledger.database_now())
+        counts = {word: tally[word] for word in COUNTED}
+        if options["json"]:
+            self.stdout.write(json.dumps({"planned": planned, "waiting": waiting} | counts))
+        else:
+            words = ", ".join(f"{count} {word}" for word, count in counts.items())
+            self.stdout.write("\n".join([f"planned {planned}: {words}", *waiting]))
+            if not any(tally.values()) and not Delivery.objects.filter(edition__in=found):
+                self.stdout.write("nothing is due to anybody")
         if rest := circuit_breaker.resting(clock()):
             raise CommandError(f"{rest}. To retry at once, run `manage.py relay resume`.")

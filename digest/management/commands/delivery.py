@@ -30,12 +30,15 @@ class Command(OperatorCommand):
             steps = history.steps(row)
             if options["json"]:
                 head = {"id": row.pk, "edition": f"{row.edition}", "state": row.state}
+                head |= {"attempts": row.attempts, "run": row.run}
+                head |= {"due_at": row.due_at.isoformat(), "reason": row.reason}
                 told = [asdict(step) | {"at": step.at.isoformat()} for step in steps]
                 self.stdout.write(json.dumps(head | {"history": told}))
                 continue
             self.stdout.write(
                 f"delivery {row.pk}, {row.edition}: {row.state}"
-                f" ({row.attempts} attempts charged, papers {row.picks or 'none'})"
+                f" ({row.attempts} attempts charged, papers {row.picks or 'none'}"
+                f"{f', run {row.run} in the logs' if row.run else ''})"
             )
             for step in steps:
                 words = " | ".join(filter(None, [step.reason, step.reply]))

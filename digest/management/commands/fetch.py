@@ -31,11 +31,14 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         file, day, now = options["file"], options["day"], timezone.now()
+        filled = ingest.Counts()
         try:
             if file:
                 fetched = ingest.fetch_file(file, now=now, day=day)
             else:
                 fetched = ingest.fetch(now=now, day=day)
+                if fetched.day:
+                    filled = ingest.fill_gaps(now=now, day=fetched.day)
         except SourceError as error:
             raise CommandError(str(error)) from None
         for rejected in fetched.rejected:
@@ -43,6 +46,8 @@ class Command(OperatorCommand):
         if fetched.rejected and not fetched.counts.papers:
             raise CommandError("no entry could be stored; see the lines above")
         self.stdout.write(summary(fetched))
+        if filled.added:
+            self.stdout.write(f"added {filled.added} papers from arXiv for rare topics")
 
 
 def summary(fetched: ingest.Fetched) -> str:

@@ -1,3 +1,4 @@
+import json
 import os
 import stat
 import sys
@@ -18,6 +19,7 @@ from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.import_export import Became
 from subscribers.import_file import BadFile, ImportFile, name_of
 from subscribers.import_rows import KNOWN
+from subscribers.models import Subscriber, Suppression
 
 EVERY = 10_000  # rows: then a line of progress
 
@@ -52,7 +54,9 @@ def private(path: str, flags: int) -> int:
 
 
 class Command(OperatorCommand):
-    help = "Import, export or erase readers, lift bars, verify the receipts of consent."
+    help = (
+        "Import, export, show or erase readers, lift bars, verify the receipts of consent."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         doing = parser.add_subparsers(dest="doing", required=True)
@@ -84,6 +88,9 @@ class Command(OperatorCommand):
         exporting.add_argument("file", type=Path, nargs="?")
         erasing = doing.add_parser("erase", help="remove a person for good")
         erasing.add_argument("email")
+        showing = doing.add_parser("show", help="what is known of one reader")
+        showing.add_argument("email")
+        showing.add_argument("--json", action="store_true")
         lifting = doing.add_parser("lift", help="lift a bar that should not be there")
         lifting.add_argument("email")
         lifting.add_argument("--reason", required=True, help="kept in the receipt")
@@ -102,6 +109,8 @@ class Command(OperatorCommand):
                 self.dump(options["file"])
             case "erase":
                 self.erase(options["email"])
+            case "show":
+                self.show(options["email"], as_json=options["json"])
             case "lift":
                 self.lift(options["email"], options["reason"])
             case "verify":
@@ -179,6 +188,30 @@ class Command(OperatorCommand):
         if not erased:
             raise CommandError("there is no data about this address")
         self.stdout.write("erased")
+
+    def show(self, email: str, *, as_json: bool) -> None:
+        """Print a reader's state and choices, or that only a suppression is left."""
+        try:
+            email_hash = address_hash(canonical(email))
+        except BadAddress as error:
+            raise CommandError(str(error)) from None
+        people = Subscriber.objects.select_related("schedule")
+        reader = people.filter(email_hash=email_hash).first()
+        bar = Suppression.objects.filter(email_hash=email_hash).first()
+        if reader is None and bar is None:
+            raise CommandError("no reader has this address, and it is not suppressed")
+        told: dict[str, object] = {"suppressed": bar.reason if bar else None}
+        if reader:
+            told |= {"id": reader.pk, "email": reader.email, "state": reader.state}
+            told |= {"when": f"{reader.schedule}", "language": reader.language}
+            told["topics"] = list(reader.topics.values_list("slug", flat=True))
+            told["created_at"] = reader.created_at.isoformat()
+        if as_json:
+            self.stdout.write(json.dumps(told))
+            return
+        for name, value in told.items():
+            words = ", ".join(value) if isinstance(value, list) else value or "no"
+            self.stdout.write(f"{name:10}  {words}")
 
     def lift(self, email: str, why: str) -> None:
         if not why.strip():

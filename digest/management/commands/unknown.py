@@ -38,7 +38,8 @@ class Command(OperatorCommand):
         ids = options["ids"] or list(control.unknown().values_list("pk", flat=True))
         act, done = ACTIONS[options["action"]]
         count = act(ids, now=ledger.database_now())
-        self.stdout.write(f"{count} {done}")
+        told = json.dumps({"action": options["action"], "count": count})
+        self.stdout.write(told if options["json"] else f"{count} {done}")
         if count < len(ids):
             raise CommandError(f"{len(ids) - count} of them were not unknown")
 
@@ -47,7 +48,9 @@ class Command(OperatorCommand):
         for row in rows:
             if as_json:
                 told = {"id": row.pk, "edition": f"{row.edition}", "reason": row.reason}
-                self.stdout.write(json.dumps(told | {"intent_at": str(row.intent_at)}))
+                told |= {"reply": row.reply, "run": row.run}
+                at = row.intent_at.isoformat() if row.intent_at else None
+                self.stdout.write(json.dumps(told | {"intent_at": at}))
             else:
                 at = f"{row.intent_at:%Y-%m-%d %H:%M}Z" if row.intent_at else "never"
                 words = f"{row.reason} {row.reply}".strip()

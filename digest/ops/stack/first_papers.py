@@ -32,6 +32,7 @@ def bring(path: Path | None, *, now: datetime) -> str:
         day = fetch_newest(now)
     except sources.SourceError:
         return without_source(now=now)
+    ingest.fill_gaps(now=now, day=day)
     return publish_day(day, now=now)
 
 
