@@ -287,6 +287,8 @@ OURS = [
     Form("digest/vote.html", vote, "Less like this"),
     Form("digest/vote.html", vote, "Undo", first="More like this"),
     Form("digest/_votes.html", voted, "Take it back"),
+    Form("digest/_private_feed.html", preferences, "Make my feed"),
+    Form("digest/_private_feed.html", preferences, "End the feed", first="Make my feed"),
 ]
 
 
@@ -299,7 +301,7 @@ def test_s30_the_table_has_every_form() -> None:
         if posting.search(path.read_text())
     }
     # test_console.py posts the operator's, act by act.
-    console = {"console/edition.html", "console/reader.html"}
+    console = {f"console/{name}.html" for name in ("edition", "reader", "doctor")}
     assert {form.template for form in OURS} | console == found
 
 
