@@ -65,7 +65,9 @@ def sign_up(
     }
     status, headers, _ = stack.ask("/subscribe/", method="POST", form=form)
     assert status == 303, email
-    assert "Set-Cookie" not in headers
+    # The typed address, shown once on the next page; the stack asks without cookies.
+    assert headers["Set-Cookie"].startswith("typed=")
+    assert "path=/subscribe/done/" in headers["Set-Cookie"].lower()
 
 
 def digests(sink: Sink, address: str) -> list[Mail]:

@@ -79,12 +79,14 @@ def due(now: datetime) -> list[date]:
     """Return the days to fetch: the newest, then the missed ones, newest first.
 
     A missed day has no response since the first one requested in the last week; for two
-    days also one that had no papers, though that weekday has some.
+    days also one that had no papers, though that weekday has some. In a new installation the
+    day before the newest is missed, too: until the newest is released, its edition is what a
+    reader gets whose hour has already passed.
     """
     newest = newest_day(now)
     rows = recent(now).filter(day__lt=newest)
     known = dict(rows.values_list("day", "answered_at"))
-    first = min(known, default=newest)
+    first = min(known, default=newest - DAY)
     days = [newest - n * DAY for n in range((newest - first).days + 1)]
     return [
         day

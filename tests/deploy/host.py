@@ -128,11 +128,11 @@ class Host:
         return "\n".join(path.read_text()[-3000:] for path in self.folder.glob("logs/*"))
 
 
-def until(true: Callable[[], object], *, seconds: float, what: str) -> None:
-    """Wait until `true()` is something. Raises AssertionError that says `what`."""
+def until(true: Callable[[], object], *, seconds: float, what: Callable[[], str]) -> None:
+    """Wait until `true()` is something. Raises AssertionError that says `what()`."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, what
+        assert time.monotonic() < end, what()
         time.sleep(0.2)
 
 

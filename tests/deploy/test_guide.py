@@ -136,7 +136,7 @@ def test_c32_the_guide_leads_from_nothing_to_a_digest_over_tls(
         browser.verify = str(tmp_path / "ca.pem")
         browser.headers["Host"] = SITE
         # The guide's last words restart the web processes.
-        until(lambda: browser.get(f"{site}/").ok, seconds=60, what=host.log())
+        until(lambda: browser.get(f"{site}/").ok, seconds=60, what=host.log)
         front = browser.get(f"{site}/")
         assert front.status_code == 200 and "An Invented Paper" in front.text
         assert (site_file := re.search(r'href="(/static/site[^"]+\.css)"', front.text))
@@ -145,12 +145,12 @@ def test_c32_the_guide_leads_from_nothing_to_a_digest_over_tls(
         form = {"email": READER, "timezone": "UTC", "send_hour": "0", "cadence": "daily"}
         form |= {"topics": "graphs", "started": stamp[1] if stamp else ""}
         assert browser.post(f"{site}/subscribe/", data=form).ok
-        until(lambda: sink.to(READER), seconds=60, what=host.log())
+        until(lambda: sink.to(READER), seconds=60, what=host.log)
         link = re.search(rf"https://{SITE}(/confirm/[\w-]+/)", text(sink, 0))
         assert link
         assert browser.post(site + link[1]).ok
     # A mail to confirm, a welcome, and the digest, in whichever order the last two come.
-    until(lambda: len(sink.to(READER)) == 3, seconds=60, what=host.log())
+    until(lambda: len(sink.to(READER)) == 3, seconds=60, what=host.log)
     assert any("An Invented Paper About Graphs" in text(sink, place) for place in (1, 2))
     (backup,) = (host.folder / "var/backups/papers").glob("*.tar")
     assert backup.stat().st_size > 10_000

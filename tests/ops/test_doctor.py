@@ -259,7 +259,7 @@ def codes(found: list[Finding]) -> list[str]:
 
 
 @embedded
-def test_nothing_is_said_of_a_sound_installation(sound: Installation) -> None:
+def test_o1_nothing_is_said_of_a_sound_installation(sound: Installation) -> None:
     assert sound.examine() == []
 
 
@@ -440,7 +440,7 @@ FAULTS = [
     FAULTS,
     ids=[f"{number}-{code}" for number, (_, code, _) in enumerate(FAULTS)],
 )
-def test_each_fault_is_named_with_its_remedy(
+def test_o1_each_fault_is_named_with_its_remedy(
     sound: Installation, plant: Callable[[Installation], None], code: str, remedy: str
 ) -> None:
     plant(sound)

@@ -13,6 +13,7 @@ from digest.papers import ingest, sources, turns
 from digest.papers.download import RateLimited, SourceError
 from digest.papers.records import Rejected
 from digest.papers.sources import arxiv as source_of
+from tests import make
 from tests.race import at_once
 from tests.source_server import arxiv_entry, atom, entry
 
@@ -307,9 +308,15 @@ def test_s10_a_source_that_asks_to_wait_is_left_alone_until_then(
 
 
 @pytest.fixture
-def day_of_two(arxiv, monkeypatch):
-    """Two trending papers, and five of arXiv's about graphs, as well as one of nothing."""
+def day_of_two(arxiv, monkeypatch, db):
+    """Two trending papers, and five of arXiv's about graphs, as well as one of nothing.
+
+    The day before is there already.
+    """
     monkeypatch.setattr(ingest, "Clock", Frozen)
+    before = DAY - timedelta(days=1)
+    make.paper(99, day=before)
+    SourceDay.objects.create(day=before, answered_at=NOW - timedelta(days=1), entries=1)
     arxiv.days[str(DAY)] = [
         entry(n, title="Robots That Walk", summary="A robot.", upvotes=n) for n in (1, 2)
     ]

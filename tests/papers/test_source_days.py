@@ -118,11 +118,11 @@ def test_s31_a_day_on_which_the_source_was_down_is_asked_for_again(source):
     assert [query["date"] for query in source.asked[before:]] == ["2026-04-19"]
 
 
-def test_a_day_on_which_nobody_asked_is_asked_for_too_but_not_from_before_the_start(source):
+def test_a_day_on_which_nobody_asked_is_asked_for_too_and_one_from_before_the_start(source):
     fetch_and_publish(NOW - timedelta(days=3))
-    assert [query["date"] for query in source.asked] == ["2026-04-14"]
+    assert [query["date"] for query in source.asked] == ["2026-04-14", "2026-04-13"]
     fetch_and_publish(NOW)
-    asked = [query["date"] for query in source.asked[1:]]
+    asked = [query["date"] for query in source.asked[2:]]
     assert asked == ["2026-04-17", "2026-04-16", "2026-04-15"]
 
 

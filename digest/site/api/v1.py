@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, re_path
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -384,7 +384,8 @@ def urls() -> tuple[list[URLPattern], str]:
     for pattern in patterns:
         view = cast(ApiView, pattern.callback)
         pattern.callback = page if pattern.name == "api-root" else answering(view)
-    return [*patterns, path("<path:rest>", answering(missing))], namespace
+    # Any address, one with a line end too, which <path:rest> does not match.
+    return [*patterns, re_path(r"^(?P<rest>[\s\S]+)\Z", answering(missing))], namespace
 
 
 def missing(request: HttpRequest, rest: str) -> HttpResponse:
