@@ -191,9 +191,9 @@ MASK = "***"
 # smtp://user:password@host, redis://:password@host, https://key@host: up to the last @
 # before a space, as a password that was not percent-encoded may contain one.
 CREDENTIALS = re.compile(r"(?<=://)([^\s:/\"'<>]{0,200})(:\S{0,500})?@")
-# password=…, "api_key": "…", Authorization: Basic …
+# password=…, "api-key": "…", Authorization: Basic …
 NAMED = re.compile(
-    r"""((?:passw(?:or)?d|passphrase|secret|token|api_?key|address_key|authorization)
+    r"""((?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|address_key|authorization)
          \w{0,30}["'\\]{0,4}\s{0,3}[=:]\s{0,3}(?:(?:basic|bearer|token)\s)?)
         ("[^"\n]{1,500}"|'[^'\n]{1,500}'|["'\\]{0,4}[^\s"'\\,;&)}\]]{1,500})""",
     re.IGNORECASE | re.VERBOSE,

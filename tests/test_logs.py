@@ -49,6 +49,8 @@ SECRETS = {
     "a header": f"Authorization: Basic {TOKEN}xyz==",
     "a field of a form": f"csrfmiddlewaretoken={PASSWORD}&email=canary",
     "a JSON key": json.dumps({"api_key": PASSWORD}),
+    "a header of a provider": f"X-Api-Key: {PASSWORD}",
+    "headers of a provider": str({"api-key": PASSWORD}),
     "the path of a page": f"Not Found: /preferences/{TOKEN}/votes/",
     "a URL": f"https://papers.example.org/u/{TOKEN}",
     "a quoted path": f"%2Fconfirm%2F{TOKEN}%2F",

@@ -85,7 +85,10 @@ OF_US = re.compile(
     r"|\bdmarc\b|\bnot verified\b|\bsend as this sender\b"
     r"|\bauthenticat(?:e|ion) (?:first|(?:is )?(?:required|needed))"
     r"|\bmust (?:first )?(?:authenticate|issue)\b|\bnot authenticated\b"
-    r"|\b(?:sender address|helo command|client host) rejected\b",
+    r"|\b(?:sender address|helo command|client host) rejected\b"
+    r"|\bclient host\b|\bblocked using\b"
+    r"|\b(?:your|sending|client) (?:ip|host|server)(?: address)? (?:is|has been) "
+    r"(?:listed|blocked|blacklisted|blocklisted|banned)\b",
     re.IGNORECASE,
 )
 NOT_TRIED = Outcome(Verdict.RETRY, Cause.NOT_TRIED, charged=False)

@@ -45,6 +45,8 @@ OURS = [
     "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
     "554 5.7.1 <ann@example.org>: Relay access denied",
     "554 relay denied",
+    "554 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
+    "550 JunkMail rejected - your IP is listed, see https://rbl.example",
     "550 5.7.1 Unable to relay",
     "553 sorry, that domain isn't in my list of allowed rcpthosts",
     "504 5.5.2 <host>: Helo command rejected: need fully-qualified hostname",
