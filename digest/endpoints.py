@@ -113,7 +113,7 @@ def site(name: str, url: str) -> str:
     address = split(name, url, like=like, schemes={"http", "https"})
     if address.path.strip("/") or address.user or address.password or "?" in url:
         raise ImproperlyConfigured(f"{name} must be like {like}")
-    return url.rstrip("/")
+    return url.rstrip("/").lower()  # settings ask whether it begins with https://
 
 
 def base(name: str, url: str) -> str:
@@ -348,3 +348,17 @@ def require_package(what: str, module: str, extra: str) -> None:
             f"{what} needs the package {module}: "
             f"install it with `uv sync --no-dev --extra {extra}`."
         )
+
+
+def sentry(name: str, dsn: str) -> str:
+    """Return the address of an error tracker; empty for none."""
+    if not dsn:
+        return ""
+    require_package(name, "sentry_sdk", "sentry")
+    from sentry_sdk.utils import BadDsn, Dsn
+
+    try:
+        Dsn(dsn)
+    except (BadDsn, ValueError):  # ValueError: the port
+        raise ImproperlyConfigured(f"{name} must be like https://KEY@HOST/1.") from None
+    return dsn

@@ -460,9 +460,7 @@ if BEHIND_PROXY:
 # Opens /metrics to another machine; without it, to this one alone.
 METRICS_TOKEN = variables.text("METRICS_TOKEN")
 # Errors are reported there, scrubbed: https://KEY@HOST/PROJECT.
-SENTRY_DSN = variables.text("SENTRY_DSN")
-if SENTRY_DSN:
-    endpoints.require_package("SENTRY_DSN", "sentry_sdk", "sentry")
+SENTRY_DSN = endpoints.sentry("SENTRY_DSN", variables.text("SENTRY_DSN"))
 
 # -- logs -------------------------------------------------------------------------
 

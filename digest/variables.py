@@ -27,6 +27,7 @@ NO = {"0", "false", "n", "no", "off"}
 QUOTES = "\"'"
 NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control, surrogate, line and paragraph ends
 FILE = "_FILE"
+DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 
 def load_file(path: Path, *, environ: MutableMapping[str, str], must_exist: bool) -> None:
@@ -150,11 +151,12 @@ class Variables:
         rates = {}
         for pair in self.several(name):
             domain, _, rate = (part.strip().lower() for part in pair.partition("="))
+            is_new = domain not in rates
             try:
                 rates[domain] = float(rate)
             except ValueError:
                 rates[domain] = math.nan
-            if not (0 < rates[domain] < 1e6 and "." in domain.strip(".")):
+            if not (is_new and 0 < rates[domain] < 1e6 and DOMAIN.fullmatch(domain)):
                 raise ImproperlyConfigured(
                     f"{name} must be like gmail.com=20,outlook.com=10."
                 )

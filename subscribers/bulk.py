@@ -1,12 +1,13 @@
 """Many rows in one statement, without an object's full way through the ORM."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection, models
 
 
 def insert(rows: Sequence[models.Model]) -> None:
-    """Insert rows of one model, which get no ids: bulk_create takes twice as long."""
+    """Insert rows of one model, which get no ids; bulk_create looks at each value anew."""
     if not rows:
         return
     options, quoted = type(rows[0])._meta, connection.ops.quote_name
@@ -14,9 +15,21 @@ def insert(rows: Sequence[models.Model]) -> None:
     columns = ", ".join(quoted(str(field.column)) for field in fields)
     marks = ", ".join(["%s"] * len(fields))
     into = f"INSERT INTO {quoted(options.db_table)} ({columns}) VALUES ({marks})"  # noqa: S608
-    values = [
-        [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows]
-        for field in fields
-    ]
+    values = [prepared(field, rows) for field in fields]
     with connection.cursor() as cursor:
         cursor.executemany(into, list(zip(*values, strict=True)))
+
+
+def prepared(field: "models.Field[Any, Any]", rows: Sequence[models.Model]) -> list[object]:
+    """Return the rows' values of a column for the database; most rows share theirs."""
+    known: dict[object, object] = {}
+    found = []
+    for row in rows:
+        value = field.pre_save(row, True)
+        try:
+            if value not in known:
+                known[value] = field.get_db_prep_save(value, connection)
+            found.append(known[value])
+        except TypeError:  # a list or an object: JSON
+            found.append(field.get_db_prep_save(value, connection))
+    return found

@@ -16,12 +16,14 @@ from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, UnreadablePostError, parse_cookie
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from subscribers import links
 from subscribers.consent import Origin
+from subscribers.models import Link
 
 TYPED = "typed"
 TYPED_FOR = timedelta(minutes=10)
@@ -52,6 +54,24 @@ def token_page[**P](view: View[P]) -> View[P]:
             return render(request, "subscribers/no_such_link.html", status=404)
 
     return csrf_exempt(never_cache(update_wrapper(private, view)))
+
+
+def preferences_page(
+    view: Callable[[HttpRequest, Link, str], HttpResponse],
+) -> View[[str]]:
+    """Wrap a page beside the preferences: the view gets their link, and its token.
+
+    An expired link leads to the preferences, which offer a fresh one.
+    """
+
+    def page(request: HttpRequest, /, token: str) -> HttpResponse:
+        try:
+            link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
+        except links.Expired:
+            return see_other("preferences", token)
+        return view(request, link, token)
+
+    return token_page(update_wrapper(page, view))
 
 
 def site(request: HttpRequest) -> dict[str, object]:

@@ -222,7 +222,7 @@ def add(
     number([reader for _, _, reader in pairs])
     insert(
         [
-            Subscription(subscriber=reader, topic=topics[slug])
+            Subscription(subscriber_id=reader.pk, topic_id=topics[slug].pk)
             for _, wanted, reader in pairs
             for slug in wanted.topics
             if slug in topics

@@ -127,6 +127,8 @@ class ImportFile:
         return separator, names
 
     def json_rows(self, text: str) -> Iterator[Row]:
+        if re.match(r"\s*\[\s*\{", text):
+            raise self.fault(1, "write one JSON object a line (JSON Lines), not an array")
         for line, one in enumerate(text.split("\n"), start=1):
             if not one.strip():
                 continue

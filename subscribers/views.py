@@ -56,18 +56,23 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     elif "step" in request.POST and form.is_valid():
         form = SignUpForm(initial=form.begun())
     if form.is_valid():
-        requests.sign_up(
-            form.cleaned_data["email"],
-            form.preferences(),
-            origin=origin(request, "/subscribe/"),
-            filled=form.filled(),
-            now=timezone.now(),
-        )
-        wake()
+        take_sign_up(request, form, source="/subscribe/")
         return see_typed("subscribe_done", request)
     form.offer(Topic.objects.all(), counts())
     status = 400 if form.is_bound else 200
     return render(request, "subscribers/subscribe.html", {"form": form}, status=status)
+
+
+def take_sign_up(request: HttpRequest, form: SignUpForm, *, source: str) -> None:
+    """Put a valid form into the inbox; `source` names the page or the API."""
+    requests.sign_up(
+        form.cleaned_data["email"],
+        form.preferences(),
+        origin=origin(request, source),
+        filled=form.filled(),
+        now=timezone.now(),
+    )
+    wake()
 
 
 @token_page

@@ -1,7 +1,7 @@
 """`python -m tests.pictures`: the README's pictures, taken of a running demonstration.
 
 It starts `manage.py up --demo` on ports of its own, and Chromium takes the site, a digest and
-the operator's page, light and dark, into docs/pictures/.
+the operator's page, light and dark, into docs/pictures/. It needs an emoji font.
 """
 
 import os

@@ -120,7 +120,13 @@ WRONG: dict[str, list[str]] = {
     "SUBMIT_GROUP": ["0", "1001", "many", "1e9"],
     "SEND_WINDOW": ["-1", "721", "1h", "inf"],
     "SEND_RATE": ["fast", "-1", "nan", "inf", "1,5"],
-    "DOMAIN_RATES": ["gmail.com", "gmail.com=fast", "gmail.com=0", "=5", "gmail.com=nan"],
+    "DOMAIN_RATES": [
+        *("gmail.com", "gmail.com=fast", "gmail.com=0", "=5", "gmail.com=nan"),
+        *("*.com=5", "@gmail.com=5", "ann@gmail.com=5", "gmail.com=5,GMAIL.com=7"),
+    ],
+    "SENTRY_DSN": [
+        *("foo", "https://sentry.example.org/1", "http://key@h/", "https://k@h:99999/1"),
+    ],
     "WARM_UP_FROM": ["tomorrow", "17.04.2026", "2026-02-30"],
     "REDIS_URL_FILE": ["/nowhere/at/all"],
     "MAILER_URL_FILE": ["/"],
@@ -293,7 +299,11 @@ def test_the_image_is_built_with_values_that_the_settings_take(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("site", "prefix"),
-    [("https://papers.example.org", "__Host-"), ("http://papers.example.org", "")],
+    [
+        ("https://papers.example.org", "__Host-"),
+        ("HTTPS://Papers.Example.org", "__Host-"),
+        ("http://papers.example.org", ""),
+    ],
 )
 def test_cookies_of_an_https_site_are_of_its_host_alone(
     site: str, prefix: str, tmp_path: Path

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from digest.models import Paper
 from digest.site import archive
 from digest.site.cards import Card
-from digest.site.search_limit import CALLS, WINDOW, within_limit
+from digest.site.limits import CALLS, WINDOW, within_limit
 from subscribers.http import network
 
 WIDTH, HEIGHT, MARGIN = 1200, 630, 80

@@ -9,7 +9,7 @@ from datetime import date
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.csp import CSP
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csp import csp_override
@@ -20,9 +20,8 @@ from digest.deliveries import replay
 from digest.deliveries.replay import NothingToShow, rebuild
 from digest.editions import phrases, web_version
 from digest.models import Delivery, Edition
-from subscribers import links
-from subscribers.http import see_other, token_page
-from subscribers.models import Link, Schedule, Topic
+from subscribers.http import preferences_page
+from subscribers.models import Link, Schedule, Subscriber, Topic
 
 MOST_SHOWN = 100
 MAIL_CSP: dict[str, Collection[str] | str] = {
@@ -58,23 +57,23 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
     return response
 
 
-@token_page
+def newest_editions(reader: Subscriber, most: int) -> list[Edition]:
+    """Return the newest editions of the reader's kind; days until the first week ends."""
+    found = Edition.objects.order_by("-day")
+    weekly = reader.schedule.cadence == Schedule.Cadence.WEEKLY
+    of_weeks = list(found.filter(kind=Edition.Kind.WEEKLY)[:most]) if weekly else []
+    return of_weeks or list(found.filter(kind=Edition.Kind.DAILY)[:most])
+
+
+@preferences_page
 @csp_override(MAIL_CSP)
-def newest(request: HttpRequest, token: str) -> HttpResponse:
+def newest(request: HttpRequest, link: Link, token: str) -> HttpResponse:
     """Show the newest digest as it would be for the reader behind a preferences link.
 
     A new reader need not wait for the first mail. Nothing is planned, so no vote is offered.
     """
-    try:
-        link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
-    except links.Expired:
-        return see_other("preferences", token)  # which offers a fresh link
     reader = link.subscriber
-    weekly = reader.schedule.cadence == Schedule.Cadence.WEEKLY
-    # Newest first, by Meta.ordering; before the first week ends, a weekly reader sees a day.
-    kinds = [Edition.Kind.WEEKLY, Edition.Kind.DAILY] if weekly else [Edition.Kind.DAILY]
-    found = (Edition.objects.filter(kind=kind).first() for kind in kinds)
-    edition = next(filter(None, found), None)
+    edition = next(iter(newest_editions(reader, 1)), None)
     picks = replay.shown_to(reader.pk, edition) if edition else []
     if edition is None or not picks:
         return render(request, "digest/nothing_yet.html", {"token": token})

@@ -6,15 +6,13 @@ from typing import NamedTuple
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 
 from digest import signing
 from digest.deliveries.explain import day_of
 from digest.editions.picks import parse_picks
 from digest.models import Block, Delivery
 from digest.papers.search_query import QUERY_LENGTH, clean_query, tokens
-from subscribers import links
-from subscribers.http import see_other, token_page
+from subscribers.http import preferences_page
 from subscribers.models import Link
 
 PAGE_LENGTH = 20
@@ -29,13 +27,9 @@ class PastDigest(NamedTuple):
     titles: Sequence[str]
 
 
-@token_page
-def past_digests(request: HttpRequest, token: str) -> HttpResponse:
+@preferences_page
+def past_digests(request: HttpRequest, link: Link, token: str) -> HttpResponse:
     """Show a reader's digests, newest first; with `q`, those with a title of these words."""
-    try:
-        link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
-    except links.Expired:
-        return see_other("preferences", token)  # which offers a fresh link
     query = clean_query(request.GET.get("q", ""))
     found = digests_of(link.subscriber_id, query)
     page = Paginator(found, PAGE_LENGTH).get_page(request.GET.get("page"))

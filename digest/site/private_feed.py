@@ -4,13 +4,13 @@ Its address has a random token that can do nothing but read this feed. The reade
 their preferences, and there ends it or replaces it by a new one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 from django.views.decorators.cache import cache_control
@@ -21,9 +21,10 @@ from digest.editions import phrases
 from digest.models import Delivery, Edition, Paper
 from digest.ranking.sent_before import HANDED_OVER
 from digest.site.feeds import PapersFeed
+from digest.site.mail_pages import newest_editions
 from subscribers import links, subscriptions
-from subscribers.http import action, see_other, token_page
-from subscribers.models import Link, Schedule, Subscriber
+from subscribers.http import action, preferences_page, see_other
+from subscribers.models import Link, Subscriber
 
 EDITIONS = 5  # the newest, so that who looks once a week misses no working day
 
@@ -39,7 +40,7 @@ class DigestFeed(PapersFeed):
 
     def items(self, obj: Any) -> list[Paper]:
         papers: dict[int, Paper] = {}
-        for edition in newest_editions(self.reader):
+        for edition in newest_editions(self.reader, EDITIONS):
             for pick in digest_of(self.reader, edition):
                 paper = pick.block.paper
                 if paper.pk not in papers:
@@ -50,14 +51,6 @@ class DigestFeed(PapersFeed):
     def item_description(self, item: Paper) -> str:
         reason = f"<p><em>{escape(self.reasons[item.pk])}</em></p>"
         return reason + super().item_description(item)
-
-
-def newest_editions(reader: Subscriber) -> Sequence[Edition]:
-    """Return the newest editions of the reader's kind; days until the first week ends."""
-    weekly = reader.schedule.cadence == Schedule.Cadence.WEEKLY
-    found = Edition.objects.order_by("-day")
-    of_weeks = list(found.filter(kind=Edition.Kind.WEEKLY)[:EDITIONS]) if weekly else []
-    return of_weeks or list(found.filter(kind=Edition.Kind.DAILY)[:EDITIONS])
 
 
 def digest_of(reader: Subscriber, edition: Edition) -> Iterator[ShownPick]:
@@ -99,13 +92,9 @@ def section(subscriber_id: int, token: str) -> SafeString:
     return render_to_string("digest/_private_feed.html", context)
 
 
-@token_page
-def change_feed(request: HttpRequest, token: str) -> HttpResponse:
+@preferences_page
+def change_feed(request: HttpRequest, link: Link, token: str) -> HttpResponse:
     """Make, replace or end the feed, as `action` says; redirect to the preferences."""
-    try:
-        link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
-    except links.Expired:
-        return see_other("preferences", token)  # which offers a fresh link
     if request.method == "POST" and action(request) in {"make", "end"}:
         subscriptions.change_feed(link.subscriber_id, ends=action(request) == "end")
     response = see_other("preferences", token)

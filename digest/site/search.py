@@ -14,7 +14,7 @@ from digest.papers.search import Found, search
 from digest.papers.search_query import QUERY_LENGTH, clean_query, marked, snippet
 from digest.site.cards import Card, cards
 from digest.site.feeds import KINDS
-from digest.site.search_limit import limited
+from digest.site.limits import limited
 from subscribers.models import Topic
 
 PAGE_LENGTH = 30

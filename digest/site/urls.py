@@ -19,8 +19,8 @@ from digest.site import (
     votes,
 )
 from digest.site.api import v1
+from digest.site.limits import limited
 from digest.site.past_digests import past_digests
-from digest.site.search_limit import limited
 from digest.site.why import why
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe

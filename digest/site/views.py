@@ -21,9 +21,9 @@ from digest.site import archive
 from digest.site.archive import Period
 from digest.site.cards import cards
 from digest.site.citations import FORMATS, bibtex
+from digest.site.limits import PREVIEWS, WINDOW, within_limit
 from digest.site.listing import listing
 from digest.site.not_found import suggestions
-from digest.site.search_limit import PREVIEWS, WINDOW, within_limit
 from digest.site.similar import Order, similar_papers
 from subscribers.http import View, network
 from subscribers.models import Topic

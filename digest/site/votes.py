@@ -13,8 +13,7 @@ from django.utils.safestring import SafeString
 
 from digest.models import Vote
 from digest.ranking import votes
-from subscribers import links
-from subscribers.http import action, see_other, token_page
+from subscribers.http import action, preferences_page, see_other, token_page
 from subscribers.models import Link
 
 VALUES = {"more": Vote.Value.MORE, "less": Vote.Value.LESS}
@@ -54,13 +53,9 @@ def of_reader(subscriber_id: int, token: str) -> SafeString:
     return render_to_string("digest/_votes.html", {"votes": cast, "token": token})
 
 
-@token_page
-def take_back(request: HttpRequest, token: str) -> HttpResponse:
+@preferences_page
+def take_back(request: HttpRequest, link: Link, token: str) -> HttpResponse:
     """Take back the vote on the arXiv id in `action`; redirect to the preferences."""
-    try:
-        link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
-    except links.Expired:
-        return see_other("preferences", token)  # which offers a fresh link
     if request.method == "POST":
         asked = action(request)
         for cast in votes.of(link.subscriber_id):

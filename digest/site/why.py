@@ -3,15 +3,13 @@
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from digest.deliveries.explain import day_of, explain, named_paper
 from digest.editions.picks import parse_picks
 from digest.models import Delivery, Edition
 from digest.papers.search_query import QUERY_LENGTH
-from subscribers import links
-from subscribers.http import see_other, token_page
+from subscribers.http import preferences_page
 from subscribers.models import Link, Subscriber
 from subscribers.preferences_form import Form
 
@@ -36,13 +34,9 @@ class WhyForm(Form):
         )
 
 
-@token_page
-def why(request: HttpRequest, token: str) -> HttpResponse:
+@preferences_page
+def why(request: HttpRequest, link: Link, token: str) -> HttpResponse:
     """Show a mail's papers and those it left out; explain the one asked about."""
-    try:
-        link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
-    except links.Expired:
-        return see_other("preferences", token)  # which offers a fresh link
     editions = editions_of(link.subscriber)
     if not editions:
         return render(request, "digest/nothing_yet.html", {"token": token})

@@ -57,7 +57,7 @@ def enqueue_all(
     insert(
         [
             Notice(
-                subscriber=mailboxes[mailbox],
+                subscriber_id=mailboxes[mailbox].pk,
                 kind=kind,
                 mailbox=mailbox,
                 created_at=now,

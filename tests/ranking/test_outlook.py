@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from digest.ranking import outlook as outlooks
 from digest.ranking.outlook import outlook
-from digest.site import search_limit
+from digest.site import limits
 from subscribers import links
 from subscribers.models import Link, Request, Subscriber
 from subscribers.preferences import Preferences
@@ -103,7 +103,7 @@ def test_looking_while_typing_has_a_limit_and_leaves_the_searches_alone(
 ) -> None:
     cache.clear()
     monkeypatch.setattr(time, "time", lambda: 1_776_412_800.0)
-    limit = search_limit.PREVIEWS.per_network
+    limit = limits.PREVIEWS.per_network
     for left in range(limit, -1, -1):
         answer = client.post("/preview/", {}, REMOTE_ADDR="203.0.114.7")
         assert (answer.status_code == 429) == (left == 0)

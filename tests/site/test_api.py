@@ -21,7 +21,7 @@ from openapi_spec_validator import validate
 from pytest_django import Settings
 
 from digest.models import Paper
-from digest.site import search_limit
+from digest.site import limits
 from subscribers.models import Request, Subscriber, Topic
 from subscribers.requests import handle_open
 from tests.site.conftest import DAY, MakePaper, html_of, publish
@@ -217,12 +217,12 @@ def test_a_network_calls_so_often_in_a_minute(
     def call(path: str, address: str = "203.0.114.7") -> Any:
         return client.get(ROOT + path, REMOTE_ADDR=address)
 
-    for _ in range(search_limit.PER_NETWORK):
+    for _ in range(limits.PER_NETWORK):
         assert call("papers?q=paper").status_code == 200
     refused = call("papers?q=paper")
     assert (refused.status_code, refused["Content-Type"]) == (429, PROBLEM)
     assert refused["Retry-After"] == "60"
-    for _ in range(search_limit.CALLS.per_network - search_limit.PER_NETWORK - 1):
+    for _ in range(limits.CALLS.per_network - limits.PER_NETWORK - 1):
         assert call("days").status_code == 200
     refused = call("days")
     assert (refused.status_code, refused["Retry-After"]) == (429, "60")

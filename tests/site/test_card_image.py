@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.test import Client
 from PIL import Image
 
-from digest.site import card_image, search_limit
+from digest.site import card_image, limits
 from tests.site.conftest import MakePaper, html_of
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +82,7 @@ def test_pictures_are_drawn_so_often_in_a_minute(
 ) -> None:
     cache.clear()
     monkeypatch.setattr(time, "time", lambda: 1_776_412_800.0)
-    for _ in range(search_limit.CALLS.per_network):
+    for _ in range(limits.CALLS.per_network):
         assert client.get("/card.png", REMOTE_ADDR="203.0.114.9").status_code == 200
     refused = client.get("/card.png", REMOTE_ADDR="203.0.114.9")
     assert (refused.status_code, refused["Retry-After"]) == (429, "60")

@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from digest.models import Edition, Paper
-from digest.site import search_limit
+from digest.site import limits
 from subscribers.models import Topic
 from tests.site.conftest import DAY, MakePaper, html_of, publish
 
@@ -691,7 +691,7 @@ def test_healthz_needs_no_database(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("address", "most"),
-    [("203.0.114.7", search_limit.PER_NETWORK), ("127.0.0.1", search_limit.PER_PROXY)],
+    [("203.0.114.7", limits.PER_NETWORK), ("127.0.0.1", limits.PER_PROXY)],
 )
 @pytest.mark.django_db
 def test_a_network_searches_so_often_in_a_minute(

@@ -314,6 +314,12 @@ def test_g30_an_export_of_another_tool_is_recognised_and_its_states_honoured(
         assert Subscriber.objects.get().created_at.date() == date(2024, 3, 1)
 
 
+def test_an_array_of_json_is_one_line_that_says_what_to_write(topics, written) -> None:
+    path = written(' [{"email": "a@example.org"}]', "list.json")
+    with pytest.raises(CommandError, match="line 1: write one JSON object a line"):
+        bring(path)
+
+
 def test_a_state_that_another_tool_has_invented_since_is_refused(topics, written) -> None:
     _, said = bring(
         written(f"{BUTTONDOWN}\na@x.org,,,{ISO_DAY},frozen,\n"), legal_source="x"

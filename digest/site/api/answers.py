@@ -12,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 
-from digest.site.search_limit import CALLS, WINDOW, within_limit
+from digest.site.limits import CALLS, WINDOW, within_limit
 from digest.site.views import feed
 from subscribers.http import network
 

@@ -14,7 +14,6 @@ from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, re_path
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
@@ -45,14 +44,13 @@ from digest.site.api.schemas import (
     paper_out,
 )
 from digest.site.cards import cards
-from digest.site.search_limit import CALLS, SEARCHES, within_limit
+from digest.site.limits import CALLS, SEARCHES, within_limit
 from digest.site.similar import Order, similar_papers
 from digest.site.views import public
-from subscribers import requests
 from subscribers.forms import SignUpForm
-from subscribers.http import network, origin
+from subscribers.http import network
 from subscribers.models import Topic
-from subscribers.tasks import wake
+from subscribers.views import take_sign_up
 
 PAGE_LENGTH = 30
 MOST = 100  # of one page
@@ -308,14 +306,7 @@ def subscribers(request: HttpRequest, payload: SignUp) -> dict[str, str]:
             for message in messages
         ]
         raise Failed(422, "Some fields are not valid.", wrong)
-    requests.sign_up(
-        form.cleaned_data["email"],
-        form.preferences(),
-        origin=origin(request, "/api/v1/subscribers"),
-        filled=form.filled(),
-        now=timezone.now(),
-    )
-    wake()
+    take_sign_up(request, form, source="/api/v1/subscribers")
     return {"detail": "Check the inbox: a mail asks to confirm the subscription."}
 
 

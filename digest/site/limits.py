@@ -1,4 +1,4 @@
-"""Limits by network of what costs the database most: searches, and calls of the API.
+"""Limits by network of what costs the database most: searches, previews, calls of the API.
 
 They are counted in the memory of each web process, so that they cost nothing themselves.
 """
