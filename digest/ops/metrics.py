@@ -121,7 +121,8 @@ class Figures(Collector):
         accepted = throughput.accepted_since(self.now, hours=24)
         yield gauge("accepted", "Mails accepted in the last 24 hours.", accepted)
         for name, kind in (("bounce_rate", "bounced"), ("complaint_rate", "complained")):
-            share = counts[kind] / accepted if counts[kind] >= FEW else 0
+            # Reports may come on a day on which nothing went out.
+            share = counts[kind] / accepted if accepted and counts[kind] >= FEW else 0
             yield gauge(name, f"Share that {kind}; 0 below {FEW} reports.", share)
 
     def machinery(self) -> Iterator[Metric]:

@@ -148,6 +148,18 @@ def test_lateness_is_counted_by_bound_and_added_up() -> None:
 # -- alerts --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["bounced", "complained"])
+def test_reports_on_mails_of_earlier_days_have_no_rate(client, kind) -> None:
+    DeliveryEvent.objects.bulk_create(
+        DeliveryEvent(at=ledger.database_now(), source="provider", kind=kind)
+        for _ in range(5)
+    )
+    told = samples(client)
+    assert told["dailypapers_reports", kind] == 5
+    rates = ("bounce_rate", "complaint_rate")
+    assert [told[f"dailypapers_{name}", ""] for name in rates] == [0, 0]
+
+
 def stands_still() -> None:
     Heartbeat.objects.update(at=ledger.database_now() - timedelta(minutes=5))
 
