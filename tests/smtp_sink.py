@@ -38,7 +38,7 @@ import ssl
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +72,10 @@ class Illness:
     stage: str
     reply: str
     hits: Callable[[int], bool] = lambda number: True
+    in_turn: Sequence[str] = ()  # instead of `reply`, as of several servers behind a name
+
+    def words(self, number: int) -> str:
+        return self.in_turn[number % len(self.in_turn)] if self.in_turn else self.reply
 
 
 def written(path: Path) -> Illness | None:
@@ -230,7 +234,7 @@ class Connection:
         illness = self.server.illness or written(self.server.folder / "illness")
         if illness is None or illness.stage != stage or not illness.hits(self.number):
             return False
-        match illness.reply:
+        match words := illness.words(self.number):
             case "endless":
                 while True:
                     await self.reply("250-and more")
@@ -248,8 +252,8 @@ class Connection:
                 self.keep(b"".join(self.kept))
                 await self.reply("250 2.0.0 kept\r\n250 2.0.0 kept")
                 return True
-        await self.reply(illness.reply)
-        if illness.reply.startswith("421"):
+        await self.reply(words)
+        if words.startswith("421"):
             raise Dropped
         return True
 

@@ -38,7 +38,7 @@ from digest.ranking.select import Digest, select
 from digest.signing import senders
 from digest.throttling import circuit_breaker, rate
 from digest.throttling.domains import Gate
-from digest.throttling.relay import FEW, Relay
+from digest.throttling.relay import SEVERAL, Relay
 from digest.transport.base import Mail, Transport
 from digest.transport.open import open_transport
 from digest.transport.outcomes import Cause, Outcome, Verdict
@@ -82,7 +82,7 @@ class BatchSizer:
     SECONDS, GROWTH = 1.0, 4
 
     def __init__(self) -> None:
-        self.group = min(max(2 * settings.SEND_CONNECTIONS, FEW), settings.SUBMIT_GROUP)
+        self.group = min(max(2 * settings.SEND_CONNECTIONS, SEVERAL), settings.SUBMIT_GROUP)
 
     @property
     def slice(self) -> int:

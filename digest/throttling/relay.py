@@ -17,6 +17,8 @@ from digest.transport.outcomes import Outcome, Verdict, put_back, without_addres
 # So many mails taken are proof that the relay works, and so many refused alike one after
 # the other, with none taken, that it does not.
 FEW = 3
+# So many refused in different words, for several domains and with none taken, prove it, too.
+SEVERAL = 6
 # Put off alike for so many domains, and none took a mail: it is not theirs.
 MANY_DOMAINS = 3
 # So many refused for reasons of ours are more than a few odd ones that were left over.
@@ -38,6 +40,8 @@ class Relay:
     # Since the last mail that was taken: ids of what was answered alike, and their domains.
     streak: dict[int, str] = field(default_factory=dict)
     streak_kind: Kind = ()
+    # The same of all refused mails, whatever was said: several servers may stand behind a name.
+    refused: dict[int, str] = field(default_factory=dict)
     # Why the relay cannot be used, in its own words; "" while it can.
     cause: str = ""
     asked: float = 0.0  # the longest Retry-After, in seconds
@@ -84,18 +88,23 @@ class Relay:
             if outcome.verdict is Verdict.ACCEPTED:
                 self.taken[self.domain(mails, pk)] += 1
                 self.streak.clear()
+                self.refused.clear()
             elif outcome.verdict is not Verdict.UNKNOWN and outcome.reply:
                 troubled[pk] = outcome
                 if kind(outcome) != self.streak_kind:
                     self.streak.clear()
                 self.streak_kind = kind(outcome)
                 self.streak[pk] = self.domain(mails, pk)
+                if outcome.verdict is Verdict.REFUSED:
+                    self.refused[pk] = self.domain(mails, pk)
             elif is_unreachable(outcome):
                 troubled[pk] = outcome
         return troubled
 
     def enough_alike(self, troubled: Mapping[int, Outcome]) -> set[int]:
         """Return the answers that end a streak too long to be the readers' own."""
+        if self.refuses_everybody():
+            return self.refused.keys() & troubled.keys()
         ids = self.streak.keys() & troubled.keys()
         if not self.streak:
             return set()
@@ -103,6 +112,12 @@ class Relay:
             return ids if len(self.streak) >= FEW else set()
         # One domain may put off all of its mails, and is given a rest for it.
         return ids if len(set(self.streak.values())) >= MANY_DOMAINS else set()
+
+    def refuses_everybody(self) -> bool:
+        """Return whether mails for several domains were refused, and none was taken."""
+        domains = set(self.refused.values())
+        enough = len(self.refused) >= SEVERAL and len(domains) >= MANY_DOMAINS
+        return enough and not self.taken
 
     def takes_others_than(self, domain: str) -> bool:
         """Return whether mail for this domain, or a few mails for others, were taken.

@@ -177,6 +177,26 @@ def test_r32_what_a_relay_says_of_us_is_charged_to_no_reader(
         all_arrive_once(relay)
 
 
+IN_TURN = [
+    ("550 5.1.1 user unknown", "550 5.1.10 recipient not found"),
+    ("554 5.7.1 looks like spam", "550 5.1.1 no such user", "552 5.2.2 mailbox full"),
+    ("550 no", "554 never"),
+]
+
+
+@pytest.mark.parametrize("replies", IN_TURN)
+def test_r32_a_relay_that_refuses_everybody_in_several_ways_is_charged_to_no_reader(
+    replies, relay, readers, settings
+):
+    settings.SEND_CONNECTIONS = 1
+    relay.ails(Illness("rcpt", "", in_turn=replies))
+    deliver()
+    assert states() == {("pending", 0)}
+    assert not Suppression.objects.exists()
+    assert BackOff.objects.get(pk=BackOff.PROVIDER).failures == 1
+    all_arrive_once(relay)
+
+
 def test_r9_a_relay_without_room_refuses_nobody_however_long_it_lasts(relay, readers):
     relay.ails(Illness("mail", "452 4.3.1 insufficient system storage", SOME))
     for minutes in range(0, 240, 6):
