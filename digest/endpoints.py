@@ -352,13 +352,10 @@ def require_package(what: str, module: str, extra: str) -> None:
 
 def sentry(name: str, dsn: str) -> str:
     """Return the address of an error tracker; empty for none."""
-    if not dsn:
-        return ""
-    require_package(name, "sentry_sdk", "sentry")
-    from sentry_sdk.utils import BadDsn, Dsn
-
-    try:
-        Dsn(dsn)
-    except (BadDsn, ValueError):  # ValueError: the port
-        raise ImproperlyConfigured(f"{name} must be like https://KEY@HOST/1.") from None
+    if dsn:
+        require_package(name, "sentry_sdk", "sentry")
+        like = "https://KEY@HOST/1."
+        address = split(name, dsn, like=like, schemes={"http", "https"})
+        if not address.user or not address.path.strip("/"):
+            raise ImproperlyConfigured(f"{name} must be like {like}")
     return dsn

