@@ -101,7 +101,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 # Fixtures behind which there is a database.
-DATABASE = {"db", "transactional_db", "stack", "stacks", "empty_database", "live_server"}
+DATABASE = {
+    "db",
+    "transactional_db",
+    "stack",
+    "stacks",
+    "empty_database",
+    "migrated_database",
+    "live_server",
+}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -122,5 +130,10 @@ def depends_on_database(item: pytest.Item) -> bool:
 
 
 def pytest_unconfigure() -> None:
-    if not WORKER:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+    if WORKER:
+        return
+    if (FOLDER / "migrated-postgres").exists():
+        from tests import migrated
+
+        migrated.drop(os.environ["DATABASE_URL"], migrated.TEMPLATE)
+    shutil.rmtree(FOLDER, ignore_errors=True)
