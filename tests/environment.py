@@ -61,6 +61,8 @@ def prepare() -> Path:
     run = Path(os.environ.get("TESTS_FOLDER") or tempfile.mkdtemp(prefix="dp-"))
     # Tests start hundreds of processes: none should compile what another has compiled.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # Nor should what a test installs be compiled beyond what it imports.
+    os.environ.pop("UV_COMPILE_BYTECODE", None)
     clean = bare()
     for name in variables():
         os.environ.pop(name, None)

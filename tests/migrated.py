@@ -66,8 +66,8 @@ def migrate(env: dict[str, str]) -> None:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def alone(name: str = "migrated") -> Iterator[None]:
     """One worker of the run at a time."""
-    with open(FOLDER / "migrated.lock", "a") as lock:
+    with open(FOLDER / f"{name}.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
