@@ -5,7 +5,6 @@ forwarded. It is signed and holds 128 random bits, of which only the SHA-256 is 
 the reader can end each browser from any other, and a copy of the database opens nothing.
 """
 
-import re
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -24,10 +23,12 @@ MOST = 10  # of one reader; the oldest makes room
 # The first that a User-Agent names is meant: they name their ancestors, too.
 PROGRAMS = {
     "Edg": "Edge",
-    "OPR|Opera": "Opera",
+    "OPR": "Opera",
     "SamsungBrowser": "Samsung Internet",
-    "Firefox|FxiOS": "Firefox",
-    "Chrome|CriOS|Chromium": "Chrome",
+    "Firefox": "Firefox",
+    "FxiOS": "Firefox",
+    "Chrome": "Chrome",
+    "CriOS": "Chrome",
     "Safari": "Safari",
 }
 SYSTEMS = {
@@ -35,7 +36,7 @@ SYSTEMS = {
     "iPhone": "iPhone",
     "iPad": "iPad",
     "Windows": "Windows",
-    "Mac OS X|Macintosh": "macOS",
+    "Macintosh": "macOS",
     "CrOS": "ChromeOS",
     "Linux": "Linux",
 }
@@ -134,7 +135,7 @@ def forget(subscriber_id: int, which: str) -> None:
 def name_of(user_agent: str) -> str:
     """Return a name to recognise a browser by, like Firefox, Android; of our words alone."""
     named = [
-        next((name for mark, name in names.items() if re.search(mark, user_agent)), "")
+        next((name for mark, name in names.items() if mark in user_agent), "")
         for names in (PROGRAMS, SYSTEMS)
     ]
     return ", ".join(filter(None, named))
