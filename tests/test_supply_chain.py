@@ -122,7 +122,7 @@ def database(advisories: dict[str, object]) -> Iterator[str]:
 
 
 def audit(service: str) -> subprocess.CompletedProcess[str]:
-    command = [ROOT / ".ci" / "audit", "--service-url", service]
+    command = [str(ROOT / ".ci/audit"), "--service-url", service]
     return subprocess.run(command, env=bare(), capture_output=True, text=True)
 
 
