@@ -37,7 +37,6 @@ SYSTEMS = {
     "iPad": "iPad",
     "Windows": "Windows",
     "Macintosh": "macOS",
-    "CrOS": "ChromeOS",
     "Linux": "Linux",
 }
 
