@@ -139,6 +139,14 @@ def a_database(make: Callable[[str, str], str]) -> Iterator[str]:
     migrated.drop(address, name)
 
 
+@pytest.fixture(scope="module")
+def web_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file for a web server that serves all of a module's tests."""
+    path = tmp_path_factory.mktemp("web") / "db.sqlite3"
+    migrated.copy_to(path)
+    return path
+
+
 def installed_chromium() -> str | None:
     for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
         if found := shutil.which(name):
