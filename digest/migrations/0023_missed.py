@@ -4,15 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('digest', '0022_search_index_at_once'),
+        ("digest", "0022_search_index_at_once"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='edition',
-            name='kind',
-            field=models.CharField(choices=[('daily', 'Daily'), ('weekly', 'Weekly'), ('missed', 'Missed')], default='daily', max_length=6),
+            model_name="edition",
+            name="kind",
+            field=models.CharField(
+                choices=[("daily", "Daily"), ("weekly", "Weekly"), ("missed", "Missed")],
+                default="daily",
+                max_length=6,
+            ),
         ),
     ]

@@ -4,19 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('subscribers', '0015_own_feed'),
+        ("subscribers", "0015_own_feed"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='subscriber',
-            name='wants_missed',
-            field=models.BooleanField(default=False, help_text='After a pause, one mail of the best that was missed.'),
+            model_name="subscriber",
+            name="wants_missed",
+            field=models.BooleanField(
+                default=False,
+                help_text="After a pause, one mail of the best that was missed.",
+            ),
         ),
         migrations.AddIndex(
-            model_name='subscriber',
-            index=models.Index(condition=models.Q(('state', 'active'), ('wants_missed', True)), fields=['schedule'], name='subscriber_wants_missed'),
+            model_name="subscriber",
+            index=models.Index(
+                condition=models.Q(("state", "active"), ("wants_missed", True)),
+                fields=["schedule"],
+                name="subscriber_wants_missed",
+            ),
         ),
     ]

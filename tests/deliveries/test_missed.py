@@ -1,6 +1,6 @@
 """What a reader missed while away comes in one mail, if they wish; nothing comes twice."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import call_command
@@ -230,5 +230,3 @@ def test_the_readers_pages_and_replay_know_that_mail(sink, settings, client, cap
 )
 def test_the_longest_gap_of_a_schedule(days: tuple[int, ...], gap: int) -> None:
     assert longest_gap(sum(1 << day for day in days)) == gap
-
-

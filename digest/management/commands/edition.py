@@ -40,7 +40,9 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         edition = Edition.objects.filter(day=options["day"], kind=options["kind"]).first()
         if edition is None:
-            raise CommandError(f"no {options['kind']} edition is published for {options['day']}")
+            raise CommandError(
+                f"no {options['kind']} edition is published for {options['day']}"
+            )
         if options["action"] == "retry-refused":
             self.retry_refused(edition, options["since"])
         elif options["action"]:
