@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0022_search_index_at_once"),
+        ("digest", "0023_saved_papers"),
     ]
 
     operations = [
