@@ -254,9 +254,7 @@ class Table:
 
     ROWS = 256
 
-    def __init__(
-        self, rows: Sequence[tuple[list[int], list[float]]], columns: int
-    ) -> None:
+    def __init__(self, rows: Sequence[tuple[list[int], list[float]]], columns: int) -> None:
         self.rows = [
             (np.array(places, dtype=np.int32), unit(np.array(weights, dtype=np.float32)))
             for places, weights in rows
