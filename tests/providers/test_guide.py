@@ -20,7 +20,7 @@ BLOCKS = dict(
         r"^## ([^\n]+)\n(?:(?!^## ).)*?```ini\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL
     )
 )
-READ = ("ANYMAIL", "MAILERS", "MAILER_URL")
+READ = ("ANYMAIL", "MAILERS", "MAILER_URL", "SITE_URL", "SITE_HOST", "HTTPS")
 
 
 def known_to_anymail(variable: str, provider: str) -> bool:
