@@ -12,5 +12,7 @@ nightly: # the whole of what the suite samples, and the fuzzers, three minutes e
     uv run pytest -m nightly
     uv run python -m tests.deliveries.schedule_sweep
     FUZZ_SECONDS=180 uv run pytest tests/fuzz
+docs:    # the documentation as a site, in site/; a broken link fails
+    uv run --isolated --only-group docs zensical build --strict
 up:      # the whole product on this machine
     python3 manage.py up
