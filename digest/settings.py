@@ -436,6 +436,11 @@ X_FRAME_OPTIONS = "SAMEORIGIN" if MAILBOX else "DENY"
 # W005, W021: only the owner of the domain can decide that all subdomains are HTTPS only.
 # W019: the mailbox's page shows each mail in a frame.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
+# W004, W008, W012, W016: what follows from a site in clear text is one warning of ours.
+if not HTTPS:
+    SILENCED_SYSTEM_CHECKS += [
+        f"security.W{number}" for number in ("004", "008", "012", "016")
+    ]
 # With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
 # Pages with a token in their path set no-referrer themselves.
 SECURE_REFERRER_POLICY = "same-origin"
