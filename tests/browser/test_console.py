@@ -14,7 +14,7 @@ from digest.models import Delivery, Edition
 from subscribers.models import Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
-from tests.accessibility import ALL, COLOURS, findings
+from tests.accessibility import ALL, CONTRAST, findings
 from tests.browser.test_pages import SMALL
 
 pytestmark = [
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 LOOKS: list[tuple[Literal["light", "dark"], int]] = [("light", 360), ("dark", 1200)]
-RULES = {"light": ALL, "dark": COLOURS}  # in the dark all but the colours is the same
+RULES = {"light": ALL, "dark": CONTRAST}  # in the dark all but the colours is the same
 
 
 @pytest.fixture(autouse=True)

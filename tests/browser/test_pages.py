@@ -14,7 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from subscribers import links
 from subscribers.models import Link, Topic
-from tests.accessibility import ALL, COLOURS, findings
+from tests.accessibility import ALL, CONTRAST, findings
 from tests.make import DAY, edition, paper, reader
 from tests.site.test_mailbox import DIGEST, Catcher
 
@@ -39,7 +39,7 @@ PATHS += [
 MISSING = {"/papers/2026-04-18/", "/nothing/here/"}
 LOOKS = [("light", 320), ("dark", 390), ("light", 1280), ("dark", 1280)]
 # In the dark all but the colours is the same.
-RULES = {LOOKS[0]: ALL, LOOKS[-1]: COLOURS}
+RULES = {LOOKS[0]: ALL, LOOKS[-1]: CONTRAST}
 LONG_WORD = "Pneumonoultramicroscopicsilicovolcanoconiosis" * 3
 SMALL = """() => [...document.querySelectorAll('nav a, button, summary, .topics label, select')]
     .filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 44)
