@@ -10,7 +10,15 @@ from django.utils.safestring import SafeString
 
 from subscribers import links, privacy, requests, subscriptions
 from subscribers.forms import AddressForm, LinkForm, PauseForm
-from subscribers.http import action, origin, see_other, see_typed, token_page, typed
+from subscribers.http import (
+    action,
+    origin,
+    read_link,
+    see_other,
+    see_typed,
+    token_page,
+    typed,
+)
 from subscribers.models import Link, Request, Subscriber, Topic
 from subscribers.notices import outbox
 from subscribers.preferences import stored
@@ -60,7 +68,7 @@ def preferences(
     """
     asked = action(request)
     try:
-        link = links.read(token, Purpose.PREFERENCES, now=timezone.now())
+        link = read_link(token, Purpose.PREFERENCES, now=timezone.now())
     except links.Expired as expired:
         return offer_again(request, expired.link, asked)
     page = PreferencesPage(link.subscriber, timezone.now())
@@ -145,7 +153,7 @@ def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
     now = timezone.now()
     asked = action(request)
     try:
-        link = links.read(token, Purpose.DATA, now=now)
+        link = read_link(token, Purpose.DATA, now=now)
         if request.method == "POST" and asked in {"download", "erase"}:
             if asked == "download":
                 return download(link.subscriber, more)

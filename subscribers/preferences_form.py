@@ -3,7 +3,6 @@
 Which widget, label and hint a field has stands here once; the templates say where it goes.
 """
 
-import calendar
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,9 @@ from zoneinfo import available_timezones
 from django import forms
 from django.conf import settings
 from django.forms.renderers import TemplatesSetting
+from django.utils.dates import WEEKDAYS
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from subscribers import time_zones
 from subscribers.models import (
@@ -36,7 +38,7 @@ MOST_LINES = 30
 LONGEST_LINE = 80
 MOST_SEARCHES = 10
 LONGEST_SEARCH = 200  # characters, as in the search box
-WEEKDAYS = list(enumerate(calendar.day_name))  # 0 is Monday
+DAY_CHOICES = list(WEEKDAYS.items())  # 0 is Monday
 
 
 def plain(text: str) -> str:
@@ -62,7 +64,7 @@ class TopicChoice:
     papers: int
 
     def __str__(self) -> str:
-        return self.topic.label
+        return str(self.topic)
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class ChoiceField(forms.TypedChoiceField):
         choices: Any,
         *,
         default: Any,
-        wrong: str,
+        wrong: Any,
         coerce: Callable[[str], object] = str,
         **options: Any,
     ) -> None:
@@ -193,7 +195,9 @@ class TopicsField(SeveralField):
     def validate(self, value: list[str]) -> None:
         if not exist(set(value)):
             raise forms.ValidationError(
-                "One of these topics does not exist (any more): choose from the list."
+                gettext(
+                    "One of these topics does not exist (any more): choose from the list."
+                )
             )
 
 
@@ -212,10 +216,12 @@ class LinesField(forms.CharField):
         lines = [plain(line) for line in super().clean(value).splitlines()]
         kept = tuple({line.casefold(): line for line in lines if line}.values())
         if len(kept) > self.most:
-            raise forms.ValidationError(f"Write {self.most} lines at most.")
+            raise forms.ValidationError(
+                gettext("Write %(n)d lines at most.") % {"n": self.most}
+            )
         if any(len(line) > self.longest for line in kept):
             raise forms.ValidationError(
-                f"Use {self.longest} characters at most on one line."
+                gettext("Use %(n)d characters at most on one line.") % {"n": self.longest}
             )
         return kept
 
@@ -231,106 +237,124 @@ class PreferencesForm(Form):
 
     topics = TopicsField(
         required=False,
-        label="Your topics",
-        help_text="Optional: without topics or interests you get the day’s most upvoted "
-        "papers. The number says how many papers a topic had in 30 days.",
+        label=gettext_lazy("Your topics"),
+        help_text=gettext_lazy(
+            "Optional: without topics or interests you get the day’s most upvoted "
+            "papers. The number says how many papers a topic had in 30 days."
+        ),
     )
     interests = LinesField(
         most=MOST_INTERESTS,
         longest=LONGEST_INTEREST,
-        label="Your interests, in your own words",
-        help_text="Optional. One to a line, five at most. For example: how diffusion "
-        "models learn to generate video.",
+        label=gettext_lazy("Your interests, in your own words"),
+        help_text=gettext_lazy(
+            "Optional. One to a line, five at most. For example: how diffusion "
+            "models learn to generate video."
+        ),
     )
     keywords = LinesField(
-        label="Words to look for",
-        help_text="Optional, one to a line. Papers that contain them come first.",
+        label=gettext_lazy("Words to look for"),
+        help_text=gettext_lazy(
+            "Optional, one to a line. Papers that contain them rank higher."
+        ),
     )
     watched_authors = LinesField(
-        label="Authors to watch",
-        help_text="Optional, one name to a line, as on the paper.",
+        label=gettext_lazy("Authors to watch"),
+        help_text=gettext_lazy("Optional, one name to a line, as on the paper."),
     )
     muted_authors = LinesField(
-        label="Authors to leave out", help_text="Optional, one name to a line."
+        label=gettext_lazy("Authors to leave out"),
+        help_text=gettext_lazy("Optional, one name to a line."),
     )
     watched_institutions = LinesField(
-        label="Institutions to watch",
-        help_text="Optional, one name to a line. “Google” finds Google DeepMind, too.",
+        label=gettext_lazy("Institutions to watch"),
+        help_text=gettext_lazy(
+            "Optional, one name to a line. “Google” finds Google DeepMind, too."
+        ),
     )
     muted_institutions = LinesField(
-        label="Institutions to leave out", help_text="Optional, one name to a line."
+        label=gettext_lazy("Institutions to leave out"),
+        help_text=gettext_lazy("Optional, one name to a line."),
     )
     searches = LinesField(
         most=MOST_SEARCHES,
         longest=LONGEST_SEARCH,
-        label="Your searches",
-        help_text="Optional, one to a line, as in the search box. Papers found by one come "
-        "with its words as the reason.",
+        label=gettext_lazy("Your searches"),
+        help_text=gettext_lazy(
+            "Optional, one to a line, as in the search box. Papers found by one come "
+            "with its words as the reason."
+        ),
     )
     trending = ChoiceField(
         Trending.choices,
         coerce=lambda value: Trending(int(value)),
         default=Trending.NEVER,
-        wrong="Choose how many trending papers you want from the list.",
-        label="Your interests, or what is trending",
-        help_text="Each paper says which of the two brought it.",
+        wrong=gettext_lazy("Choose how many trending papers you want from the list."),
+        label=gettext_lazy("Your interests, or what is trending"),
+        help_text=gettext_lazy("Each paper says why you get it."),
     )
     most_papers = ChoiceField(
         [(number, number) for number in range(FEWEST_PAPERS, MOST_PAPERS + 1)],
         coerce=int,
         default=USUAL_PAPERS,
-        wrong=f"Choose a number from {FEWEST_PAPERS} to {MOST_PAPERS}.",
-        label="Papers per mail, at most",
+        wrong=format_lazy(
+            gettext_lazy("Choose a number from {fewest} to {most}."),
+            fewest=FEWEST_PAPERS,
+            most=MOST_PAPERS,
+        ),
+        label=gettext_lazy("Papers per mail, at most"),
     )
     length = ChoiceField(
         Length.choices,
         coerce=Length,
         default=Length.SHORT,
-        wrong="Choose titles, short or abstracts.",
-        label="Length of a mail",
+        wrong=gettext_lazy("Choose titles, short or abstracts."),
+        label=gettext_lazy("Length of a mail"),
     )
     language = ChoiceField(
         lambda: settings.LANGUAGES,
         default=settings.LANGUAGE_CODE,
-        wrong="Choose a language from the list.",
-        label="Language of your mail",
-        help_text="Papers stay in theirs.",
+        wrong=gettext_lazy("Choose a language from the list."),
+        label=gettext_lazy("Language of your mail"),
+        help_text=gettext_lazy("Papers stay in their own language."),
     )
     cadence = ChoiceField(
         Cadence.choices,
         coerce=Cadence,
         default=Cadence.DAILY,
-        wrong="Choose daily, weekdays, chosen days or weekly.",
-        label="How often",
+        wrong=gettext_lazy("Choose daily, weekdays, chosen days or weekly."),
+        label=gettext_lazy("How often"),
     )
     send_hour = HourField(
         [(hour, f"{hour:02}:00") for hour in range(24)],
         coerce=int,
         default=7,
-        wrong="Choose an hour from 0 to 23.",
-        label="At",
+        wrong=gettext_lazy("Choose an hour from 0 to 23."),
+        label=gettext_lazy("At"),
     )
     timezone = ZoneField(
         time_zones.offered,
         default="UTC",
-        wrong="Choose a time zone from the list, like Europe/Berlin.",
-        label="Time zone",
+        wrong=gettext_lazy("Choose a time zone from the list, like Europe/Berlin."),
+        label=gettext_lazy("Time zone"),
     )
     days = SeveralField(
-        choices=WEEKDAYS,
+        choices=DAY_CHOICES,
         coerce=int,
         required=False,
-        error_messages={"invalid_choice": "Choose days from Monday to Sunday."},
-        label="On these days",
-        help_text="If you chose “On chosen days”.",
+        error_messages={
+            "invalid_choice": gettext_lazy("Choose days from Monday to Sunday.")
+        },
+        label=gettext_lazy("On these days"),
+        help_text=gettext_lazy("If you chose “On chosen days”."),
     )
     weekday = ChoiceField(
-        WEEKDAYS,
+        DAY_CHOICES,
         coerce=int,
         default=0,
-        wrong="Choose a day from Monday to Sunday.",
-        label="On",
-        help_text="If you chose “Once a week”.",
+        wrong=gettext_lazy("Choose a day from Monday to Sunday."),
+        label=gettext_lazy("On"),
+        help_text=gettext_lazy("If you chose “Once a week”."),
     )
 
     def offer(
@@ -359,7 +383,7 @@ class PreferencesForm(Form):
         match cleaned.get("cadence"):
             case Cadence.CHOSEN:
                 if not cleaned.get("days", (0,)):
-                    self.add_error("days", "Choose at least one day.")
+                    self.add_error("days", gettext("Choose at least one day."))
             case Cadence.WEEKLY:
                 cleaned["days"] = (cleaned.get("weekday"),)
             case _:

@@ -36,6 +36,7 @@ class Picked:
     subscriber_id: int | None
     paper: Paper
     has_left: bool = False
+    language: str = ""  # the reader's
 
 
 def picked(name: str, position: int) -> Picked:
@@ -52,7 +53,8 @@ def picked(name: str, position: int) -> Picked:
         raise NoSuchPick
     reader = found.subscriber
     has_left = reader is not None and reader.state == Subscriber.State.UNSUBSCRIBED
-    return Picked(found.subscriber_id, block.paper, has_left)
+    language = reader.language if reader is not None else was.language
+    return Picked(found.subscriber_id, block.paper, has_left, language)
 
 
 @transaction.atomic

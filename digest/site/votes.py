@@ -10,10 +10,12 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from digest.models import Vote
 from digest.ranking import votes
 from subscribers.http import action, preferences_page, see_other, token_page
+from subscribers.language import speak
 from subscribers.models import Link
 
 VALUES = {"more": Vote.Value.MORE, "less": Vote.Value.LESS}
@@ -27,11 +29,14 @@ def vote(request: HttpRequest, name: str, position: int, choice: str = "") -> Ht
     scanner that opens all links votes for nobody.
     """
     if choice and choice not in VALUES:
-        raise Http404("A vote is for more or for less.")
+        raise Http404(gettext("A vote is for more or for less."))
     try:
         pick = votes.picked(name, position)
     except votes.NoSuchPick:
-        raise Http404("This mail does not exist, or does not contain this paper.") from None
+        raise Http404(
+            gettext("This mail does not exist, or does not contain this paper.")
+        ) from None
+    speak(pick.language)
     if request.method == "POST" and pick.subscriber_id is not None:
         asked = action(request)
         if asked in VALUES:
