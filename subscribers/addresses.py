@@ -75,7 +75,9 @@ def refuse_by_sight(typed: str) -> None:
         raise too_long()
     if any(unicodedata.category(character)[0] == "C" for character in typed):
         raise BadAddress(
-            gettext("This address contains an invisible character: type it instead of pasting it.")
+            gettext(
+                "This address contains an invisible character: type it instead of pasting it."
+            )
         )
     if any(character in typed for character in ",;") or typed.count("@") > 1:
         raise BadAddress(gettext("Enter one address only."))
@@ -83,7 +85,9 @@ def refuse_by_sight(typed: str) -> None:
         raise BadAddress(gettext("An address has an @ between the name and the domain."))
     if not local.isascii():
         raise BadAddress(
-            gettext("Before the @, use plain letters (a to z): we cannot send to other addresses yet.")
+            gettext(
+                "Before the @, use plain letters (a to z): we cannot send to other addresses yet."
+            )
         )
     if '"' in typed or "(" in typed or ")" in typed:
         raise BadAddress(gettext("Leave out quotes and brackets."))
