@@ -12,7 +12,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import translate_url
 from django.utils import translation
+from django.utils.encoding import escape_uri_path
 from django.utils.functional import SimpleLazyObject
+
+LONGEST_QUERY = 1000  # characters; a longer one is not taken along into another language
 
 
 class PageLanguage:
@@ -55,20 +58,23 @@ class Version(NamedTuple):
 
     code: str
     name: str  # of the language, in itself
-    url: str  # without the host
+    path: str
+    url: str  # without the host, with what was asked
     is_shown: bool
 
 
 def versions(request: HttpRequest) -> list[Version]:
     """Return the page in every language, English first; none for one without such addresses."""
-    here = request.get_full_path()
-    if not getattr(request, "resolver_match", None):
+    if not request.resolver_match:
         return []
+    asked = request.META.get("QUERY_STRING", "")
+    query = f"?{asked}" if 0 < len(asked) <= LONGEST_QUERY else ""
     found = [
-        Version(code, name, translate_url(here, code), code == translation.get_language())
+        Version(code, name, path, path + query, code == translation.get_language())
         for code, name in settings.LANGUAGES
+        for path in [translate_url(escape_uri_path(request.path), code)]
     ]
-    return found if len({version.url for version in found}) > 1 else []
+    return found if len({version.path for version in found}) > 1 else []
 
 
 def in_templates(request: HttpRequest) -> dict[str, object]:
