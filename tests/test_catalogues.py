@@ -124,3 +124,42 @@ def test_what_is_compiled_is_what_is_written(folder: Path, catalogue: Catalog) -
 
 def texts(catalogue: Catalog) -> set[tuple[str, str]]:
     return {(str(strings(one.id)), str(strings(one.string))) for one in catalogue if one.id}
+
+
+# What is the same in every language: names, formats, and what machines read.
+NAMES = {"Daily Papers", "DAILY PAPERS", "arXiv", "BibTeX", "RIS", "JSON", "Atom", "UTC"}
+NAMES |= {"API", "article"}
+TAGS = re.compile(r"{% blocktranslate.*?{% endblocktranslate %}|{[{%#].*?[}%#]}", re.DOTALL)
+UNSPOKEN = re.compile(
+    r"<(code|pre|kbd|style|script)\b.*?</\1>|<!--.*?-->|&\w+;|/[#\w/]+(?=\s)"
+    r'|<meta (?!name="description"|property="og:(?:title|description))[^>]*>'
+    r'|<(\w+) lang="en">[^<]*</\2>',
+    re.DOTALL,
+)
+ATTRIBUTES = re.compile(r'\s(?:title|alt|placeholder|aria-label|content)="([^"]*)"')
+
+
+def readers_templates() -> list[Path]:
+    folder = ROOT / "templates"
+    return [
+        path
+        for path in sorted(folder.rglob("*.*"))
+        if OPERATORS.isdisjoint(path.relative_to(folder).parts) and path.suffix != ".css"
+    ]
+
+
+def test_no_template_has_words_that_are_not_translated() -> None:
+    left = {path.name: untranslated(path.read_text()) for path in readers_templates()}
+    assert {name: words for name, words in left.items() if words} == {}
+
+
+def test_words_outside_of_a_translation_are_found() -> None:
+    page = '{% translate "Fine" %}<a title="One {{ x }}">Two</a><b>{% if y %}Three{% endif %}'
+    assert untranslated(page) == {"One", "Two", "Three"}
+
+
+def untranslated(template: str) -> set[str]:
+    """Return the words that a reader sees and no catalogue has."""
+    said = UNSPOKEN.sub("", TAGS.sub("", template))
+    runs = {*re.split(r"<[^>]*>|[·›→←:;,()\n]", said), *ATTRIBUTES.findall(said)}
+    return {run.strip() for run in runs if re.search("[A-Za-z]{2}", run)} - NAMES
