@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NewType
 
 from django.conf import settings
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from email_validator import EmailNotValidError, validate_email
 
 LONGEST = 254  # RFC 5321 4.5.3.1.3: a path has 256 octets, two of them angle brackets
@@ -43,7 +43,7 @@ def canonical(text: str) -> Address:
         else:
             local, domain = validated(typed)
     except EmailNotValidError as error:
-        raise BadAddress(str(error)) from None
+        raise BadAddress(explained(error)) from None
     address = Address(f"{local}@{domain}")
     if len(address) > LONGEST:
         raise too_long()
@@ -103,6 +103,13 @@ def refuse_by_sight(typed: str) -> None:
 def too_long() -> BadAddress:
     words = gettext("This address is too long: %(n)d characters at most.")
     return BadAddress(words % {"n": LONGEST})
+
+
+def explained(error: EmailNotValidError) -> str:
+    """Return what is wrong: the validator's own words, which are English, or one sentence."""
+    if get_language() == settings.LANGUAGE_CODE:
+        return str(error)
+    return gettext("This is not a valid email address. Check it for typing errors.")
 
 
 def keyed_hash(text: str) -> str:

@@ -154,7 +154,9 @@ def test_no_template_has_words_that_are_not_translated() -> None:
 
 
 def test_words_outside_of_a_translation_are_found() -> None:
-    page = '{% translate "Fine" %}<a title="One {{ x }}">Two</a><b>{% if y %}Three{% endif %}'
+    page = (
+        '{% translate "Fine" %}<a title="One {{ x }}">Two</a><b>{% if y %}Three{% endif %}'
+    )
     assert untranslated(page) == {"One", "Two", "Three"}
 
 

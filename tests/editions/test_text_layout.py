@@ -18,9 +18,9 @@ from digest.ops.gallery import gallery
         (gallery.KOREAN, {"lang": "ko"}),
         (gallery.ARABIC, {"lang": "ar", "dir": "rtl"}),
         (gallery.HEBREW, {"lang": "he", "dir": "rtl"}),
-        ("On the word 図 in English", {}),
-        ("3.5% (2026)", {}),
-        ("", {}),
+        ("On the word 図 in English", {"lang": "en"}),
+        ("3.5% (2026)", {"lang": "en"}),
+        ("", {"lang": "en"}),
     ],
 )
 def test_a_script_tells_language_and_direction(text, found):
