@@ -304,6 +304,20 @@ class PreferencesForm(Form):
         ),
         label=gettext_lazy("Papers per mail, at most"),
     )
+    wants_missed = ChoiceField(
+        [
+            (False, gettext_lazy("Go on with the papers of the day")),
+            (True, gettext_lazy("First send the best of what I missed")),
+        ],
+        coerce=lambda value: value == "True",
+        default=False,
+        wrong=gettext_lazy("Choose from the list what to send after a pause."),
+        label=gettext_lazy("After a pause"),
+        help_text=gettext_lazy(
+            "Also after five days or more on which no mail could come. The best of the "
+            "last two weeks comes once, in place of that day’s mail."
+        ),
+    )
     length = ChoiceField(
         Length.choices,
         coerce=Length,

@@ -19,6 +19,11 @@ urlpatterns = [
     path("confirm/<str:token>/", views.confirm, name="confirm"),
     path("block/<str:token>/", views.block, name="block"),
     path("address/<str:token>/", views.address, name="address"),
+    path(
+        "preferences/<str:token>/browsers/",
+        preference_views.change_browsers,
+        name="change_browsers",
+    ),
     path("p/<path:token>", views.door, name="door"),
     path("u/<path:token>", views.unsubscribe, name="unsubscribe"),
 ]

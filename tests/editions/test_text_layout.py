@@ -11,7 +11,7 @@ from digest.ops.gallery import gallery
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("A plain title", {}),
+        ("A plain title", {"lang": "en"}),
         ("BERT и другие модели языка", {"lang": "ru"}),
         (gallery.JAPANESE, {"lang": "ja"}),
         (gallery.CHINESE, {"lang": "zh"}),
