@@ -19,8 +19,9 @@ ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     STATE_DIR=/var/lib/papers STATIC_ROOT=/app/static
 # The settings want a deployment's values; collecting static files uses none of them.
 RUN DATABASE_URL=postgresql://build/build REDIS_URL=redis://build SECRET_KEY=build \
-    ADDRESS_KEY=build MAILER_URL=smtp://build FROM_EMAIL=build@example.org \
-    POSTAL_ADDRESS=build python manage.py collectstatic --no-input -v0
+    ADDRESS_KEY=build SITE_URL=http://build MAILER_URL=smtp://build \
+    FROM_EMAIL=build@example.org POSTAL_ADDRESS=build \
+    python manage.py collectstatic --no-input -v0
 RUN install -d -o papers -g papers -m 700 /var/lib/papers
 USER papers
 EXPOSE 8000
