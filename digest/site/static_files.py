@@ -1,0 +1,28 @@
+"""The site's own files under names by their content, as `collectstatic` wrote them.
+
+Without that step each page would end in an exception, the pages that refuse something too.
+They answer without their style instead, and `check --deploy` says what is missing.
+"""
+
+from django.contrib.staticfiles.storage import staticfiles_storage
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+
+class StaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
+    """The files by the names of the manifest, and as they are called where it has none."""
+
+    manifest_strict = False
+
+    def hashed_name(
+        self, name: str, content: object = None, filename: object = None
+    ) -> str:
+        try:
+            return str(super().hashed_name(name, content, filename))
+        except ValueError:  # it was not collected
+            return name
+
+
+def are_collected() -> bool:
+    """Return whether pages find their files: embedded, they are served from their source."""
+    storage = staticfiles_storage
+    return not isinstance(storage, StaticFiles) or bool(storage.hashed_files)
