@@ -11,7 +11,7 @@ from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Fence, Heartbeat
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
-from digest.models.votes import Vote
+from digest.models.votes import SavedPaper, Vote
 
 __all__ = [
     "BackOff",
@@ -27,6 +27,7 @@ __all__ = [
     "Lease",
     "Paper",
     "PaperWords",
+    "SavedPaper",
     "SendingCount",
     "SourceDay",
     "SourceTurn",
