@@ -95,6 +95,7 @@ OF_US = re.compile(
     r"(?:listed|blocked|blacklisted|blocklisted|banned)\b",
     re.IGNORECASE,
 )
+AT = re.compile("[@\uff20\ufe6b]")  # of ASCII, full-width, small
 NOT_TRIED = Outcome(Verdict.RETRY, Cause.NOT_TRIED, charged=False)
 NOT_BEGUN = Outcome(Verdict.RETURNED, "not begun", charged=False)
 POISON = Outcome(Verdict.REFUSED, "cannot be composed")
@@ -202,7 +203,7 @@ def put_back(outcome: Outcome) -> Outcome:
 
 def without_addresses(reply: str) -> str:
     """Return a server's words as far as a log may show them."""
-    return " ".join("…" if "@" in word else word for word in reply.split())
+    return " ".join("…" if AT.search(word) else word for word in reply.split())
 
 
 def backoff(attempts: int, jitter: Callable[[], float] = random.random) -> timedelta:
