@@ -26,7 +26,7 @@ from tests import make
 from tests.environment import ROOT
 from tests.sink import Sink
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.embedded]
 
 OURS = tuple(str(ROOT / package) + "/" for package in ("digest", "subscribers"))
 ENTRY = (
@@ -97,4 +97,4 @@ def test_calls_cross_few_files_from_a_fetched_paper_to_the_accepted_mail(
         tally = send_due(lambda: now)
     assert tally["accepted"] == 1
     print(*sorted(calls), len(calls), sep="\n")
-    assert len(calls) <= 163
+    assert len(calls) <= 165
