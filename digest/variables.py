@@ -43,9 +43,9 @@ ARXIV = frozenset(
         "physics": "acc-ph ao-ph app-ph atm-clus atom-ph bio-ph chem-ph class-ph comp-ph "
         "data-an ed-ph flu-dyn gen-ph geo-ph hist-ph ins-det med-ph optics plasm-ph pop-ph "
         "soc-ph space-ph",
-        "q-bio": "BM CB GN MN NC OT PE QM SC TO",
+        "q-bio": "BM CB GN MN NC OT PE QM SC TO",  # codespell:ignore
         "q-fin": "CP EC GN MF PM PR RM ST TR",
-        "stat": "AP CO ME ML OT TH",
+        "stat": "AP CO ME ML OT TH",  # codespell:ignore
     }.items()
     for part in parts.split()
 ) | {
