@@ -4,7 +4,6 @@ Without that step each page would end in an exception, the pages that refuse som
 They answer without their style instead, and `check --deploy` says what is missing.
 """
 
-from django.contrib.staticfiles.storage import staticfiles_storage
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
@@ -20,9 +19,3 @@ class StaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
             return str(super().hashed_name(name, content, filename))
         except ValueError:  # it was not collected
             return name
-
-
-def are_collected() -> bool:
-    """Return whether pages find their files: embedded, they are served from their source."""
-    storage = staticfiles_storage
-    return not isinstance(storage, StaticFiles) or bool(storage.hashed_files)
