@@ -95,9 +95,9 @@ class OneLine(logging.Filter):
 
 
 class OneLineAMinute(logging.Filter):
-    """Without a broker beat fails every few seconds: one of its errors a minute says so.
+    """Without a broker beat and workers fail every few seconds: one error a minute says so.
 
-    Its message holds a stack, too: the first line names the cause.
+    The message may hold a stack, too: its first line names the cause.
     """
 
     def __init__(self) -> None:
@@ -105,13 +105,13 @@ class OneLineAMinute(logging.Filter):
         self.said_at = -math.inf
 
     def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
         if record.levelno < logging.ERROR:
             return True
         if record.created - self.said_at < MINUTE:
             return False
         self.said_at = record.created
         record.msg, record.args = record.getMessage().partition("\n")[0], None
-        record.exc_info = record.exc_text = None
         return True
 
 

@@ -541,6 +541,7 @@ LOGGING = {
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
         "celery.beat": {"filters": ["one line a minute"]},
+        "celery.worker.consumer.consumer": {"filters": ["one line a minute"]},
         # Replace Django's own handlers: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
