@@ -14,7 +14,8 @@ from django.utils.translation import gettext, gettext_lazy
 
 from subscribers import rate_limits
 from subscribers.addresses import LONGEST, Address, BadAddress, canonical
-from subscribers.preferences_form import Form, PreferencesForm, initial_of
+from subscribers.fields import Form
+from subscribers.preferences_form import PreferencesForm, initial_of
 from subscribers.rate_limits import Filled
 
 

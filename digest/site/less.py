@@ -14,9 +14,9 @@ from django.utils.translation import gettext, gettext_lazy
 
 from digest.editions.reasons import Why
 from digest.ranking.votes import Picked
+from subscribers.fields import LONGEST_LINE, MOST_LINES
 from subscribers.models import Topic, Trending
 from subscribers.preferences import Preferences
-from subscribers.preferences_form import LONGEST_LINE, MOST_LINES
 
 MOST_AUTHORS = 30
 # A kind of candidate → the list of the reader's that it is dropped from.
