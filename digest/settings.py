@@ -119,6 +119,7 @@ MIDDLEWARE = [
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "subscribers.language.PageLanguage",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -127,10 +128,55 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "digest.urls"
 WSGI_APPLICATION = "digest.wsgi.application"
-ADMIN_PATH = variables.path("ADMIN_PATH", "admin")
+# The first parts of the other pages' paths, and of paths that a deployment may serve itself.
+OWN_PATHS = frozenset(
+    {
+        "address",
+        "api",
+        "archive",
+        "authors",
+        "block",
+        "card.png",
+        "confirm",
+        "data",
+        "digest",
+    }
+    | {
+        "editions",
+        "feeds",
+        "healthz",
+        "mailbox",
+        "media",
+        "metrics",
+        "months",
+        "p",
+        "papers",
+    }
+    | {
+        "organizations",
+        "preferences",
+        "preview",
+        "privacy",
+        "readyz",
+        "robots.txt",
+        "saved",
+    }
+    | {
+        "search",
+        "sitemap.xml",
+        "static",
+        "subscribe",
+        "topics",
+        "u",
+        "v",
+        "webhooks",
+        "weeks",
+    }
+)
+ADMIN_PATH = variables.path("ADMIN_PATH", "admin", taken=OWN_PATHS)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
-# The languages of mails; the pages are in English.
+# Of pages and mails. One more is a line here and its catalogue below digest/locale.
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "digest" / "locale"]
 TIME_ZONE = "UTC"
@@ -151,6 +197,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "subscribers.http.site",
+                "subscribers.language.in_templates",
             ],
         },
     },
@@ -173,7 +220,7 @@ if not EMBEDDED:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {
-            "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+            "BACKEND": "digest.site.static_files.StaticFiles",
         },
     }
 
@@ -502,6 +549,7 @@ LOGGING = {
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
         "celery.beat": {"filters": ["one line a minute"]},
+        "celery.worker.consumer.consumer": {"filters": ["one line a minute"]},
         # Replace Django's own handlers: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
