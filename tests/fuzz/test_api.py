@@ -86,7 +86,9 @@ def test_s31_fuzz_api_as_its_document_has_it() -> None:
 
     def check(case: "Case") -> None:
         cache.clear()
-        case.call_and_validate(excluded_checks=[positive_data_acceptance])  # a cursor is opaque
+        case.call_and_validate(
+            excluded_checks=[positive_data_acceptance]
+        )  # a cursor is opaque
 
     modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
     cases = [
