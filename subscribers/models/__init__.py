@@ -15,13 +15,14 @@ from subscribers.models.people import (
     new_capability,
     next_column,
 )
-from subscribers.models.post import Link, Notice, Request
+from subscribers.models.post import Browser, Link, Notice, Request
 
 __all__ = [
     "FEWEST_PAPERS",
     "MOST_PAPERS",
     "USUAL_PAPERS",
     "AddressKey",
+    "Browser",
     "ConsentEvent",
     "Length",
     "Link",
