@@ -28,6 +28,6 @@ def on_postgresql(schema_editor, statements):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("digest", "0023_saved_papers")]
+    dependencies = [("digest", "0024_missed")]
 
     operations = [migrations.RunPython(narrow, widen)]
