@@ -290,6 +290,7 @@ CELERY_BEAT_SCHEDULE = {
         ("retention", "digest.tasks.drop_old", 3600),
         ("publish", "digest.tasks.fetch_and_publish", 1800),
         ("week", "digest.tasks.publish_week", 1800),
+        ("refit", "digest.tasks.refit", 86400),
         ("notices", "subscribers.tasks.send_notices", 10),
         ("readers", "subscribers.tasks.maintain", 60),
     ]
