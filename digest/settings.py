@@ -127,7 +127,52 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "digest.urls"
 WSGI_APPLICATION = "digest.wsgi.application"
-ADMIN_PATH = variables.path("ADMIN_PATH", "admin")
+# The first parts of the other pages' paths, and of paths that a deployment may serve itself.
+OWN_PATHS = frozenset(
+    {
+        "address",
+        "api",
+        "archive",
+        "authors",
+        "block",
+        "card.png",
+        "confirm",
+        "data",
+        "digest",
+    }
+    | {
+        "editions",
+        "feeds",
+        "healthz",
+        "mailbox",
+        "media",
+        "metrics",
+        "months",
+        "p",
+        "papers",
+    }
+    | {
+        "organizations",
+        "preferences",
+        "preview",
+        "privacy",
+        "readyz",
+        "robots.txt",
+        "saved",
+    }
+    | {
+        "search",
+        "sitemap.xml",
+        "static",
+        "subscribe",
+        "topics",
+        "u",
+        "v",
+        "webhooks",
+        "weeks",
+    }
+)
+ADMIN_PATH = variables.path("ADMIN_PATH", "admin", taken=OWN_PATHS)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 # The languages of mails; the pages are in English.
@@ -173,7 +218,7 @@ if not EMBEDDED:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {
-            "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+            "BACKEND": "digest.site.static_files.StaticFiles",
         },
     }
 
@@ -436,6 +481,11 @@ X_FRAME_OPTIONS = "SAMEORIGIN" if MAILBOX else "DENY"
 # W005, W021: only the owner of the domain can decide that all subdomains are HTTPS only.
 # W019: the mailbox's page shows each mail in a frame.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
+# W004, W008, W012, W016: what follows from a site in clear text is one warning of ours.
+if not HTTPS:
+    SILENCED_SYSTEM_CHECKS += [
+        f"security.W{number}" for number in ("004", "008", "012", "016")
+    ]
 # With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
 # Pages with a token in their path set no-referrer themselves.
 SECURE_REFERRER_POLICY = "same-origin"
@@ -497,6 +547,7 @@ LOGGING = {
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
         "celery.beat": {"filters": ["one line a minute"]},
+        "celery.worker.consumer.consumer": {"filters": ["one line a minute"]},
         # Replace Django's own handlers: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},

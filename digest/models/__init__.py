@@ -8,7 +8,7 @@ from digest.models.deliveries import (
     Submission,
 )
 from digest.models.editions import Block, Edition, Frame
-from digest.models.installation import Fence, Heartbeat, StoredProjection
+from digest.models.installation import Experiment, Fence, Heartbeat, StoredProjection
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import SavedPaper, Vote
@@ -20,6 +20,7 @@ __all__ = [
     "Delivery",
     "DeliveryEvent",
     "Edition",
+    "Experiment",
     "Fence",
     "Frame",
     "Heartbeat",

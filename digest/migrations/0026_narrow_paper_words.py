@@ -28,6 +28,6 @@ def on_postgresql(schema_editor, statements):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("digest", "0024_missed")]
+    dependencies = [("digest", "0025_stored_projection")]
 
     operations = [migrations.RunPython(narrow, widen)]
