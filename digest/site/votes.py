@@ -55,7 +55,9 @@ def vote(request: HttpRequest, name: str, position: int, choice: str = "") -> Ht
         "sent": "sent" in request.GET,
     }
     if reader is not None:
-        context["less"] = less.offered(pick, stored(reader))
+        offered = less.offered(pick, stored(reader))
+        context["authors"] = [one for one in offered if one.kind == "author"]
+        context["less"] = [one for one in offered if one.kind != "author"]
         context["dropped"] = less.named(pick, request.GET.get("dropped", ""))
         context["back"] = less.named(pick, request.GET.get("back", ""))
     return render(request, "digest/vote.html", context)
