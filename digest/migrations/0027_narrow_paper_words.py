@@ -28,6 +28,6 @@ def on_postgresql(schema_editor, statements):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("digest", "0025_stored_projection")]
+    dependencies = [("digest", "0026_interleaving")]
 
     operations = [migrations.RunPython(narrow, widen)]
