@@ -122,7 +122,7 @@ def localized_edition(
     with translation.override(language):
         reasons = [phrases.reason(label) for label in [*labels, ""]]
         words = {why: said() for why, said in phrases.REASONS.items()}
-        name_reasons = partial(encode_reasons, words, labels, encoder)
+        name_reasons = partial(encode_reasons, words, reasons, encoder)
         texts = Encoded(
             spoken.text,
             blocks_by_form([paper.text for paper in papers], phrases.translate, encoder),

@@ -91,13 +91,14 @@ class Lexicon:
 
     def with_phrase(self, phrase: str) -> frozenset[int]:
         """Return the papers with these words in sequence, however they are hyphenated."""
+        if (known := self.known.get(phrase)) is not None:
+            return known
         if phrase.count(" ") > LONGEST_PHRASE:
             return frozenset()
         if not self.indexed:
             return self.look_through(words(phrase))
-        if phrase not in self.known:
-            self.known[phrase] = self.find(words(phrase))
-        return self.known[phrase]
+        self.known[phrase] = found = self.find(words(phrase))
+        return found
 
     def find(self, wanted: list[str]) -> frozenset[int]:
         if not wanted:
@@ -139,7 +140,8 @@ class Lexicon:
         """Return the papers with one of these authors."""
         found: set[int] = set()
         for name in names:
-            found |= self.by_author.get(name_key(name), set())
+            if some := self.by_author.get(name_key(name)):
+                found |= some
         return found
 
     def author_of(self, position: int, names: Iterable[str]) -> str:

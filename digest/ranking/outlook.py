@@ -34,9 +34,9 @@ class Outlook:
     days: int
 
     @property
-    def a_day(self) -> float:
-        """Return the papers per day that has any."""
-        return self.papers / self.days_with if self.days_with else 0
+    def a_day(self) -> int:
+        """Return the papers per day that has any, rounded."""
+        return int(self.papers / self.days_with + 0.5) if self.days_with else 0
 
     @property
     def rare(self) -> bool:
