@@ -6,9 +6,11 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from digest import endpoints, front_end
 from digest.feedback import webhooks
+from digest.models import owners
 from subscribers import address_key
 
 KEY_LENGTH, PASSWORD_LENGTH = 32, 16
@@ -96,6 +98,27 @@ def reports_can_be_read(
         for provider in configured_providers()
         if (trouble := webhooks.trouble(provider))
     ]
+
+
+@register(Tags.models, deploy=True)
+def owners_have_a_second_factor(
+    app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Find owners whom a password alone lets in; it is needed to mail all readers."""
+    try:
+        secured = set(
+            TOTPDevice.objects.filter(confirmed=True).values_list("user", flat=True)
+        )
+        bare = [
+            name for pk, name in owners().values_list("pk", "username") if pk not in secured
+        ]
+    except DatabaseError:
+        return []
+    if not bare:
+        return []
+    words = f"Owners without a second factor: {', '.join(sorted(bare))}."
+    hint = "Add one on the account's page; REQUIRE_SECOND_FACTOR asks everybody for one."
+    return [Warning(words, hint=hint, id="digest.W008")]
 
 
 @register(Tags.models)  # which asks the database, as Django's own of this tag do

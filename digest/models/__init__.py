@@ -9,11 +9,14 @@ from digest.models.deliveries import (
 )
 from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Fence, Heartbeat
+from digest.models.operators import OWNER, Act, RecoveryCode, owners
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import Vote
 
 __all__ = [
+    "OWNER",
+    "Act",
     "BackOff",
     "Block",
     "Bucket",
@@ -27,10 +30,12 @@ __all__ = [
     "Lease",
     "Paper",
     "PaperWords",
+    "RecoveryCode",
     "SendingCount",
     "SourceDay",
     "SourceTurn",
     "Submission",
     "Vote",
     "WarmUpDay",
+    "owners",
 ]

@@ -11,6 +11,7 @@ from digest.deliveries.plan import week_end
 from digest.editions.publish import NothingToPublish, newest_stored, publish
 from digest.management.base import OperatorCommand, parse_day
 from digest.models import Edition
+from digest.ops.operators import audit
 from digest.papers import sources
 
 
@@ -40,6 +41,7 @@ class Command(OperatorCommand):
             raise CommandError(
                 f"{error}; fetch them with `manage.py fetch --day {day}`"
             ) from None
+        audit.record_command("publish", edition)
         self.stdout.write(f"published {edition}: {edition.blocks.count()} papers")
 
 

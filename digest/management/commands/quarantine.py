@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 
 from digest.deliveries import control, fencing, ledger
 from digest.management.base import OperatorCommand, parse_instant
+from digest.ops.operators import audit
 
 
 class Command(OperatorCommand):
@@ -24,6 +25,8 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         now = ledger.database_now()
         count = control.quarantine(options["since"], now=now)
+        words = f"since {options['since']:%Y-%m-%d %H:%M}Z: {count} unknown"
+        audit.record_command("quarantine", detail=words)
         self.stdout.write(
             f"{count} deliveries are unknown now: use `manage.py unknown` to list and resolve"
             " them"

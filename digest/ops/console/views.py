@@ -24,6 +24,7 @@ from digest.ops.console import acts, figures
 from digest.ops.doctor import doctor
 from digest.ops.doctor.network import Network
 from digest.ops.mailbox.views import MAIL_CSP
+from digest.ops.operators import audit
 from digest.papers.search_query import QUERY_LENGTH
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, Topic
@@ -85,15 +86,15 @@ def edition(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one edition; POST pauses, resumes, cancels it, or retries what was refused."""
     found = get_object_or_404(Edition, pk=pk)
     if request.method == "POST":
-        acts.allow(request, "digest.change_edition")
         acts.act(request, found, acts.EDITION_ACTS)
         return redirect("console_edition", pk=pk)
     (counted,) = figures.of_editions([found])
     context = {
         "figures": counted,
         "edition": found,
-        "may_act": request.user.has_perm("digest.change_edition"),
-        "acts": acts.acts_on(found),
+        "may_steer": request.user.has_perm(acts.STEER),
+        "may_test": request.user.has_perm("digest.test_edition"),
+        "acts": audit.acts_on(found),
     }
     return render(request, "console/edition.html", context)
 
@@ -204,9 +205,10 @@ def reader(request: HttpRequest, pk: int) -> HttpResponse:
         "reports": DeliveryEvent.objects.filter(
             email_hash=found.email_hash, delivery=None
         ).order_by("-at")[:PAGE_LENGTH],
-        "acts": acts.acts_on(found),
+        "acts": audit.acts_on(found),
         "newest_edition": Edition.objects.order_by("-day", "kind").first(),
-        "may_pause": user.has_perm("subscribers.change_subscriber"),
+        "may_pause": user.has_perm(acts.HELP),
+        "may_export": user.has_perm("subscribers.export_subscriber"),
         "may_suppress": user.has_perm("subscribers.add_suppression"),
         "may_lift": user.has_perm("subscribers.delete_suppression"),
         "may_erase": user.has_perm("subscribers.delete_subscriber"),
@@ -254,7 +256,7 @@ def doctor_page(request: HttpRequest) -> HttpResponse:
     selectors = request.POST.get("selectors", "").split()[:MOST_SELECTORS]
     context = {"asked": request.method == "POST", "selectors": " ".join(selectors)}
     if request.method == "POST":
-        acts.allow(request, "digest.change_edition")
+        acts.allow(request, acts.STEER)
         sender = doctor.configured_sender(selectors=selectors)
         found = doctor.examine(sender, Network(), now=timezone.now())
         context |= {"found": found, "faults": sum(one.is_fault for one in found)}
