@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from digest.models import Delivery, DeliveryEvent, Vote
+from digest.models import Delivery, DeliveryEvent, SavedPaper, Vote
 from subscribers import consent
 from subscribers.models import Subscriber
 
@@ -17,11 +17,13 @@ def personal_data(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
     ids = list(rows.values_list("pk", flat=True))
     reports = DeliveryEvent.objects.filter(Q(delivery__in=ids) | unmatched(subscriber))
     votes = Vote.objects.filter(subscriber=subscriber).order_by("pk")
+    saved = SavedPaper.objects.filter(subscriber=subscriber).order_by("pk")
     told = ["delivery__edition__day", "at", "source", "kind", "reason", "reply"]
     return {
         "deliveries": [dict(row) for row in rows.values(*fields)],
         "delivery_events": [dict(row) for row in reports.values(*told)],
         "votes": [dict(row) for row in votes.values("paper__arxiv_id", "value", "at")],
+        "saved_papers": [dict(row) for row in saved.values("paper__arxiv_id", "at")],
     }
 
 

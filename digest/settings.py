@@ -85,8 +85,11 @@ SECRET_KEY_FALLBACKS = variables.several("SECRET_KEY_FALLBACKS")
 ADDRESS_KEY = key("ADDRESS_KEY")
 
 SITE_URL_GIVEN = variables.text("SITE_URL").rstrip("/")
+if not (EMBEDDED or SITE_URL_GIVEN):
+    raise ImproperlyConfigured("SITE_URL must be set: links in mail begin with it.")
 SITE_URL = endpoints.site(
-    "SITE_URL", SITE_URL_GIVEN or RUNNING.get("site_url", "http://127.0.0.1:8000")
+    "SITE_URL",
+    variables.text("SITE_URL", RUNNING.get("site_url", "http://127.0.0.1:8000")),
 )
 SITE_HOST = urlsplit(SITE_URL).hostname or ""
 ALLOWED_HOSTS = [SITE_HOST, *(["127.0.0.1", "localhost", "[::1]"] if EMBEDDED else [])]

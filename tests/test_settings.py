@@ -128,6 +128,12 @@ WRONG: dict[str, list[str]] = {
     "SENTRY_DSN": [
         *("foo", "https://sentry.example.org/1", "http://key@h/", "https://k@h:99999/1"),
     ],
+    "LOG_FORMAT": ["xml"],
+    "METRICS_TOKEN": ["two\nlines"],
+    "TRUSTED_PROXIES": ["0", "11", "one"],
+    "ARXIV_CATEGORIES": ["cs.DC; cs.SI", "everything!"],
+    "SENTENCE_EMBEDDINGS": ["perhaps"],
+    "ENV_FILE": ["/nowhere/at/all"],
     "WARM_UP_FROM": ["tomorrow", "17.04.2026", "2026-02-30"],
     "REDIS_URL_FILE": ["/nowhere/at/all"],
     "MAILER_URL_FILE": ["/"],
@@ -191,7 +197,7 @@ def test_every_program_ends_with_that_line(program: str, name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "name", ["REDIS_URL", "MAILER_URL", "FROM_EMAIL", "POSTAL_ADDRESS"]
+    "name", ["REDIS_URL", "SITE_URL", "MAILER_URL", "FROM_EMAIL", "POSTAL_ADDRESS"]
 )
 @pytest.mark.parametrize("empty", ["", "  ", '""'])
 def test_what_a_deployment_must_give_is_named(

@@ -12,7 +12,7 @@ from digest.models.installation import Fence, Heartbeat
 from digest.models.operators import OWNER, Act, RecoveryCode, owners
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
-from digest.models.votes import Vote
+from digest.models.votes import SavedPaper, Vote
 
 __all__ = [
     "OWNER",
@@ -31,6 +31,7 @@ __all__ = [
     "Paper",
     "PaperWords",
     "RecoveryCode",
+    "SavedPaper",
     "SendingCount",
     "SourceDay",
     "SourceTurn",

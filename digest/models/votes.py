@@ -1,4 +1,4 @@
-"""Readers' votes on papers."""
+"""Readers' votes on papers, and the papers they keep."""
 
 from django.db import models
 from django.db.models import Q
@@ -33,3 +33,26 @@ class Vote(models.Model):
 
     def __str__(self) -> str:
         return f"vote {self.value:+} on paper {self.paper_id}"
+
+
+class SavedPaper(models.Model):
+    """A paper in the list that a reader keeps behind the link to their preferences.
+
+    Deleted with the reader's row. A list without an account is kept in the browser, site.js.
+    """
+
+    # The unique pair below serves look-ups by reader.
+    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, db_index=False)
+    paper = models.ForeignKey("digest.Paper", on_delete=models.CASCADE)
+    at = models.DateTimeField(help_text="UTC, when it came into this list.")
+
+    class Meta:
+        verbose_name_plural = "saved papers"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscriber", "paper"], name="saved_paper_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"saved paper {self.paper_id}"

@@ -5,6 +5,7 @@ from datetime import date
 from django.contrib.sitemaps.views import sitemap
 from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from digest import privacy
@@ -14,6 +15,7 @@ from digest.site import (
     feeds,
     mail_pages,
     private_feed,
+    saved,
     search,
     views,
     votes,
@@ -77,9 +79,8 @@ register_converter(PaperConverter, "paper")
 
 def beside(subscriber_id: int, token: str) -> SafeString:
     """Render what this side adds to the preferences page behind a token."""
-    return votes.of_reader(subscriber_id, token) + private_feed.section(
-        subscriber_id, token
-    )
+    sections = (votes.of_reader, saved.section, private_feed.section)
+    return format_html_join("", "{}", ((of(subscriber_id, token),) for of in sections))
 
 
 # Extra content for the subscribers' pages, which know nothing of papers.
@@ -91,6 +92,7 @@ urlpatterns = [
     path("preferences/<str:token>/", preferences, BESIDE, name="preferences"),
     path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
     path("preferences/<str:token>/feed/", private_feed.change_feed, name="change_feed"),
+    path("preferences/<str:token>/saved/", saved.my_papers, name="my_papers"),
     path("preferences/<str:token>/newest/", mail_pages.newest, name="newest"),
     path("preferences/<str:token>/digests/", past_digests, name="past_digests"),
     path("preferences/<str:token>/why/", why, name="why"),
@@ -106,8 +108,8 @@ urlpatterns = [
     path("archive/", views.archive_page, name="archive"),
     path("authors/<path:name>/", views.author, name="author"),
     path("organizations/<path:name>/", views.organization, name="organization"),
-    path("saved/", views.saved, name="saved"),
-    path("saved/papers.<str:ending>", views.saved_cited, name="saved_cited"),
+    path("saved/", saved.saved, name="saved"),
+    path("saved/papers.<str:ending>", saved.saved_cited, name="saved_cited"),
     path("topics/", views.topics, name="topics"),
     path("topics/<slug:slug>/", views.topic, name="topic"),
     path("feeds/all.<feed:kind>", views.feed(feeds.everything), name="feed"),

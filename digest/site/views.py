@@ -15,7 +15,6 @@ from django.views.decorators.http import conditional_page, require_POST, require
 
 from digest.models import Paper
 from digest.papers.fullness import newest_state
-from digest.papers.records import ARXIV_ID, TITLE_ID
 from digest.ranking.outlook import outlook
 from digest.site import archive
 from digest.site.archive import Period
@@ -32,7 +31,6 @@ from subscribers.preferences_form import PreferencesForm, topic_groups
 PAGE_LENGTH = 30
 BEST_SHOWN = 5
 WEEKS_SHOWN = 8
-MOST_SAVED = 100  # ids in one address
 WEEK = timedelta(days=7)
 MONTH = timedelta(days=31)
 
@@ -146,7 +144,7 @@ def archive_page(request: HttpRequest) -> HttpResponse:
     return render(request, "digest/archive.html", context)
 
 
-# -- one paper, and the reader's own list -----------------------------------------
+# -- one paper ---------------------------------------------------------------------
 
 
 @require_safe
@@ -176,33 +174,6 @@ def cite(request: HttpRequest, arxiv_id: str, ending: str) -> HttpResponse:
     """Give one paper as a file for reference managers."""
     found = get_object_or_404(Paper, arxiv_id=arxiv_id.lower())
     return citations([found], ending, f"arxiv-{found.arxiv_id.replace('/', '-')}")
-
-
-@require_safe
-@public
-def saved(request: HttpRequest) -> HttpResponse:
-    """Show the papers in `ids`. A browser keeps its reader's own list, see site.js."""
-    ids = saved_ids(request)
-    papers = cards(archive.listed(ids), Topic.objects.all())
-    context = {"cards": papers, "ids": ",".join(ids), "most": MOST_SAVED}
-    return render(request, "digest/saved.html", context)
-
-
-@require_safe
-@public
-def saved_cited(request: HttpRequest, ending: str) -> HttpResponse:
-    """Give the papers in `ids` as a file for reference managers."""
-    return citations(archive.listed(saved_ids(request)), ending, "saved-papers")
-
-
-def saved_ids(request: HttpRequest) -> list[str]:
-    """Return the arXiv ids that the address names; anything else is left out."""
-    asked = request.GET.get("ids", "").lower().split(",")[:MOST_SAVED]
-    return [
-        arxiv_id
-        for arxiv_id in asked
-        if ARXIV_ID.fullmatch(arxiv_id) or TITLE_ID.fullmatch(arxiv_id)
-    ]
 
 
 def citations(papers: list[Paper], ending: str, name: str) -> HttpResponse:

