@@ -21,9 +21,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from subscribers import links
+from subscribers import browsers, links
+from subscribers.browsers import MINE
 from subscribers.consent import Origin
-from subscribers.models import Link
+from subscribers.models import Link, Subscriber
 
 TYPED = "typed"
 TYPED_FOR = timedelta(minutes=10)
@@ -42,7 +43,8 @@ def token_page[**P](view: View[P]) -> View[P]:
         request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         response = answer(request, *args, **kwargs)
         response["X-Robots-Tag"] = "noindex"
-        if any(isinstance(value, str) for value in kwargs.values()):  # a token in the path
+        if any(isinstance(value, str) and value != MINE for value in kwargs.values()):
+            # There is a token in the path.
             response["Referrer-Policy"] = "no-referrer"
         return response
 
@@ -52,24 +54,39 @@ def token_page[**P](view: View[P]) -> View[P]:
             return view(request, *args, **kwargs)
         except (links.Malformed, links.Unknown):
             return render(request, "subscribers/no_such_link.html", status=404)
+        except browsers.NotRemembered:
+            return see_other("preferences_link")
 
     return csrf_exempt(never_cache(update_wrapper(private, view)))
 
 
+def reader_behind(request: HttpRequest, token: str) -> Subscriber:
+    """Return whose preferences a mailed link opens; or, for MINE, this browser's reader.
+
+    Raises links.BadLink.
+    """
+    now = timezone.now()
+    if token != MINE:
+        return links.read(token, Link.Purpose.PREFERENCES, now=now).subscriber
+    if (found := browsers.read(request, now=now)) is None:
+        raise browsers.NotRemembered
+    return found.subscriber
+
+
 def preferences_page(
-    view: Callable[[HttpRequest, Link, str], HttpResponse],
+    view: Callable[[HttpRequest, Subscriber, str], HttpResponse],
 ) -> View[[str]]:
-    """Wrap a page beside the preferences: the view gets their link, and its token.
+    """Wrap a page beside the preferences: the view gets their reader, and the page's token.
 
     An expired link leads to the preferences, which offer a fresh one.
     """
 
     def page(request: HttpRequest, /, token: str) -> HttpResponse:
         try:
-            link = links.read(token, Link.Purpose.PREFERENCES, now=timezone.now())
+            reader = reader_behind(request, token)
         except links.Expired:
             return see_other("preferences", token)
-        return view(request, link, token)
+        return view(request, reader, token)
 
     return token_page(update_wrapper(page, view))
 

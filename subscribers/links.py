@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.urls import reverse
 
-from subscribers.models import Link, Subscriber, new_capability
+from subscribers.models import Browser, Link, Subscriber, new_capability
 
 LIFETIMES = {
     Link.Purpose.CONFIRM: timedelta(hours=48),
@@ -113,8 +113,14 @@ def use_up(link: Link, *, now: datetime) -> None:
 
 
 def end_all(subscriber: Subscriber, *, now: datetime) -> None:
-    """End all links that were mailed so far."""
+    """End all links that were mailed so far, and what they opened for longer."""
     Link.objects.filter(subscriber=subscriber, expires_at__gt=now).update(expires_at=now)
+    forget_browsers(subscriber)
+
+
+def forget_browsers(subscriber: Subscriber) -> None:
+    """End all browsers in which the reader needs no link: see browsers.py."""
+    Browser.objects.filter(subscriber=subscriber).delete()
 
 
 def well_formed(token: str) -> bool:

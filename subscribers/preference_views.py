@@ -8,9 +8,19 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from subscribers import links, privacy, requests, subscriptions
+from subscribers import browsers, links, privacy, requests, subscriptions
+from subscribers.browsers import MINE
 from subscribers.forms import AddressForm, LinkForm, PauseForm
-from subscribers.http import action, origin, see_other, see_typed, token_page, typed
+from subscribers.http import (
+    action,
+    origin,
+    preferences_page,
+    reader_behind,
+    see_other,
+    see_typed,
+    token_page,
+    typed,
+)
 from subscribers.models import Link, Request, Subscriber, Topic
 from subscribers.notices import outbox
 from subscribers.preferences import stored
@@ -41,7 +51,8 @@ def preferences_link(request: HttpRequest) -> HttpResponse:
         wake()
         return see_typed("preferences_sent", request)
     status = 400 if form.is_bound else 200
-    context = {"form": form}
+    mine = browsers.read(request, now=timezone.now())
+    context = {"form": form, "mine": mine.subscriber if mine else None}
     return render(request, "subscribers/preferences_link.html", context, status=status)
 
 
@@ -59,13 +70,22 @@ def preferences(
     `more` gives what other rooms show here, of a subscriber id and the page's token.
     """
     asked = action(request)
+    now = timezone.now()
     try:
-        link = links.read(token, Purpose.PREFERENCES, now=timezone.now())
+        reader = reader_behind(request, token)
     except links.Expired as expired:
         return offer_again(request, expired.link, asked)
-    page = PreferencesPage(link.subscriber, timezone.now())
+    page = PreferencesPage(reader, now)
+    if token == MINE and asked == "address":
+        outbox.ask_again(reader.pk, now=now)
+        wake()
+        return render(request, "subscribers/link_sent.html")
     if request.method == "POST" and page.change(request, asked):
         wake()
+        if (
+            asked == "unsubscribe"
+        ):  # the page of every mail says so, and offers the way back
+            return see_other("unsubscribe", reader.unsubscribe_token)
         response = see_other("preferences", token)
         response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
         return response
@@ -73,10 +93,29 @@ def preferences(
     context = page.context() | {
         "saved": "saved" in request.GET,
         "moved": "moved" in request.GET,
-        "more": more(link.subscriber_id, token),
+        "more": more(reader.pk, token),
+        "mailed": token != MINE,
+        "token": token,
+        "browsers": browsers.of_reader(reader.pk, now=now),
+        "this_browser": browsers.read(request, now=now),
     }
     status = 400 if page.invalid else 200
     return render(request, "subscribers/preferences.html", context, status=status)
+
+
+@preferences_page
+def change_browsers(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse:
+    """Remember this browser, or forget the one in `action`, or all; back to the preferences."""
+    now = timezone.now()
+    asked = action(request)
+    response = see_other("preferences", token)
+    if request.method == "POST" and asked == "remember":
+        response = see_other("preferences", MINE)
+        browsers.remember(reader.pk, request, response, now=now)
+    elif request.method == "POST":
+        browsers.forget(reader.pk, asked)
+    response["Location"] += "#browsers"
+    return response
 
 
 class PreferencesPage:

@@ -12,6 +12,7 @@ from django.db.models import Model, Q, QuerySet
 from subscribers import address_key, consent, preferences
 from subscribers.addresses import address_hash, canonical
 from subscribers.models import (
+    Browser,
     ConsentEvent,
     Link,
     Notice,
@@ -24,7 +25,7 @@ from subscribers.suppression import suppress
 from subscribers.tables import as_csv
 
 type Tables = Mapping[str, Sequence[Mapping[str, object]]]
-SECRETS = {"token_hash", "unsubscribe_token", "feed_token", "salt", "proof"}
+SECRETS = {"token_hash", "secret_hash", "unsubscribe_token", "feed_token", "salt", "proof"}
 # The profile has a table of its own; directions follow from words and votes, which have.
 SHOWN_APART = {"profile", "directions"}
 
@@ -40,6 +41,7 @@ def personal_data(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, obj
         "profile": preferences.weights(subscriber),
         "consent": rows_of(consent.of_person(subscriber).order_by("pk")),
         "links": rows_of(Link.objects.filter(**mine).order_by("pk")),
+        "browsers": rows_of(Browser.objects.filter(**mine).order_by("pk")),
         "single_mails": rows_of(Notice.objects.filter(**mine).order_by("pk")),
         "open_requests": rows_of(requests_of(subscriber)),
         "suppression": rows_of(Suppression.objects.filter(email_hash__in=hashes)),

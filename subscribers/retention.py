@@ -6,6 +6,7 @@
 | a reader who has left | 90 days; then the keyed hash alone stays |
 | requests at the forms | 24 hours, without the person as soon as they are handled |
 | links, single mails | 90 days |
+| remembered browsers | 30 days, or until the reader leaves or changes the address |
 | receipts of readers whose row is gone | 3 years; then blanked |
 """
 
@@ -15,7 +16,7 @@ from django.db import transaction
 from django.db.models import Exists, Max, OuterRef
 
 from subscribers import consent, privacy
-from subscribers.models import ConsentEvent, Link, Notice, Request, Subscriber
+from subscribers.models import Browser, ConsentEvent, Link, Notice, Request, Subscriber
 from subscribers.notices import outbox
 from subscribers.subscriptions import State, locked
 
@@ -70,6 +71,7 @@ def purge(now: datetime) -> None:
     Subscriber.objects.filter(pk__in=list(gone[:BATCH]), state=State.UNSUBSCRIBED).delete()
     Request.objects.filter(at__lte=now - REQUESTS, handled_at__isnull=False).delete()
     Link.objects.filter(expires_at__lte=now - MAILS).delete()
+    Browser.objects.filter(expires_at__lte=now).delete()
     final = Notice.objects.exclude(state__in=["pending", "submitting"])
     final.filter(created_at__lte=now - MAILS).delete()
     # Receipts of a reader's row are kept with it, whatever address they were given under.

@@ -258,6 +258,7 @@ def block(token: str, *, origin: Origin, now: datetime) -> None:
 
 def leave(subscriber: Subscriber, reason: Suppression.Reason, *, now: datetime) -> None:
     suppress(subscriber.email_hash, reason, now=now)
+    links.forget_browsers(subscriber)
     subscriber.unsubscribed_at = now
     subscriber.paused_until = None
     move(subscriber, State.UNSUBSCRIBED, now=now)

@@ -16,6 +16,11 @@ urlpatterns = [
     path("address/<str:token>/", views.address, name="address"),
     path("preferences/", preference_views.preferences_link, name="preferences_link"),
     path("preferences/sent/", preference_views.preferences_sent, name="preferences_sent"),
+    path(
+        "preferences/<str:token>/browsers/",
+        preference_views.change_browsers,
+        name="change_browsers",
+    ),
     path("p/<path:token>", views.door, name="door"),
     path("u/<path:token>", views.unsubscribe, name="unsubscribe"),
 ]

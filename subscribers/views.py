@@ -13,12 +13,21 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from subscribers import address_change, links, rate_limits, requests, subscriptions
+from subscribers import (
+    address_change,
+    browsers,
+    links,
+    rate_limits,
+    requests,
+    subscriptions,
+)
 from subscribers.addresses import masked
+from subscribers.browsers import MINE
 from subscribers.forms import SignUpForm
 from subscribers.http import (
     action,
     origin,
+    see_other,
     see_typed,
     token_page,
     typed,
@@ -194,11 +203,15 @@ def holder(token: str) -> Subscriber | None:
 def door(request: HttpRequest, token: str) -> HttpResponse:
     """From a digest to the preferences: one button mails their link to the reader.
 
-    Not the preferences themselves: whoever was forwarded the digest holds this token, too.
+    Not the preferences themselves, as whoever was forwarded the digest holds this token, too;
+    but a browser that its reader had remembered goes on to them.
     """
     found = holder(token)
     if request.method != "POST":
-        return render(request, "subscribers/door.html")
+        mine = browsers.read(request, now=timezone.now())
+        if mine and found == mine.subscriber:
+            return see_other("preferences", MINE)
+        return render(request, "subscribers/door.html", {"mine": mine})
     if found is not None:
         outbox.ask_again(found.pk, now=timezone.now())
         wake()

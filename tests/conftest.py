@@ -5,13 +5,13 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests import embedded_redis
+from tests import embedded_redis, migrated
 from tests.environment import DEPLOYMENT, FOLDER, KEYS, POSTGRES
 from tests.sink import Sink, in_thread
 from tests.stack import Stack
@@ -121,17 +121,30 @@ def stack(
 @pytest.fixture
 def empty_database() -> Iterator[str]:
     """A new PostgreSQL database on the run's server. Its DATABASE_URL."""
-    import psycopg
-    from psycopg import sql
+    with a_database(migrated.empty) as address:
+        yield address
 
-    address = os.environ["DATABASE_URL"]
-    name = f"stack_{secrets.token_hex(6)}"
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield urlsplit(address)._replace(path=f"/{name}").geturl()
-        connection.execute(
-            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-        )
+
+@pytest.fixture
+def migrated_database() -> Iterator[str]:
+    """The same with all tables."""
+    with a_database(migrated.create) as address:
+        yield address
+
+
+@contextmanager
+def a_database(make: Callable[[str, str], str]) -> Iterator[str]:
+    address, name = os.environ["DATABASE_URL"], f"stack_{secrets.token_hex(6)}"
+    yield make(address, name)
+    migrated.drop(address, name)
+
+
+@pytest.fixture(scope="module")
+def web_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file for a web server that serves all of a module's tests."""
+    path = tmp_path_factory.mktemp("web") / "db.sqlite3"
+    migrated.copy_to(path)
+    return path
 
 
 def installed_chromium() -> str | None:

@@ -61,6 +61,8 @@ def prepare() -> Path:
     run = Path(os.environ.get("TESTS_FOLDER") or tempfile.mkdtemp(prefix="dp-"))
     # Tests start hundreds of processes: none should compile what another has compiled.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # Nor should what a test installs be compiled beyond what it imports.
+    os.environ.pop("UV_COMPILE_BYTECODE", None)
     clean = bare()
     for name in variables():
         os.environ.pop(name, None)
@@ -102,7 +104,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 # Fixtures behind which there is a database.
-DATABASE = {"db", "transactional_db", "stack", "stacks", "empty_database", "live_server"}
+DATABASE = {
+    "db",
+    "transactional_db",
+    "stack",
+    "stacks",
+    "empty_database",
+    "migrated_database",
+    "live_server",
+}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -123,5 +133,10 @@ def depends_on_database(item: pytest.Item) -> bool:
 
 
 def pytest_unconfigure() -> None:
-    if not WORKER:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+    if WORKER:
+        return
+    if (FOLDER / "migrated-postgres").exists():
+        from tests import migrated
+
+        migrated.drop(os.environ["DATABASE_URL"], migrated.TEMPLATE)
+    shutil.rmtree(FOLDER, ignore_errors=True)

@@ -26,7 +26,7 @@ from tests import make
 from tests.environment import ROOT
 from tests.sink import Sink
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.embedded]
 
 OURS = tuple(str(ROOT / package) + "/" for package in ("digest", "subscribers"))
 ENTRY = (

@@ -1,4 +1,4 @@
-"""gunicorn as a deployment runs it, on the database of the test."""
+"""gunicorn as a deployment runs it, on the test's database or on one of its own."""
 
 import http.client
 import os
@@ -28,9 +28,16 @@ def database_url() -> str:
 
 @contextmanager
 def web_server(
-    state: Path, *, workers: int = 1, threads: int = 2, env: Mapping[str, str] | None = None
+    state: Path,
+    *,
+    workers: int = 1,
+    threads: int = 2,
+    database: str = "",
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
     """Serve the site until the end of the block. Yield the port.
+
+    Without `database`, a DATABASE_URL, it is the test's.
 
     The server inherits a socket that listens already: between looking for a free port and
     taking it, another process could take it.
@@ -38,7 +45,7 @@ def web_server(
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
         port, inherited = listening.getsockname()[1], listening.fileno()
         given = {
-            "DATABASE_URL": database_url(),
+            "DATABASE_URL": database or database_url(),
             "STATE_DIR": str(state),
             "SITE_URL": f"http://127.0.0.1:{port}",
             "STATIC_ROOT": str(settings.STATIC_ROOT),

@@ -21,7 +21,7 @@ from digest.deliveries.replay import NothingToShow, rebuild
 from digest.editions import phrases, web_version
 from digest.models import Delivery, Edition
 from subscribers.http import preferences_page
-from subscribers.models import Link, Schedule, Subscriber, Topic
+from subscribers.models import Schedule, Subscriber, Topic
 
 MOST_SHOWN = 100
 MAIL_CSP: dict[str, Collection[str] | str] = {
@@ -67,12 +67,11 @@ def newest_editions(reader: Subscriber, most: int) -> list[Edition]:
 
 @preferences_page
 @csp_override(MAIL_CSP)
-def newest(request: HttpRequest, link: Link, token: str) -> HttpResponse:
+def newest(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse:
     """Show the newest digest as it would be for the reader behind a preferences link.
 
     A new reader need not wait for the first mail. Nothing is planned, so no vote is offered.
     """
-    reader = link.subscriber
     edition = next(iter(newest_editions(reader, 1)), None)
     picks = replay.shown_to(reader.pk, edition) if edition else []
     if edition is None or not picks:

@@ -13,7 +13,7 @@ from digest.editions.picks import parse_picks
 from digest.models import Block, Delivery
 from digest.papers.search_query import QUERY_LENGTH, clean_query, tokens
 from subscribers.http import preferences_page
-from subscribers.models import Link
+from subscribers.models import Subscriber
 
 PAGE_LENGTH = 20
 
@@ -28,10 +28,10 @@ class PastDigest(NamedTuple):
 
 
 @preferences_page
-def past_digests(request: HttpRequest, link: Link, token: str) -> HttpResponse:
+def past_digests(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse:
     """Show a reader's digests, newest first; with `q`, those with a title of these words."""
     query = clean_query(request.GET.get("q", ""))
-    found = digests_of(link.subscriber_id, query)
+    found = digests_of(reader.pk, query)
     page = Paginator(found, PAGE_LENGTH).get_page(request.GET.get("page"))
     context = {"token": token, "query": query, "longest": QUERY_LENGTH, "page": page}
     return render(request, "digest/past_digests.html", context)

@@ -24,7 +24,7 @@ from digest.site.feeds import PapersFeed
 from digest.site.mail_pages import newest_editions
 from subscribers import links, subscriptions
 from subscribers.http import action, preferences_page, see_other
-from subscribers.models import Link, Subscriber
+from subscribers.models import Subscriber
 
 EDITIONS = 5  # the newest, so that who looks once a week misses no working day
 
@@ -93,10 +93,10 @@ def section(subscriber_id: int, token: str) -> SafeString:
 
 
 @preferences_page
-def change_feed(request: HttpRequest, link: Link, token: str) -> HttpResponse:
+def change_feed(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse:
     """Make, replace or end the feed, as `action` says; redirect to the preferences."""
     if request.method == "POST" and action(request) in {"make", "end"}:
-        subscriptions.change_feed(link.subscriber_id, ends=action(request) == "end")
+        subscriptions.change_feed(reader.pk, ends=action(request) == "end")
     response = see_other("preferences", token)
     response["Location"] += "#private-feed"
     return response

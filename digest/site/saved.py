@@ -26,7 +26,7 @@ from digest.site.cards import cards
 from digest.site.citations import FORMATS
 from digest.site.views import PAGE_LENGTH, citations, public
 from subscribers.http import action, preferences_page, see_other
-from subscribers.models import Link, Topic
+from subscribers.models import Subscriber, Topic
 from subscribers.subscriptions import locked
 
 MOST_IN_ADDRESS = 100  # ids
@@ -67,9 +67,9 @@ def asked_ids(request: HttpRequest) -> list[str]:
 
 
 @preferences_page
-def my_papers(request: HttpRequest, link: Link, token: str) -> HttpResponse:
+def my_papers(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse:
     """Show a reader's list, or give it as a file; add the posted `ids` or remove a paper."""
-    reader_id = link.subscriber_id
+    reader_id = reader.pk
     if request.method == "POST":
         return changed(request, reader_id, token)
     ending = request.GET.get("export", "")

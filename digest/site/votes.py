@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from digest.models import Vote
 from digest.ranking import votes
 from subscribers.http import action, preferences_page, see_other, token_page
-from subscribers.models import Link
+from subscribers.models import Subscriber
 
 VALUES = {"more": Vote.Value.MORE, "less": Vote.Value.LESS}
 
@@ -54,11 +54,11 @@ def of_reader(subscriber_id: int, token: str) -> SafeString:
 
 
 @preferences_page
-def take_back(request: HttpRequest, link: Link, token: str) -> HttpResponse:
+def take_back(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse:
     """Take back the vote on the arXiv id in `action`; redirect to the preferences."""
     if request.method == "POST":
         asked = action(request)
-        for cast in votes.of(link.subscriber_id):
+        for cast in votes.of(reader.pk):
             if cast.paper.arxiv_id == asked:
-                votes.take_back(link.subscriber_id, cast.paper)
+                votes.take_back(reader.pk, cast.paper)
     return see_other("preferences", token)

@@ -10,7 +10,7 @@ from digest.editions.picks import parse_picks
 from digest.models import Delivery, Edition
 from digest.papers.search_query import QUERY_LENGTH
 from subscribers.http import preferences_page
-from subscribers.models import Link, Subscriber
+from subscribers.models import Subscriber
 from subscribers.preferences_form import Form
 
 MOST_MAILS = 30
@@ -35,9 +35,9 @@ class WhyForm(Form):
 
 
 @preferences_page
-def why(request: HttpRequest, link: Link, token: str) -> HttpResponse:
+def why(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse:
     """Show a mail's papers and those it left out; explain the one asked about."""
-    editions = editions_of(link.subscriber)
+    editions = editions_of(reader)
     if not editions:
         return render(request, "digest/nothing_yet.html", {"token": token})
     names = {f"{edition.kind}-{edition.day}": edition for edition in editions}
@@ -46,7 +46,7 @@ def why(request: HttpRequest, link: Link, token: str) -> HttpResponse:
     context: dict[str, object] = {"form": form, "token": token}
     if form.is_valid():
         edition, typed = names[form.cleaned_data["edition"]], form.cleaned_data["paper"]
-        context |= answer(link.subscriber, edition, typed)
+        context |= answer(reader, edition, typed)
     return render(
         request, "digest/why.html", context, status=200 if form.is_valid() else 400
     )

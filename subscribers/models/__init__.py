@@ -15,7 +15,7 @@ from subscribers.models.people import (
     new_capability,
     next_column,
 )
-from subscribers.models.post import Link, Notice, Request
+from subscribers.models.post import Browser, Link, Notice, Request
 
 __all__ = [
     "FEWEST_PAPERS",
@@ -23,6 +23,7 @@ __all__ = [
     "USUAL_PAPERS",
     "AddressKey",
     "Appended",
+    "Browser",
     "ConsentEvent",
     "Length",
     "Link",

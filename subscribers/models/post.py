@@ -1,4 +1,7 @@
-"""What goes in and out: requests at the forms, single mails we owe, links in them."""
+"""What goes in and out: requests at the forms, single mails we owe, links in them.
+
+And the browsers that need no link.
+"""
 
 from datetime import datetime
 from typing import Self
@@ -34,6 +37,22 @@ class Link(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} link {self.pk}"
+
+
+class Browser(models.Model):
+    """A browser that opens its reader's preferences by a cookie; only its hash is stored."""
+
+    subscriber = models.ForeignKey("subscribers.Subscriber", on_delete=models.CASCADE)
+    secret_hash = models.CharField(max_length=64, unique=True)
+    name = models.CharField(max_length=40, blank=True, help_text="Like Firefox, Android.")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "browsers"
+
+    def __str__(self) -> str:
+        return f"browser {self.pk} of subscriber {self.subscriber_id}"
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):

@@ -41,12 +41,14 @@ def test_a_mail_takes_a_150th_of_the_instructions_that_templates_and_mime_take(t
 
 
 @pytest.mark.django_db
+@pytest.mark.embedded
 def test_djangos_mail_is_not_made_larger_to_look_slower():
     edition = fake_data.add_edition(DAY, papers=50)
     assert len(djangos(edition)(1)) < 1.2 * len(ours(edition)(1))
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.embedded
 def test_a_digest_costs_a_small_part_of_what_the_tutorials_task_costs(settings):
     now = datetime.now(UTC)
     fake_data.add_readers(READERS, now=now)

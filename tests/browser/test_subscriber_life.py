@@ -112,6 +112,34 @@ def test_a_whole_life_without_javascript_by_keyboard_on_a_phone(
     assert {one["name"] for one in plain.cookies()} == {"typed"}  # and no other
 
 
+def test_from_a_digest_to_changed_topics_without_typing(
+    live_server: LiveServer, plain: BrowserContext, settings: Settings
+) -> None:
+    """Three clicks to the preferences; one in a browser that the reader has remembered."""
+    settings.SITE_URL = live_server.url
+    ann = reader("ann@example.org", "graphs", "knots")
+    page, clicks = plain.new_page(), 0
+    digest_link = f"{live_server.url}/p/{ann.unsubscribe_token}"
+    page.goto(digest_link)
+    clicks += 1
+    looked_at(page, "8-door")
+    press(page, "Mail me the link")
+    clicks += 1
+    page.goto(f"{live_server.url}/preferences/{mailed_token()}/")
+    clicks += 1
+    assert (heading(page), clicks) == ("Your preferences", 3)
+    press(page, "This browser is mine")
+    looked_at(page, "9-remembered")
+    page.goto(digest_link)
+    assert page.url == f"{live_server.url}/preferences/mine/"
+    page.locator("input[value=knots]").uncheck()
+    press(page, "Save")
+    assert list(ann.topics.values_list("slug", flat=True)) == ["graphs"]
+    page.get_by_role("button", name="Forget it").click()
+    page.goto(digest_link)
+    assert heading(page) == "Change topics, hour or length"
+
+
 def test_a_sign_up_form_brings_its_own_proof_of_work(
     live_server: LiveServer, browser: BrowserContext
 ) -> None:

@@ -12,7 +12,7 @@ from digest.ranking.loaded import load
 from digest.transport import base
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 
 HOSTILE = [
     'Quotes "and" \\ backslashes',

@@ -16,7 +16,7 @@ from digest.papers.summary import first_sentences
 from digest.ranking.loaded import load
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 
 READER = Reader(delivery_id=7, address="ann+x=y@example.org", token="A" * 21 + "_")
 

@@ -16,7 +16,7 @@ from digest.ops.gallery.mail_lint import lint
 from digest.ranking.loaded import load
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 READER = Reader(delivery_id=9, address="ann@example.org", token="A" * 22)
 
 
@@ -38,7 +38,6 @@ def large(number: int):
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-@pytest.mark.embedded
 def test_m11_a_mail_with_large_papers_keeps_its_size_and_its_foot(language):
     reader = Reader(9, "ann@example.org", "A" * 22, language)
     raw = composed([large(number) for number in range(40)], 20, reader)

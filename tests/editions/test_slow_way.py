@@ -19,7 +19,7 @@ from digest.ops.gallery import gallery
 from digest.ranking.loaded import load
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 TITLES = [
     "A < B & “C”: 図 …",
     gallery.ARABIC,

@@ -18,7 +18,7 @@ def play(tmp_path, request) -> Iterator[Play]:
     with ExitStack() as stack:
 
         def begin(readers: list[str], *options: str, **env: str) -> Scene:
-            database = request.getfixturevalue("empty_database") if POSTGRES else ""
+            database = request.getfixturevalue("migrated_database") if POSTGRES else ""
             played = scene(tmp_path / "scene", env, database=database)
             played.shell = stack.enter_context(opened(played.tree, played.env, played.log))
             played.seed(readers, *options)

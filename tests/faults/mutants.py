@@ -146,7 +146,6 @@ def ses_reply_lost(tree: Path, folder: Path) -> list[str]:
 def scanned(tree: Path, folder: Path) -> list[str]:
     """A scanner fetches the confirmation link."""
     played = scene(folder, {}, tree=tree)
-    played.manage("migrate", "-v0")
     state = played.python("-m", "tests.faults.scanner").split()[-1]
     return [] if state == "pending" else [f"I7 a GET made the reader {state}"]
 

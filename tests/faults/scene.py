@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import migrated
 from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
 from tests.faults.ledger import Ledger
 from tests.shell import Shell, opened
@@ -51,7 +52,7 @@ class Scene:
         return done.stdout
 
     def seed(self, readers: Sequence[str], *options: str) -> None:
-        """Tables, an edition, and these readers; kept, so that `reset` can go back."""
+        """An edition, and these readers; kept, so that `reset` can go back."""
         self.readers = list(readers)
         printed = self.python(
             "-m", "tests.faults.seed", *options, text=json.dumps(self.readers)
@@ -93,7 +94,7 @@ class Scene:
 def scene(
     folder: Path, env: Mapping[str, str], *, database: str = "", tree: Path = ROOT
 ) -> Scene:
-    """A scene on SQLite, or on `database`, an empty one of PostgreSQL."""
+    """A scene on a migrated SQLite, or on `database`, one of PostgreSQL."""
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "state"
     state.mkdir(exist_ok=True)
@@ -104,6 +105,8 @@ def scene(
         place: Path | str = database
     else:
         place = state / "db.sqlite3"
+        if not place.exists():
+            migrated.copy_to(place)
     return Scene(folder, {**surroundings, **env}, Ledger(place), tree)
 
 

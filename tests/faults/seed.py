@@ -1,4 +1,4 @@
-"""Migrate and fill a database for the harness: one edition, and a reader per address.
+"""Fill a database for the harness, and migrate it if it is empty: one edition, and a reader per address.
 
 `python -m tests.faults.seed` reads a JSON list of addresses and prints the edition's day.
 With `--plan` the rows of the ledger are made, too; with `--papers=FILE` the edition is of
@@ -13,11 +13,13 @@ from pathlib import Path
 
 import django
 from django.core.management import call_command
+from django.db import connection
 
 
 def main() -> None:
     django.setup()
-    call_command("migrate", verbosity=0)
+    if not connection.introspection.table_names():
+        call_command("migrate", verbosity=0)
     from digest.deliveries.plan import plan_edition
     from digest.editions.publish import publish
     from digest.papers import ingest

@@ -11,7 +11,9 @@ from tests.faults.crash_sweep import READERS
 @pytest.mark.skipif(
     not shutil.which("strace"), reason="needs strace to kill at a system call"
 )
-@pytest.mark.parametrize("name", ["smtp", "postmark"])
+@pytest.mark.parametrize(
+    "name", ["smtp", pytest.param("postmark", marks=pytest.mark.embedded)]
+)
 def test_r1_r2_killed_at_any_system_call_nobody_gets_two_and_nobody_is_forgotten(
     name, tmp_path, play
 ):

@@ -10,6 +10,7 @@ from tests.environment import ROOT
 from tests.faults.mutants import MUTANTS, Mutant
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_each_deliberate_bug_still_fits_the_code(mutant: Mutant, tmp_path):
     copy = tmp_path / mutant.file

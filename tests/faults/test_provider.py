@@ -118,7 +118,9 @@ def test_a3_a_lost_answer_is_asked_for_again_by_the_same_key_and_the_mail_taken_
     assert len(played.there.arrived()) == 2
 
 
-@pytest.mark.parametrize("name", ["resend", "brevo"])
+@pytest.mark.parametrize(
+    "name", ["resend", pytest.param("brevo", marks=pytest.mark.embedded)]
+)
 def test_a3_a4_after_a_crash_a_restarted_sender_asks_by_the_same_key(provide, name):
     played = provide(name, ["a", "b+http-keep-killx1", "c"], SEND_CONNECTIONS="1")
     assert played.deliver() < 0, "the sender was not killed"

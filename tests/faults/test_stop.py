@@ -28,7 +28,9 @@ WORKER = [
 WAKE = "from digest.tasks import send; send.delay()"
 
 
-@pytest.mark.parametrize("kind", ["command", "worker"])
+@pytest.mark.parametrize(
+    "kind", ["worker", pytest.param("command", marks=pytest.mark.embedded)]
+)
 def test_r12_sigterm_finishes_what_is_in_flight_and_claims_nothing_new(
     kind, tmp_path, play, redis_server
 ):

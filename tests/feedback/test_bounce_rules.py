@@ -125,6 +125,7 @@ def test_b2_each_phrase_of_something_else_spares_the_address(meaning):
 
 
 @pytest.mark.django_db
+@pytest.mark.embedded
 @pytest.mark.parametrize(("words", "meaning"), SAID)
 def test_b2_readers_are_kept_from_mail_by_what_a_bounce_means(words, meaning):
     """At once, on the fifth day, or never."""

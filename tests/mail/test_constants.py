@@ -26,7 +26,7 @@ from subscribers.models import Notice
 from tests import make
 from tests.mail.reading import in_python, in_rust
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 READER = Reader(delivery_id=7, address="ann@example.org", token="A" * 21 + "_")
 FIELDS = ["title", "abstract", "authors", "organization"]
 # Each finds a constant in the raw bytes of an earlier mail.

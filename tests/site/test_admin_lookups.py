@@ -10,7 +10,7 @@ from django.urls import reverse
 from subscribers.models import Subscriber
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 
 OURS = [
     model

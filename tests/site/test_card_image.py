@@ -13,7 +13,7 @@ from PIL import Image
 from digest.site import card_image, limits
 from tests.site.conftest import MakePaper, html_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 LARGEST = 100_000  # bytes; mobile messengers drop larger ones
 
 

@@ -129,6 +129,7 @@ def test_g8_nothing_starts_without_sender_and_postal_address(name: str) -> None:
         "REDIS_URL": "redis://127.0.0.1:9/0",
         "MAILER_URL": "smtp://127.0.0.1:9",
         "FROM_EMAIL": "papers@example.org",
+        "SITE_URL": "https://papers.example.org",
         "POSTAL_ADDRESS": "Street 1",
         name: "",
     }

@@ -21,8 +21,6 @@ from digest.deliveries import explain, history, ledger, replay
 from digest.models import BackOff, Delivery, DeliveryEvent, Edition
 from digest.ops import health
 from digest.ops.console import acts, figures
-from digest.ops.doctor import doctor
-from digest.ops.doctor.network import Network
 from digest.ops.mailbox.views import MAIL_CSP
 from digest.ops.operators import audit
 from digest.papers.search_query import QUERY_LENGTH
@@ -253,6 +251,11 @@ def suppressions(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def doctor_page(request: HttpRequest) -> HttpResponse:
     """Run all checks on a POST, which asks name servers and hosts for some seconds."""
+    # Here, as a client of name servers takes a third of the time that every process of ours
+    # needs to start: each of them loads the URLs.
+    from digest.ops.doctor import doctor
+    from digest.ops.doctor.network import Network
+
     selectors = request.POST.get("selectors", "").split()[:MOST_SELECTORS]
     context = {"asked": request.method == "POST", "selectors": " ".join(selectors)}
     if request.method == "POST":

@@ -11,11 +11,10 @@ from digest import front_end
 from digest.endpoints import SmtpServer
 from digest.ops.doctor.findings import Finding, error, one_line, warning
 from digest.ops.doctor.network import Network, Sender, Unreachable
+from digest.ops.doctor.sample_digest import NOBODYS_TOKEN
 from digest.transport.smtp import Connection
 
 RENEW = timedelta(days=14)
-# A well-formed token of nobody: the site answers to it as to a reader's.
-NOBODYS_TOKEN = "A" * 22
 ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058 section 3.1
 
 
