@@ -1,4 +1,4 @@
-"""Models of papers, editions, deliveries, throttling, the installation and votes."""
+"""Models of papers, editions, deliveries, throttling, the installation, reports and votes."""
 
 from digest.models.deliveries import (
     Delivery,
@@ -11,6 +11,7 @@ from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Fence, Heartbeat
 from digest.models.operators import OWNER, Act, RecoveryCode, owners
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
+from digest.models.reports import ReportedCount
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import SavedPaper, Vote
 
@@ -31,6 +32,7 @@ __all__ = [
     "Paper",
     "PaperWords",
     "RecoveryCode",
+    "ReportedCount",
     "SavedPaper",
     "SendingCount",
     "SourceDay",

@@ -37,6 +37,7 @@ urlpatterns = [
     operators("readers/", console.readers, "readers"),
     operators("readers/<int:pk>/", console.reader, "reader"),
     operators("suppressions/", console.suppressions, "suppressions"),
+    operators("reports/", console.reports, "reports"),
     operators("doctor/", console.doctor_page, "doctor"),
     operators("audit/", accounts.audit_log, "audit"),
     # Before all that is owed is shown, so not behind the door.

@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils import timezone
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import BrowserContext, Page
@@ -13,7 +14,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from digest.deliveries.plan import plan
-from digest.models import Delivery, Edition
+from digest.models import Delivery, Edition, ReportedCount
 from subscribers.models import Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
@@ -47,6 +48,17 @@ def site(settings: Settings) -> Edition:
     )
     bounced = Suppression.Reason.BOUNCED
     suppress(first.subscriber.email_hash, bounced, now=make.NOON)
+    ReportedCount.objects.create(
+        kind="dmarc",
+        reporter="google.com",
+        name="r1",
+        day=timezone.now().date(),
+        domain="example.org",
+        source="2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+        passed=False,
+        detail="DKIM fail, SPF fail, quarantine",
+        count=120_000,
+    )
     owner = User.objects.create_superuser("owner", password="a-long-password")
     TOTPDevice.objects.create(user=owner, key=KEY)
     return edition
@@ -114,6 +126,7 @@ def test_the_pages_are_accessible_at_each_width(
     paths = [reverse(f"console_{name}") for name in names]
     paths += [reverse("console_suppressions"), reverse("console_edition", args=[site.pk])]
     paths += [reverse("console_reader", args=[reader]), reverse("console_audit")]
+    paths += [reverse("console_reports")]
     paths += [reverse("console_account"), reverse("console_doctor")]
 
     def look(name: str, path: str) -> None:

@@ -63,6 +63,7 @@ PAGES = {
     "console_readers": "viewer",
     "console_reader": "viewer",
     "console_suppressions": "viewer",
+    "console_reports": "viewer",
     "console_doctor": "viewer",
     "console_audit": "owner",
     "admin:subscribers_subscriber_changelist": "viewer",

@@ -18,7 +18,8 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods, require_safe
 
 from digest.deliveries import explain, history, ledger, replay
-from digest.models import BackOff, Delivery, DeliveryEvent, Edition
+from digest.feedback import domain_reports
+from digest.models import BackOff, Delivery, DeliveryEvent, Edition, ReportedCount
 from digest.ops import health
 from digest.ops.console import acts, figures
 from digest.ops.mailbox.views import MAIL_CSP
@@ -34,6 +35,7 @@ LINK = re.compile(r"https?://[^\s\"'<>]+")
 HISTORY_LENGTH = 30  # of a reader's newest deliveries
 see_editions = permission_required("digest.view_edition", raise_exception=True)
 see_readers = permission_required("subscribers.view_subscriber", raise_exception=True)
+see_reports = permission_required("digest.view_reportedcount", raise_exception=True)
 see_bars = permission_required("subscribers.view_suppression", raise_exception=True)
 
 
@@ -242,6 +244,35 @@ def suppressions(request: HttpRequest) -> HttpResponse:
         "error": error,
     }
     return render(request, "console/suppressions.html", context)
+
+
+# -- reports -----------------------------------------------------------------------------
+
+
+@see_reports
+@require_safe
+def reports(request: HttpRequest) -> HttpResponse:
+    """Show what providers reported of mail in our name, and of TLS to our servers."""
+    since = timezone.now().date() - domain_reports.LATELY
+    found = {
+        kind: domain_reports.sources(kind, since=since, most=PAGE_LENGTH)
+        for kind in ReportedCount.Kind
+    }
+    dmarc, tls = found[ReportedCount.Kind.DMARC], found[ReportedCount.Kind.TLS]
+    context = {
+        "days": domain_reports.LATELY.days,
+        "tables": [
+            (
+                "Mail in our name (DMARC)",
+                "Sent from",
+                "Mails",
+                dmarc,
+                "No DMARC report yet.",
+            ),
+            ("TLS to our mail servers", "Server", "Sessions", tls, "No TLS report yet."),
+        ],
+    }
+    return render(request, "console/reports.html", context)
 
 
 # -- doctor ------------------------------------------------------------------------------
