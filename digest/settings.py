@@ -361,6 +361,9 @@ if isinstance(mail, endpoints.SmtpServer):
 else:
     MAILERS = {"default": {"BACKEND": f"anymail.backends.{mail.name}.EmailBackend"}}
 
+# All mail goes there, marked, and none to readers: for a copy of a database.
+TEST_MODE_TO = variables.mailbox("TEST_MODE_TO", optional=True)
+
 # Per sender process: the concurrent connections to server or provider, and the number of
 # deliveries whose intents are committed together. A crash leaves at most one submit group
 # unknown.

@@ -1,5 +1,6 @@
 """`manage.py publish [--day D]`: publish the edition of a day."""
 
+import json
 from argparse import ArgumentParser
 from datetime import date
 from typing import Any
@@ -27,6 +28,7 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--weekly", action="store_true", help="the week that ends that day"
         )
+        parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
@@ -42,7 +44,10 @@ class Command(OperatorCommand):
                 f"{error}; fetch them with `manage.py fetch --day {day}`"
             ) from None
         audit.record_command("publish", edition)
-        self.stdout.write(f"published {edition}: {edition.blocks.count()} papers")
+        count = edition.blocks.count()
+        told = {"day": f"{edition.day}", "kind": edition.kind, "papers": count}
+        words = f"published {edition}: {count} papers"
+        self.stdout.write(json.dumps(told) if options["json"] else words)
 
 
 def check_week(day: date, newest: date) -> None:
