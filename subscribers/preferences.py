@@ -52,6 +52,7 @@ class Preferences:
     searches: tuple[str, ...] = ()
     trending: Trending = Trending.NEVER
     most_papers: int = USUAL_PAPERS
+    wants_missed: bool = False
     language: str = "en"
     length: Length = Length.SHORT
     timezone: str = "UTC"
@@ -101,6 +102,7 @@ def stored(subscriber: Subscriber) -> Preferences:
         searches=tuple(subscriber.searches),
         trending=Trending(subscriber.trending),
         most_papers=subscriber.most_papers,
+        wants_missed=subscriber.wants_missed,
         language=subscriber.language,
         length=Length(subscriber.length),
         timezone=when.timezone,
@@ -157,6 +159,7 @@ def fill(
     subscriber.searches = list(preferences.searches)
     subscriber.trending = preferences.trending
     subscriber.most_papers = preferences.most_papers
+    subscriber.wants_missed = preferences.wants_missed
     subscriber.language = preferences.language
     subscriber.length = preferences.length
     subscriber.changed_at = now

@@ -282,6 +282,18 @@ class PreferencesForm(Form):
         wrong=f"Choose a number from {FEWEST_PAPERS} to {MOST_PAPERS}.",
         label="Papers per mail, at most",
     )
+    wants_missed = ChoiceField(
+        [
+            (False, "Go on with the papers of the day"),
+            (True, "First send the best of what I missed"),
+        ],
+        coerce=lambda value: value == "True",
+        default=False,
+        wrong="Choose from the list what to send after a pause.",
+        label="After a pause",
+        help_text="Also after five days or more on which no mail could come. The best of the "
+        "last two weeks comes once, in place of that day’s mail.",
+    )
     length = ChoiceField(
         Length.choices,
         coerce=Length,

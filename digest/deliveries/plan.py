@@ -3,22 +3,27 @@
 The tick is a catch-up: it makes the rows of every due instant since the last one, for
 however long that was. Of several editions due to a reader at once only the newest goes; the
 rows of the others say that it superseded them, and as they have no picks, their papers stay
-unseen.
+unseen. A reader who was away gets the mail of what they missed in place of the newest, if
+they wish.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
 from zoneinfo import ZoneInfoNotFoundError
 
-from django.conf import settings
 from django.db.models import QuerySet
 
 from digest.deliveries import ledger, schedule
+from digest.deliveries.planned_rows import (
+    Newer,
+    Part,
+    insert_deliveries,
+    insert_ended,
+    insert_missed,
+)
 from digest.deliveries.schedule import Standing
 from digest.models import Delivery, Edition
-from digest.sql import Statement, change
 from subscribers.models import Schedule, Subscriber
 
 State, Reason = Delivery.State, Delivery.Reason
@@ -35,27 +40,8 @@ SLICE = 1000
 LATENESS = {
     Edition.Kind.DAILY: schedule.DAILY_LATENESS,
     Edition.Kind.WEEKLY: schedule.WEEKLY_LATENESS,
+    Edition.Kind.MISSED: schedule.DAILY_LATENESS,
 }
-
-
-class Newer(NamedTuple):
-    """What ended an edition's turn: when, and the name of the edition that goes instead."""
-
-    due: datetime
-    goes: str
-
-
-class Part(NamedTuple):
-    """Rows of one statement: an edition, for the readers of schedules due at one instant.
-
-    With `changed_since` only for those whose state or schedule changed from then on.
-    """
-
-    edition: Edition
-    schedules: Sequence[int]
-    due_at: datetime
-    expires_at: datetime
-    changed_since: datetime | None = None
 
 
 def plan(now: datetime) -> int:
@@ -121,8 +107,12 @@ def revive(part: Part) -> int:
 
 def due_instants(edition: Edition) -> dict[int, datetime]:
     """Return the due instant of this edition by schedule id."""
-    weekly = edition.kind == Edition.Kind.WEEKLY
-    return weekly_instants(edition.day) if weekly else daily_instants(edition.day)
+    match edition.kind:
+        case Edition.Kind.DAILY:
+            return daily_instants(edition.day)
+        case Edition.Kind.WEEKLY:
+            return weekly_instants(edition.day)
+    return {}  # it goes to readers one by one, in place of another
 
 
 def daily_instants(day: date) -> dict[int, datetime]:
@@ -206,7 +196,7 @@ def plan_schedules(
                 changed_since=None if newly else looked_at,
             )
             if is_now is Standing.DUE:
-                made += insert_deliveries(part)
+                made += insert_missed(part, now) + insert_deliveries(part)
             elif is_now is Standing.SUPERSEDED and after:
                 insert_ended(part, State.SKIPPED, Reason.SUPERSEDED, after, now)
             else:
@@ -233,109 +223,3 @@ def grouped(dues: Mapping[int, datetime]) -> Iterable[tuple[datetime, list[int]]
     for due in sorted(groups):
         for start in range(0, len(groups[due]), SLICE):
             yield due, groups[due][start : start + SLICE]
-
-
-# Make a pending row for each active reader of the schedules, by subscriber_active_schedule;
-# delivery_unique drops repeats. With `since` only for those who changed from then on, and
-# who have no row: at each tick, to leave them out costs less than to try them again. Ids
-# follow each other: times a prime, modulo the window, they fill it evenly.
-PLAN = Statement(
-    postgresql="""
-INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
-    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
-SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, 'pending',
-    CASE WHEN %(window)s = 0 OR p.changed_at > %(due)s::timestamptz
-        THEN %(due)s::timestamptz
-        ELSE %(due)s::timestamptz + make_interval(secs => p.id * 7919 %% %(window)s) END,
-    '', '', NULL, 0, '', ''
-FROM subscribers_subscriber p
-WHERE p.state = 'active' AND p.schedule_id = ANY(%(schedules)s::bigint[])
-    AND (%(since)s::timestamptz IS NULL OR p.changed_at >= %(since)s::timestamptz
-        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
-            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
-ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
-    sqlite="""
-INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
-    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
-SELECT %(edition)s, p.id, %(due)s, %(expires)s, 'pending',
-    CASE WHEN %(window)s = 0 OR p.changed_at > %(due)s THEN %(due)s
-        ELSE datetime(%(due)s, '+' || (p.id * 7919 %% %(window)s) || ' seconds') END,
-    '', '', NULL, 0, '', ''
-FROM subscribers_subscriber p
-WHERE p.state = 'active'
-    AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
-    AND (%(since)s IS NULL OR p.changed_at >= %(since)s
-        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
-            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
-ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
-)
-# Make a row that ends here for each reader who was owed the edition until then, by the same
-# indexes and that of receipts by reader: one who began to read later, or again, was not.
-PLAN_ENDED = Statement(
-    postgresql="""
-INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
-    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
-SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, %(state)s,
-    %(due)s::timestamptz, %(reason)s, %(goes)s, %(now)s::timestamptz, 0, '', ''
-FROM subscribers_subscriber p
-WHERE p.state = 'active' AND p.schedule_id = ANY(%(schedules)s::bigint[])
-    AND (%(since)s::timestamptz IS NULL OR p.changed_at >= %(since)s::timestamptz
-        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
-            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
-    AND p.confirmed_at <= %(until)s AND NOT EXISTS (
-        SELECT 1 FROM subscribers_consentevent e
-        WHERE e.subscriber_id = p.id AND e.at > %(until)s
-            AND e.kind IN ('confirmed', 'resumed', 'imported'))
-ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
-    sqlite="""
-INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
-    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
-SELECT %(edition)s, p.id, %(due)s, %(expires)s, %(state)s,
-    %(due)s, %(reason)s, %(goes)s, %(now)s, 0, '', ''
-FROM subscribers_subscriber p
-WHERE p.state = 'active'
-    AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
-    AND (%(since)s IS NULL OR p.changed_at >= %(since)s
-        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
-            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
-    AND p.confirmed_at <= %(until)s AND NOT EXISTS (
-        SELECT 1 FROM subscribers_consentevent e
-        WHERE e.subscriber_id = p.id AND e.at > %(until)s
-            AND e.kind IN ('confirmed', 'resumed', 'imported'))
-ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
-)
-
-
-def insert_deliveries(part: Part) -> int:
-    """Make pending rows in one statement and return how many are new.
-
-    Readers are spread over SEND_WINDOW, each always at the same second of it. One who
-    changed after the instant (who has just confirmed, say) does not wait.
-    """
-    return change(PLAN, window=settings.SEND_WINDOW * 60, **parameters(part))
-
-
-def insert_ended(
-    part: Part, state: Delivery.State, reason: Delivery.Reason, by: Newer, now: datetime
-) -> int:
-    """Make rows that end here, as `by` says, in one statement; return how many are new."""
-    return change(
-        PLAN_ENDED,
-        state=str(state),
-        reason=str(reason),
-        goes=by.goes,
-        until=by.due,
-        now=now,
-        **parameters(part),
-    )
-
-
-def parameters(part: Part) -> dict[str, object]:
-    """Return what both statements ask of a part."""
-    return {
-        "edition": part.edition.pk,
-        "schedules": list(part.schedules),
-        "due": part.due_at,
-        "expires": part.expires_at,
-        "since": part.changed_since,
-    }

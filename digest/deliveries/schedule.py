@@ -54,6 +54,13 @@ def is_of_the_week(release: datetime, due: datetime) -> bool:
     return due < release + timedelta(days=1)
 
 
+def longest_gap(days: int) -> int:
+    """Return the most days from one wished weekday to the next; `days` is a bit set."""
+    wished = [day for day in range(7) if days >> day & 1]
+    later = [*wished[1:], *(day + 7 for day in wished[:1])]
+    return max((b - a for a, b in zip(wished, later, strict=True)), default=7)
+
+
 class Standing(Enum):
     """What an edition is to the readers of a schedule at an instant."""
 

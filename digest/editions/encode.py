@@ -69,7 +69,6 @@ def encode(
         encoder = partial(mime.quoted_printable, guarded=mime.DOTS_ONLY)
     sender = parseaddr(around.sender)[1]
     labels = [label for _, label in around.topics]
-    weekly = edition.kind == Edition.Kind.WEEKLY
     papers = [paper(block, votes=votes) for block in blocks]
     return EncodedEdition(
         edition_id=edition.pk,
@@ -84,7 +83,7 @@ def encode(
             (language, length): localized
             for language, spoken in around.spoken.items()
             for length, localized in localized_edition(
-                spoken, papers, encoder, labels=labels, language=language, weekly=weekly
+                spoken, papers, encoder, labels=labels, language=language, kind=edition.kind
             ).items()
         },
         titles=[block.title for block in blocks],
@@ -117,7 +116,7 @@ def localized_edition(
     *,
     labels: Sequence[str],
     language: str,
-    weekly: bool,
+    kind: str,
 ) -> dict[str, LocalizedEdition]:
     """Return the edition encoded in one language, by length."""
     with translation.override(language):
@@ -141,7 +140,7 @@ def localized_edition(
             name_reasons=lru_cache(maxsize=4096)(partial(name_reasons, True)),
         )
         numbers = range(MOST_COUNTED + 1)
-        counts = [encoder(phrases.headline(count, weekly=weekly)) for count in numbers]
+        counts = [encoder(phrases.headline(count, kind)) for count in numbers]
         sentences = [phrases.left_out_notice(count) for count in numbers]
         left_out = [
             (encoder(f"{sentence}\n"), encoder(f'<p class="text">{escape(sentence)}\n'))

@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -127,22 +127,21 @@ def page_frame(edition: Edition, language: str, *, web: bool) -> str:
 
 def days(edition: Edition) -> tuple[date, date]:
     """Return the first and the last day of the edition."""
-    weekly = edition.kind == Edition.Kind.WEEKLY
-    return edition.day - timedelta(days=6 if weekly else 0), edition.day
+    return edition.first_day, edition.day
 
 
 def context(edition: Edition) -> dict[str, object]:
-    weekly = edition.kind == Edition.Kind.WEEKLY
+    of_one_day = edition.kind == Edition.Kind.DAILY
     site = settings.SITE_URL
     return {
-        "weekly": weekly,
+        "kind": edition.kind,
         "has_few": edition.has_few,
         "date": phrases.dates(*days(edition))[0],
         "mark": MARKS,
         "site": site,
-        "day_url": f"{site}/editions/weekly/{edition.day}/"
-        if weekly
-        else f"{site}/papers/{edition.day}/",
+        "day_url": f"{site}/papers/{edition.day}/"
+        if of_one_day
+        else f"{site}/editions/{edition.kind}/{edition.day}/",
         "host": urlsplit(site).netloc,
         "postal_address": settings.POSTAL_ADDRESS,
     }

@@ -14,6 +14,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext, pgettext
 
 from digest.editions.reasons import Reason, Why
+from digest.models import Edition
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +117,19 @@ PHRASES: dict[str, Callable[[int], str]] = {
 }
 
 
-def headline(count: int, *, weekly: bool = False) -> str:
-    """Return the headline of a mail."""
-    if weekly:
-        words = ngettext("Your week: %(n)d paper", "Your week: %(n)d papers", count)
-    else:
-        words = ngettext("%(n)d paper for you", "%(n)d papers for you", count)
+def headline(count: int, kind: str = Edition.Kind.DAILY) -> str:
+    """Return the headline of a mail of this kind of edition."""
+    match kind:
+        case Edition.Kind.WEEKLY:
+            words = ngettext("Your week: %(n)d paper", "Your week: %(n)d papers", count)
+        case Edition.Kind.MISSED:
+            words = ngettext(
+                "While you were away: %(n)d paper",
+                "While you were away: %(n)d papers",
+                count,
+            )
+        case _:
+            words = ngettext("%(n)d paper for you", "%(n)d papers for you", count)
     return words % {"n": count}
 
 

@@ -5,19 +5,19 @@ A published edition never changes: it keeps the upvotes and texts of that moment
 
 import logging
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from django.db import IntegrityError, transaction
 
 from digest.editions.blocks import block
 from digest.models import Block, Edition, Paper
+from digest.models.editions import first_day
 from digest.papers import topics
 from digest.papers.fullness import Fullness, fullness
 from digest.papers.sources import newest_day
 
 logger = logging.getLogger(__name__)
 
-WEEK = timedelta(days=7)
 # More papers than any reader is sent; the others are on the site only.
 MOST_BLOCKS = 500
 
@@ -27,7 +27,7 @@ class NothingToPublish(Exception):
 
 
 def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edition:
-    """Return the edition of that day (of the week that ends on it); publish it if new.
+    """Return the edition of that day (of the days that end on it); publish it if new.
 
     Raises NothingToPublish. Safe to run twice or concurrently: the first to commit wins, and
     every caller gets that edition.
@@ -73,12 +73,11 @@ def is_superseded(edition: Edition) -> bool:
 
 
 def candidates(day: date, kind: str) -> Sequence[Paper]:
-    """Return the papers of the day or week, the listed first, most upvotes first.
+    """Return the papers of the edition's days, the listed first, most upvotes first.
 
     Samples are used only where there are no other papers.
     """
-    first = day - WEEK + timedelta(days=1) if kind == Edition.Kind.WEEKLY else day
-    papers = Paper.objects.filter(day__range=(first, day))
+    papers = Paper.objects.filter(day__range=(first_day(kind, day), day))
     chosen = papers.filter(is_sample=False).exists()
     return list(
         papers.filter(is_sample=not chosen).order_by("-is_listed", "-upvotes", "arxiv_id")[

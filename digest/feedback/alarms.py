@@ -28,7 +28,7 @@ MOST_A_DAY = 3
 IN_TIME = Q(
     edition__kind=Edition.Kind.DAILY, intent_at__lt=F("due_at") + schedule.DAILY_LATENESS
 ) | Q(
-    edition__kind=Edition.Kind.WEEKLY,
+    edition__kind__in=[Edition.Kind.WEEKLY, Edition.Kind.MISSED],
     intent_at__lt=F("due_at") + schedule.WEEKLY_LATENESS,
 )
 # Only editions this new can have mails of the last day: later ones are expired.

@@ -3,12 +3,14 @@
 import os
 import re
 import sys
+from argparse import ArgumentParser
 from datetime import UTC, date, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError
 
+from digest.models import Edition
 from subscribers.address_key import WrongKey
 
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a mail server keeps the mail
@@ -32,6 +34,19 @@ def parse_instant(value: str) -> datetime:
     except ValueError:
         raise CommandError(f"{value!r:.60} is not a time; use 2026-04-17T12:00Z") from None
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def add_kind(parser: ArgumentParser) -> None:
+    """Add the options that choose the kind of an edition; a daily one without them."""
+    kinds = parser.add_mutually_exclusive_group()
+    for name, words in [
+        (Edition.Kind.WEEKLY, "the weekly edition"),
+        (Edition.Kind.MISSED, "the edition for readers who were away"),
+    ]:
+        kinds.add_argument(
+            f"--{name}", action="store_const", dest="kind", const=name, help=words
+        )
+    parser.set_defaults(kind=Edition.Kind.DAILY)
 
 
 class OperatorCommand(BaseCommand):

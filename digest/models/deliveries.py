@@ -56,6 +56,8 @@ class Delivery(models.Model):
         NO_PAPER = "no paper of the reader's topics"
         # skipped: a newer edition, named in `reply`, came due at once and goes instead
         SUPERSEDED = "superseded by a newer edition"
+        # skipped: the reader was away; the mail of what they missed goes instead
+        MISSED = "in the mail of what was missed"
         # skipped: the operator cancelled the edition
         CANCELLED = "edition cancelled"
         # expired: not sent by expires_at, or planned after it

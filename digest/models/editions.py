@@ -1,16 +1,19 @@
 """Editions of published papers, their blocks and their frames."""
 
+from datetime import date, timedelta
+
 from django.db import models
 
 from digest.models.papers import Paper
 
 
 class Edition(models.Model):
-    """The papers published for one day (or for the week that ends on it); frozen."""
+    """The papers published for one day, or for the days that end on it; frozen."""
 
     class Kind(models.TextChoices):
         DAILY = "daily", "Daily"
         WEEKLY = "weekly", "Weekly"
+        MISSED = "missed", "Missed"  # instead of a daily, for readers who were away
 
     class Hold(models.TextChoices):
         NONE = "", "Goes out"
@@ -47,6 +50,23 @@ class Edition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.day}"
+
+    @property
+    def first_day(self) -> date:
+        return first_day(self.kind, self.day)
+
+
+# How many days an edition covers: a day of its own is the last.
+DAYS: dict[str, int] = {
+    Edition.Kind.DAILY: 1,
+    Edition.Kind.WEEKLY: 7,
+    Edition.Kind.MISSED: 14,
+}
+
+
+def first_day(kind: str, day: date) -> date:
+    """Return the first day of the edition of this kind that ends on `day`."""
+    return day - timedelta(days=DAYS[kind] - 1)
 
 
 class Block(models.Model):

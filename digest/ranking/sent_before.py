@@ -1,22 +1,22 @@
-"""Which papers of an edition its readers had in another mail: daily, weekly or both.
+"""Which papers of an edition its readers had in another mail, of whichever kind.
 
 The ledger knows: a pick of a delivery that was handed over, or may have been. A paper is
 one row for all its versions and sources, so the same paper is never sent twice.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from digest.editions.picks import parse_picks
 from digest.models import Block, Delivery, Edition
+from digest.models.editions import DAYS
 from digest.sql import among
 
-Kind, State = Edition.Kind, Delivery.State
+State, Reason = Delivery.State, Delivery.Reason
 # The mail may be with the reader, whatever an operator decided about it later.
 HANDED_OVER = [State.SUBMITTING, State.ACCEPTED, State.UNKNOWN, State.ABANDONED]
-DAYS = {Kind.DAILY: 1, Kind.WEEKLY: 7}
 
 
 def sent_before(
@@ -24,8 +24,12 @@ def sent_before(
 ) -> Iterator[tuple[int, int]]:
     """Yield (subscriber id, position in this edition) of what the readers had before.
 
-    With `until` only mails that were handed over before that instant count. Three queries at most, however many readers, mails and editions there are.
+    Of what was missed also the papers of days before, for which they had a mail. With
+    `until` only mails that were handed over before that instant count. Five queries at
+    most, however many readers, mails and editions there are.
     """
+    if edition.kind == Edition.Kind.MISSED:
+        yield from of_days_with_a_mail(edition, readers, until)
     others = list(sharing(edition).values_list("pk", flat=True))
     if not others:
         return
@@ -46,18 +50,36 @@ def sent_before(
                 yield reader, place
 
 
+def of_days_with_a_mail(
+    edition: Edition, readers: Sequence[int], until: datetime | None
+) -> Iterator[tuple[int, int]]:
+    """Yield (subscriber id, position) of papers up to the day of the reader's last mail.
+
+    A day for which the ranking found nothing counts as one with a mail.
+    """
+    days = (edition.first_day, edition.day)
+    others = Edition.objects.filter(day__range=days).exclude(pk=edition.pk)
+    had = Delivery.objects.filter(
+        Q(state__in=HANDED_OVER) | Q(reason=Reason.NO_PAPER),
+        edition__in=list(others.values_list("pk", flat=True)),
+        subscriber__in=among(readers),
+    )
+    if until:
+        had = had.filter(Q(intent_at__lt=until) | Q(intent_at=None, outcome_at__lt=until))
+    last = had.values_list("subscriber").annotate(Max("edition__day"))
+    blocks = list(edition.blocks.order_by().values_list("position", "paper__day"))
+    for reader, day in last:
+        if reader is not None:
+            yield from ((reader, place) for place, of in blocks if of <= day)
+
+
 def sharing(edition: Edition) -> QuerySet[Edition]:
     """Select the other editions that can have a paper of this one."""
-    first = first_day(Kind(edition.kind), edition.day)
     shared = Q()
     for kind, days in DAYS.items():
         last = edition.day + timedelta(days=days - 1)
-        shared |= Q(kind=kind, day__range=(first, last))
+        shared |= Q(kind=kind, day__range=(edition.first_day, last))
     return Edition.objects.filter(shared).exclude(pk=edition.pk)
-
-
-def first_day(kind: Edition.Kind, day: date) -> date:
-    return day - timedelta(days=DAYS[kind] - 1)
 
 
 def positions(stored: str) -> Iterable[int]:

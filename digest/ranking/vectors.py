@@ -14,7 +14,7 @@ recorded days that finds a tenth more.
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -231,11 +231,7 @@ def fit(papers: Sequence[tuple[str, str, str]], *, seed: int = 1) -> Projection:
     idf = np.array(
         [np.log(1 + len(papers) / frequency[word]) for word in words], dtype=np.float32
     )
-    table = np.zeros((len(papers), len(words)), dtype=np.float32)
-    for row, document_words in enumerate(documents):
-        places, weights = weighted(columns, idf, document_words)
-        table[row, places] = weights
-        table[row] = unit(table[row])
+    table = Table([weighted(columns, idf, one) for one in documents], len(words))
     matrix = half(leading(table, min(DIMENSIONS, len(words), len(papers)), seed))
     points = table @ matrix
     points /= np.linalg.norm(points, axis=1, keepdims=True) + np.float32(1e-9)
@@ -249,18 +245,54 @@ def fit(papers: Sequence[tuple[str, str, str]], *, seed: int = 1) -> Projection:
     )
 
 
+class Table:
+    """The weights of words in documents, a row each of length 1.
+
+    It is stored sparsely and multiplied in dense blocks of rows, so that the memory does not
+    grow with documents × words.
+    """
+
+    ROWS = 256
+
+    def __init__(self, rows: Sequence[tuple[list[int], list[float]]], columns: int) -> None:
+        self.rows = [
+            (np.array(places, dtype=np.int32), unit(np.array(weights, dtype=np.float32)))
+            for places, weights in rows
+        ]
+        self.shape = (len(rows), columns)
+
+    def blocks(self) -> Iterator[Floats]:
+        for start in range(0, len(self.rows), self.ROWS):
+            rows = self.rows[start : start + self.ROWS]
+            block = np.zeros((len(rows), self.shape[1]), dtype=np.float32)
+            for row, (places, weights) in enumerate(rows):
+                block[row, places] = weights
+            yield block
+
+    def __matmul__(self, right: Floats) -> Floats:
+        found: Floats = np.concatenate([block @ right for block in self.blocks()])
+        return found
+
+    def squared(self, right: Floats) -> Floats:
+        """Return tableᵀ · table · right."""
+        found = np.zeros_like(right)
+        for block in self.blocks():
+            found += block.T @ (block @ right)
+        return found
+
+
 def half(values: Floats) -> Floats:
     """Round to half precision, as saved, so that a fitted projection equals the one read."""
     return values.astype(np.float16).astype(np.float32)
 
 
-def leading(table: Floats, count: int, seed: int, passes: int = 4) -> Floats:
+def leading(table: Table, count: int, seed: int, passes: int = 4) -> Floats:
     """Return the leading right singular vectors (columns × count) of a table."""
     chance = np.random.default_rng(seed)
     wide = min(count + 20, *table.shape)
     basis = chance.standard_normal((table.shape[1], wide)).astype(np.float32)
     for _ in range(passes):
-        basis, _ = np.linalg.qr(table.T @ (table @ basis))
+        basis, _ = np.linalg.qr(table.squared(basis))
     _, _, rotation = np.linalg.svd(table @ basis, full_matrices=False)
     found: Floats = (basis @ rotation.T)[:, :count].astype(np.float32)
     return found

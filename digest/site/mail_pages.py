@@ -77,7 +77,7 @@ def newest(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse
     if edition is None or not picks:
         return render(request, "digest/nothing_yet.html", {"token": token})
     with translation.override(reader.language):
-        headline = phrases.headline(len(picks), weekly=edition.kind == Edition.Kind.WEEKLY)
+        headline = phrases.headline(len(picks), edition.kind)
     shown = [(pick.block, pick.label, pick.reasons) for pick in picks]
     return HttpResponse(
         web_version.page(edition, shown, language=reader.language, headline=headline)

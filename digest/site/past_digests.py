@@ -22,7 +22,7 @@ class PastDigest(NamedTuple):
     """A digest that went out; `titles` are its papers', or those that were looked for."""
 
     day: str
-    is_weekly: bool
+    kind: str  # of its edition
     name: str  # of the mail's page
     titles: Sequence[str]
 
@@ -55,8 +55,7 @@ def digests_of(subscriber_id: int, query: str = "") -> list[PastDigest]:
         shown = [title for title in own if words <= set(tokens(title))]
         if shown:
             edition, name = row.edition, signing.name(signing.Purpose.PAGE, row.pk)
-            weekly = edition.kind == edition.Kind.WEEKLY
-            found.append(PastDigest(day_of(edition), weekly, name, shown))
+            found.append(PastDigest(day_of(edition), edition.kind, name, shown))
     return found
 
 

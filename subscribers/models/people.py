@@ -169,6 +169,10 @@ class Subscriber(models.Model):
         validators=[MinValueValidator(FEWEST_PAPERS), MaxValueValidator(MOST_PAPERS)],
         help_text="How many papers a digest holds at most.",
     )
+    wants_missed = models.BooleanField(
+        default=False,
+        help_text="After a pause, one mail of the best that was missed.",
+    )
     language = models.CharField(
         max_length=8, default="en", help_text="Of the mail's own words: settings.LANGUAGES."
     )
@@ -231,6 +235,11 @@ class Subscriber(models.Model):
                 fields=["schedule"],
                 condition=Q(state="active"),
                 name="subscriber_active_schedule",
+            ),
+            models.Index(
+                fields=["schedule"],
+                condition=Q(state="active", wants_missed=True),
+                name="subscriber_wants_missed",
             ),
             models.Index(
                 fields=["id"],

@@ -6,15 +6,8 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from digest.deliveries.plan import (
-    OVERLAP,
-    Newer,
-    Part,
-    insert_deliveries,
-    insert_ended,
-    plan,
-    plan_edition,
-)
+from digest.deliveries.plan import OVERLAP, plan, plan_edition
+from digest.deliveries.planned_rows import Newer, Part, insert_deliveries, insert_ended
 from digest.deliveries.schedule import release_at
 from digest.models import Delivery, Edition
 from digest.ranking import loaded

@@ -29,6 +29,7 @@ WRONG = {
     "searches": "x" * 201,
     "trending": "3",
     "most_papers": "2",
+    "wants_missed": "perhaps",
     "length": "long",
     "language": "tlh",
     "cadence": "hourly",

@@ -59,6 +59,7 @@ class Command(OperatorCommand):
             idempotent_retry.ask_again(now)
             for edition in editions:
                 planned += plan_edition(edition, due()) if edition else plan(due())
+                preflight.check_new(due_editions(due()), now)
                 only = edition.pk if edition else None
                 tally += send_due(clock, due=due, edition_id=only)
         except fencing.SendingRefused as refused:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from digest.deliveries import control, ledger
-from digest.management.base import OperatorCommand, parse_day, parse_instant
+from digest.management.base import OperatorCommand, add_kind, parse_day, parse_instant
 from digest.models import Edition
 from digest.ops.operators import audit
 from digest.throttling import circuit_breaker
@@ -26,9 +26,7 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("day", type=parse_day)
         parser.add_argument("action", nargs="?", choices=ACTIONS)
-        parser.add_argument(
-            "--weekly", action="store_true", help="the weekly edition, not the daily one"
-        )
+        add_kind(parser)
         parser.add_argument(
             "--reason", default="by the operator", help="stored with the hold"
         )
@@ -41,10 +39,11 @@ class Command(OperatorCommand):
         parser.add_argument("--yes", action="store_true", help="cancel without asking")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY
-        edition = Edition.objects.filter(day=options["day"], kind=kind).first()
+        edition = Edition.objects.filter(day=options["day"], kind=options["kind"]).first()
         if edition is None:
-            raise CommandError(f"no {kind} edition is published for {options['day']}")
+            raise CommandError(
+                f"no {options['kind']} edition is published for {options['day']}"
+            )
         if options["action"] == "retry-refused":
             self.retry_refused(edition, options["since"])
         elif options["action"]:

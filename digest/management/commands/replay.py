@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from digest.deliveries import explain, replay
 from digest.deliveries.replay import NothingToShow
-from digest.management.base import OperatorCommand, parse_day
+from digest.management.base import OperatorCommand, add_kind, parse_day
 from digest.management.commands.preview import reader
 from digest.models import Delivery, Edition
 
@@ -20,7 +20,7 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
         parser.add_argument("day", type=parse_day)
-        parser.add_argument("--weekly", action="store_true", help="the weekly edition")
+        add_kind(parser)
         parser.add_argument(
             "--paper",
             metavar="ID",
@@ -28,7 +28,7 @@ class Command(OperatorCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        kind = Edition.Kind.WEEKLY if options["weekly"] else Edition.Kind.DAILY
+        kind = options["kind"]
         if options["paper"]:
             self.explain(options["email"], options["day"], kind, options["paper"])
             return

@@ -89,6 +89,7 @@ def mails(now: datetime) -> Iterator[tuple[str, bytes]]:
         yield f"Digest, {length.value}", digest(papers, now, length=length)
     yield "Digest, seven papers", digest(papers[:7], now)
     yield "Digest, of the week", digest(papers, now, kind=Edition.Kind.WEEKLY)
+    yield "Digest, after a pause", digest(papers, now, kind=Edition.Kind.MISSED)
     yield "Digest, shortest", digest(shortest(), now)
     yield "Digest, longest", digest(longest(), now)
     yield "Digest, right to left", digest(right_to_left(), now)

@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("subscribers", "0016_remembered_browsers"),
+        ("subscribers", "0017_missed"),
     ]
 
     operations = [

@@ -1,0 +1,267 @@
+"""The rows that a plan makes: for an edition, of schedules that are due at one instant.
+
+Each is one statement, whichever number of readers there are, and makes no row twice.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+
+from digest.deliveries import schedule
+from digest.editions.publish import NothingToPublish, publish
+from digest.models import Delivery, Edition
+from digest.sql import Statement, change, fetch
+from subscribers.models import Schedule, Subscriber
+
+logger = logging.getLogger(__name__)
+
+State, Reason = Delivery.State, Delivery.Reason
+
+# Days without a mail, beyond those that the schedule leaves out anyway, after which a reader
+# was away.
+AWAY_DAYS = 4
+
+
+class Newer(NamedTuple):
+    """What ended an edition's turn: when, and the name of the edition that goes instead."""
+
+    due: datetime
+    goes: str
+
+
+class Part(NamedTuple):
+    """Rows of one statement: an edition, for the readers of schedules due at one instant.
+
+    With `changed_since` only for those whose state or schedule changed from then on.
+    """
+
+    edition: Edition
+    schedules: Sequence[int]
+    due_at: datetime
+    expires_at: datetime
+    changed_since: datetime | None = None
+
+
+# Make a pending row for each active reader of the schedules, by subscriber_active_schedule;
+# delivery_unique drops repeats. With `since` only for those who changed from then on, and
+# who have no row: at each tick, to leave them out costs less than to try them again. Ids
+# follow each other: times a prime, modulo the window, they fill it evenly.
+PLAN = Statement(
+    postgresql="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, 'pending',
+    CASE WHEN %(window)s = 0 OR p.changed_at > %(due)s::timestamptz
+        THEN %(due)s::timestamptz
+        ELSE %(due)s::timestamptz + make_interval(secs => p.id * 7919 %% %(window)s) END,
+    '', '', NULL, 0, '', ''
+FROM subscribers_subscriber p
+WHERE p.state = 'active' AND p.schedule_id = ANY(%(schedules)s::bigint[])
+    AND (%(since)s::timestamptz IS NULL OR p.changed_at >= %(since)s::timestamptz
+        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
+    sqlite="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s, %(expires)s, 'pending',
+    CASE WHEN %(window)s = 0 OR p.changed_at > %(due)s THEN %(due)s
+        ELSE datetime(%(due)s, '+' || (p.id * 7919 %% %(window)s) || ' seconds') END,
+    '', '', NULL, 0, '', ''
+FROM subscribers_subscriber p
+WHERE p.state = 'active'
+    AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
+    AND (%(since)s IS NULL OR p.changed_at >= %(since)s
+        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
+)
+# Make a row that ends here for each reader who was owed the edition until then, by the same
+# indexes and that of receipts by reader: one who began to read later, or again, was not.
+PLAN_ENDED = Statement(
+    postgresql="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, %(state)s,
+    %(due)s::timestamptz, %(reason)s, %(goes)s, %(now)s::timestamptz, 0, '', ''
+FROM subscribers_subscriber p
+WHERE p.state = 'active' AND p.schedule_id = ANY(%(schedules)s::bigint[])
+    AND (%(since)s::timestamptz IS NULL OR p.changed_at >= %(since)s::timestamptz
+        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
+    AND p.confirmed_at <= %(until)s AND NOT EXISTS (
+        SELECT 1 FROM subscribers_consentevent e
+        WHERE e.subscriber_id = p.id AND e.at > %(until)s
+            AND e.kind IN ('confirmed', 'resumed', 'imported'))
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
+    sqlite="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s, %(expires)s, %(state)s,
+    %(due)s, %(reason)s, %(goes)s, %(now)s, 0, '', ''
+FROM subscribers_subscriber p
+WHERE p.state = 'active'
+    AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
+    AND (%(since)s IS NULL OR p.changed_at >= %(since)s
+        AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+            WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
+    AND p.confirmed_at <= %(until)s AND NOT EXISTS (
+        SELECT 1 FROM subscribers_consentevent e
+        WHERE e.subscriber_id = p.id AND e.at > %(until)s
+            AND e.kind IN ('confirmed', 'resumed', 'imported'))
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
+)
+
+
+# Readers of the schedules who were away and wish for what they missed, by
+# subscriber_wants_missed: those to whom since an edition nothing went that could have, and
+# who read already then. What the ranking found nothing for is no mail that was missed.
+AWAY = {
+    "postgresql": """
+FROM subscribers_subscriber p
+WHERE p.state = 'active' AND p.wants_missed
+    AND p.schedule_id = ANY(%(schedules)s::bigint[])
+    AND (%(since)s::timestamptz IS NULL OR p.changed_at >= %(since)s::timestamptz)
+    AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+        WHERE d.edition_id = ANY(%(recent)s::bigint[]) AND d.subscriber_id = p.id
+            AND d.state <> 'expired' AND (d.state <> 'skipped' OR d.reason = %(no_paper)s))
+    AND NOT EXISTS (SELECT 1 FROM subscribers_consentevent e
+        WHERE e.subscriber_id = p.id AND e.at > %(was)s::timestamptz
+            AND e.kind IN ('confirmed', 'imported'))
+    AND p.confirmed_at <= %(was)s::timestamptz""",
+    "sqlite": """
+FROM subscribers_subscriber p
+WHERE p.state = 'active' AND p.wants_missed
+    AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
+    AND (%(since)s IS NULL OR p.changed_at >= %(since)s)
+    AND NOT EXISTS (SELECT 1 FROM digest_delivery d
+        WHERE d.edition_id IN (SELECT value FROM json_each(%(recent)s))
+            AND d.subscriber_id = p.id
+            AND d.state <> 'expired' AND (d.state <> 'skipped' OR d.reason = %(no_paper)s))
+    AND NOT EXISTS (SELECT 1 FROM subscribers_consentevent e
+        WHERE e.subscriber_id = p.id AND e.at > %(was)s
+            AND e.kind IN ('confirmed', 'imported'))
+    AND p.confirmed_at <= %(was)s""",
+}
+SOME_AWAY = Statement(
+    postgresql=f"SELECT 1 {AWAY['postgresql']} LIMIT 1",
+    sqlite=f"SELECT 1 {AWAY['sqlite']} LIMIT 1",
+)
+# End the row of the edition for which the mail of what was missed goes; the unique pair
+# decides between planners.
+PLAN_AWAY = Statement(
+    postgresql=f"""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, 'skipped',
+    %(due)s::timestamptz, %(reason)s, %(goes)s, %(now)s::timestamptz, 0, '', ''
+{AWAY["postgresql"]}
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING RETURNING subscriber_id""",
+    sqlite=f"""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(edition)s, p.id, %(due)s, %(expires)s, 'skipped',
+    %(due)s, %(reason)s, %(goes)s, %(now)s, 0, '', ''
+{AWAY["sqlite"]}
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING RETURNING subscriber_id""",
+)
+
+
+def insert_deliveries(part: Part) -> int:
+    """Make pending rows in one statement and return how many are new.
+
+    Readers are spread over SEND_WINDOW, each always at the same second of it. One who
+    changed after the instant (who has just confirmed, say) does not wait.
+    """
+    return change(PLAN, window=settings.SEND_WINDOW * 60, **parameters(part))
+
+
+def insert_ended(
+    part: Part, state: Delivery.State, reason: Delivery.Reason, by: Newer, now: datetime
+) -> int:
+    """Make rows that end here, as `by` says, in one statement; return how many are new."""
+    return change(
+        PLAN_ENDED,
+        state=str(state),
+        reason=str(reason),
+        goes=by.goes,
+        until=by.due,
+        now=now,
+        **parameters(part),
+    )
+
+
+def insert_missed(part: Part, now: datetime) -> int:
+    """Make rows of what was missed for readers who were away; return how many.
+
+    Their rows of the part's edition end here. Publishes the days' edition if it is wanted
+    and new; where that fails, they get the part's edition like the others.
+    """
+    made = 0
+    for away, schedules in by_days_away(part.schedules):
+        missing = parameters(part._replace(schedules=schedules)) | {
+            "recent": recent_editions(part.edition.day - away),
+            "was": part.due_at - away,
+            "no_paper": str(Reason.NO_PAPER),
+        }
+        if not fetch(SOME_AWAY, **missing):
+            continue
+        try:
+            edition = publish(part.edition.day, now=now, kind=Edition.Kind.MISSED)
+        except NothingToPublish as error:
+            logger.warning("readers who were away get the day alone: %s", error)
+            continue
+        names = {"reason": str(Reason.MISSED), "goes": str(edition), "now": now}
+        with transaction.atomic():
+            rows = fetch(PLAN_AWAY, **missing, **names)
+            if readers := [pk for (pk,) in rows]:
+                made += insert_for(readers, part._replace(edition=edition))
+    return made
+
+
+def by_days_away(schedules: Sequence[int]) -> Iterator[tuple[timedelta, list[int]]]:
+    """Yield after how long a reader was away, and the schedules with a reader who wishes."""
+    wishing = Subscriber.objects.filter(
+        state=Subscriber.State.ACTIVE, wants_missed=True, schedule__in=schedules
+    )
+    found = Schedule.objects.filter(pk__in=wishing.values("schedule"))
+    groups = defaultdict(list)
+    for pk, days in found.values_list("pk", "days"):
+        groups[timedelta(days=schedule.longest_gap(days) + AWAY_DAYS)].append(pk)
+    yield from sorted(groups.items())
+
+
+def recent_editions(after: date) -> list[int]:
+    """Return the ids of the editions of all kinds of the days after that one."""
+    return list(Edition.objects.filter(day__gt=after).values_list("pk", flat=True))
+
+
+def insert_for(readers: Sequence[int], part: Part) -> int:
+    """Make pending rows for these readers, due at once."""
+    rows = [
+        Delivery(
+            edition=part.edition,
+            subscriber_id=pk,
+            due_at=part.due_at,
+            not_before=part.due_at,
+            expires_at=part.expires_at,
+        )
+        for pk in readers
+    ]
+    return len(Delivery.objects.bulk_create(rows, batch_size=1000, ignore_conflicts=True))
+
+
+def parameters(part: Part) -> dict[str, object]:
+    """Return what both statements ask of a part."""
+    return {
+        "edition": part.edition.pk,
+        "schedules": list(part.schedules),
+        "due": part.due_at,
+        "expires": part.expires_at,
+        "since": part.changed_since,
+    }
