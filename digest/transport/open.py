@@ -24,7 +24,7 @@ from digest.transport.esp import Provider, of_error, of_sent
 from digest.transport.outcomes import Outcome, put_back
 from digest.transport.postmark_batch import PostmarkBatch
 from digest.transport.smtp import Connection, Smtp, run_all
-from digest.transport.test_mode import Redirected, redirect_message
+from digest.transport.test_mode import Redirected, judged_of_operator, redirect_message
 
 type Asked = Future[Mail | None]
 # What a connection's thread says: outcomes, nothing more, or that it wants the next mail.
@@ -141,6 +141,8 @@ class SingleMail:
         if settings.TEST_MODE_TO:
             redirect_message(message)
         judged = self.by_smtp(message) if self.connection else self.by_api(message)
+        if settings.TEST_MODE_TO:
+            judged = judged_of_operator(judged)
         return put_back(judged) if judged.suspect else judged
 
     def by_smtp(self, message: EmailMultiAlternatives) -> Outcome:

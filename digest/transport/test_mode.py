@@ -34,8 +34,7 @@ class Redirected:
         line = line_of(mails)
         line.mails = deque(redirected(mail) for mail in line.mails)
         for delivery_id, outcome in self.transport.hand_over(line):
-            refused = outcome.verdict is Verdict.REFUSED
-            yield delivery_id, put_back(outcome) if refused else outcome
+            yield delivery_id, judged_of_operator(outcome)
 
     def close(self) -> None:
         self.transport.close()
@@ -50,6 +49,10 @@ def redirected(mail: Mail) -> Mail:
         compose=lambda: marked(mail.compose(), to),
         letter=letter and (lambda: marked_letter(letter(), to)),
     )
+
+
+def judged_of_operator(outcome: Outcome) -> Outcome:
+    return put_back(outcome) if outcome.verdict is Verdict.REFUSED else outcome
 
 
 def operator() -> str:

@@ -49,7 +49,7 @@ def test_all_digests_go_to_the_operator_and_the_ledger_counts_as_ever(sink) -> N
 
 @pytest.mark.usefixtures("test_mode", "readers")
 def test_the_operators_full_mailbox_is_charged_to_no_reader(sink, settings) -> None:
-    settings.TEST_MODE_TO = "full.r550@example.org"
+    settings.TEST_MODE_TO = "full+rcpt-550@example.org"
     send_due(lambda: make.NOON)
     assert sink.mails() == [] and not Suppression.objects.exists()
     assert set(Delivery.objects.values_list("state", "attempts")) == {("pending", 0)}
@@ -65,6 +65,7 @@ def test_a_single_mail_goes_to_the_operator(sink, settings) -> None:
     message = EmailMultiAlternatives(
         "Please confirm", "Hello", ADA, ["ann@readers.example"]
     )
+    assert single.open() is None
     single.hand_over(message)
     single.close()
     (mail,) = sink.mails()

@@ -163,6 +163,6 @@ def audit_log(request: HttpRequest) -> HttpResponse:
         "acts": shown[:PAGE_LENGTH],
         "next": shown[PAGE_LENGTH - 1].pk if len(shown) > PAGE_LENGTH else None,
         "query": query,
-        "whats": Act.objects.order_by("what").values_list("what", flat=True).distinct(),
+        "named": Act.objects.order_by("what").values_list("what", flat=True).distinct(),
     }
     return render(request, "console/audit.html", context)
