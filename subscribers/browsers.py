@@ -131,6 +131,11 @@ def forget(subscriber_id: int, which: str) -> None:
     found.delete()
 
 
+def clear(response: HttpResponse) -> None:
+    """Take the cookie from this browser, which it opens nothing in any more."""
+    response.delete_cookie(cookie_name(), samesite="Lax")
+
+
 def name_of(user_agent: str) -> str:
     """Return a name to recognise a browser by, like Firefox, Android; of our words alone."""
     named = [

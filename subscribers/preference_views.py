@@ -114,6 +114,8 @@ def change_browsers(request: HttpRequest, reader: Subscriber, token: str) -> Htt
         browsers.remember(reader.pk, request, response, now=now)
     elif request.method == "POST":
         browsers.forget(reader.pk, asked)
+        if browsers.read(request, now=now) is None:
+            browsers.clear(response)
     response["Location"] += "#browsers"
     return response
 

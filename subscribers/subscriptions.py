@@ -5,6 +5,7 @@ hand-over, so what is answered here holds for every mail from then on. Asking tw
 the same changes nothing and appends no second event.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 
@@ -30,6 +31,7 @@ from subscribers.preferences import (
     receipt_detail,
     schedule,
     set_preferences,
+    stored,
     zone,
 )
 from subscribers.suppression import is_barred, lift, suppress
@@ -111,14 +113,26 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
     return subscriber
 
 
-@transaction.atomic
 def change_preferences(
     subscriber_id: int, preferences: Preferences, *, origin: Origin, now: datetime
 ) -> None:
     """Put the new preferences in place of the old; a reader who has left stays as they are."""
+    adjust_preferences(subscriber_id, lambda _: preferences, origin=origin, now=now)
+
+
+@transaction.atomic
+def adjust_preferences(
+    subscriber_id: int,
+    change: Callable[[Preferences], Preferences],
+    *,
+    origin: Origin,
+    now: datetime,
+) -> None:
+    """Put what `change` makes of the stored preferences in their place, as above."""
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state not in CONFIRMED:
         return
+    preferences = change(stored(subscriber))
     set_preferences(subscriber, preferences, now=now)
     record(
         subscriber,

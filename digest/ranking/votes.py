@@ -14,6 +14,7 @@ from django.db import transaction
 
 from digest import signing
 from digest.editions import picks
+from digest.editions.reasons import Reason
 from digest.models import Block, Delivery, Paper, Vote
 from subscribers import preferences
 from subscribers.models import Subscriber, Topic
@@ -36,6 +37,8 @@ class Picked:
     subscriber_id: int | None
     paper: Paper
     has_left: bool = False
+    topics: Sequence[str] = ()  # slugs of the paper's
+    reasons: Sequence[Reason] = ()  # that the mail named
 
 
 def picked(name: str, position: int) -> Picked:
@@ -45,14 +48,16 @@ def picked(name: str, position: int) -> Picked:
         Delivery.objects.select_related("subscriber").filter(pk=delivery_id or 0).first()
     )
     was = picks.parse_picks(found.picks) if found else None
-    if not (found and was) or position not in {pick.position for pick in was.picks}:
+    shown = {pick.position: pick for pick in was.picks} if was else {}
+    if not found or position not in shown:
         raise NoSuchPick
     blocks = Block.objects.filter(edition=found.edition_id, position=position)
     if (block := blocks.select_related("paper").first()) is None:
         raise NoSuchPick
     reader = found.subscriber
     has_left = reader is not None and reader.state == Subscriber.State.UNSUBSCRIBED
-    return Picked(found.subscriber_id, block.paper, has_left)
+    reasons = shown[position].reasons
+    return Picked(found.subscriber_id, block.paper, has_left, list(block.topics), reasons)
 
 
 @transaction.atomic

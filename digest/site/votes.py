@@ -2,8 +2,12 @@
 
 The link contains the name of the mail's page. A forwarded mail contains it too, so its
 recipient can vote for the reader: one vote a paper, of small effect, which the reader can
-see and take back in the preferences.
+see and take back in the preferences. To drop a topic or leave out an author takes a browser
+that the reader had remembered, or else a link that is mailed to the reader.
 """
+
+from functools import partial
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,9 +17,16 @@ from django.utils.safestring import SafeString
 
 from digest.models import Vote
 from digest.ranking import votes
-from subscribers.http import action, preferences_page, see_other, token_page
+from digest.ranking.votes import Picked
+from digest.site import less
+from subscribers import browsers, subscriptions
+from subscribers.http import action, origin, preferences_page, see_other, token_page
 from subscribers.models import Subscriber
+from subscribers.notices import outbox
+from subscribers.preferences import stored
+from subscribers.tasks import wake
 
+CHANGES = {"drop": less.drop, "put back": less.put_back}
 VALUES = {"more": Vote.Value.MORE, "less": Vote.Value.LESS}
 
 
@@ -32,19 +43,54 @@ def vote(request: HttpRequest, name: str, position: int, choice: str = "") -> Ht
         pick = votes.picked(name, position)
     except votes.NoSuchPick:
         raise Http404("This mail does not exist, or does not contain this paper.") from None
-    if request.method == "POST" and pick.subscriber_id is not None:
-        asked = action(request)
-        if asked in VALUES:
-            now = timezone.now()
-            votes.cast(pick.subscriber_id, pick.paper, VALUES[asked], now=now)
-        elif asked == "back":
-            votes.take_back(pick.subscriber_id, pick.paper)
+    reader = remembered_reader(request, pick)
     if request.method == "POST":
-        return see_other("vote", name, str(position))
+        return pressed(request, pick, reader, see_other("vote", name, str(position)))
     cast = Vote.objects.filter(subscriber=pick.subscriber_id or 0, paper=pick.paper)
-    shown = {"pick": pick, "vote": cast.first(), "choice": choice}
-    context = shown | {"name": name, "position": position}
+    context: dict[str, object] = {"pick": pick, "vote": cast.first(), "reader": reader}
+    context |= {
+        "choice": choice,
+        "name": name,
+        "position": position,
+        "sent": "sent" in request.GET,
+    }
+    if reader is not None:
+        context["less"] = less.offered(pick, stored(reader))
+        context["dropped"] = less.named(pick, request.GET.get("dropped", ""))
+        context["back"] = less.named(pick, request.GET.get("back", ""))
     return render(request, "digest/vote.html", context)
+
+
+def remembered_reader(request: HttpRequest, pick: Picked) -> Subscriber | None:
+    """Return the mail's reader if this is a browser that they had remembered."""
+    browser = browsers.read(request, now=timezone.now())
+    mine = browser is not None and browser.subscriber_id == pick.subscriber_id
+    return browser.subscriber if browser and mine else None
+
+
+def pressed(
+    request: HttpRequest, pick: Picked, reader: Subscriber | None, response: HttpResponse
+) -> HttpResponse:
+    """Do what the button says; add to the redirect what the page shows then."""
+    now = timezone.now()
+    asked = action(request)
+    if asked in VALUES and pick.subscriber_id is not None:
+        votes.cast(pick.subscriber_id, pick.paper, VALUES[asked], now=now)
+    elif asked == "back" and pick.subscriber_id is not None:
+        votes.take_back(pick.subscriber_id, pick.paper)
+    elif asked == "link" and pick.subscriber_id is not None:
+        outbox.ask_again(pick.subscriber_id, now=now)
+        wake()
+        response["Location"] += "?sent=1#less"
+    elif asked in CHANGES and reader is not None:
+        found = less.named(pick, request.POST.get("what", ""))
+        if found is not None:
+            change = partial(CHANGES[asked], less=found)
+            came_from = origin(request, "/v/")
+            subscriptions.adjust_preferences(reader.pk, change, origin=came_from, now=now)
+            done = "dropped" if asked == "drop" else "back"
+            response["Location"] += "?" + urlencode({done: found.key}) + "#less"
+    return response
 
 
 def of_reader(subscriber_id: int, token: str) -> SafeString:

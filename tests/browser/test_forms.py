@@ -24,6 +24,7 @@ from digest.editions.compose import Pick, Reader
 from digest.models import Delivery, Edition, Paper, Vote
 from digest.ranking.loaded import load
 from subscribers import links
+from subscribers.models import Browser as RememberedBrowser
 from subscribers.models import Link, Request, Subscriber, Suppression
 from tests import make
 from tests.conftest import installed_chromium
@@ -108,6 +109,7 @@ def site(
     settings.HTTPS = url.startswith("https")
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = settings.HTTPS
     prefix = "__Host-" if settings.HTTPS else ""
+    settings.COOKIE_PREFIX = prefix
     settings.SESSION_COOKIE_NAME = f"{prefix}sessionid"
     settings.CSRF_COOKIE_NAME = f"{prefix}csrftoken"
     settings.SECURE_SSL_REDIRECT = settings.HTTPS
@@ -182,9 +184,9 @@ def voted() -> str:
     return path
 
 
-def vote() -> str:
+def vote(one: Subscriber | None = None) -> str:
     edition = Edition.objects.get()
-    one = reader()
+    one = one or reader()
     delivery = Delivery.objects.create(
         edition=edition,
         subscriber=one,
@@ -197,6 +199,11 @@ def vote() -> str:
         expires_at=make.NOON,
     )
     return f"/v/{signing.name(signing.Purpose.PAGE, delivery.pk)}/0"
+
+
+def own_vote() -> str:
+    """The page of a mail that went to the reader of this browser."""
+    return vote(RememberedBrowser.objects.get().subscriber)
 
 
 def way_out() -> str:
@@ -289,6 +296,17 @@ OURS = [
     Form("digest/_votes.html", voted, "Take it back"),
     Form("digest/_private_feed.html", preferences, "Make my feed"),
     Form("digest/_private_feed.html", preferences, "End the feed", first="Make my feed"),
+    Form(
+        "digest/my_papers.html",
+        lambda: f"{preferences()}saved/",
+        "Add",
+        {"#ids": "2604.00001"},
+    ),
+    Form("digest/_less.html", vote, "Mail me the link"),
+    Form("subscribers/preferences.html", preferences, "This browser is mine"),
+    Form("subscribers/preferences.html", at("/preferences/mine/"), "Save"),
+    Form("digest/_less.html", own_vote, "Undo", first="Leave out"),
+    Form("subscribers/preferences.html", at("/preferences/mine/"), "Forget it"),
 ]
 
 
