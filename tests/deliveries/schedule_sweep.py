@@ -60,6 +60,21 @@ def one_of_each_clock() -> list[str]:
     return sorted(kept.values())
 
 
+def days_of_change(name: str, first: date, days: int) -> list[date]:
+    """The dates of these at whose end a clock shows another offset than at their start."""
+    zone = ZoneInfo(name)
+    midnights = [
+        datetime.combine(first + timedelta(days=offset), datetime.min.time(), UTC)
+        for offset in range(days + 1)
+    ]
+    offsets = [one.astimezone(zone).utcoffset() for one in midnights]
+    return [
+        one.date()
+        for one, before, after in zip(midnights, offsets, offsets[1:], strict=False)
+        if before != after
+    ]
+
+
 def sweep(name: str, first: date = FIRST, days: int = DAYS) -> int:
     """Check each edition × hour; how many. Raises AssertionError."""
     zone = ZoneInfo(name)

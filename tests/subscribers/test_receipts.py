@@ -143,6 +143,7 @@ TAMPERINGS: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("sealer", ["runs on", "has stopped"])
 @pytest.mark.parametrize("tamper", TAMPERINGS.values(), ids=TAMPERINGS)
 def test_g1_every_tampering_shows(chain: Head, tamper, sealer: str) -> None:
