@@ -10,5 +10,7 @@ coverage: # branches that the SQLite half takes, child processes too
     uv run coverage combine -q && uv run coverage report --skip-covered
 fuzz:    # the fuzzers, three minutes each: every night
     FUZZ_SECONDS=180 uv run pytest tests/fuzz
+docs:    # the documentation as a site, in site/; a broken link fails
+    uv run --isolated --only-group docs zensical build --strict
 up:      # the whole product on this machine
     python3 manage.py up

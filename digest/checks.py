@@ -70,6 +70,15 @@ def connections_are_secret(
 ) -> list[CheckMessage]:
     """Find connections on which mail and passwords could be read."""
     found: list[CheckMessage] = []
+    if not settings.HTTPS:
+        words = (
+            f"SITE_URL is {settings.SITE_URL}: pages, sessions and readers' links travel "
+        )
+        words += "in clear text."
+        if front_end.is_loopback(settings.SITE_HOST):
+            words = f"SITE_URL is {settings.SITE_URL}, which only this machine can open."
+        hint = "Set SITE_URL=https://… and let a proxy end TLS, as deploy/Caddyfile does."
+        found.append(Warning(words, hint=hint, id="digest.W008"))
     server = endpoints.mailer(settings.MAILER_URL)
     if isinstance(server, endpoints.SmtpServer) and server.in_clear_text:
         words = "MAILER_URL sends mail in clear text, and its password if it has one."

@@ -293,6 +293,7 @@ CELERY_BEAT_SCHEDULE = {
         ("retention", "digest.tasks.drop_old", 3600),
         ("publish", "digest.tasks.fetch_and_publish", 1800),
         ("week", "digest.tasks.publish_week", 1800),
+        ("refit", "digest.tasks.refit", 86400),
         ("notices", "subscribers.tasks.send_notices", 10),
         ("readers", "subscribers.tasks.maintain", 60),
     ]
@@ -441,6 +442,11 @@ X_FRAME_OPTIONS = "SAMEORIGIN" if MAILBOX else "DENY"
 # W005, W021: only the owner of the domain can decide that all subdomains are HTTPS only.
 # W019: the mailbox's page shows each mail in a frame.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
+# W004, W008, W012, W016: what follows from a site in clear text is one warning of ours.
+if not HTTPS:
+    SILENCED_SYSTEM_CHECKS += [
+        f"security.W{number}" for number in ("004", "008", "012", "016")
+    ]
 # With no-referrer browsers send "Origin: null" with forms, and the admin refuses them.
 # Pages with a token in their path set no-referrer themselves.
 SECURE_REFERRER_POLICY = "same-origin"

@@ -18,7 +18,7 @@ from digest.feedback import alarms, events, reconcile
 from digest.logs import alert
 from digest.models import Act, Delivery, Edition, ReportedCount
 from digest.papers import fullness, ingest, source_days, sources
-from digest.ranking import directions
+from digest.ranking import directions, projections
 
 logger = logging.getLogger(__name__)
 
@@ -164,3 +164,17 @@ def publish_week() -> None:
             publish(day, now=now, kind=Edition.Kind.WEEKLY)
         except NothingToPublish as error:
             logger.warning("no week published: %s", error)
+
+
+@shared_task(soft_time_limit=1700, time_limit=1800)
+def refit() -> None:
+    """Fit the ranking to this installation's papers, if a month has passed since the last.
+
+    What dies half-way has stored nothing, and begins anew a day later.
+    """
+    now = ledger.database_now()
+    if projections.is_due(now) and turn(Loop.REFIT, now):
+        try:
+            projections.refit(now)
+        except projections.NotAdopted as error:
+            logger.warning("no refitted projection: %s", error)

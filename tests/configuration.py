@@ -36,8 +36,8 @@ containers are. Blanks and quotes around a value do not count, and an empty valu
 URL, percent-encode special characters of user and password: / is %2F, ? is %3F, # is %23, @ is
 %40, % is %25.
 
-A missing or wrong value ends every program at its start with exit code 1 and the one line that
-is quoted here; no secret is repeated in it. `manage.py check --deploy` finds what can be read
+A missing or wrong value ends every program at its start with the one line that is quoted here;
+no secret is repeated in it. `manage.py check --deploy` finds what can be read
 but is unwise: weak keys, clear text, a public site without a mail server.
 
 This page is made by `uv run python -m tests.configuration` from `.env.example` and the

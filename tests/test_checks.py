@@ -10,6 +10,9 @@ from tests.stack import Stack
 STRONG = "Zk3-9vQw_x7LmT2bNc8RyU5sHd0EoJ4gAi6fPq1XtWz"
 
 
+SITE = "papers.example.org"
+
+
 def found(*, deploy: bool = True) -> list[str]:
     checks = run_checks(tags=["security"], include_deployment_checks=deploy)
     return [f"{one.id} {one.msg}" for one in checks if str(one.id).startswith("digest.")]
@@ -21,6 +24,8 @@ def fine(settings) -> None:
     settings.ADDRESS_KEY = STRONG
     settings.ANYMAIL = settings.ANYMAIL | {"WEBHOOK_SECRET": [f"ann:{STRONG}"]}
     settings.CATCHER = False
+    settings.SITE_URL, settings.SITE_HOST = f"https://{SITE}", SITE
+    settings.HTTPS = True
 
 
 @pytest.mark.usefixtures("fine")
@@ -41,6 +46,17 @@ def test_a_weak_secret_is_named_and_not_repeated(name: str, weak: str, settings)
     (line,) = found()
     assert name in line
     assert len(weak) < 2 or weak not in line
+
+
+@pytest.mark.usefixtures("fine")
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [(SITE, "travel in clear text"), ("127.0.0.1", "only this machine can open")],
+)
+def test_a_site_without_tls_is_one_warning(host: str, words: str, settings) -> None:
+    settings.SITE_URL, settings.SITE_HOST, settings.HTTPS = f"http://{host}", host, False
+    (line,) = found()
+    assert words in line
 
 
 @pytest.mark.usefixtures("fine")

@@ -21,6 +21,7 @@ class Loop(StrEnum):
     SEND = "send"
     WATCH = "watch"
     PUBLISH = "publish"
+    REFIT = "refit"
 
 
 # As long after one turn the next may begin: what piled up while nobody worked is not done
@@ -29,6 +30,7 @@ APART = {
     Loop.TICK: timedelta(seconds=5),
     Loop.WATCH: timedelta(seconds=150),
     Loop.PUBLISH: timedelta(seconds=900),
+    Loop.REFIT: timedelta(hours=1),  # longer than a refit takes
 }
 # Clocks ten minutes apart change nothing but what is told.
 WORTH_TELLING, MOST_SKEW = 5.0, 660.0

@@ -87,7 +87,7 @@ def database_trouble(error: Error) -> str:
     """Return the message to the operator for a database error."""
     message = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if MISSING_TABLE.search(message):
-        return "the database is not migrated: run `python manage.py migrate`"
+        return "the database is not migrated: run `python3 manage.py migrate`"
     if isinstance(error, ProgrammingError):
         return f"the database rejected a statement: {message}"
     return f"the database cannot be used: {message}"

@@ -8,7 +8,7 @@ from digest.models.deliveries import (
     Submission,
 )
 from digest.models.editions import Block, Edition, Frame
-from digest.models.installation import Fence, Heartbeat
+from digest.models.installation import Fence, Heartbeat, StoredProjection
 from digest.models.operators import OWNER, Act, RecoveryCode, owners
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
 from digest.models.reports import ReportedCount
@@ -37,6 +37,7 @@ __all__ = [
     "SendingCount",
     "SourceDay",
     "SourceTurn",
+    "StoredProjection",
     "Submission",
     "Vote",
     "WarmUpDay",

@@ -1,4 +1,4 @@
-"""State of this installation: the age of its database, and the loops that run."""
+"""State of this installation: its database's age, the loops that run, what it has learnt."""
 
 from django.db import models
 
@@ -56,3 +56,30 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"heartbeat of {self.loop}"
+
+
+class StoredProjection(models.Model):
+    """A projection for the ranking that was fitted to this installation's papers.
+
+    The row of the shipped one has no content. See ranking/projections.py.
+    """
+
+    version = models.CharField(max_length=8, unique=True, help_text="Hash of its matrix.")
+    fitted_at = models.DateTimeField(help_text="UTC.")
+    adopted_at = models.DateTimeField(
+        null=True, help_text="It ranks from then on, until a later one does."
+    )
+    papers = models.PositiveIntegerField(default=0, help_text="It was fitted to so many.")
+    topics_found = models.FloatField(
+        default=0, help_text="How surely topics' names find their papers: mean AUC."
+    )
+    content = models.BinaryField(default=b"", help_text="As vectors.py writes it.")
+    refreshed_to = models.PositiveBigIntegerField(
+        default=0, help_text="Readers up to this id have directions by it."
+    )
+
+    class Meta:
+        verbose_name_plural = "stored projections"
+
+    def __str__(self) -> str:
+        return f"projection {self.version}"

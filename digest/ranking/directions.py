@@ -21,15 +21,15 @@ from django.db import transaction
 from django.db.models import Count, Max
 from numpy.typing import NDArray
 
-from digest.models import Paper, Vote
+from digest.models import Paper, StoredProjection, Vote
 from digest.ranking import sentences
+from digest.ranking.projections import current
 from digest.ranking.vectors import (
     DIMENSIONS,
     RIDGE_OF_LIKES,
     Crowd,
     Direction,
     Projection,
-    shipped,
 )
 from subscribers.models import Subscriber
 
@@ -42,6 +42,7 @@ LIST = re.compile(r"[,;]")
 LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
 HEADER = struct.Struct("<4sh")
 RECORD = struct.Struct(f"<BIff{DIMENSIONS}s")
+FOLLOW = 50  # readers whose directions follow a refit, at each tick
 NAMED_LIKES = 20  # the newest liked papers, one of which a reason can name
 
 
@@ -111,10 +112,15 @@ LAYOUT = np.dtype(
 )
 
 
+def versions(stored: Sequence[bytes | None]) -> set[str]:
+    """Return the versions of the projections that the directions were computed with."""
+    return {mark.hex() for mark in {one[:4] for one in stored if one}}
+
+
 def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
     """Return the directions of a slice of readers; None if no reader has any.
 
-    Directions of another projection are left out; the tick computes them anew.
+    Directions of another projection are left out.
     """
     mark = bytes.fromhex(version)
     likes = np.zeros(len(stored), dtype=np.int32)
@@ -196,16 +202,42 @@ def refresh(most: int = 500) -> int:
     """Compute the stale directions of at most `most` readers; return their number.
 
     Each reader's row is locked meanwhile, as by votes and changes of preferences, so the
-    result is of the newest words and votes.
+    result is of the newest words and votes. After a refit the others follow.
     """
     stale = Subscriber.objects.filter(directions__isnull=True).order_by("pk")
-    count = 0
-    for pk in list(stale.values_list("pk", flat=True)[:most]):
-        with transaction.atomic():
-            rows = Subscriber.objects.select_for_update()
-            reader = rows.filter(pk=pk, directions__isnull=True).first()
-            if reader is not None:
-                reader.directions = compute(reader, shipped())
-                reader.save(update_fields=["directions"])
-                count += 1
+    ids = list(stale.values_list("pk", flat=True)[:most])
+    projection = current()
+    count = sum(compute_again(pk, projection, stale=True) for pk in ids)
+    return count + follow_refit(projection)
+
+
+def follow_refit(projection: Projection, most: int = FOLLOW) -> int:
+    """Compute directions by another projection anew for some readers; return their number.
+
+    Goes on after the last reader of the time before; does nothing when all have followed.
+    """
+    row = StoredProjection.objects.filter(version=projection.version).first()
+    if row is None:
+        return 0
+    readers = Subscriber.objects.filter(pk__gt=row.refreshed_to).order_by("pk")
+    known = readers.exclude(directions=b"").exclude(directions=None)
+    ids = list(known.values_list("pk", flat=True)[:most])
+    count = sum(compute_again(pk, projection) for pk in ids)
+    if ids:
+        rows = StoredProjection.objects.filter(pk=row.pk, refreshed_to__lt=ids[-1])
+        rows.update(refreshed_to=ids[-1])
     return count
+
+
+@transaction.atomic
+def compute_again(pk: int, projection: Projection, *, stale: bool = False) -> bool:
+    """Compute a reader's directions; False if that is done, or the reader gone."""
+    reader = Subscriber.objects.select_for_update().filter(pk=pk).first()
+    if reader is None or (stale and reader.directions is not None):
+        return False
+    mark = bytes.fromhex(projection.version)
+    if reader.directions is not None and bytes(reader.directions[:4]) == mark:
+        return False
+    reader.directions = compute(reader, projection)
+    reader.save(update_fields=["directions"])
+    return True

@@ -13,7 +13,7 @@ from digest.models import Block, Edition
 from digest.papers.search_match import SearchedPapers
 from digest.ranking import ranking
 from digest.ranking.interests import Lexicon
-from digest.ranking.vectors import shipped
+from digest.ranking.projections import PointsByVersion, newest_version
 from subscribers.models import Topic
 
 # Characters of an abstract; in a shorter one every word decides what it seems to be about.
@@ -44,8 +44,7 @@ class LaidOut:
     titles: Sequence[str]
     institutions: Sequence[str]  # of each paper, or ""
     labels: Sequence[tuple[str, str]]  # (slug, label) of the topic in each column
-    points: ranking.Floats  # P × DIMENSIONS, see vectors.py
-    version: str  # of the projection that computed the points
+    points: PointsByVersion  # P × DIMENSIONS, see vectors.py
     lexicon: Lexicon
     searched: SearchedPapers
     picks: Picks
@@ -84,12 +83,9 @@ def read(edition_id: int) -> tuple[Edition, list[Block]]:
 def laid_out(edition: Edition, blocks: Sequence[Block]) -> LaidOut:
     topics = {topic.column: topic for topic in Topic.objects.all()}
     width = max(topics, default=-1) + 1
-    projection = shipped()
+    texts = [(block.title, block.paper.abstract) for block in blocks]
+    points = PointsByVersion(texts)
     popular = ranking.popularity(np.array([block.upvotes for block in blocks]))
-    points = np.array(
-        [projection.paper(block.title, block.paper.abstract) for block in blocks],
-        dtype=np.float32,
-    ).reshape(len(blocks), projection.matrix.shape[1])
     institutions = [block.paper.organization for block in blocks]
     papers = np.zeros((len(blocks), width), dtype=np.float32)
     for place, block in enumerate(blocks):
@@ -100,10 +96,7 @@ def laid_out(edition: Edition, blocks: Sequence[Block]) -> LaidOut:
         papers=papers,
         popular=popular,
         general=ranking.mixed(papers, popular),
-        duplicates=ranking.near_duplicates(
-            points
-            * np.array([[len(block.paper.abstract) >= COMPARABLE] for block in blocks])
-        ),
+        duplicates=duplicates(points, texts),
         titles=[block.title for block in blocks],
         institutions=institutions,
         labels=[
@@ -111,12 +104,23 @@ def laid_out(edition: Edition, blocks: Sequence[Block]) -> LaidOut:
             for column in range(width)
         ],
         points=points,
-        version=projection.version,
         lexicon=Lexicon(
-            [f"{block.title}\n{block.paper.abstract}" for block in blocks],
+            ["\n".join(text) for text in texts],
             [block.paper.authors for block in blocks],
             institutions,
         ),
         searched=SearchedPapers([block.paper for block in blocks]),
         picks=Picks(width + 1),
+    )
+
+
+def duplicates(
+    points: PointsByVersion, texts: Sequence[tuple[str, str]]
+) -> ranking.Bools | None:
+    """Mark the pairs of papers that say the same; none with an abstract that is too short."""
+    known = points[newest_version()]
+    if known is None:
+        return None
+    return ranking.near_duplicates(
+        known * np.array([[len(abstract) >= COMPARABLE] for _, abstract in texts])
     )

@@ -19,6 +19,7 @@ from digest.ranking.directions import (
     Kind,
     interests_of,
     unpack,
+    versions,
 )
 from digest.ranking.interests import phrases
 from digest.ranking.loaded import LaidOut
@@ -94,30 +95,35 @@ class Found:
     titles: dict[int, str] = field(default_factory=dict)
 
     def close_to(
-        self, loaded: LaidOut, directions: Directions, shape: tuple[int, int]
+        self, points: ranking.Floats, directions: Directions, shape: tuple[int, int]
     ) -> None:
-        """Score the papers by readers' words and likes."""
-        written, liked = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
-        self.written = np.zeros(shape, dtype=np.int32)
+        """Score the papers by readers' words and likes, of readers who have directions."""
+        others = self.closeness or ranking.nothing_close(shape)
+        written, liked = others.written, others.liked
+        if self.written is None:
+            self.written = np.zeros(shape, dtype=np.int32)
         for place in range(MOST_INTERESTS):
             rows = np.flatnonzero(
                 (directions.kind == Kind.WRITTEN) & (directions.of == place)
             )
             if not len(rows):
                 continue
-            readers, scores = directions.reader[rows], scored(directions, rows, loaded)
+            readers, scores = directions.reader[rows], scored(directions, rows, points)
             nearer = scores > written[readers]
             written[readers] = np.where(nearer, scores, written[readers])
             self.written[readers] = np.where(nearer, place, self.written[readers])
         rows = np.flatnonzero(directions.kind == Kind.LIKED)
-        liked[directions.reader[rows]] = scored(directions, rows, loaded)
+        liked[directions.reader[rows]] = scored(directions, rows, points)
         rows = np.flatnonzero(directions.kind == Kind.DISLIKED)
-        liked[directions.reader[rows]] = -np.maximum(scored(directions, rows, loaded), 0)
-        alike = self.like_one(directions, loaded, liked)
-        self.closeness = ranking.Closeness(written, liked, directions.likes, alike)
+        liked[directions.reader[rows]] = -np.maximum(scored(directions, rows, points), 0)
+        alike = self.like_one(directions, points, liked)
+        if others.alike is not None:
+            alike |= others.alike
+        likes = others.likes + directions.likes
+        self.closeness = ranking.Closeness(written, liked, likes, alike)
 
     def like_one(
-        self, directions: Directions, loaded: LaidOut, liked: ranking.Floats
+        self, directions: Directions, points: ranking.Floats, liked: ranking.Floats
     ) -> ranking.Bools:
         """Mark the papers close to likes that are like a single liked paper.
 
@@ -133,11 +139,11 @@ class Found:
             return alike
         who, owner = np.unique(owners, return_inverse=True)
         seat = np.arange(len(rows)) - np.searchsorted(owners, who)[owner]
-        weights = np.zeros((len(who), seat.max() + 1, loaded.points.shape[1]), np.float32)
+        weights = np.zeros((len(who), seat.max() + 1, points.shape[1]), np.float32)
         weights[owner, seat] = directions.weights(rows)
         papers = closest(liked[who], COMPARED)
         with np.errstate(invalid="ignore", over="ignore"):
-            scores = finite(weights @ loaded.points[papers].transpose(0, 2, 1))
+            scores = finite(weights @ points[papers].transpose(0, 2, 1))
         near = liked[who[:, None], papers] >= ranking.CLOSE_TO_LIKES
         reader, nth = (near & (scores.max(axis=1) >= ALIKE)).nonzero()
         keys = np.zeros(weights.shape[:2], dtype=np.uint32)
@@ -146,7 +152,7 @@ class Found:
         readers, places = who[reader], papers[reader, nth]
         alike[readers, places] = True
         pairs = zip(readers.tolist(), places.tolist(), strict=True)
-        self.likes = dict(zip(pairs, which.tolist(), strict=True))
+        self.likes |= dict(zip(pairs, which.tolist(), strict=True))
         return alike
 
     def name_likes(self, picks: ranking.Ints, reasons: NDArray[np.int8]) -> None:
@@ -220,9 +226,11 @@ def found_in(
                 found.matches.searches[place, list(loaded.searched.hits(text))] = True
         if had:
             found.matches.left_out[tuple(zip(*had, strict=True))] = True
-    directions = unpack([person.directions for person in people], loaded.version)
-    if directions is not None:
-        found.close_to(loaded, directions, shape)
+    stored = [person.directions for person in people]
+    for version in versions(stored):
+        points, directions = loaded.points[version], unpack(stored, version)
+        if points is not None and directions is not None:
+            found.close_to(points, directions, shape)
     return found
 
 
@@ -250,12 +258,12 @@ def look_up(
 
 
 def scored(
-    directions: Directions, rows: NDArray[np.intp], loaded: LaidOut
+    directions: Directions, rows: NDArray[np.intp], points: ranking.Floats
 ) -> ranking.Floats:
     """Return the scores of the edition's papers by some directions (rows × P)."""
     with np.errstate(invalid="ignore", over="ignore"):
         weights, offset = directions.weights(rows), directions.offset[rows, None]
-        return finite(weights @ loaded.points.T - offset)
+        return finite(weights @ points.T - offset)
 
 
 def finite(scores: ranking.Floats) -> ranking.Floats:

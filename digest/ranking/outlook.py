@@ -14,7 +14,7 @@ from digest.papers.search_match import SearchedPapers
 from digest.ranking import ranking, sentences
 from digest.ranking.directions import interests_of
 from digest.ranking.interests import Lexicon, phrases
-from digest.ranking.vectors import shipped
+from digest.ranking.projections import PointsByVersion, current
 from subscribers.models import Topic
 from subscribers.preferences import Preferences
 
@@ -50,7 +50,7 @@ class Day:
     papers: Sequence[Paper]
     topics: ranking.Floats  # P × topics, in the order of `Month.slugs`
     popular: ranking.Floats
-    points: ranking.Floats
+    points: PointsByVersion
     lexicon: Lexicon
     searched: SearchedPapers
 
@@ -69,11 +69,13 @@ def outlook(preferences: Preferences) -> Outlook | None:
         return None
     encode = sentences.encode()
     texts = interests_of(preferences.interests, preferences.keywords)
-    found = [shipped().interest(text, encode) for text in texts]
+    projection = current()
+    found = [projection.interest(text, encode) for text in texts]
     wanted = np.array([[slug in preferences.topics for slug in month.slugs]], np.float32)
     counts, newest, matched = [], [], False
     for day in month.days:
-        scores = [one.score(day.points) for one in found if one]
+        points = day.points[projection.version]
+        scores = [one.score(points) for one in found if one and points is not None]
         written = np.max(scores, axis=0) if scores else np.full(len(day.papers), -np.inf)
         named = list(day.lexicon.by(preferences.watched_authors))
         for phrase in [*preferences.keywords, *phrases(preferences.interests)]:
@@ -127,12 +129,11 @@ def day_of(edition: int, slugs: tuple[str, ...]) -> Day:
     rows = Block.objects.filter(edition=edition).order_by("position")
     blocks = list(rows.select_related("paper").defer("html", "text"))
     texts = [(block.title, block.paper.abstract) for block in blocks]
-    points = [shipped().paper(*text) for text in texts]
     return Day(
         [block.paper for block in blocks],
         np.array([[block.topics.get(slug, 0) for slug in slugs] for block in blocks], "f4"),
         ranking.popularity(np.array([block.upvotes for block in blocks])),
-        np.array(points, dtype=np.float32),
+        PointsByVersion(texts),
         Lexicon(["\n".join(text) for text in texts], [b.paper.authors for b in blocks]),
         SearchedPapers([block.paper for block in blocks]),
     )

@@ -113,6 +113,12 @@ class Closeness:
         return {Why.WRITTEN: surely, Why.NEAREST: close & ~surely, Why.LIKED: liked}
 
 
+def nothing_close(shape: tuple[int, int]) -> Closeness:
+    """Return the closeness of N × P for readers without words and likes, to be filled in."""
+    written, liked = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
+    return Closeness(written, liked, np.zeros(shape[0], dtype=np.int32))
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """Which readers (N) want trending papers that match none of their interests.

@@ -154,8 +154,8 @@ class Projection:
         near = self.nearest(text, encode)
         return self.background.direction(self.background.points[near]) if near else None
 
-    def save(self, file: Path) -> None:
-        """Write a compressed .npz with the matrix in half precision."""
+    def content(self) -> bytes:
+        """Return a compressed .npz with the matrix in half precision."""
         held = io.BytesIO()
         np.savez_compressed(
             held,
@@ -168,11 +168,11 @@ class Projection:
             packed=self.packed,
             **({} if self.sentences is None else {"sentences": self.sentences}),
         )
-        file.write_bytes(held.getvalue())
+        return held.getvalue()
 
 
-def read(file: Path) -> Projection:
-    """Read a file that `save` wrote. Raises OSError, ValueError, KeyError."""
+def read(file: Path | io.BytesIO) -> Projection:
+    """Read what `content` returned. Raises OSError, ValueError, KeyError."""
     with np.load(file, allow_pickle=False) as held:
         return Projection(
             words=str(held["words"]).split("\n"),

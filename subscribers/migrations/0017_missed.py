@@ -13,6 +13,7 @@ class Migration(migrations.Migration):
             model_name="subscriber",
             name="wants_missed",
             field=models.BooleanField(
+                db_default=False,
                 default=False,
                 help_text="After a pause, one mail of the best that was missed.",
             ),

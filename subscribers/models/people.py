@@ -171,6 +171,7 @@ class Subscriber(models.Model):
     )
     wants_missed = models.BooleanField(
         default=False,
+        db_default=False,  # the previous release names no such column in its INSERTs
         help_text="After a pause, one mail of the best that was missed.",
     )
     language = models.CharField(

@@ -254,4 +254,4 @@ def test_the_command_explains_one_paper_or_none(ann, words) -> None:
 def test_laying_out_says_the_same_as_loading(ann) -> None:
     edition = Edition.objects.get()
     laid, loaded = lay_out(edition.pk), load(edition.pk)
-    assert (laid.points == loaded.points).all() and laid.titles == loaded.titles
+    assert (laid.papers == loaded.papers).all() and laid.titles == loaded.titles

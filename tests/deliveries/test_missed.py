@@ -90,7 +90,7 @@ def papers_of(mail) -> set[str]:
     return {line for line in text.splitlines() if line.startswith("Paper ")}
 
 
-def test_who_was_away_gets_the_best_of_it_in_one_mail(sink, settings) -> None:
+def test_t32_who_was_away_gets_the_best_of_it_in_one_mail(sink, settings) -> None:
     story(sink, settings)
     first, missed = sink.mails()
     assert ledger() == [

@@ -63,8 +63,9 @@ def what_is_set(sender: Sender) -> Iterator[Finding]:
         yield warning("test-mode", "Test mode is on.", why=why, remedy=remedy)
     yield from provider(sender)
     for found in run_checks(tags=[Tags.security], include_deployment_checks=True):
-        # Most of Django's own follow from a SITE_URL without TLS, which is a finding itself.
-        if not found.is_silenced() and (settings.HTTPS or is_ours(found)):
+        # What follows from a SITE_URL without TLS is a finding of its own.
+        follows = found.id == "digest.W008" or not (settings.HTTPS or is_ours(found))
+        if not (found.is_silenced() or follows):
             yield of_check(found)
 
 

@@ -230,7 +230,7 @@ def greet(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
     say(f"  a digest     {plan.site_url}{to_read()}")
     connections.close_all()
     admin = f"{plan.site_url}/{settings.ADMIN_PATH}/"
-    say(f"  admin        {admin}  (first: python manage.py createsuperuser)")
+    say(f"  admin        {admin}  (first: python3 manage.py createsuperuser)")
     say(f"  logs         {stack.logs}")
     say("Ctrl-C stops all of it.")
 
