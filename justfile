@@ -1,13 +1,15 @@
 # The daily loop. CI runs `.ci/run`, which does all of this and more.
 check:   # style, types and the quick tests: about a minute
     uv run ruff check . && uv run ruff format --check . && uv run mypy
-    uv run pytest -q -m "not gate and not slow and not browser"
+    uv run pytest -q -m "not gate and not nightly and not slow and not browser"
 test:    # everything, on both databases
     python3 manage.py test
 coverage: # branches that the SQLite half takes, child processes too
     rm -rf .coverage && mkdir .coverage
-    uv run coverage run -m pytest -q -m "not gate and not browser"
+    uv run coverage run -m pytest -q -m "not gate and not nightly and not browser"
     uv run coverage combine -q && uv run coverage report --skip-covered
+nightly: # what the suite leaves out or samples, on both databases
+    python3 manage.py test -m nightly
 fuzz:    # the fuzzers, three minutes each: every night
     FUZZ_SECONDS=180 uv run pytest tests/fuzz
 docs:    # the documentation as a site, in site/; a broken link fails

@@ -33,6 +33,7 @@ def main() -> None:
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import Error
 
     try:
         if sys.argv[1:] in (["version"], ["--version"]):
@@ -41,6 +42,10 @@ def main() -> None:
             execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"error: {error}")
+    except Error as error:  # in Django's own commands; ours say it by themselves
+        from digest.management.base import database_trouble
+
+        sys.exit(f"error: {database_trouble(error)}")
 
 
 def has(*packages: str) -> bool:

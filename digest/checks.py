@@ -4,9 +4,14 @@ from collections.abc import Sequence
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
+<<<<<<< HEAD
 from django_otp.plugins.otp_totp.models import TOTPDevice
+=======
+from django.utils.module_loading import import_string
+>>>>>>> main
 
 from digest import endpoints, front_end
 from digest.feedback import webhooks
@@ -109,6 +114,7 @@ def reports_can_be_read(
     ]
 
 
+<<<<<<< HEAD
 @register(Tags.models, deploy=True)
 def owners_have_a_second_factor(
     app_configs: Sequence[AppConfig] | None, **options: object
@@ -128,6 +134,43 @@ def owners_have_a_second_factor(
     words = f"Owners without a second factor: {', '.join(sorted(bare))}."
     hint = "Add one on the account's page; REQUIRE_SECOND_FACTOR asks everybody for one."
     return [Warning(words, hint=hint, id="digest.W008")]
+=======
+@register(Tags.security, deploy=True)
+def provider_can_be_asked(
+    app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Find a provider that lacks its key, its region, or is a toy that sends nothing."""
+    mail = endpoints.mailer(settings.MAILER_URL)
+    if isinstance(mail, endpoints.SmtpServer):
+        return []
+    if mail.name in endpoints.TOYS:
+        words = f"MAILER_URL names {mail.name}, which sends no mail."
+        return [Error(words, hint="Name a real provider.", id="digest.E008")]
+    try:
+        with import_string(f"anymail.backends.{mail.name}.EmailBackend")():
+            return []
+    except Exception as error:  # Anymail's, or those of the provider's own package
+        words = f"MAILER_URL names {mail.name}, which cannot be used: {first_line(error)}"
+        hint = f"Set {mail.name}'s ANYMAIL_… variables."
+        return [Error(words, hint=hint, id="digest.E008")]
+
+
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+@register(Tags.security, deploy=True)
+def static_files_are_collected(
+    app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Find a deployment whose pages have no style."""
+    # The names in the manifest; embedded, files are served from their source without one.
+    if getattr(staticfiles_storage, "hashed_files", True):
+        return []
+    words = "The site's own files are not in STATIC_ROOT: pages have no style."
+    hint = "Run `python manage.py collectstatic --noinput`."
+    return [Error(words, hint=hint, id="digest.E009")]
+>>>>>>> main
 
 
 @register(Tags.models)  # which asks the database, as Django's own of this tag do

@@ -8,8 +8,10 @@ percent-decoded here, and nowhere else.
 import importlib
 import importlib.util
 import ipaddress
+import os
 import pkgutil
 import re
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,6 +30,8 @@ ENCODE = (
 STRAY = re.compile(r"[^\S]|[\"'<>\\^`{|}#]|%(?![0-9A-Fa-f]{2})")
 HOST = re.compile(r"[\w.:-]+")
 SOCKET = re.compile(r"(/[\w.-]+)+")
+LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE)
+LONGEST_NAME = 253
 SMTP_PORT, SMTPS_PORT = 25, 465
 SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
@@ -75,15 +79,14 @@ def split(
         raise ambiguous
     if not (HOST.fullmatch(host) or (socket and (not host or SOCKET.fullmatch(host)))):
         raise wanted
-    return Address(
-        parts.scheme,
-        host,
-        port,
-        unquote(parts.path),
-        unquote(parts.username or ""),
-        unquote(parts.password or ""),
-        known_options(name, parts, options),
+    path, user, password = map(
+        unquote, (parts.path, parts.username or "", parts.password or "")
     )
+    # SMTP and HTTP are lines: a line end in one of them would begin another command.
+    if not f"{path}{user}{password}".isprintable():
+        raise ImproperlyConfigured(f"{name} has a line end or a control character in it.")
+    found = known_options(name, parts, options)
+    return Address(parts.scheme, host, port, path, user, password, found)
 
 
 def known_options(name: str, parts: SplitResult, known: Collection[str]) -> dict[str, str]:
@@ -113,7 +116,20 @@ def site(name: str, url: str) -> str:
     address = split(name, url, like=like, schemes={"http", "https"})
     if address.path.strip("/") or address.user or address.password or "?" in url:
         raise ImproperlyConfigured(f"{name} must be like {like}")
+    if not is_public_name(address.host):
+        raise ImproperlyConfigured(f"{name} has a host that no browser can open.")
     return url.rstrip("/").lower()  # settings ask whether it begins with https://
+
+
+def is_public_name(host: str) -> bool:
+    """Return whether it is an IP address, or a name by RFC 1123 section 2.1."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        # Browsers take a name that ends in a number for an IPv4 address.
+        is_short = len(host) <= LONGEST_NAME and not host.rpartition(".")[2].isdigit()
+        return is_short and all(LABEL.fullmatch(label) for label in host.split("."))
+    return True
 
 
 def base(name: str, url: str) -> str:
@@ -188,6 +204,8 @@ def redis_urls(name: str, url: str) -> RedisUrls:
         raise ImproperlyConfigured(f"{name} must be like {like}")
     if address.options.get("ssl_cert_reqs", "required") not in {"required", "none"}:
         raise ImproperlyConfigured(f"{name}: ssl_cert_reqs must be required or none.")
+    if "ssl_ca_certs" in address.options:
+        check_certificates(f"{name}: ssl_ca_certs", address.options["ssl_ca_certs"])
     user = login(address)
     host = f"[{address.host}]" if ":" in address.host else address.host
     port = f":{address.port}" if address.port else ""
@@ -198,6 +216,20 @@ def redis_urls(name: str, url: str) -> RedisUrls:
         options |= {"ssl_check_hostname": "false"}
     complete = f"{plain}?{urlencode(options)}" if options else plain
     return RedisUrls(client=complete, broker=complete)
+
+
+def check_certificates(what: str, path: str) -> None:
+    """Raise ImproperlyConfigured unless the file has certificates of authorities.
+
+    Without the check each connection fails, and some of their users wait without a word.
+    """
+    try:
+        ssl.create_default_context(cafile=path or os.devnull)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it has no certificate"
+        raise ImproperlyConfigured(
+            f"{what} names a file that cannot be read: {reason}."
+        ) from None
 
 
 def redis_socket_urls(name: str, url: str) -> RedisUrls:
@@ -299,6 +331,9 @@ def smtp_server(url: str, *, name: str = "MAILER_URL") -> SmtpServer:
     return server
 
 
+TOYS = {"console", "test"}  # of Anymail's backends: they send nothing
+
+
 @cache
 def providers() -> list[str]:
     """Return the names of the providers that Anymail supports."""
@@ -312,7 +347,7 @@ def provider_api(url: str, *, name: str) -> ProviderApi:
     provider = url.removeprefix("anymail://").strip("/")
     known = providers()
     if provider not in known:
-        names = ", ".join(name for name in known if name not in {"console", "test"})
+        names = ", ".join(name for name in known if name not in TOYS)
         raise ImproperlyConfigured(
             f"{name} must be like anymail://NAME; NAME is one of {names}."
         )

@@ -95,9 +95,9 @@ class OneLine(logging.Filter):
 
 
 class OneLineAMinute(logging.Filter):
-    """Without a broker beat fails every few seconds: one of its errors a minute says so.
+    """Without a broker beat and workers fail every few seconds: one error a minute says so.
 
-    Its message holds a stack, too: the first line names the cause.
+    The message may hold a stack, too: its first line names the cause.
     """
 
     def __init__(self) -> None:
@@ -105,13 +105,13 @@ class OneLineAMinute(logging.Filter):
         self.said_at = -math.inf
 
     def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
         if record.levelno < logging.ERROR:
             return True
         if record.created - self.said_at < MINUTE:
             return False
         self.said_at = record.created
         record.msg, record.args = record.getMessage().partition("\n")[0], None
-        record.exc_info = record.exc_text = None
         return True
 
 
@@ -191,16 +191,20 @@ MASK = "***"
 # smtp://user:password@host, redis://:password@host, https://key@host: up to the last @
 # before a space, as a password that was not percent-encoded may contain one.
 CREDENTIALS = re.compile(r"(?<=://)([^\s:/\"'<>]{0,200})(:\S{0,500})?@")
-# password=…, "api-key": "…", Authorization: Basic …
+# password=…, "api-key": "…", Authorization: Basic …, key=…
 NAMED = re.compile(
-    r"""((?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|address_key|authorization)
-         \w{0,30}["'\\]{0,4}\s{0,3}[=:]\s{0,3}(?:(?:basic|bearer|token)\s)?)
+    r"""((?:(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|address_key|authorization)
+         \w{0,30}["'\\]{0,4}\s{0,3}[=:]
+         # Short names are words of sentences, too: only where = or a quote follows.
+         |(?<![A-Za-z])(?:key|pwd|pass|pw)(?:["'\\]{0,4}\s{0,3}=(?!\s{0,3}lambda\b)
+         |["'\\]{1,4}\s{0,3}:))
+         \s{0,3}(?:(?:basic|bearer|token)\s)?)
         ("[^"\n]{1,500}"|'[^'\n]{1,500}'|["'\\]{0,4}[^\s"'\\,;&)}\]]{1,500})""",
     re.IGNORECASE | re.VERBOSE,
 )
 # The path of a page behind a link of ours, percent-encoded or not.
 LINK = re.compile(
-    r"((?:/|%2f)(?:confirm|block|address|preferences|data|u|p)(?:/|%2f))"
+    r"((?:/|%2f)(?:confirm|block|address|preferences|data|feeds(?:/|%2f)mine|u|p)(?:/|%2f))"
     r"[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])",
     re.IGNORECASE,
 )
@@ -214,9 +218,12 @@ TOKEN = re.compile(
 )
 # The name of a delivery, in the address of a mail's page or of a vote.
 NAME = re.compile(r"\b[1-9a-f][0-9a-f]{0,15}-[0-9a-f]{24}\b")
+# With the @ of ASCII, full-width or small, and as URLs, pages and JSON write it.
 # The local part excludes the asterisk, or a masked address would match again.
 ADDRESS = re.compile(
-    r"[\w.!#$%&+/?^`{|}~-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,20}"
+    r"[\w.!#$%&+/?^`{|}~-]{1,64}(?:[@\uff20\ufe6b]|%40|%ef%bc%a0|%ef%b9%ab|&\#64;|\\u0040)"
+    r"[\w-]{1,63}(?:[.\u3002\uff0e\uff61][\w-]{1,63}){1,20}",
+    re.IGNORECASE,
 )
 # PostgreSQL repeats the values of a rejected row.
 DETAIL = re.compile(r"(?<![A-Z])((?:DETAIL|CONTEXT): ).*")

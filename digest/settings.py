@@ -130,7 +130,52 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "digest.urls"
 WSGI_APPLICATION = "digest.wsgi.application"
-ADMIN_PATH = variables.path("ADMIN_PATH", "admin")
+# The first parts of the other pages' paths, and of paths that a deployment may serve itself.
+OWN_PATHS = frozenset(
+    {
+        "address",
+        "api",
+        "archive",
+        "authors",
+        "block",
+        "card.png",
+        "confirm",
+        "data",
+        "digest",
+    }
+    | {
+        "editions",
+        "feeds",
+        "healthz",
+        "mailbox",
+        "media",
+        "metrics",
+        "months",
+        "p",
+        "papers",
+    }
+    | {
+        "organizations",
+        "preferences",
+        "preview",
+        "privacy",
+        "readyz",
+        "robots.txt",
+        "saved",
+    }
+    | {
+        "search",
+        "sitemap.xml",
+        "static",
+        "subscribe",
+        "topics",
+        "u",
+        "v",
+        "webhooks",
+        "weeks",
+    }
+)
+ADMIN_PATH = variables.path("ADMIN_PATH", "admin", taken=OWN_PATHS)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 # The languages of mails; the pages are in English.
@@ -176,7 +221,7 @@ if not EMBEDDED:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {
-            "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+            "BACKEND": "digest.site.static_files.StaticFiles",
         },
     }
 
@@ -524,6 +569,7 @@ LOGGING = {
         "subscribers": {"level": "INFO"},
         "celery": {"level": "WARNING"},
         "celery.beat": {"filters": ["one line a minute"]},
+        "celery.worker.consumer.consumer": {"filters": ["one line a minute"]},
         # Replace Django's own handlers: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},

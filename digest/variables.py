@@ -11,7 +11,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import date
 from email.utils import getaddresses
@@ -27,6 +27,31 @@ NO = {"0", "false", "n", "no", "off"}
 QUOTES = "\"'"
 NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control, surrogate, line and paragraph ends
 FILE = "_FILE"
+# https://arxiv.org/category_taxonomy: each archive and what it is divided into.
+ARXIV = frozenset(
+    f"{archive}.{part}"
+    for archive, parts in {
+        "astro-ph": "CO EP GA HE IM SR",
+        "cond-mat": "dis-nn mes-hall mtrl-sci other quant-gas soft stat-mech str-el supr-con",
+        "cs": "AI AR CC CE CG CL CR CV CY DB DC DL DM DS ET FL GL GR GT HC IR IT LG LO MA MM "
+        "MS NA NE NI OH OS PF PL RO SC SD SE SI SY",
+        "econ": "EM GN TH",
+        "eess": "AS IV SP SY",
+        "math": "AC AG AP AT CA CO CT CV DG DS FA GM GN GR GT HO IT KT LO MG MP NA NT OA OC "
+        "PR QA RA RT SG SP ST",
+        "nlin": "AO CD CG PS SI",
+        "physics": "acc-ph ao-ph app-ph atm-clus atom-ph bio-ph chem-ph class-ph comp-ph "
+        "data-an ed-ph flu-dyn gen-ph geo-ph hist-ph ins-det med-ph optics plasm-ph pop-ph "
+        "soc-ph space-ph",
+        "q-bio": "BM CB GN MN NC OT PE QM SC TO",  # codespell:ignore
+        "q-fin": "CP EC GN MF PM PR RM ST TR",
+        "stat": "AP CO ME ML OT TH",  # codespell:ignore
+    }.items()
+    for part in parts.split()
+) | {
+    *("gr-qc", "hep-ex", "hep-lat", "hep-ph", "hep-th", "math-ph", "nucl-ex", "nucl-th"),
+    "quant-ph",
+}
 DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 
@@ -127,10 +152,12 @@ class Variables:
         return [value for value in values if value]
 
     def codes(self, name: str, *, like: str) -> list[str]:
-        """Return arXiv's codes of subjects, from cs.DC,stat.ML."""
+        """Return arXiv's categories between commas. Of any other it never has a paper."""
         values = self.several(name)
-        if not all(re.fullmatch(r"[a-z-]+(\.[A-Za-z-]+)?", value) for value in values):
-            raise ImproperlyConfigured(f"{name} must be like {like}.")
+        if not set(values) <= ARXIV:
+            raise ImproperlyConfigured(
+                f"{name} must be arXiv's categories, like {like}, or empty."
+            )
         return values
 
     def mailbox(self, name: str, default: str = "", *, optional: bool = False) -> str:
@@ -168,9 +195,14 @@ class Variables:
         value = self.text(name)
         return (base / Path(value).expanduser()).resolve() if value else default
 
-    def path(self, name: str, default: str) -> str:
-        """Return the path of a page, without the slashes around it."""
+    def path(self, name: str, default: str, *, taken: Collection[str]) -> str:
+        """Return the path of a page, without the slashes around it.
+
+        It begins with none of those taken by other pages.
+        """
         value = self.text(name, default).strip("/")
+        if value.partition("/")[0] in taken:
+            raise ImproperlyConfigured(f"{name} must not be a path of the site's own.")
         if not re.fullmatch(r"\w[\w.~-]*(/\w[\w.~-]*)*", value, re.ASCII):
             raise ImproperlyConfigured(f"{name} must be a path like back-room.")
         return value

@@ -1,7 +1,7 @@
 """The rows of a file of readers, as spreadsheets and other tools write it.
 
-CSV with a head line, separated by comma, semicolon, tab or bar, in UTF-8, UTF-16 with its
-mark, or the Windows encoding of western Europe; or JSON Lines.
+CSV with a head line, separated by comma, semicolon, tab or bar, in UTF-8, UTF-16 with or without
+its mark, or the Windows encoding of western Europe; or JSON Lines.
 """
 
 import codecs
@@ -26,6 +26,7 @@ SAME = {  # other tools' names of our columns
     "mail": "email",
     "status": "state",
 }
+MOST_BREAKS = 50  # lines of a head line's quoted names
 MULTIBYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # of the whole process; a field is a text
 
@@ -104,11 +105,19 @@ class ImportFile:
     def head(self, text: str) -> tuple[int, str, list[str]]:
         """Return how many lines the head takes, the separator and the columns' names."""
         choice = SEPARATORS
-        for number, line in enumerate(io.StringIO(text, newline=""), start=1):
+        lines = enumerate(io.StringIO(text, newline=""), start=1)
+        for number, line in lines:
             if named := re.fullmatch(r'"?sep=(.)"?\s*', line, re.IGNORECASE):
                 choice = named[1]
             elif line.strip():
-                return number, *self.columns(number, line, choice)
+                last = number
+                # A quoted name may have line breaks in it, as spreadsheets wrap them.
+                while line.count('"') % 2 and last - number < MOST_BREAKS:
+                    last, more = next(lines, (last + MOST_BREAKS, ""))
+                    line += more
+                if line.count('"') % 2:
+                    raise self.fault(number, "a quote of its column names never ends")
+                return last, *self.columns(number, line, choice)
         raise self.fault(1, "it has no line that names the columns")
 
     def columns(self, number: int, line: str, separators: str) -> tuple[str, list[str]]:
@@ -161,7 +170,7 @@ class ImportFile:
 
     def names_in(self, line: str, separator: str) -> list[str]:
         try:
-            cells = next(csv.reader([line], delimiter=separator), [])
+            cells = next(csv.reader(io.StringIO(line, newline=""), delimiter=separator), [])
         except csv.Error:
             return []
         return [self.ours(name) for name in cells]
@@ -182,6 +191,10 @@ def encoding_of(raw: bytes) -> str:
     """
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if raw[1:2] == b"\0" != raw[:1]:  # the first letter tells, where there is no mark
+        return "utf-16-le"
+    if raw[:1] == b"\0" != raw[1:2]:
+        return "utf-16-be"
     try:
         raw.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -1,10 +1,15 @@
 """What `check --deploy` names: weak secrets, clear text, reports that nobody could read."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from django.core.checks import run_checks
 
+from digest import endpoints
+from tests.configured import GIVEN
+from tests.environment import ROOT, bare
 from tests.stack import Stack
 
 STRONG = "Zk3-9vQw_x7LmT2bNc8RyU5sHd0EoJ4gAi6fPq1XtWz"
@@ -80,6 +85,7 @@ def test_one_key_for_two_purposes_is_named(settings) -> None:
 )
 def test_clear_text_is_named(name: str, value: str, clear: bool, settings) -> None:
     setattr(settings, name, value)
+    settings.ANYMAIL = settings.ANYMAIL | {"POSTMARK_SERVER_TOKEN": "k"}
     assert [name in line for line in found()] == [True] * clear
 
 
@@ -101,9 +107,59 @@ def test_a_provider_whose_reports_lack_a_key_is_an_error(
     settings.MAILER_URL = url
     settings.ANYMAIL = settings.ANYMAIL | set_up
     assert found(deploy=False) == []  # or `migrate` would not run
-    lines = found()
+    lines = [line for line in found() if "E006" in line]
     assert len(lines) == len(named)
     assert all(name in line for name, line in zip(named, lines, strict=True))
+
+
+BROKEN = {"amazon_ses": "region", "mailgun": "MAILGUN_API_KEY", "console": "sends no mail"}
+
+
+@pytest.mark.usefixtures("fine")
+@pytest.mark.filterwarnings("ignore:django-anymail has dropped")
+@pytest.mark.parametrize("provider", endpoints.providers())
+def test_a_provider_that_lacks_its_key_is_an_error(
+    provider: str, settings, monkeypatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    settings.MAILER_URL = f"anymail://{provider}"
+    settings.ANYMAIL = {"WEBHOOK_SECRET": []}
+    assert found(deploy=False) == []
+    (line,) = found()
+    assert provider in line and BROKEN.get(provider, "") in line
+    settings.ANYMAIL |= {"MAILGUN_API_KEY": "k", "POSTMARK_SERVER_TOKEN": "k"}
+    assert bool(found()) is (provider not in {"mailgun", "postmark"})
+
+
+@pytest.mark.usefixtures("fine")
+@pytest.mark.django_db
+def test_without_collected_files_pages_answer_and_the_check_says_so(
+    settings, client, tmp_path
+) -> None:
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "digest.site.static_files.StaticFiles"}
+    }
+    (line,) = found()
+    assert "STATIC_ROOT" in line
+    answers = {path: client.get(path).status_code for path in ("/", "/nowhere/", "/u/x")}
+    assert answers == {"/": 200, "/nowhere/": 404, "/u/x": 404}
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("command", ["check --deploy"])  # and all of Django's, by one way
+def test_an_unreachable_database_is_one_line(command: str, tmp_path: Path) -> None:
+    nowhere = GIVEN | {"DATABASE_URL": "postgresql://papers:hush@127.0.0.1:1/papers"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command.split()],
+        cwd=ROOT,
+        env=bare() | nowhere | {"STATE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: the database cannot be used")
+    assert done.returncode == 1 and "hush" not in line
 
 
 @pytest.mark.embedded

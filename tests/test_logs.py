@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import sqlite3
 import ssl
 import subprocess
@@ -13,12 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import redis
 import trustme
 from django.db import IntegrityError
 from django.test import RequestFactory
+from django.urls import get_resolver
 from django.utils import timezone
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
@@ -29,6 +32,7 @@ from digest.throttling import circuit_breaker
 from tests.environment import ROOT
 from tests.sink import Sink, in_thread
 from tests.stack import Stack
+from tests.test_settings import routes
 
 ADDRESS = "canary.reader+tag@mail.example.org"
 TOKEN = "q7Zk-0canaryTOKEN_x9Ab"  # 22 characters, as every token of ours
@@ -51,6 +55,12 @@ SECRETS = {
     "a JSON key": json.dumps({"api_key": PASSWORD}),
     "a header of a provider": f"X-Api-Key: {PASSWORD}",
     "headers of a provider": str({"api-key": PASSWORD}),
+    "a key in a query": f"/maps?key={PASSWORD}&q=1",
+    "a DSN of a driver": f"Server=db;UID=papers;PWD={PASSWORD};",
+    "a short name": f"user=ann pass={PASSWORD}",
+    "a short name in JSON": json.dumps({"key": PASSWORD, "pwd": PASSWORD}),
+    "a short name in a dictionary": repr(str({"pass": PASSWORD})),
+    "an access key": f"aws_access_key = {PASSWORD}",
     "the path of a page": f"Not Found: /preferences/{TOKEN}/votes/",
     "a URL": f"https://papers.example.org/u/{TOKEN}",
     "a quoted path": f"%2Fconfirm%2F{TOKEN}%2F",
@@ -59,6 +69,12 @@ SECRETS = {
     "a bounce address": f"papers+{NAME}@papers.example.org",
     "an address": f"Sending a message to <{ADDRESS}> failed",
     "an address in a query": f"/search/?q={ADDRESS.replace('@', '%40')}",
+    "a full-width @": f"no such user: {ADDRESS.replace('@', '\uff20')}",
+    "a small @": f"no such user: {ADDRESS.replace('@', '\ufe6b')}",
+    "a full-width @ in a query": f"/search/?q={quote(ADDRESS.replace('@', '\uff20'))}",
+    "full-width dots": ADDRESS.replace("@", "\uff20").replace(".example", "\uff0eexample"),
+    "an address in a page": ADDRESS.replace("@", "&#64;"),
+    "an address in escaped JSON": ADDRESS.replace("@", r"\u0040"),
     "a refused recipient": str({ADDRESS: (550, b"no such user")}),
     "a row that a database repeats": (
         'new row violates check constraint "subscriber_active_is_confirmed"\n'
@@ -76,6 +92,11 @@ PLAIN = [
     "send_open_notices_late",
     "sent: {<State.ACCEPTED: 'accepted'>: 100}",
     "CSRF token missing",
+    "KeyError: 'upvotes'",
+    "there is no key: make one",
+    "rows.sort(key=lambda row: row.at)",
+    "bypass=1, monkey=2, 40 mails pass: 3 do not",
+    "/feeds/topics/computer-vision-models.atom took 12 ms",
     "smtp://mail.example.org:587 does not answer",
 ]
 
@@ -98,6 +119,22 @@ def test_s22_what_an_operator_needs_to_read_is_left(text):
     assert scrub(text) == text
 
 
+def pages_with_a_token() -> Iterator[str]:
+    """The paths behind a link of ours, from the URLconf, with a token without a capital."""
+    for route in routes(get_resolver().url_patterns):
+        if re.search(r"<(?:\w+:)?token>", route):
+            path = re.sub(r"<(?:\w+:)?token>", "q7zk-0canarytoken_x9ab", route)
+            yield "/" + re.sub(r"<[^>]*>", "1", path)
+
+
+def test_s22_the_path_behind_any_link_is_masked_in_any_case():
+    paths = list(pages_with_a_token())
+    assert len(paths) > 10 and any("feeds/mine" in path for path in paths)
+    for path in paths:
+        for written in (path, path.upper(), quote(path, safe="")):
+            assert "canary" not in scrub(f"GET {written} 404").lower(), written
+
+
 def test_s22_who_and_where_is_left_of_a_url():
     url = f"smtp://papers:{PASSWORD}@mail.example.org:587"
     assert scrub(url) == "smtp://papers:***@mail.example.org:587"
@@ -106,7 +143,22 @@ def test_s22_who_and_where_is_left_of_a_url():
 
 @pytest.mark.parametrize(
     "piece",
-    ["://", "a:", "://a", "://:", "password", "password=", "a@", "@", "a.", "%40", "/u/"]
+    [
+        "://",
+        "a:",
+        "://a",
+        "://:",
+        "password",
+        "password=",
+        "a@",
+        "@",
+        "a.",
+        "%40",
+        "/u/",
+        "key=",
+        "＠",
+        "a。",
+    ]
     + [
         "Aa0",
         "a-",

@@ -122,10 +122,19 @@ def answer(port: int, path: str, length: int) -> int:
     return status(line)
 
 
-def test_b4_health_and_forms_answer_while_forty_bodies_come_slowly(proxy: int) -> None:
-    with dripping(
-        [opened(proxy, "/subscribe/", length=1000, host=SITE) for _ in range(40)]
-    ):
+def begun_head(port: int) -> socket.socket:
+    """Return a connection on which a request's head has begun to come."""
+    line = socket.create_connection(("127.0.0.1", port), timeout=20)
+    line.sendall(f"GET / HTTP/1.1\r\nHost: {SITE}\r\n".encode())
+    return line
+
+
+def test_b4_health_and_forms_answer_while_forty_heads_and_bodies_come_slowly(
+    proxy: int,
+) -> None:
+    """Without a proxy each of the heads would hold one of the web server's eight threads."""
+    bodies = [opened(proxy, "/subscribe/", length=1000, host=SITE) for _ in range(40)]
+    with dripping([*bodies, *(begun_head(proxy) for _ in range(40))]):
         took = [ask(proxy, host=SITE) for _ in range(20)]
         line = opened(proxy, "/preferences/", length=len(FORM), host=SITE)
         line.sendall(FORM)
@@ -139,8 +148,7 @@ def test_b4_slow_requests_are_given_up_and_none_is_taken(
     taken(web_database)
     slow_body = opened(proxy, "/preferences/", length=1000, host=SITE)
     slow_body.sendall(FORM)
-    slow_head = socket.create_connection(("127.0.0.1", proxy), timeout=20)
-    slow_head.sendall(f"GET / HTTP/1.1\r\nHost: {SITE}\r\n".encode())
+    slow_head = begun_head(proxy)
     began = time.monotonic()
     # nginx ends the connection without a word, Caddy says 499.
     assert status(slow_head) in {0, 408, 499}

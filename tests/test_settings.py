@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from digest.endpoints import SmtpServer, Tls, smtp_server
 from tests.configured import GIVEN, settings
@@ -38,6 +41,7 @@ WRONG: dict[str, list[str]] = {
         "postgresql://ann:hush-hush@db:70000/papers",
         "postgresql://ann:hush-hush@db/papers/more",
         "postgresql://ann:hush-hush@db /papers",
+        "postgresql://ann:hush%0Ahush@db/papers",
         "sqlite://papers.sqlite3",
         "sqlite:///papers.sqlite3?mode=ro",
     ],
@@ -48,6 +52,10 @@ WRONG: dict[str, list[str]] = {
         "redis://:hush-hush@redis/0?ssl_cert_reqs=none",
         "rediss://:hush-hush@redis/0?ssl_cert_reqs=off",
         "rediss://:hush-hush@redis/0?tls=true",
+        "redis://:hush-hush%0d%0a@redis/0",
+        "rediss://:hush-hush@redis/0?ssl_ca_certs=/nowhere/at/all.pem",
+        "rediss://:hush-hush@redis/0?ssl_ca_certs=/dev/null",
+        "rediss://:hush-hush@redis/0?ssl_ca_certs=",
         "unix://redis.sock",
         "unix:///redis.sock?database=0",
     ],
@@ -68,6 +76,9 @@ WRONG: dict[str, list[str]] = {
         "smtp://ann@mail.example.org?tls=starttls",
         "smtp://:hush-hush@mail.example.org?tls=starttls",
         "smtp://mail.example.org:0",
+        "smtps://ann:hush-hush%0d%0aRSET@mail.example.org",
+        "smtps://ann%0D%0AMAIL:hush-hush@mail.example.org",
+        "smtps://ann:hush-hush%00@mail.example.org",
         "anymail://",
         "anymail://postmrk",
         "anymail://ann:hush-hush@postmark",
@@ -84,6 +95,15 @@ WRONG: dict[str, list[str]] = {
         "https://papers.example.org:port",
         "https://papers .example.org",
         "https://päpers.example.org",
+        "https://a..b",
+        "https://-x.org",
+        "https://x-.org",
+        "https://x_y.org",
+        "https://papers.example.org.",
+        "https://.org",
+        "https://1.2.3",
+        "https://300.1.1.1",
+        f"https://{'x' * 64}.org",
         "https://",
     ],
     "SOURCE_URL": [
@@ -110,7 +130,10 @@ WRONG: dict[str, list[str]] = {
     "SECRET_KEY_FALLBACKS": ["one,'two"],
     "ANYMAIL_WEBHOOK_SECRET": ["hush-hush", "hush-hush:", ":hush-hush", "a:b,hush-hush"],
     "ANYMAIL_AMAZON_SES_SESSION_PARAMS": ["{region: eu}"],
-    "ADMIN_PATH": ["/", "back room", "?", "a//b", "../x"],
+    "ADMIN_PATH": [
+        *("/", "back room", "?", "a//b", "../x"),
+        *("static", "/healthz/", "api", "api/back", "media", "search", "u", "mailbox/x"),
+    ],
     "BEHIND_PROXY": ["maybe", "2"],
     "SECURE_SSL_REDIRECT": ["ja"],
     "DEBUG": ["debug"],
@@ -132,7 +155,9 @@ WRONG: dict[str, list[str]] = {
     "LOG_FORMAT": ["xml"],
     "METRICS_TOKEN": ["two\nlines"],
     "TRUSTED_PROXIES": ["0", "11", "one"],
-    "ARXIV_CATEGORIES": ["cs.DC; cs.SI", "everything!"],
+    "ARXIV_CATEGORIES": [
+        *("cs.DC; cs.SI", "everything!", "none", "cs", "cs.ZZ", "cs.dc", "cs.DC,math"),
+    ],
     "SENTENCE_EMBEDDINGS": ["perhaps"],
     "ENV_FILE": ["/nowhere/at/all"],
     "WARM_UP_FROM": ["tomorrow", "17.04.2026", "2026-02-30"],
@@ -289,6 +314,28 @@ def test_a_redis_is_read_in_both_dialects(
 ) -> None:
     read = settings(GIVEN | {"REDIS_URL": url}, state=tmp_path)
     assert (read["REDIS_URL"], read["CELERY_BROKER_URL"]) == (client, broker)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://[::1]:8000", "http://10.0.0.7", "https://xn--ppers-gra.example", "http://h1"],
+)
+def test_a_site_is_read(url: str, tmp_path: Path) -> None:
+    assert settings(GIVEN | {"SITE_URL": url}, state=tmp_path)["SITE_URL"] == url
+
+
+def routes(patterns: Iterable[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+    for one in patterns:
+        route = prefix + str(one.pattern)
+        yield from (
+            routes(one.url_patterns, route) if hasattr(one, "url_patterns") else [route]
+        )
+
+
+def test_the_admin_is_kept_off_every_path_of_the_urlconf() -> None:
+    own = {route.partition("/")[0] for route in routes(get_resolver().url_patterns)}
+    own = {first for first in own if re.match(r"\w", first)} - {django_settings.ADMIN_PATH}
+    assert own | {"static", "media"} == django_settings.OWN_PATHS
 
 
 def test_compose_puts_no_password_into_a_url() -> None:

@@ -3,7 +3,8 @@
 A hold is looked at in every commit of intents, so it holds for each hand-over after it.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -16,7 +17,10 @@ from digest.deliveries.plan import plan
 from digest.deliveries.schedule import release_at
 from digest.models import Delivery, DeliveryEvent, Edition, Submission
 from digest.throttling import circuit_breaker
+from digest.transport.outcomes import RELAY_REFUSES
 from subscribers.models import Subscriber, Suppression
+
+logger = logging.getLogger(__name__)
 
 State = Delivery.State
 # What is sent again gets this long at least, however late it is.
@@ -117,14 +121,31 @@ def retry_refused(edition: Edition, since: datetime, *, now: datetime) -> int:
     return count
 
 
+def forgive(ids: Collection[int], *, now: datetime) -> int:
+    """Put back refused rows of which it turned out that the relay refuses everybody.
+
+    They end as ever when they are too late. Return how many rows are pending again.
+    """
+    rows = list(Delivery.objects.filter(pk__in=sorted(ids), state=State.REFUSED))
+    source, reason = DeliveryEvent.Source.SENDER, RELAY_REFUSES
+    count = put_back(rows, source=source, reason=reason, keep_for=timedelta(0), now=now)
+    if count:
+        logger.warning("%d mails were refused by the relay's fault: pending again", count)
+    return count
+
+
 @transaction.atomic
-def put_back(found: list[Delivery], *, now: datetime) -> int:
+def put_back(
+    found: list[Delivery],
+    *,
+    source: str = DeliveryEvent.Source.OPERATOR,
+    reason: str = Delivery.Reason.SENT_AGAIN,
+    keep_for: timedelta = RETRY_FOR,
+    now: datetime,
+) -> int:
     rows = Delivery.objects.filter(pk__in=[row.pk for row in found], state=State.REFUSED)
     refused = list(rows.select_for_update())
-    source = DeliveryEvent.Source.OPERATOR
-    history.note(
-        refused, State.PENDING, source=source, reason=Delivery.Reason.SENT_AGAIN, now=now
-    )
+    history.note(refused, State.PENDING, source=source, reason=reason, now=now)
     lift_bars(refused)
     # Neither do they count as bounces any more.
     DeliveryEvent.objects.filter(
@@ -132,10 +153,10 @@ def put_back(found: list[Delivery], *, now: datetime) -> int:
     ).update(email_hash="")
     return rows.update(
         state=State.PENDING,
-        reason=Delivery.Reason.SENT_AGAIN,
+        reason=reason,
         attempts=0,
         not_before=now,
-        expires_at=Greatest("expires_at", now + RETRY_FOR),
+        expires_at=Greatest("expires_at", now + keep_for),
         lease_token="",
         outcome_at=None,
     )

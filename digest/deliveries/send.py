@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import islice
 
@@ -25,6 +25,7 @@ from digest.deliveries import (
     ledger,
     outcome_journal,
 )
+from digest.deliveries.evidence import Evidence
 from digest.deliveries.hand_over import hand_over
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.preflight import composed
@@ -32,7 +33,7 @@ from digest.deliveries.throughput import Meter
 from digest.editions.bodies import letter
 from digest.editions.compose import EncodedEdition
 from digest.editions.picks import format_picks
-from digest.models import Delivery, Edition, Fence
+from digest.models import Edition, Fence
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
 from digest.signing import senders
@@ -47,7 +48,6 @@ from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
 
-JUST_NOW = timedelta(minutes=10)
 SLICE = 1000
 SLICE_GROUPS = 10
 
@@ -305,18 +305,15 @@ def refused_hashes(group: Group) -> dict[int, str]:
 
 def judge(group: Group, run: Run, gate: Gate) -> None:
     """Tell whose fault it was: the relay's or ours first, then a domain's."""
-    took_others = partial(accepts, {row.edition_id for row in group.rows}, run.clock)
+    evidence = Evidence({row.edition_id for row in group.rows}, run.clock)
     outcomes = group.begun()
-    is_down = run.relay.judge(group.mails, outcomes, took_others=took_others)
+    is_down = run.relay.judge(group.mails, outcomes, evidence)
     group.outcomes |= outcomes
+    if run.relay.wronged:
+        control.forgive(run.relay.wronged, now=run.clock())
+        run.relay.wronged.clear()
     if not is_down:
         gate.judge(group.mails, outcomes)
-
-
-def accepts(editions: set[int], clock: Clock) -> bool:
-    """Return whether mails of these editions were accepted just now."""
-    accepted = Delivery.objects.filter(edition__in=editions, state=Delivery.State.ACCEPTED)
-    return accepted.filter(outcome_at__gte=clock() - JUST_NOW).exists()
 
 
 def tallied(group: Group, skipped: int, relay: Relay) -> Counter[str]:

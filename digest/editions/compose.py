@@ -49,12 +49,14 @@ type Encoder = Callable[[str], bytes]  # to quoted-printable
 class Pick(NamedTuple):
     """One paper at one place in one reader's digest, with the reasons for it.
 
-    Without a topic and a reason that names something it is a trending paper.
+    Without a topic and a reason that names something it is a trending paper. `team` is which
+    of two interleaved rankings it comes from, if two are compared.
     """
 
     position: int
     topic: int | None
     reasons: tuple[Reason, ...] = ()
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Part:
         name = values[MARKS.web] if self.has_votes else b""
         blocks, labels = self.leads, self.labels
         pieces = self.before.fill(values)
-        for position, topic, reasons in picks:
+        for position, topic, reasons, _ in picks:
             opening, middle, between, closing = blocks[position]
             label = self.name_reasons(reasons, topic) if reasons else labels[topic]
             pieces += (opening, label, middle, name, between, name, closing)
@@ -110,7 +112,7 @@ class Part:
 
     def room_for(self, pick: Pick) -> int:
         """Return the most bytes that the pick's block takes with its reasons."""
-        position, topic, reasons = pick
+        position, topic, reasons, _ = pick
         size = self.sizes[position]
         return size + len(self.name_reasons(reasons, topic)) if reasons else size
 

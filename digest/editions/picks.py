@@ -2,7 +2,8 @@
 
 The form is `0:12 3:- 7:12+0+1 de/titles@1f2e3d4c5b6a`: for each pick the block's position
 and the topic's column, then the language, the length unless it is the usual one, and the
-fingerprint of the frame. The numbers after a plus sign are reasons that name something:
+fingerprint of the frame. A letter after the column is the ranking that the pick comes from,
+where two are compared. The numbers after a plus sign are reasons that name something:
 each is a line that follows, from line 0.
 """
 
@@ -14,7 +15,7 @@ from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.editions.reasons import Reason, format_reasons, parse_reason
 
 FIRST_LINE = re.compile(
-    r"((?:\d+:(?:\d+|-)(?:\+\d+)* )+)([a-z-]{2,8})(?:/([a-z]+))?@([0-9a-f]+)"
+    r"((?:\d+:(?:\d+|-)[ab]?(?:\+\d+)* )+)([a-z-]{2,8})(?:/([a-z]+))?@([0-9a-f]+)"
 )
 USUAL = "short"
 
@@ -45,8 +46,8 @@ def format_picks(encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick])
         return ""
     lines: dict[Reason, int] = {}
     places = []
-    for position, topic, reasons in picks:
-        place = PLACES[position, topic]
+    for position, topic, reasons, team in picks:
+        place = PLACES[position, topic] + team
         for reason in reasons:
             place += f"+{lines.setdefault(reason, len(lines))}"
         places.append(place)
@@ -69,8 +70,11 @@ def parse_picks(text: str) -> StoredDigest | None:
 
 
 def parse_place(place: str, reasons: Sequence[Reason]) -> Pick:
-    """Parse `7:12+0+1`. Raises IndexError for a reason that is not there."""
+    """Parse `7:12b+0+1`. Raises IndexError for a reason that is not there."""
     position, _, rest = place.partition(":")
     topic, *numbers = rest.split("+")
     named = tuple(reasons[int(number)] for number in numbers)
-    return Pick(int(position), None if topic == "-" else int(topic), named)
+    column = topic.rstrip("ab")
+    return Pick(
+        int(position), None if column == "-" else int(column), named, topic[len(column) :]
+    )

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from django.db import IntegrityError, transaction
 
 from digest.editions.blocks import block
-from digest.models import Block, Edition, Paper
+from digest.models import Block, Edition, Experiment, Paper
 from digest.models.editions import first_day
 from digest.papers import topics
 from digest.papers.fullness import Fullness, fullness
@@ -43,10 +43,16 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
     blocks = render_all(papers)
     if not blocks:
         raise NothingToPublish(f"no paper of {day} can be rendered: see the log")
+    running = Experiment.objects.filter(ended_at=None).order_by("-started_at")
+    variant = running.values_list("variant", flat=True).first()
     try:
         with transaction.atomic():
             edition = Edition.objects.create(
-                kind=kind, day=day, published_at=now, has_few=is_few
+                kind=kind,
+                day=day,
+                published_at=now,
+                has_few=is_few,
+                variant=variant or "",
             )
             for item in blocks:
                 item.edition = edition

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
+from digest.transport.outcomes import RELAYING
+
 ENOUGH = 5
 STALE = timedelta(days=7)
 
@@ -61,9 +63,6 @@ SUBJECTS = {"6": Meaning.POLICY, "7": Meaning.POLICY}
 # Microsoft's list of non-delivery reports. The first meaning that fits is taken.
 WORDS = {
     Meaning.OURS: """
-        relay access denied | relaying denied | relay denied | relay not permitted
-        relaying not allowed | no relaying | unable to relay | not permitted to relay
-        not allowed to relay | cannot relay | list of allowed rcpthosts
         sender address rejected | sender rejected | sender was rejected | invalid sender
         sender denied | sender verify failed | sender domain | helo command rejected
         client host rejected | authentication required | not authenticated
@@ -143,6 +142,8 @@ def meaning(words: str) -> Meaning:
     about spam is about spam, unless the words say that the mailbox is missing, too.
     """
     words = words[:MOST_WORDS]
+    if RELAYING.search(words):
+        return Meaning.OURS
     codes = CODE.findall(words)
     if about := next((SUBJECTS[one] for _, one, _ in codes if one in SUBJECTS), None):
         return about

@@ -23,6 +23,12 @@ class Edition(models.Model):
     kind = models.CharField(max_length=6, choices=Kind, default=Kind.DAILY)
     day = models.DateField()
     published_at = models.DateTimeField()
+    variant = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        help_text="The ranking that is interleaved with the usual one, as published.",
+    )
     has_few = models.BooleanField(
         default=False, help_text="Far fewer papers than usual: its mails say so."
     )

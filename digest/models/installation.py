@@ -83,3 +83,19 @@ class StoredProjection(models.Model):
 
     def __str__(self) -> str:
         return f"projection {self.version}"
+
+
+class Experiment(models.Model):
+    """A variant of the ranking that was, or is, interleaved with the usual one."""
+
+    variant = models.CharField(
+        max_length=20, help_text="A name in ranking/interleaving.py."
+    )
+    started_at = models.DateTimeField(help_text="UTC.")
+    ended_at = models.DateTimeField(null=True, help_text="UTC; null: it runs.")
+
+    class Meta:
+        verbose_name_plural = "experiments"
+
+    def __str__(self) -> str:
+        return f"{self.variant} since {self.started_at:%Y-%m-%d}"

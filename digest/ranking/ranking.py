@@ -4,6 +4,7 @@ One matrix product ranks a whole slice of readers; nothing here loops over reade
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,19 @@ CERTAIN = {Why.AUTHOR: 30.0, Why.SEARCH: 25.0, Why.INSTITUTION: 20.0, Why.KEYWOR
 LEAST_CERTAIN = 0.001
 
 
+class Tuning(NamedTuple):
+    """The weights of what a score consists of beside a topic that fits wholly, which is 1."""
+
+    keyword: np.float32 = KEYWORD_WEIGHT
+    author: np.float32 = AUTHOR_WEIGHT
+    closeness: np.float32 = np.float32(1) / LIKE_A_TOPIC  # of a standard deviation
+    popularity: np.float32 = POPULARITY_WEIGHT
+    beside_closeness: np.float32 = POPULARITY_BESIDE_CLOSENESS
+
+
+USUAL = Tuning()
+
+
 @dataclass(frozen=True, slots=True)
 class InterestMatches:
     """Papers with a reader's keywords, authors, institutions or searches, N × P each.
@@ -91,9 +105,9 @@ class Closeness:
     likes: Ints
     alike: Bools | None = None
 
-    def points(self) -> Floats:
+    def points(self, weight: np.float32) -> Floats:
         """Return the points that closeness adds to a score (N × P)."""
-        return (np.maximum(self.written, 0) + self.liked_points()) / LIKE_A_TOPIC
+        return (np.maximum(self.written, 0) + self.liked_points()) * weight
 
     def liked_points(self) -> Floats:
         """Return the part of the likes; negative only where a reader disliked alone."""
@@ -190,6 +204,7 @@ def rank(
     wishes: Wishes | None = None,
     general: Floats | None = None,
     duplicates: Bools | None = None,
+    tuning: Tuning = USUAL,
 ) -> Ranked:
     """Rank papers (P × T topic weights) for readers (N × T, see LEAST_CHOSEN).
 
@@ -202,11 +217,11 @@ def rank(
     scores = chosen @ papers.T
     fits = scores > 0
     anything = ~chosen.any(axis=1, keepdims=True)
-    tie = np.full((len(profiles), 1), POPULARITY_WEIGHT)
+    tie = np.full((len(profiles), 1), tuning.popularity)
     brought: dict[Why, Bools] = {}
     left_out = matches.left_out if matches else np.zeros_like(fits)
     if matches:
-        scores += matches.keywords * KEYWORD_WEIGHT + matches.authors * AUTHOR_WEIGHT
+        scores += matches.keywords * tuning.keyword + matches.authors * tuning.author
         scores += matches.institutions * INSTITUTION_WEIGHT
         scores += matches.searches * SEARCH_WEIGHT
         anything &= ~matches.searching[:, None]
@@ -215,11 +230,11 @@ def rank(
         brought[Why.KEYWORD] = matches.keywords
         brought[Why.SEARCH] = matches.searches
     if closeness:
-        scores += closeness.points()
+        scores += closeness.points(tuning.closeness)
         brought |= closeness.brought()
         wrote = (closeness.written > -np.inf).any(axis=1, keepdims=True)
         anything &= ~wrote
-        tie[wrote[:, 0] | (closeness.likes > 0)] = POPULARITY_BESIDE_CLOSENESS
+        tie[wrote[:, 0] | (closeness.likes > 0)] = tuning.beside_closeness
     fits |= anything
     for why, papers_brought in brought.items():
         if why is not Why.LIKED:

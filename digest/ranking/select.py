@@ -6,6 +6,7 @@ Per reader it builds only the values that the mail needs; numpy does readers × 
 import logging
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from django.db import connection
 from digest.editions.compose import Pick, Reader
 from digest.editions.reasons import MOST_REASONS, Reason, Why, named
 from digest.ranking import ranking
+from digest.ranking.interleaving import TEAMS, VARIANTS, interleaved
 from digest.ranking.loaded import LaidOut
 from digest.ranking.matching import ANYBODY, NOBODY, Found, Person, found_in
 from digest.sql import id_list
@@ -81,17 +83,24 @@ def ranked(
     loaded: LaidOut, delivery_ids: Sequence[int], people: Sequence[Person]
 ) -> Sequence[Digest]:
     found = found_in(loaded, people)
-    result = ranking.rank(
+    most = np.array([person.most_papers for person in people], dtype=np.int32)
+    ranking_by = partial(
+        ranking.rank,
         profiles(loaded, people),
         loaded.papers,
         loaded.popular,
-        most=np.array([person.most_papers for person in people], dtype=np.int32),
+        most=most,
         matches=found.matches,
         closeness=found.closeness,
         wishes=wishes(people),
         general=loaded.general,
         duplicates=loaded.duplicates,
     )
+    result, teams = ranking_by(), None
+    if variant := VARIANTS.get(loaded.edition.variant):
+        seeds = [f"{loaded.edition.pk} {person.id}" for person in people]
+        other = ranking_by(tuning=variant)
+        result, teams = interleaved(result, other, most, seeds, loaded.duplicates)
     places = result.picks * loaded.picks.columns + result.topics + 1
     counts = (result.picks >= 0).sum(axis=1)
     named_ones = (result.reasons > Why.TOPIC) & (result.picks >= 0)[..., None]
@@ -124,6 +133,11 @@ def ranked(
             picks = with_reasons(
                 picks, loaded, person, place, found, codes, interests[place]
             )
+        if teams is not None:
+            picks = [
+                one._replace(team=TEAMS[of])
+                for one, of in zip(picks, teams[place], strict=False)
+            ]
         digests.append(Digest(reader, picks, fault))
     return digests
 

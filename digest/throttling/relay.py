@@ -7,8 +7,9 @@ lost. What counts is whom else the relay takes mail for meanwhile.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from digest.throttling.domains import domain_of
 from digest.transport.base import Mail
@@ -32,9 +33,22 @@ STATUS = re.compile(r"^(\d{3})?\W?(\d\.\d{1,3}\.\d{1,3})?")
 type Kind = tuple[str, ...]
 
 
+class Evidence(Protocol):
+    """What all senders have seen of the relay (see deliveries/evidence.py)."""
+
+    def took_others(self) -> bool:
+        """Return whether any sender has had a mail accepted just now."""
+
+    def refused_before(self) -> Iterable[tuple[int, str, Outcome]]:
+        """Yield (delivery id, domain, outcome) of what was refused since a mail was taken."""
+
+    def answered_for(self, ids: Collection[int]) -> set[int]:
+        """Return those that were put back, and others were taken since."""
+
+
 @dataclass(slots=True)
 class Relay:
-    """What one sender has seen of the relay in one run."""
+    """What one sender has seen of the relay in one run, and was told of earlier ones."""
 
     taken: Counter[str] = field(default_factory=Counter)  # accepted mails by domain
     # Since the last mail that was taken: ids of what was answered alike, and their domains.
@@ -42,26 +56,25 @@ class Relay:
     streak_kind: Kind = ()
     # The same of all refused mails, whatever was said: several servers may stand behind a name.
     refused: dict[int, str] = field(default_factory=dict)
+    # Refused earlier, and now known to be the relay's: to be put back, too.
+    wronged: set[int] = field(default_factory=set)
+    recalled: bool = False
     # Why the relay cannot be used, in its own words; "" while it can.
     cause: str = ""
     asked: float = 0.0  # the longest Retry-After, in seconds
 
     def judge(
-        self,
-        mails: Mapping[int, Mail],
-        outcomes: dict[int, Outcome],
-        *,
-        took_others: Callable[[], bool],
+        self, mails: Mapping[int, Mail], outcomes: dict[int, Outcome], evidence: Evidence
     ) -> bool:
         """Put back, uncharged, what was said of us. Return True if the relay is down.
 
-        Both by delivery id, `mails` in the order in which they were begun. `took_others`
-        tells whether any sender has had mails of these editions accepted just now.
+        Both by delivery id, `mails` in the order in which they were begun.
         """
+        self.recall(outcomes, evidence)
         troubled = self.see(mails, outcomes)
         if not troubled:
             return False
-        ours = self.enough_alike(troubled) | {
+        ours = self.counted(troubled, evidence) | {
             pk
             for pk, outcome in troubled.items()
             if is_surely_ours(outcome)
@@ -70,13 +83,25 @@ class Relay:
         outcomes |= {pk: put_back(outcomes[pk]) for pk in ours}
         lost = [one for one in troubled.values() if is_unreachable(one)]
         taken = sum(one.verdict is Verdict.ACCEPTED for one in outcomes.values())
-        many = len(ours) >= PLENTY or any(is_surely_ours(troubled[pk]) for pk in ours)
-        if lost or (len(ours) > taken and (many or not took_others())):
+        sure = any(is_surely_ours(troubled[pk]) for pk in ours)
+        # On a slow line a group may be one mail: one odd answer among others is no outage.
+        many = len(ours) >= PLENTY or (sure and (len(self.streak) >= FEW or not self.taken))
+        if lost or (len(ours) > taken and (many or not evidence.took_others())):
             self.asked = max(one.wait for one in troubled.values())
             self.cause = words([*lost, *(outcomes[pk] for pk in ours)])
             return True
         outcomes |= {pk: outcomes[pk]._replace(wait=WAIT_SECONDS) for pk in ours}
         return False
+
+    def recall(self, outcomes: Mapping[int, Outcome], evidence: Evidence) -> None:
+        """Go on from what earlier runs saw refused, once, if this one has seen none taken."""
+        refused = any(one.verdict is Verdict.REFUSED for one in outcomes.values())
+        if self.recalled or self.taken or not refused:
+            return
+        self.recalled = True
+        for pk, domain, outcome in evidence.refused_before():
+            if pk not in outcomes:
+                self.remember(pk, domain, outcome)
 
     def see(
         self, mails: Mapping[int, Mail], outcomes: Mapping[int, Outcome]
@@ -91,27 +116,47 @@ class Relay:
                 self.refused.clear()
             elif outcome.verdict is not Verdict.UNKNOWN and outcome.reply:
                 troubled[pk] = outcome
-                if kind(outcome) != self.streak_kind:
-                    self.streak.clear()
-                self.streak_kind = kind(outcome)
-                self.streak[pk] = self.domain(mails, pk)
-                if outcome.verdict is Verdict.REFUSED:
-                    self.refused[pk] = self.domain(mails, pk)
+                self.remember(pk, self.domain(mails, pk), outcome)
             elif is_unreachable(outcome):
                 troubled[pk] = outcome
         return troubled
 
-    def enough_alike(self, troubled: Mapping[int, Outcome]) -> set[int]:
-        """Return the answers that end a streak too long to be the readers' own."""
+    def remember(self, pk: int, domain: str, outcome: Outcome) -> None:
+        """Add an answer to the streak of those alike, and to the refusals."""
+        if kind(outcome) != self.streak_kind:
+            self.streak.clear()
+        self.streak_kind = kind(outcome)
+        self.streak[pk] = domain
+        if outcome.verdict is Verdict.REFUSED:
+            self.refused[pk] = domain
+
+    def counted(self, troubled: Mapping[int, Outcome], evidence: Evidence) -> set[int]:
+        """Return those of the answers that are the relay's by their number.
+
+        What was refused before them, and counts for the same, is added to `wronged`.
+        """
+        if found := self.enough_alike():
+            for pk in evidence.answered_for(found & troubled.keys()):
+                self.streak.pop(pk, None)
+                self.refused.pop(pk, None)
+            found = self.enough_alike()
+        self.wronged |= (found & self.refused.keys()) - troubled.keys()
+        return found & troubled.keys()
+
+    def enough_alike(self) -> set[int]:
+        """Return the ids of a streak that is too long to be the readers' own."""
         if self.refuses_everybody():
-            return self.refused.keys() & troubled.keys()
-        ids = self.streak.keys() & troubled.keys()
+            return set(self.refused)
         if not self.streak:
             return set()
-        if self.streak_kind[0] == Verdict.REFUSED:
-            return ids if len(self.streak) >= FEW else set()
-        # One domain may put off all of its mails, and is given a rest for it.
-        return ids if len(set(self.streak.values())) >= MANY_DOMAINS else set()
+        ids, domains = set(self.streak), set(self.streak.values())
+        if self.streak_kind[0] != Verdict.REFUSED:
+            # One domain may put off all of its mails, and is given a rest for it.
+            return ids if len(domains) >= MANY_DOMAINS else set()
+        # A domain that was closed refuses a few of its own, while others are taken.
+        if len(domains) == 1 and len(ids) < PLENTY and self.takes_others(*domains):
+            return set()
+        return ids if len(ids) >= FEW else set()
 
     def refuses_everybody(self) -> bool:
         """Return whether mails for several domains were refused, and none was taken."""
@@ -124,8 +169,11 @@ class Relay:
 
         For more than one other: a relay may take mail for its own domain and no other.
         """
+        return domain in self.taken or self.takes_others(domain)
+
+    def takes_others(self, domain: str) -> bool:
         others = len(self.taken) - (domain in self.taken)
-        return domain in self.taken or (others > 1 and self.taken.total() >= FEW)
+        return others > 1 and self.taken.total() >= FEW
 
     def domain(self, mails: Mapping[int, Mail], pk: int) -> str:
         return domain_of(mails[pk].recipient)

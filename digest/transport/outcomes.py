@@ -76,12 +76,16 @@ SYSTEM = re.compile(r"\b[45]\.3\.\d{1,3}\b")
 POLICY = re.compile(r"\b[45]\.7\.\d{1,3}\b")
 # Commands, order, TLS and login (RFC 5321 section 4.2.3, RFC 4954, RFC 3207).
 PROTOCOL_CODES = frozenset({454, 455, 500, 502, 503, 504, 530, 532, 534, 535, 538})
+# A server that does not take mail from us for others says so whatever code it has beside it.
+RELAYING = re.compile(
+    r"\brelay(?:ing)? (?:access )?(?:is )?(?:denied|not|prohibited)"
+    r"|\bno relay(?:ing)?\b|\bto relay\b|\bnot relay\b|\brcpthosts\b",
+    re.IGNORECASE,
+)
 # What servers say of client and sender, also where they delay it until RCPT. 1.7 and 1.8
 # are the sender's address.
 OF_US = re.compile(
     r"\b[45]\.1\.[78]\b"
-    r"|\brelay(?:ing)? (?:access )?(?:is )?(?:denied|not|prohibited)"
-    r"|\bto relay\b|\bnot relay\b|\brcpthosts\b"
     r"|\bdmarc\b|\bnot verified\b|\bsend as this sender\b"
     r"|\bauthenticat(?:e|ion) (?:first|(?:is )?(?:required|needed))"
     r"|\bmust (?:first )?(?:authenticate|issue)\b|\bnot authenticated\b"
@@ -91,6 +95,7 @@ OF_US = re.compile(
     r"(?:listed|blocked|blacklisted|blocklisted|banned)\b",
     re.IGNORECASE,
 )
+AT = re.compile("[@\uff20\ufe6b]")  # of ASCII, full-width, small
 NOT_TRIED = Outcome(Verdict.RETRY, Cause.NOT_TRIED, charged=False)
 NOT_BEGUN = Outcome(Verdict.RETURNED, "not begun", charged=False)
 POISON = Outcome(Verdict.REFUSED, "cannot be composed")
@@ -119,6 +124,8 @@ def of_reply(phase: Phase, code: int, text: str) -> Outcome:
 
 def is_of_us(code: int, text: str) -> bool:
     """Return whether the reply is about client, sender or session, whoever was named."""
+    if RELAYING.search(text):
+        return True
     if MAILBOX.search(text):
         return False
     return code in PROTOCOL_CODES or bool(OF_US.search(text))
@@ -196,7 +203,7 @@ def put_back(outcome: Outcome) -> Outcome:
 
 def without_addresses(reply: str) -> str:
     """Return a server's words as far as a log may show them."""
-    return " ".join("…" if "@" in word else word for word in reply.split())
+    return " ".join("…" if AT.search(word) else word for word in reply.split())
 
 
 def backoff(attempts: int, jitter: Callable[[], float] = random.random) -> timedelta:

@@ -1,13 +1,15 @@
 """A relay that refuses us, at each stage and in each way: no reader pays for it."""
 
 import io
+import itertools
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 import pytest
 import trustme
+from _pytest.mark import ParameterSet
 from django.core.management import call_command
 
 from digest.deliveries import ledger
@@ -69,19 +71,21 @@ EITHER = [
     "450 4.2.1 mailbox busy",
 ]
 AT_MAIL = [*OURS, *EITHER, "553 sender not allowed", "421 4.7.0 closing"]
-CASES = [
-    *(("mail", reply, share) for reply in AT_MAIL for share in SHARES),
-    *(
-        (stage, reply, share)
-        for stage, shares in {
-            "rcpt": SHARES,
-            "data": ["all"],
-            "dot": ["some", "all"],
-        }.items()
-        for reply in OURS + EITHER
-        for share in shares
-    ),
-]
+PLACES = [("mail", share) for share in SHARES] + [("rcpt", share) for share in SHARES]
+PLACES += [("data", "all"), ("dot", "some"), ("dot", "all")]
+
+
+def cases() -> Iterator[ParameterSet]:
+    """Each reply at each place. In the suite at three of them, at one on PostgreSQL; so
+    each place meets a third of the replies. The others are nightly."""
+    for number, reply in enumerate(AT_MAIL):
+        for place, (stage, share) in enumerate(PLACES):
+            if stage != "mail" and reply not in OURS + EITHER:
+                continue
+            turn = (place - number) % len(PLACES)
+            marks = [] if turn == 0 else [pytest.mark.embedded]
+            marks += [pytest.mark.nightly] if turn % 3 else []
+            yield pytest.param(stage, reply, share, marks=marks)
 
 
 @pytest.fixture(autouse=True)
@@ -104,8 +108,10 @@ def readers() -> None:
 
 
 def deliver(now: datetime = make.NOON) -> dict[str, int]:
+    """Plan and send at this instant, by a clock that ticks each time it is read."""
     plan(now)
-    return dict(+send_due(lambda: now))
+    ticks = itertools.count()
+    return dict(+send_due(lambda: now + timedelta(microseconds=next(ticks))))
 
 
 def states() -> set[tuple[str, int]]:
@@ -152,7 +158,7 @@ def trusted_relay(tmp_path, monkeypatch) -> AbstractContextManager[Sink]:
     return in_thread(tmp_path / "relay", tls=context)
 
 
-@pytest.mark.parametrize(("stage", "reply", "share"), CASES)
+@pytest.mark.parametrize(("stage", "reply", "share"), list(cases()))
 def test_r32_what_a_relay_says_of_us_is_charged_to_no_reader(
     stage, reply, share, relay, readers, settings, caplog
 ):
@@ -234,6 +240,96 @@ def test_r32_one_reader_alone_is_refused_for_what_is_said_of_one_mailbox(relay, 
     relay.ails(Illness("rcpt", "550 5.1.1 no such user"))
     assert deliver() == {"refused": 1}
     assert Suppression.objects.count() == 1
+
+
+# Readers by their hour: `a1` lives, `d1` is dead, the number is the domain. Whether the relay
+# refuses everybody, or only the dead; what it says, in turn; how all end.
+HOURS = {
+    "one an hour": ("a1 a2 a3 a4", True, ["550 5.1.1 no such user"], "pending"),
+    "two an hour": ("a1a2 a3a4", True, ["550 5.1.1 no such user"], "pending"),
+    "one domain alone": ("a1 a1 a1 a1", True, ["550 5.1.1 no such user"], "pending"),
+    "several words": ("a1 a2 a3 a1 a2 a3", True, IN_TURN[0], "pending"),
+    "after others": ("a1", False, ["250 fine"], "accepted"),
+    "a dead one alone": ("d1", False, ["550 5.1.1 no such user"], "refused"),
+    "a dead one an hour, others between": (
+        "d1 a1 d2 a2 d3 a3 d4",
+        False,
+        ["550 5.1.1 no such user"],
+        "refused",
+    ),
+    "two dead ones, one after the other": (
+        "a1 d1 d2",
+        False,
+        ["550 5.1.1 no such user"],
+        "refused",
+    ),
+    "dead ones in a row, others later": (
+        "d1d2d3d4 a1a2",
+        False,
+        ["550 5.1.1 no such user"],
+        "refused",
+    ),
+    "dead ones in a row among others": (
+        "a1a2a3d1d2d3d4a4",
+        False,
+        ["550 5.1.1 no such user"],
+        "refused",
+    ),
+    "a domain that was closed": (
+        "a1a2a3d9d9d9d9d9d9",
+        False,
+        ["550 5.1.2 no such domain"],
+        "refused",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOURS)
+def test_r32_readers_who_are_due_one_by_one_pay_for_a_relay_as_little_as_many(
+    case, relay, settings
+):
+    hours, refuses_all, replies, dead_end = HOURS[case]
+    settings.SEND_CONNECTIONS = 1
+    make.edition({make.paper(1): {"graphs": 1.0}})
+    for hour, due in enumerate(hours.split()):
+        for place, (kind, domain) in enumerate(zip(due[::2], due[1::2], strict=True)):
+            fault = "+rcpt-550" if kind == "d" else ""
+            make.reader(
+                f"r{hour}{place}{fault}@d{domain}.example",
+                "graphs",
+                when=make.schedule(hour=9 + hour),
+            )
+    relay.ails(Illness("rcpt", "", in_turn=replies) if refuses_all else None)
+    start = make.NOON - timedelta(hours=3)
+    for step in range(2 * len(hours.split()) + 1):
+        deliver(start + timedelta(minutes=30 * step))
+    dead = (
+        Delivery.objects.filter(subscriber__email__contains="+") or Delivery.objects.all()
+    )
+    assert {row.state for row in dead} == {dead_end}
+    if dead_end == "pending":
+        assert states() == {("pending", 0)}
+        assert not Suppression.objects.exists()
+        assert rests("provider")
+        relay.ails(None)
+        for hours_later in (5, 6):
+            deliver(make.NOON + timedelta(hours=hours_later))
+        assert states() == {("accepted", 1)}
+    else:
+        others = Delivery.objects.exclude(pk__in=[row.pk for row in dead])
+        assert {row.state for row in others} <= {"accepted"}
+    assert len(relay.mails()) == Delivery.objects.filter(state="accepted").count()
+
+
+def test_r32_who_was_refused_before_the_relay_was_found_out_comes_back(
+    relay, readers, settings
+):
+    settings.SEND_CONNECTIONS = settings.SUBMIT_GROUP = 1
+    relay.ails(Illness("rcpt", "550 5.1.1 no such user"))
+    deliver()
+    assert states() == {("pending", 0)}
+    assert not Suppression.objects.exists()
+    all_arrive_once(relay)
 
 
 def retry_refused(since: datetime) -> str:

@@ -53,17 +53,18 @@ PAYLOADS = [*MARKUP, *TEMPLATES, *HEADERS, *UNICODE]
 WRAPPED = [*PAYLOADS, *(f"{a}{b}" for a, b in product(MARKUP[:6], TEMPLATES[:15]))]
 
 
-def digests_of(payloads: list[str]) -> list[tuple[list[str], bytes]]:
-    """(cleaned payloads, mail) for each ten, one paper each."""
-    mails = []
-    for start in range(0, len(payloads), 10):
-        texts = [clean_text(f"T {payload} z") for payload in payloads[start : start + 10]]
-        papers = [
-            gallery.paper(place, text, f"{text}. ", organization=text[:200])
-            for place, text in enumerate(texts, start=1)
-        ]
-        mails.append((texts, gallery.digest(papers, NOW)))
-    return mails
+def tens(payloads: list[str]) -> list[list[str]]:
+    return [payloads[start : start + 10] for start in range(0, len(payloads), 10)]
+
+
+def digest_of(payloads: list[str]) -> tuple[list[str], bytes]:
+    """(cleaned payloads, mail), one paper each."""
+    texts = [clean_text(f"T {payload} z") for payload in payloads]
+    papers = [
+        gallery.paper(place, text, f"{text}. ", organization=text[:200])
+        for place, text in enumerate(texts, start=1)
+    ]
+    return texts, gallery.digest(papers, NOW)
 
 
 def test_s8_there_are_two_hundred_payloads() -> None:
@@ -90,16 +91,15 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-@pytest.mark.parametrize(("texts", "raw"), digests_of(WRAPPED), ids=lambda value: "")
-def test_s7_s8_a_payload_arrives_as_the_text_that_it_is(texts, raw) -> None:
-    check(texts, raw)
+@pytest.mark.parametrize("payloads", tens(WRAPPED), ids=lambda value: "")
+def test_s7_s8_a_payload_arrives_as_the_text_that_it_is(payloads) -> None:
+    check(*digest_of(payloads))
 
 
 @hypothesis_settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=4))
 def test_s8_so_does_any_text(found) -> None:
-    ((texts, raw),) = digests_of(found)
-    check(texts, raw)
+    check(*digest_of(found))
 
 
 def letter_of(raw: bytes) -> Letter:
@@ -112,9 +112,10 @@ def letter_of(raw: bytes) -> Letter:
 MERGE = re.compile(r"\{\{|\}\}|\{%|%\}|\*\||\|\*|\[\[|\]\]|\$\{|<%|%>|%[\w.]+%|\{#")
 
 
-@pytest.mark.parametrize(("texts", "raw"), digests_of(TEMPLATES), ids=lambda value: "")
-def test_s9_a8_a_provider_finds_nothing_to_merge_in_the_html(texts, raw) -> None:
+@pytest.mark.parametrize("payloads", tens(TEMPLATES), ids=lambda value: "")
+def test_s9_a8_a_provider_finds_nothing_to_merge_in_the_html(payloads) -> None:
     """The source that a provider gets, as its API is handed it, holds no merge syntax."""
+    texts, raw = digest_of(payloads)
     mail = Mail(1, "papers@example.org", "ann@example.org", lambda: raw)
     message = as_django(mail, letter_of(raw))
     ((html, kind),) = message.alternatives

@@ -1,4 +1,4 @@
-"""The previous release and this one on one database, both at work on one edition.
+"""The previous release and this one on one database, both at work on one edition (`just nightly`).
 
 The previous release is the newest tag `v…` before this commit; without any, the commit before
 the newest migration.
@@ -54,6 +54,7 @@ def previous(tmp_path: Path) -> Path:
     return tmp_path / "previous"
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not POSTGRES, reason="needs a PostgreSQL: `python -m tests`")
 def test_o7_two_releases_side_by_side_send_each_mail_once(
     previous: Path, tmp_path: Path, empty_database: str

@@ -1,5 +1,6 @@
 """The embedded Redis: a real one, on a socket, that keeps what it was told."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import redis
+from django.utils.module_loading import import_string
 
+from digest import logs
 from digest.ops.stack.broker import (
     BrokerError,
     check_url,
@@ -116,6 +119,36 @@ def test_what_is_published_waits_in_one_queue_once(redis_server: str) -> None:
                 send.name, connection=connection, exchange="celery", routing_key=key
             )
             assert waiting() == {key: 1}
+
+
+LOST = "consumer: Connection to broker lost. Trying to re-establish the connection..."
+CANNOT = (
+    "consumer: Cannot connect to redis://h: Error 111.\nTrying again in 2.00 seconds...\n"
+)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("name", ["celery.beat", "celery.worker.consumer.consumer"])
+def test_j5_what_loses_its_broker_says_so_in_a_line_a_minute(name: str, settings) -> None:
+    asked = settings.LOGGING["loggers"][name]["filters"]
+    filters = [import_string(settings.LOGGING["filters"][one]["()"])() for one in asked]
+    written = []
+    for second, level, words in [
+        (0, logging.WARNING, LOST),
+        *((second, logging.ERROR, CANNOT) for second in range(0, 130, 2)),
+    ]:
+        record = record_of_an_exception(level, words)
+        record.created = float(second)
+        if all(one.filter(record) for one in filters):
+            written.append(logging.Formatter().format(record))
+    assert written == [LOST, *[CANNOT.partition("\n")[0]] * 3]
+
+
+def record_of_an_exception(level: int, words: str) -> logging.LogRecord:
+    try:
+        raise ConnectionError("no Redis")
+    except ConnectionError:
+        return logs.ScrubbedRecord("celery", level, __file__, 1, words, (), sys.exc_info())
 
 
 HASTY = """

@@ -131,6 +131,16 @@ HEAD_AND_ROW = [
         "utf-16 be",
         b"\xfe\xff" + "Email;Topics\r\na@example.org;graphs\r\n".encode("utf-16-be"),
     ),
+    (
+        "utf-16 le, no mark",
+        "Email\tTopics\r\na@example.org\tgraphs\r\n".encode("utf-16-le"),
+    ),
+    ("utf-16 be, no mark", '"Email";Topics\na@example.org;graphs\n'.encode("utf-16-be")),
+    (
+        "wrapped head",
+        b'"E-Mail\r\nAddress";"Topics";"Phone\n(home)"\r\na@example.org;graphs;1\r\n',
+    ),
+    ("wrapped head, email last", b'"Topics\n",email\ngraphs,a@example.org\n'),
     ("no last line end", b"email,topics\na@example.org,graphs"),
     ("old mac", b"email,topics\ra@example.org,graphs\r"),
     ("empty lines", b"\n\nemail,topics\n\n,\na@example.org,graphs\n\n"),
@@ -157,6 +167,11 @@ FAULTS = [
     ),
     ("open quote", ROWS.encode() + b'q@example.org,"graphs\n' + b"x\n" * 9, "line 5"),
     ("odd quote", ROWS.encode() + b'q@example.org,"a"b\n', "line 5"),
+    (
+        "fault after a wrapped head",
+        b'"E-Mail\nAddress",' + ROWS.encode()[6:] + b'q@example.org,"a"b\n',
+        "line 6",
+    ),
     ("cut utf-16", b"\xff\xfe" + ROWS.encode("utf-16-le") + b"x", "line 5: column 1"),
 ]
 
@@ -322,10 +337,13 @@ def test_an_array_of_json_is_one_line_that_says_what_to_write(topics, written) -
 
 def test_a_state_that_another_tool_has_invented_since_is_refused(topics, written) -> None:
     _, said = bring(
-        written(f"{BUTTONDOWN}\na@x.org,,,{ISO_DAY},frozen,\n"), legal_source="x"
+        written(
+            f"{BUTTONDOWN}\na@x.org,,,{ISO_DAY},frozen,\nb@x.org,,,{ISO_DAY},regular,\n"
+        ),
+        legal_source="x",
     )
     assert "line 2: refused: state: not a state that we know" in said
-    assert not Subscriber.objects.exists()
+    assert Subscriber.objects.get().email == "b@x.org"
 
 
 def test_a_column_that_is_not_recognised_may_be_named(topics, written) -> None:
@@ -377,6 +395,27 @@ def test_all_or_nothing_takes_nothing_if_a_row_is_refused(topics, written) -> No
     with pytest.raises(CommandError, match="nothing was taken"):
         bring(path, all_or_nothing=True)
     assert not Subscriber.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "rows", ["email\nno\n", "email,state\nno,\na@example.org,gone fishing\n"]
+)
+@pytest.mark.parametrize("options", [{}, {"dry_run": True}, {"all_or_nothing": True}])
+def test_an_import_of_which_every_row_is_refused_fails(
+    options, rows, topics, written
+) -> None:
+    with pytest.raises(CommandError, match="nothing was taken"):
+        bring(written(rows), **options)
+
+
+@pytest.mark.parametrize(
+    "content", [b'"email,topics\na@example.org,graphs\n', b'em"ail\n' + b"x\n" * 99]
+)
+def test_a_head_line_whose_quote_never_ends_is_told(content, topics, written) -> None:
+    with pytest.raises(
+        CommandError, match="line 1: a quote of its column names never ends"
+    ):
+        bring(written(content))
 
 
 def test_the_pending_are_asked_within_their_mailboxs_quota(topics, written) -> None:

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import fencing
+from digest.deliveries.evidence import Evidence
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
 from digest.editions.compose import Reader
@@ -211,7 +212,7 @@ def test_r9_the_providers_retry_after_is_kept_by_all():
     fencing.rise()
     busy = Outcome(Verdict.RETRY, "provider refuses us", "429", charged=False, wait=1800)
     seen = relay.Relay()
-    assert seen.judge(mails("a@gmail.test"), {0: busy}, took_others=lambda: True)
+    assert seen.judge(mails("a@gmail.test"), {0: busy}, Evidence((), lambda: NOW))
     circuit_breaker.trip(NOW, seen.cause, asked=seen.asked)
     provider, rests = circuit_breaker.read()
     assert provider and provider.resting_until == NOW + timedelta(minutes=30)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from digest.feedback.bounce_rules import Meaning, meaning
 from digest.transport.outcomes import (
     Phase,
     Verdict,
@@ -42,6 +43,27 @@ def test_a_reply(phase, code, text, verdict, charged, bad):
         bad,
     )
     assert outcome.reply == f"{code} {text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ("5.1.1 Relay access denied", True),
+        ("5.1.1 <ann@example.org>: relaying denied, no such user here", True),
+        ("5.2.1 we do not relay for this domain", True),
+        ("5.1.0 no relaying", True),
+        ("5.1.2 unable to relay for example.org", True),
+        ("5.1.1 sorry, that domain isn't in my list of allowed rcpthosts", True),
+        ("5.1.1 <ann@relay.example>: user unknown in relay recipient table", False),
+        ("5.1.1 no such user at the relay", False),
+        ("5.1.1 recipient address not verified", False),
+    ],
+)
+def test_words_about_relaying_are_about_us_whatever_the_code(text, ours):
+    outcome = of_reply(Phase.RECIPIENT, 550, text)
+    assert (outcome.verdict is Verdict.RETRY) is ours
+    assert outcome.charged is outcome.bad_address is not ours
+    assert (meaning(f"550 {text}") is Meaning.OURS) is ours
 
 
 @pytest.mark.parametrize(

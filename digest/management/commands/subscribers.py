@@ -156,6 +156,8 @@ class Command(OperatorCommand):
         self.stdout.write(f"would be: {words}" if dry_run else words)
         if fault:
             raise CommandError(fault)
+        if tally and set(tally) == {Became.REFUSED}:
+            raise CommandError("nothing was taken: every row is refused")
 
     def count(self, source: ImportFile, tally: Counter[Became], legal_source: str) -> None:
         """Import, say why rows are not taken, and count what became of them."""

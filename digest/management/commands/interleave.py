@@ -1,0 +1,50 @@
+"""`manage.py interleave [start VARIANT | stop]`: compare two rankings by readers' votes."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db.models import Max
+
+from digest.deliveries import ledger
+from digest.management.base import OperatorCommand
+from digest.models import Experiment
+from digest.ranking.interleaving import VARIANTS, credit
+
+
+class Command(OperatorCommand):
+    help = (
+        "Interleave a variant of the ranking with the usual one in the editions published"
+        " from now on; without arguments, count the votes for each."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("action", nargs="?", choices=["start", "stop"])
+        parser.add_argument("variant", nargs="?", choices=sorted(VARIANTS))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        action, variant = options["action"], options["variant"]
+        if (action == "start") != bool(variant):
+            names = ", ".join(sorted(VARIANTS))
+            raise CommandError(f"name a variant to start, and none to stop: {names}")
+        now = ledger.database_now()
+        if action:
+            Experiment.objects.filter(ended_at=None).update(ended_at=now)
+        if variant:
+            Experiment.objects.create(variant=variant, started_at=now)
+        if not Experiment.objects.exists():
+            self.stdout.write("no variant has been interleaved")
+        tried = Experiment.objects.values_list("variant").annotate(last=Max("started_at"))
+        for name, _ in tried.order_by("last"):
+            self.stdout.write(line(name))
+
+
+def line(variant: str) -> str:
+    found, running = credit(variant), Experiment.objects.filter(ended_at=None)
+    low, high = found.interval
+    now = "runs" if running.filter(variant=variant).exists() else "ended"
+    return (
+        f"{variant} ({now}): {found.variant} readers preferred it, {found.usual} the usual,"
+        f" {found.equal} neither, by {found.votes} votes;"
+        f" share {found.share:.2f}, 95% from {low:.2f} to {high:.2f}"
+    )
