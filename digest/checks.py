@@ -7,11 +7,8 @@ from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
-<<<<<<< HEAD
-from django_otp.plugins.otp_totp.models import TOTPDevice
-=======
 from django.utils.module_loading import import_string
->>>>>>> main
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from digest import endpoints, front_end
 from digest.feedback import webhooks
@@ -83,7 +80,7 @@ def connections_are_secret(
         if front_end.is_loopback(settings.SITE_HOST):
             words = f"SITE_URL is {settings.SITE_URL}, which only this machine can open."
         hint = "Set SITE_URL=https://… and let a proxy end TLS, as deploy/Caddyfile does."
-        found.append(Warning(words, hint=hint, id="digest.W008"))
+        found.append(Warning(words, hint=hint, id="digest.W010"))
     server = endpoints.mailer(settings.MAILER_URL)
     if isinstance(server, endpoints.SmtpServer) and server.in_clear_text:
         words = "MAILER_URL sends mail in clear text, and its password if it has one."
@@ -114,7 +111,6 @@ def reports_can_be_read(
     ]
 
 
-<<<<<<< HEAD
 @register(Tags.models, deploy=True)
 def owners_have_a_second_factor(
     app_configs: Sequence[AppConfig] | None, **options: object
@@ -133,8 +129,9 @@ def owners_have_a_second_factor(
         return []
     words = f"Owners without a second factor: {', '.join(sorted(bare))}."
     hint = "Add one on the account's page; REQUIRE_SECOND_FACTOR asks everybody for one."
-    return [Warning(words, hint=hint, id="digest.W008")]
-=======
+    return [Warning(words, hint=hint, id="digest.W010")]
+
+
 @register(Tags.security, deploy=True)
 def provider_can_be_asked(
     app_configs: Sequence[AppConfig] | None, **options: object
@@ -170,7 +167,6 @@ def static_files_are_collected(
     words = "The site's own files are not in STATIC_ROOT: pages have no style."
     hint = "Run `python manage.py collectstatic --noinput`."
     return [Error(words, hint=hint, id="digest.E009")]
->>>>>>> main
 
 
 @register(Tags.models)  # which asks the database, as Django's own of this tag do

@@ -8,12 +8,8 @@ from digest.models.deliveries import (
     Submission,
 )
 from digest.models.editions import Block, Edition, Frame
-<<<<<<< HEAD
-from digest.models.installation import Fence, Heartbeat, StoredProjection
-from digest.models.operators import OWNER, Act, RecoveryCode, owners
-=======
 from digest.models.installation import Experiment, Fence, Heartbeat, StoredProjection
->>>>>>> main
+from digest.models.operators import OWNER, Act, RecoveryCode, owners
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
 from digest.models.reports import ReportedCount
 from digest.models.throttling import BackOff, Bucket, WarmUpDay

@@ -359,7 +359,7 @@ def test_where_a_factor_is_required_nothing_opens_without_one(client, settings) 
 def test_check_names_owners_without_a_factor(client) -> None:
     def said() -> list[str]:
         found = run_checks(tags=["models"], include_deployment_checks=True)
-        return [one.msg for one in found if one.id == "digest.W008"]
+        return [one.msg for one in found if one.id == "digest.W010"]
 
     account("viewer", "viv")
     assert said() == []
