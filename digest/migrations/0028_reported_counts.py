@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0026_operators"),
+        ("digest", "0027_operators"),
     ]
 
     operations = [
