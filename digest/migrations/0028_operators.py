@@ -26,7 +26,7 @@ def keep_acts(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0026_interleaving"),
+        ("digest", "0027_narrow_paper_words"),
         ("admin", "0003_logentry_add_action_flag_choices"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

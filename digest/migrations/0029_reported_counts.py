@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0027_operators"),
+        ("digest", "0028_operators"),
     ]
 
     operations = [
