@@ -8,7 +8,7 @@ coverage: # branches that the SQLite half takes, child processes too
     rm -rf .coverage && mkdir .coverage
     uv run coverage run -m pytest -q -m "not gate and not nightly and not browser"
     uv run coverage combine -q && uv run coverage report --skip-covered
-nightly: # what the suite leaves out or samples, on both databases
+nightly: fuzz # and what the suite leaves out or samples, on both databases
     python3 manage.py test -m nightly
 fuzz:    # the fuzzers, three minutes each: every night
     FUZZ_SECONDS=180 uv run pytest tests/fuzz
