@@ -119,6 +119,7 @@ MIDDLEWARE = [
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "subscribers.language.PageLanguage",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -175,7 +176,7 @@ OWN_PATHS = frozenset(
 ADMIN_PATH = variables.path("ADMIN_PATH", "admin", taken=OWN_PATHS)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
-# The languages of mails; the pages are in English.
+# Of pages and mails. One more is a line here and its catalogue below digest/locale.
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "digest" / "locale"]
 TIME_ZONE = "UTC"
@@ -196,6 +197,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "subscribers.http.site",
+                "subscribers.language.in_templates",
             ],
         },
     },

@@ -1,10 +1,15 @@
 """All URLs: subscribers, public pages, operations, admin."""
 
 from django.conf import settings
+from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import include, path
 
+from digest.site.urls import pages as public_pages
+from subscribers.urls import pages as forms
+
 urlpatterns = [
+    *i18n_patterns(*forms, *public_pages, prefix_default_language=False),
     path("", include("subscribers.urls")),
     path("", include("digest.site.urls")),
     path("", include("digest.ops.urls")),

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NewType
 
 from django.conf import settings
+from django.utils.translation import get_language, gettext
 from email_validator import EmailNotValidError, validate_email
 
 LONGEST = 254  # RFC 5321 4.5.3.1.3: a path has 256 octets, two of them angle brackets
@@ -42,10 +43,10 @@ def canonical(text: str) -> Address:
         else:
             local, domain = validated(typed)
     except EmailNotValidError as error:
-        raise BadAddress(str(error)) from None
+        raise BadAddress(explained(error)) from None
     address = Address(f"{local}@{domain}")
     if len(address) > LONGEST:
-        raise BadAddress(f"This address is too long: {LONGEST} characters at most.")
+        raise too_long()
     return address
 
 
@@ -71,21 +72,44 @@ def refuse_by_sight(typed: str) -> None:
     """Apply the rules that the validator lacks or words less clearly. Raises BadAddress."""
     local, at, _ = typed.rpartition("@")
     if len(typed) > LONGEST:
-        raise BadAddress(f"This address is too long: {LONGEST} characters at most.")
+        raise too_long()
     if any(unicodedata.category(character)[0] == "C" for character in typed):
-        raise BadAddress("This address holds an invisible character: type it by hand.")
+        raise BadAddress(
+            gettext(
+                "This address contains an invisible character: type it instead of pasting it."
+            )
+        )
     if any(character in typed for character in ",;") or typed.count("@") > 1:
-        raise BadAddress("Enter one address only.")
+        raise BadAddress(gettext("Enter one address only."))
     if not at:
-        raise BadAddress("An address has an @ between the name and the domain.")
+        raise BadAddress(gettext("An address has an @ between the name and the domain."))
     if not local.isascii():
-        raise BadAddress("Before the @, use plain letters: we cannot write to others yet.")
+        raise BadAddress(
+            gettext(
+                "Before the @, use plain letters (a to z): we cannot send to other addresses yet."
+            )
+        )
     if '"' in typed or "(" in typed or ")" in typed:
-        raise BadAddress("Leave out quotes and brackets.")
+        raise BadAddress(gettext("Leave out quotes and brackets."))
     if local.startswith("-"):
-        raise BadAddress("An address that begins with a hyphen cannot be used here.")
+        raise BadAddress(
+            gettext("An address that begins with a hyphen cannot be used here.")
+        )
     if len(local) > LONGEST_LOCAL:
-        raise BadAddress(f"Before the @, {LONGEST_LOCAL} characters are allowed at most.")
+        words = gettext("Before the @, %(n)d characters are allowed at most.")
+        raise BadAddress(words % {"n": LONGEST_LOCAL})
+
+
+def too_long() -> BadAddress:
+    words = gettext("This address is too long: %(n)d characters at most.")
+    return BadAddress(words % {"n": LONGEST})
+
+
+def explained(error: EmailNotValidError) -> str:
+    """Return what is wrong: the validator's own words, which are English, or one sentence."""
+    if get_language() == settings.LANGUAGE_CODE:
+        return str(error)
+    return gettext("This is not a valid email address. Check it for typing errors.")
 
 
 def keyed_hash(text: str) -> str:

@@ -9,10 +9,13 @@ from datetime import date
 from typing import Any
 
 from django import forms
+from django.conf import settings
+from django.utils.translation import gettext, gettext_lazy
 
 from subscribers import rate_limits
 from subscribers.addresses import LONGEST, Address, BadAddress, canonical
-from subscribers.preferences_form import Form, PreferencesForm, initial_of
+from subscribers.fields import Form
+from subscribers.preferences_form import PreferencesForm, initial_of
 from subscribers.rate_limits import Filled
 
 
@@ -21,10 +24,12 @@ class AddressField(forms.CharField):
 
     widget = forms.EmailInput(attrs={"autocomplete": "email"})
 
-    def __init__(self, label: str = "Email address") -> None:
-        missing = "Enter your email address."
+    def __init__(self, label: Any = None) -> None:
+        missing = gettext_lazy("Enter your email address.")
         super().__init__(
-            label=label, max_length=LONGEST, error_messages={"required": missing}
+            label=label or gettext_lazy("Email address"),
+            max_length=LONGEST,
+            error_messages={"required": missing},
         )
 
     def clean(self, value: object) -> Address:
@@ -57,8 +62,16 @@ class SignUpForm(PreferencesForm, GuardedForm):
 
     email = AddressField()
 
-    def __init__(self, data: Mapping[str, object] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        data: Mapping[str, object] | None = None,
+        *,
+        language: str = settings.LANGUAGE_CODE,
+        **options: Any,
+    ) -> None:
         super().__init__(data, **options)
+        chosen = self.fields["language"]
+        chosen.initial = chosen.empty_value = language  # type: ignore[attr-defined]
         if not self.is_bound and "timezone" not in self.initial:  # timezone.js fills it in
             self.fields["timezone"].widget.attrs["data-guess-timezone"] = True
 
@@ -73,7 +86,7 @@ class LinkForm(GuardedForm):
 
 
 class AddressForm(Form):
-    email = AddressField("New email address")
+    email = AddressField(gettext_lazy("New email address"))
 
 
 class PauseForm(Form):
@@ -82,10 +95,12 @@ class PauseForm(Form):
     until = forms.DateField(
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        label="Until",
-        help_text="Your mails start again on that day, at your hour. Leave this empty to "
-        "pause until you resume.",
-        error_messages={"invalid": "Enter a date like 2026-12-24."},
+        label=gettext_lazy("Until"),
+        help_text=gettext_lazy(
+            "Your mails start again on that day, at your hour. Leave this empty to "
+            "pause until you resume."
+        ),
+        error_messages={"invalid": gettext_lazy("Enter a date like 2026-12-24.")},
     )
 
     def __init__(self, data: Mapping[str, object] | None, *, today: date) -> None:
@@ -95,5 +110,7 @@ class PauseForm(Form):
     def clean_until(self) -> date | None:
         until: date | None = self.cleaned_data["until"]
         if until and not 0 < (until - self.today).days <= 366:
-            raise forms.ValidationError("Choose a day from tomorrow on, within a year.")
+            raise forms.ValidationError(
+                gettext("Choose a day from tomorrow on, within a year.")
+            )
         return until

@@ -5,7 +5,7 @@ or sent on as a referrer.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import update_wrapper
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Concatenate
@@ -16,7 +16,7 @@ from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, UnreadablePostError, parse_cookie
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -24,13 +24,14 @@ from django.views.decorators.http import require_http_methods
 from subscribers import browsers, links
 from subscribers.browsers import MINE
 from subscribers.consent import Origin
+from subscribers.language import speak
 from subscribers.models import Link, Subscriber
 
 TYPED = "typed"
 TYPED_FOR = timedelta(minutes=10)
 LONGEST_COOKIE = 3000  # bytes; browsers take 4096 with its name and attributes
 NOT_TYPED = {"website", "opened", "proof", "step", "action"}  # guards and buttons
-WORDING = "2026-11-b"  # the version of the texts in templates/subscribers
+WORDING = "2026-11-c"  # the version of the texts in templates/subscribers
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
@@ -41,6 +42,9 @@ def token_page[**P](view: View[P]) -> View[P]:
     def private(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         request.COOKIES.clear()  # or a bad cookie would be answered by another
         request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
+        has_token = any(isinstance(value, str) for value in kwargs.values())
+        if has_token:  # until the view knows whose
+            speak(translation.get_language_from_request(request))
         response = answer(request, *args, **kwargs)
         response["X-Robots-Tag"] = "noindex"
         if any(isinstance(value, str) and value != MINE for value in kwargs.values()):
@@ -60,6 +64,22 @@ def token_page[**P](view: View[P]) -> View[P]:
     return csrf_exempt(never_cache(update_wrapper(private, view)))
 
 
+def read_link(token: str, purpose: Link.Purpose, *, now: datetime) -> Link:
+    """Return a link as `links.read`, and speak its reader's language from then on."""
+    try:
+        link = links.read(token, purpose, now=now)
+    except links.Expired as expired:
+        speak_to_holder(expired.link)
+        raise
+    speak_to_holder(link)
+    return link
+
+
+def speak_to_holder(link: Link) -> None:
+    """Speak the language that the link's mail was in."""
+    speak(str(link.preferences.get("language", link.subscriber.language)))
+
+
 def reader_behind(request: HttpRequest, token: str) -> Subscriber:
     """Return whose preferences a mailed link opens; or, for MINE, this browser's reader.
 
@@ -67,9 +87,10 @@ def reader_behind(request: HttpRequest, token: str) -> Subscriber:
     """
     now = timezone.now()
     if token != MINE:
-        return links.read(token, Link.Purpose.PREFERENCES, now=now).subscriber
+        return read_link(token, Link.Purpose.PREFERENCES, now=now).subscriber
     if (found := browsers.read(request, now=now)) is None:
         raise browsers.NotRemembered
+    speak(found.subscriber.language)
     return found.subscriber
 
 
@@ -151,7 +172,8 @@ def typed(request: HttpRequest) -> list[tuple[str, str]]:
 
 def origin(request: HttpRequest, source: str) -> Origin:
     """`source` names the page without its token."""
-    return Origin(source=source, network=network(request), wording=WORDING)
+    wording = f"{WORDING} {translation.get_language()}"
+    return Origin(source=source, network=network(request), wording=wording)
 
 
 def network(request: HttpRequest) -> str:

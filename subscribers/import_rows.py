@@ -12,6 +12,7 @@ from subscribers.addresses import (
     address_hash,
     key_fingerprint,
 )
+from subscribers.fields import plain
 from subscribers.forms import AddressField
 from subscribers.import_file import Row
 from subscribers.models import (
@@ -19,7 +20,7 @@ from subscribers.models import (
     Suppression,
 )
 from subscribers.preferences import Preferences
-from subscribers.preferences_form import PreferencesForm, plain
+from subscribers.preferences_form import PreferencesForm
 from subscribers.suppression import LEFT
 
 State = Subscriber.State

@@ -15,6 +15,7 @@ from subscribers.http import (
     action,
     origin,
     preferences_page,
+    read_link,
     reader_behind,
     see_other,
     see_typed,
@@ -82,9 +83,7 @@ def preferences(
         return render(request, "subscribers/link_sent.html")
     if request.method == "POST" and page.change(request, asked):
         wake()
-        if (
-            asked == "unsubscribe"
-        ):  # the page of every mail says so, and offers the way back
+        if asked == "unsubscribe":  # the mails' page says so, and offers the way back
             return see_other("unsubscribe", reader.unsubscribe_token)
         response = see_other("preferences", token)
         response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
@@ -186,7 +185,7 @@ def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
     now = timezone.now()
     asked = action(request)
     try:
-        link = links.read(token, Purpose.DATA, now=now)
+        link = read_link(token, Purpose.DATA, now=now)
         if request.method == "POST" and asked in {"download", "erase"}:
             if asked == "download":
                 return download(link.subscriber, more)

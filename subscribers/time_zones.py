@@ -63,8 +63,12 @@ def label(name: str, now: datetime) -> str:
     """Return what people read: Buenos Aires (UTC−03:00)."""
     minutes = int(offset(name, now).total_seconds()) // 60
     hours, rest = divmod(abs(minutes), 60)
-    city = name.rpartition("/")[2].replace("_", " ")
-    return f"{city} (UTC{'−' if minutes < 0 else '+'}{hours:02}:{rest:02})"
+    return f"{gettext(city(name))} (UTC{'−' if minutes < 0 else '+'}{hours:02}:{rest:02})"
+
+
+def city(name: str) -> str:
+    """Return the English name of a zone's city, which the catalogues know."""
+    return name.rpartition("/")[2].replace("_", " ")
 
 
 def offset(name: str, now: datetime) -> timedelta:

@@ -8,14 +8,17 @@ from django.urls import path
 
 from subscribers import preference_views, views
 
-urlpatterns = [
+# With an address for each language.
+pages = [
     path("subscribe/done/", views.subscribe_done, name="subscribe_done"),
+    path("preferences/", preference_views.preferences_link, name="preferences_link"),
+    path("preferences/sent/", preference_views.preferences_sent, name="preferences_sent"),
+]
+urlpatterns = [
     path("subscribe/challenge/", views.challenge, name="challenge"),
     path("confirm/<str:token>/", views.confirm, name="confirm"),
     path("block/<str:token>/", views.block, name="block"),
     path("address/<str:token>/", views.address, name="address"),
-    path("preferences/", preference_views.preferences_link, name="preferences_link"),
-    path("preferences/sent/", preference_views.preferences_sent, name="preferences_sent"),
     path(
         "preferences/<str:token>/browsers/",
         preference_views.change_browsers,

@@ -27,15 +27,17 @@ from subscribers.forms import SignUpForm
 from subscribers.http import (
     action,
     origin,
+    read_link,
     see_other,
     see_typed,
+    speak_to_holder,
     token_page,
     typed,
     while_open,
 )
+from subscribers.language import offered, speak, wished
 from subscribers.models import Link, Subscriber, Topic
 from subscribers.notices import outbox
-from subscribers.notices.message import offered
 from subscribers.preferences import bound_to, day_and_hour, next_hour, stored
 from subscribers.tasks import wake
 
@@ -53,17 +55,19 @@ def subscribe(request: HttpRequest, counts: Counts) -> HttpResponse:
     form is shown; another step shows it again to correct a typo. An address of this page may
     name topics to tick, and a search to keep: ?topics=graphs&searches=knots.
     """
-    form = SignUpForm(request.POST if request.method == "POST" else None)
+    language = wished(request)
+    form = SignUpForm(request.POST if request.method == "POST" else None, language=language)
     if request.method != "POST":
         asked = request.GET
         form = SignUpForm(
             initial={
                 "topics": asked.getlist("topics"),
                 "searches": asked.getlist("searches"),
-            }
+            },
+            language=language,
         )
     elif "step" in request.POST and form.is_valid():
-        form = SignUpForm(initial=form.begun())
+        form = SignUpForm(initial=form.begun(), language=language)
     if form.is_valid():
         take_sign_up(request, form, source="/subscribe/")
         return see_typed("subscribe_done", request)
@@ -101,7 +105,7 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
     now = timezone.now()
     asked = action(request)
     try:
-        link = links.read(token, Purpose.CONFIRM, now=now)
+        link = read_link(token, Purpose.CONFIRM, now=now)
         if request.method == "POST" and asked != "again":
             reader = subscriptions.confirm(
                 token, origin=origin(request, "/confirm/"), now=now
@@ -125,7 +129,7 @@ def show_confirm(request: HttpRequest, link: Link, token: str) -> HttpResponse:
         "subscriber": subscriber,
         "preferences": preferences,
         "topics": list(Topic.objects.filter(slug__in=preferences.topics)),
-        "language": dict(settings.LANGUAGES)[offered(preferences.language)],
+        "language_name": dict(settings.LANGUAGES)[offered(preferences.language)],
     }
     return render(request, "subscribers/confirm.html", context)
 
@@ -164,6 +168,7 @@ def offer_again(request: HttpRequest, link: Link, asked: str) -> HttpResponse:
 def block(request: HttpRequest, token: str) -> HttpResponse:
     now = timezone.now()
     link = links.read_to_block(token, now=now)
+    speak_to_holder(link)
     if request.method == "POST":
         subscriptions.block(token, origin=origin(request, "/block/"), now=now)
         return render(request, "subscribers/blocked.html")
@@ -176,7 +181,7 @@ def address(request: HttpRequest, token: str) -> HttpResponse:
     """Confirm a new address, by the link that was mailed to it."""
     now = timezone.now()
     try:
-        link = links.read(token, Purpose.ADDRESS, now=now)
+        link = read_link(token, Purpose.ADDRESS, now=now)
         if request.method == "POST":
             address_change.confirm(token, origin=origin(request, "/address/"), now=now)
             wake()
@@ -191,12 +196,17 @@ def address(request: HttpRequest, token: str) -> HttpResponse:
 def holder(token: str) -> Subscriber | None:
     """Return the reader whose mails carry this token, or None. Raises Malformed.
 
+    From then on their language is spoken.
+
     Mail programs and people take a dot, a bracket or a blank after a link for part of it.
     """
     found = TOKEN_OF_A_LINK.fullmatch(token)
     if found is None or not links.well_formed(found[1]):
         raise links.Malformed
-    return Subscriber.objects.filter(unsubscribe_token=found[1]).first()
+    reader = Subscriber.objects.filter(unsubscribe_token=found[1]).first()
+    if reader is not None:
+        speak(reader.language)
+    return reader
 
 
 @token_page

@@ -78,7 +78,7 @@ def test_calls_cross_few_files_from_a_sign_up_to_the_accepted_mail(
         send_open_notices(now=later)
     assert Notice.objects.get().state == "accepted"
     print(*sorted(calls), len(calls), sep="\n")
-    assert len(calls) <= 66
+    assert len(calls) <= 68
 
 
 def test_calls_cross_few_files_from_a_fetched_paper_to_the_accepted_mail(
@@ -97,4 +97,4 @@ def test_calls_cross_few_files_from_a_fetched_paper_to_the_accepted_mail(
         tally = send_due(lambda: now)
     assert tally["accepted"] == 1
     print(*sorted(calls), len(calls), sep="\n")
-    assert len(calls) <= 167
+    assert len(calls) <= 170

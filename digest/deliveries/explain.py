@@ -4,7 +4,7 @@ What went out is read from the ledger. What did not is judged by the ranking, wi
 frozen edition and the reader's row as it is now; the answer says so. Reads only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,7 @@ def in_mail(sent: Rebuilt, place: int) -> Iterator[str]:
             room,
         ) % {"n": room}
     if sent.delivery.state in (State.UNKNOWN, State.ABANDONED):
-        yield gettext("Whether that mail arrived is not known.")
+        yield gettext("We do not know whether that mail arrived.")
 
 
 def shown_in(sent: Rebuilt) -> int:
@@ -106,9 +106,24 @@ def what_became_of(row: Delivery | None, edition: Edition) -> Iterator[str]:
     elif row.state in (State.PENDING, State.CLAIMED):
         yield gettext("Your mail of %(day)s has not gone out yet.") % day
     elif row.state not in HANDED_OVER and row.reason != Delivery.Reason.NO_PAPER:
+        why = NOT_SENT.get(row.reason, refused_or_lost)(row.state)
         yield gettext("No mail of %(day)s went to you: %(reason)s.") % (
-            day | {"reason": gettext(row.reason or str(row.state))}
+            day | {"reason": why}
         )
+
+
+def refused_or_lost(state: str) -> str:
+    if state == State.REFUSED:
+        return gettext("it was refused on the way")
+    return gettext("it could not be sent")
+
+
+NOT_SENT: dict[str, Callable[[str], str]] = {
+    Delivery.Reason.LEFT: lambda _: gettext("you were not subscribed then"),
+    Delivery.Reason.SUPERSEDED: lambda _: gettext("a newer edition went out instead"),
+    Delivery.Reason.CANCELLED: lambda _: gettext("that edition was cancelled"),
+    Delivery.Reason.TOO_LATE: lambda _: gettext("it would have come too late"),
+}
 
 
 def judgement(found: Standing, sent: Rebuilt | None) -> Iterator[str]:
@@ -125,7 +140,7 @@ def judgement(found: Standing, sent: Rebuilt | None) -> Iterator[str]:
             )
             yield words % named
         case Verdict.NO_MATCH:
-            yield gettext("By your preferences as they are now it matches none of them.")
+            yield gettext("It matches nothing in your preferences as they are now.")
         case Verdict.PICKED:
             words = gettext(
                 "By your preferences as they are now it is number %(place)d of your mail."
@@ -171,7 +186,7 @@ TERMS = {
 
 def term_words(term: Term) -> str:
     """Return what a part of a score is for; a topic's label is in the catalogue, too."""
-    name = gettext(term.name) if term.why is Why.TOPIC and term.name else term.name
+    name = gettext(term.name) if term.why is Why.TOPIC else term.name
     return phrases.reason_words(TERMS[term.why](), name)
 
 

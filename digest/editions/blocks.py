@@ -48,10 +48,10 @@ def inlined(html: str) -> str:
 
 
 def as_text(values: dict[str, Any]) -> str:
-    filled = {
-        "title": text_layout.fill(values["title"]),
-        "said": text_layout.fill(values["said"] + values["machine"]),
-    }
+    said = text_layout.fill(values["said"])
+    if values["machine"]:  # on its own line, as its length depends on the language
+        said += f"\n{values['machine'].strip()}"
+    filled = {"title": text_layout.fill(values["title"]), "said": said}
     filled["byline"] = text_layout.fill(values["names"] + values["rest"])
     return render_to_string("mail/paper.txt", values | filled, using="text")
 

@@ -32,7 +32,7 @@ from subscribers.models import Length
 
 # Of a title in the list at the top: one line on a phone, and three of them are in the 200
 # characters from which mailboxes make a preview.
-TITLE_LENGTH = 48
+TITLE_LENGTH = 42
 # Room on the last line of a reason for the upvotes; no line breaks at such spaces.
 ROOM = "\u00a0" * 16
 # Above the most papers that a mail has.
@@ -122,7 +122,7 @@ def localized_edition(
     with translation.override(language):
         reasons = [phrases.reason(label) for label in [*labels, ""]]
         words = {why: said() for why, said in phrases.REASONS.items()}
-        name_reasons = partial(encode_reasons, words, labels, encoder)
+        name_reasons = partial(encode_reasons, words, reasons, encoder)
         texts = Encoded(
             spoken.text,
             blocks_by_form([paper.text for paper in papers], phrases.translate, encoder),

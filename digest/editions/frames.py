@@ -133,15 +133,18 @@ def days(edition: Edition) -> tuple[date, date]:
 def context(edition: Edition) -> dict[str, object]:
     of_one_day = edition.kind == Edition.Kind.DAILY
     site = settings.SITE_URL
+    language = translation.get_language()
+    pages = site if language == settings.LANGUAGE_CODE else f"{site}/{language}"
     return {
         "kind": edition.kind,
         "has_few": edition.has_few,
         "date": phrases.dates(*days(edition))[0],
         "mark": MARKS,
         "site": site,
-        "day_url": f"{site}/papers/{edition.day}/"
+        "pages": pages,  # the public ones, in this language
+        "day_url": f"{pages}/papers/{edition.day}/"
         if of_one_day
-        else f"{site}/editions/{edition.kind}/{edition.day}/",
+        else f"{pages}/editions/{edition.kind}/{edition.day}/",
         "host": urlsplit(site).netloc,
         "postal_address": settings.POSTAL_ADDRESS,
     }

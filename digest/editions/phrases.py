@@ -151,14 +151,17 @@ REASONS: dict[Why, Callable[[], str]] = {
 }
 
 
-def reason(label: str, named: Sequence[Reason] = ()) -> str:
+def reason(
+    label: str, named: Sequence[Reason] = (), *, shown: Callable[[str], str] = str
+) -> str:
     """Return why a reader gets a paper; with no label and no name it is trending.
 
-    A topic's label is not translated; every other label is in the catalogue.
+    `shown` escapes the label. A topic's is in the catalogue as it stands in topics.toml.
     """
     said = [reason_words(REASONS[why](), name) for why, name in named]
-    label = gettext(label or "Trending") if label or not said else ""
-    return joined_reasons(said, label)
+    if said and not label:
+        return joined_reasons(said, "")
+    return joined_reasons(said, shown(gettext(label) if label else gettext("Trending")))
 
 
 def reason_words(words: str, name: str) -> str:
@@ -189,8 +192,8 @@ def dates(first: date, last: date) -> tuple[str, str]:
 def left_out_notice(count: int) -> str:
     """Return the words about the papers for which the mail had no room."""
     words = ngettext(
-        "%(n)d more paper of yours had no room in this mail:",
-        "%(n)d more papers of yours had no room in this mail:",
+        "%(n)d more paper for you did not fit into this mail:",
+        "%(n)d more papers for you did not fit into this mail:",
         count,
     )
     return words % {"n": count}

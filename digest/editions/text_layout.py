@@ -45,8 +45,11 @@ def language(text: str) -> str:
 
 
 def attributes(text: str) -> dict[str, str]:
-    """Return the HTML attributes of an element that holds the text: lang, dir, or none."""
-    found = {"lang": language(text), "dir": direction(text)}
+    """Return the HTML attributes of an element that holds a paper's text: lang, and dir.
+
+    In Latin letters it is taken for English, whatever the mail around it speaks.
+    """
+    found = {"lang": language(text) or "en", "dir": direction(text)}
     return {name: value for name, value in found.items() if value not in {"", "ltr"}}
 
 

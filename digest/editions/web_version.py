@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from django.conf import settings
 from django.utils import translation
 
 from digest.editions import phrases
@@ -40,7 +39,7 @@ def page(
 
 def block_html(block: Block, label: str, reasons: Sequence[Reason], name: str) -> str:
     isolated = [Reason(why, name_in_html(text)) for why, text in reasons]
-    why = phrases.reason(in_html(label), isolated)
+    why = phrases.reason(label, isolated, shown=in_html)
     form = forms(block.html)[FORMS.index("abstracts")]
     html = (
         phrases.with_votes(form, block.position).replace(MARKS.web, name)
@@ -53,6 +52,7 @@ def block_html(block: Block, label: str, reasons: Sequence[Reason], name: str) -
 def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:
     """Return the public page of an edition: most upvoted first, each with its best topic.
 
+    In the active language.
     `labels` is topic slug → label.
     """
     blocks: list[Block] = list(edition.blocks.order_by("position")[:most])
@@ -64,6 +64,6 @@ def edition_page(edition: Edition, labels: dict[str, str], *, most: int) -> str:
     return page(
         edition,
         shown,
-        language=settings.LANGUAGE_CODE,
+        language=translation.get_language(),
         headline=phrases.public_headline(len(shown)),
     )

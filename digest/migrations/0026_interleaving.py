@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 default="",
+                db_default="",
                 help_text="The ranking that is interleaved with the usual one, as published.",
                 max_length=20,
             ),

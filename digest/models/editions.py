@@ -27,6 +27,7 @@ class Edition(models.Model):
         max_length=20,
         blank=True,
         default="",
+        db_default="",
         help_text="The ranking that is interleaved with the usual one, as published.",
     )
     has_few = models.BooleanField(

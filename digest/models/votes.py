@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from subscribers.models import Subscriber
 
@@ -13,8 +14,8 @@ class Vote(models.Model):
     """
 
     class Value(models.IntegerChoices):
-        MORE = 1, "More like this"
-        LESS = -1, "Less like this"
+        MORE = 1, gettext_lazy("More like this")
+        LESS = -1, gettext_lazy("Less like this")
 
     # The unique pair below serves look-ups by reader.
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, db_index=False)

@@ -6,7 +6,7 @@ not with readers × papers.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import accumulate
 
@@ -26,17 +26,24 @@ def phrases(interests: str) -> list[str]:
 
 
 class Lexicon:
-    """An index of an edition's papers, as positions from 0, by word and by author."""
+    """An index of an edition's papers, as positions from 0, by word and by author.
+
+    Where few phrases are asked for, it costs less to look through the texts: not `indexed`.
+    """
 
     def __init__(
         self,
         texts: Sequence[str],
         authors: Sequence[Sequence[str]],
         institutions: Sequence[str] = (),
+        *,
+        indexed: bool = True,
     ) -> None:
         self.texts = texts
         self.authors = authors
+        self.indexed = indexed
         self.institutions = [f" {name_key(name)} " for name in institutions]
+        self.vocabularies: dict[int, frozenset[str]] = {}
         self.known: dict[str, frozenset[int]] = {}
         self.masks: dict[frozenset[int], NDArray[np.bool_]] = {}
         self.found: dict[str, frozenset[int]] = {}
@@ -84,23 +91,42 @@ class Lexicon:
 
     def with_phrase(self, phrase: str) -> frozenset[int]:
         """Return the papers with these words in sequence, however they are hyphenated."""
+        if (known := self.known.get(phrase)) is not None:
+            return known
         if phrase.count(" ") > LONGEST_PHRASE:
             return frozenset()
-        if phrase not in self.known:
-            self.known[phrase] = self.find(words(phrase))
-        return self.known[phrase]
+        if not self.indexed:
+            return self.look_through(words(phrase))
+        self.known[phrase] = found = self.find(words(phrase))
+        return found
 
     def find(self, wanted: list[str]) -> frozenset[int]:
         if not wanted:
             return frozenset()
-        some = self.with_all(wanted)
-        for place in range(len(wanted) - 1):  # any two of the words may be written as one
-            pair = "".join(wanted[place : place + 2])
-            some = some | self.with_all([*wanted[:place], pair, *wanted[place + 2 :]])
+        some: set[int] = set()
+        for spelling in spellings(wanted):
+            some |= self.with_all(spelling)
         together = "".join(wanted)
         return frozenset(
             place for place in some if contains(*self.letters[place], together)
         )
+
+    def look_through(self, wanted: list[str]) -> frozenset[int]:
+        """Return what `find` does, without the index."""
+        together = "".join(wanted)
+        some = [
+            place
+            for place, each in enumerate(self.letters)
+            if wanted and contains(*each, together)
+        ]
+        return frozenset(place for place in some if self.has(place, wanted))
+
+    def has(self, place: int, wanted: list[str]) -> bool:
+        if place not in self.vocabularies:
+            text = self.texts[place]
+            self.vocabularies[place] = frozenset({*words(text), *joined(text)})
+        known = self.vocabularies[place]
+        return any(known.issuperset(spelling) for spelling in spellings(wanted))
 
     def with_all(self, wanted: list[str]) -> set[int]:
         some: set[int] = self.by_word.get(wanted[0], set())
@@ -114,7 +140,8 @@ class Lexicon:
         """Return the papers with one of these authors."""
         found: set[int] = set()
         for name in names:
-            found |= self.by_author.get(name_key(name), set())
+            if some := self.by_author.get(name_key(name)):
+                found |= some
         return found
 
     def author_of(self, position: int, names: Iterable[str]) -> str:
@@ -138,6 +165,14 @@ class Lexicon:
 @lru_cache(maxsize=50_000)
 def name_key(name: str) -> str:
     return " ".join(WORD.findall(folded(name)))
+
+
+def spellings(wanted: list[str]) -> Iterator[list[str]]:
+    """Yield the words, and the same with any two neighbours written as one."""
+    yield wanted
+    for place in range(len(wanted) - 1):
+        pair = "".join(wanted[place : place + 2])
+        yield [*wanted[:place], pair, *wanted[place + 2 :]]
 
 
 def contains(letters: str, starts: frozenset[int], wanted: str) -> bool:

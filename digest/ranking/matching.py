@@ -139,14 +139,19 @@ class Found:
             return alike
         who, owner = np.unique(owners, return_inverse=True)
         seat = np.arange(len(rows)) - np.searchsorted(owners, who)[owner]
-        weights = np.zeros((len(who), seat.max() + 1, points.shape[1]), np.float32)
-        weights[owner, seat] = directions.weights(rows)
+        packed = np.zeros((len(who), seat.max() + 1, points.shape[1]), np.int8)
+        scale = np.zeros(packed.shape[:2], np.float32)
+        packed[owner, seat], scale[owner, seat] = (
+            directions.packed[rows],
+            directions.scale[rows],
+        )
         papers = closest(liked[who], COMPARED)
         with np.errstate(invalid="ignore", over="ignore"):
-            scores = finite(weights @ points[papers].transpose(0, 2, 1))
+            near_to = packed.astype(np.float32) @ points[papers].transpose(0, 2, 1)
+            scores = finite(near_to * scale[:, :, None])
         near = liked[who[:, None], papers] >= ranking.CLOSE_TO_LIKES
         reader, nth = (near & (scores.max(axis=1) >= ALIKE)).nonzero()
-        keys = np.zeros(weights.shape[:2], dtype=np.uint32)
+        keys = np.zeros(scale.shape, dtype=np.uint32)
         keys[owner, seat] = directions.of[rows]
         which = keys[reader, scores.argmax(axis=1)[reader, nth]]
         readers, places = who[reader], papers[reader, nth]

@@ -34,9 +34,9 @@ class Outlook:
     days: int
 
     @property
-    def a_day(self) -> float:
-        """Return the papers per day that has any."""
-        return self.papers / self.days_with if self.days_with else 0
+    def a_day(self) -> int:
+        """Return the papers per day that has any, rounded."""
+        return int(self.papers / self.days_with + 0.5) if self.days_with else 0
 
     @property
     def rare(self) -> bool:
@@ -134,6 +134,10 @@ def day_of(edition: int, slugs: tuple[str, ...]) -> Day:
         np.array([[block.topics.get(slug, 0) for slug in slugs] for block in blocks], "f4"),
         ranking.popularity(np.array([block.upvotes for block in blocks])),
         PointsByVersion(texts),
-        Lexicon(["\n".join(text) for text in texts], [b.paper.authors for b in blocks]),
+        Lexicon(
+            ["\n".join(text) for text in texts],
+            [block.paper.authors for block in blocks],
+            indexed=False,
+        ),
         SearchedPapers([block.paper for block in blocks]),
     )

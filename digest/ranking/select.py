@@ -27,8 +27,11 @@ logger = logging.getLogger(__name__)
 
 
 WHYS = list(Why)
+TOPIC = int(Why.TOPIC)
 # Reasons that name something of the paper; others name the same for all of a reader's picks.
-OF_ONE_PAPER = {Why.AUTHOR, Why.INSTITUTION, Why.KEYWORD, Why.LIKED, Why.SEARCH}
+OF_ONE_PAPER = {
+    int(why) for why in (Why.AUTHOR, Why.INSTITUTION, Why.KEYWORD, Why.LIKED, Why.SEARCH)
+}
 UNREADABLE = "the reader's row cannot be read"
 # Accepted as exactly one address by headers, an envelope and a provider's API. Forms accept
 # less; the transport handles letters beyond ASCII.
@@ -153,19 +156,20 @@ def with_reasons(
 ) -> Sequence[Pick]:
     """Return a reader's picks with the names of their reasons; `codes` is K × 2."""
     done = []
-    known: dict[tuple[int, int, int], tuple[Reason, ...]] = {}  # those of no single paper
-    for pick, (first, second), interest in zip(picks, codes, interests, strict=False):
-        if (reasons := known.get((first, second, interest))) is None:
-            reasons = ()
-            for code in (first, second):
-                if code > Why.TOPIC:
-                    pair = place, pick.position
-                    name = found.name(loaded, person, pair, WHYS[code], interest)
-                    reason = named(WHYS[code], name)
-                    if not reasons or reason.name != reasons[0].name:
-                        reasons += (reason,)
-            if first not in OF_ONE_PAPER and second not in OF_ONE_PAPER:
-                known[first, second, interest] = reasons
+    known: dict[tuple[int, int], Reason] = {}  # those of no single paper
+    for pick, both, interest in zip(picks, codes, interests, strict=False):
+        reasons: tuple[Reason, ...] = ()
+        for code in both:
+            if code <= TOPIC:
+                continue
+            if (reason := known.get((code, interest))) is None:
+                pair = place, pick.position
+                name = found.name(loaded, person, pair, WHYS[code], interest)
+                reason = named(WHYS[code], name)
+                if code not in OF_ONE_PAPER:
+                    known[code, interest] = reason
+            if not reasons or reason.name != reasons[0].name:
+                reasons += (reason,)
         topic = pick.topic if len(reasons) < MOST_REASONS else None
         done.append(Pick(pick.position, topic, reasons))
     return done

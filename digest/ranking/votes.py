@@ -39,6 +39,7 @@ class Picked:
     has_left: bool = False
     topics: Sequence[str] = ()  # slugs of the paper's
     reasons: Sequence[Reason] = ()  # that the mail named
+    language: str = ""  # the reader's
 
 
 def picked(name: str, position: int) -> Picked:
@@ -56,8 +57,10 @@ def picked(name: str, position: int) -> Picked:
         raise NoSuchPick
     reader = found.subscriber
     has_left = reader is not None and reader.state == Subscriber.State.UNSUBSCRIBED
+    language = reader.language if reader is not None else ""
     reasons = shown[position].reasons
-    return Picked(found.subscriber_id, block.paper, has_left, list(block.topics), reasons)
+    topics = list(block.topics)
+    return Picked(found.subscriber_id, block.paper, has_left, topics, reasons, language)
 
 
 @transaction.atomic

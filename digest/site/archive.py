@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from django.db.models import Count, Q, QuerySet, TextField
 from django.db.models.functions import Cast, TruncMonth
 from django.utils import timezone
+from django.utils.dates import WEEKDAYS
 
 from digest.models import Block, Edition, Paper
 from digest.papers import source_days, sources
@@ -55,6 +56,11 @@ class CalendarMonth:
 
     period: Period
     weeks: list[list[tuple[date, int]]]
+
+    @property
+    def weekdays(self) -> list[tuple[str, str]]:
+        """Return (name, its first two letters), Monday first, in the active language."""
+        return [(str(name), str(name)[:2]) for name in WEEKDAYS.values()]
 
 
 def begun() -> QuerySet[Paper]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext, ngettext
+
 from digest.models import Block, Paper
 from digest.papers.summary import LONGEST, first_sentences, telling_sentence
 from subscribers.models import Topic
@@ -38,8 +40,10 @@ class Card:
         if self.paper.organization or not names:
             return str(self.paper.organization)
         if self.more_authors:
-            return f"{', '.join(names)} and {self.more_authors} more"
-        return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+            more = ngettext("and %(n)d more", "and %(n)d more", self.more_authors)
+            return f"{', '.join(names)} {more % {'n': self.more_authors}}"
+        *first, last = names
+        return f"{', '.join(first)} {gettext('and')} {last}" if first else last
 
     @property
     def said(self) -> str:
@@ -55,9 +59,9 @@ class Card:
         found = [
             ("arXiv", self.paper.abstract_url),
             ("PDF", self.paper.pdf_url),
-            ("Code", self.paper.code_url),
-            ("Project", self.paper.project_url),
-            ("Discussion", self.paper.discussion_url),
+            (gettext("Code"), self.paper.code_url),
+            (gettext("Project"), self.paper.project_url),
+            (gettext("Discussion"), self.paper.discussion_url),
         ]
         return [(words, url) for words, url in found if is_web_address(url)]
 

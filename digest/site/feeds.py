@@ -16,9 +16,10 @@ from django.db.models import Max, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.feedgenerator import Atom1Feed, SyndicationFeed
 from django.utils.html import escape
+from django.utils.translation import gettext
 
 from digest.models import Paper
 from digest.papers.search import newest_hits
@@ -80,7 +81,9 @@ class PapersFeed(Feed):  # type: ignore[type-arg]  # generic for mypy only
         self.feed_type = KINDS[kind]
         self.title = title
         self.link = absolute(page)
-        self.subtitle = self.description = "Trending research papers, newest first."
+        self.subtitle = self.description = gettext(
+            "Trending research papers, newest first."
+        )
         self.papers = papers
 
     def feed_url(self, obj: Any) -> str:
@@ -108,7 +111,10 @@ class PapersFeed(Feed):  # type: ignore[type-arg]  # generic for mypy only
     def item_link(self, item: Paper) -> str:
         return absolute(reverse("paper", args=[item.arxiv_id]))
 
-    item_guid = item_link
+    def item_guid(self, item: Paper) -> str:
+        """Return the paper's address, in whatever language the feed is."""
+        with translation.override(settings.LANGUAGE_CODE):
+            return self.item_link(item)
 
     def item_pubdate(self, item: Paper) -> datetime:
         return datetime.combine(item.day, time(), UTC)
@@ -137,14 +143,14 @@ def topic(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
     found = get_object_or_404(Topic, slug=slug)
     papers = archive.papers_of_topic(slug)
     page = reverse("topic", args=[slug])
-    return PapersFeed(kind, f"Daily Papers: {found.label}", page, papers)(request)
+    return PapersFeed(kind, f"Daily Papers: {found}", page, papers)(request)
 
 
 def author(request: HttpRequest, name: str, kind: str) -> HttpResponse:
     """Give the papers of an author as a feed; one without papers does not exist."""
     papers = archive.papers_of_author(name) if "\0" not in name else Paper.objects.none()
     if not papers.exists():
-        raise Http404("There is no paper of an author with exactly this name.")
+        raise Http404(gettext("We have no paper of an author with exactly this name."))
     page = reverse("author", args=[name])
     return PapersFeed(kind, f"Daily Papers: {name}", page, papers)(request)
 
@@ -153,7 +159,7 @@ def searched(request: HttpRequest, kind: str) -> HttpResponse:
     """Give the newest papers that a search finds as a feed: those with every word."""
     text = clean_query(request.GET.get("q", ""))
     if not text:
-        raise Http404("A feed of a search needs its words: ?q=world+models")
+        raise Http404(gettext("A feed of a search needs its words: ?q=world+models"))
     ids = [
         hit.paper_id
         for hit in newest_hits(text, today=timezone.now().date(), limit=ENTRIES)

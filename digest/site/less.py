@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from digest.editions.reasons import Why
 from digest.ranking.votes import Picked
+from subscribers.fields import LONGEST_LINE, MOST_LINES
 from subscribers.models import Topic, Trending
 from subscribers.preferences import Preferences
-from subscribers.preferences_form import LONGEST_LINE, MOST_LINES
 
 MOST_AUTHORS = 30
 # A kind of candidate → the list of the reader's that it is dropped from.
@@ -90,7 +90,7 @@ class Candidate(NamedTuple):
 def candidates(pick: Picked) -> Iterator[Candidate]:
     """Yield all that there can be less of, whatever the reader has chosen."""
     labels = Topic.objects.filter(slug__in=pick.topics).values_list("slug", "label")
-    yield from (Candidate("topic", slug, label) for slug, label in labels)
+    yield from (Candidate("topic", slug, gettext(label)) for slug, label in labels)
     for why, name in pick.reasons:
         if why in KINDS:
             yield Candidate(KINDS[why], name, name)

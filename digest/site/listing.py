@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from django.template.loader import render_to_string
+from django.utils.translation import get_language
 
 from digest.models import Paper
 from digest.site.cards import Card
@@ -22,15 +23,16 @@ class Shown:
 
 
 def listing(cards: Sequence[Card]) -> str:
-    """Return safe HTML; cached, as rendering it is most of the work of a day's page."""
+    """Return safe HTML in the active language; cached, being most of the work of a page."""
     stored = [
         (
             [getattr(card.paper, name) for name in COLUMNS],
-            [(topic.slug, topic.label) for topic in card.topics],
+            [(topic.slug, str(topic)) for topic in card.topics],
         )
         for card in cards
     ]
-    return rendered(Shown(hashlib.blake2b(repr(stored).encode()).digest(), cards))
+    seen = repr((get_language(), stored)).encode()
+    return rendered(Shown(hashlib.blake2b(seen).digest(), cards))
 
 
 @lru_cache(maxsize=8)

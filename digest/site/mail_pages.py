@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import translation
 from django.utils.csp import CSP
+from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
@@ -43,8 +44,10 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
     delivery = get_object_or_404(found, pk=delivery_id or 0)
     try:
         rebuilt = rebuild(delivery)
-    except NothingToShow as error:
-        raise Http404(str(error)) from None
+    except NothingToShow:
+        raise Http404(
+            gettext("This mail has not gone out, or we no longer keep it.")
+        ) from None
     shown = [(pick.block, pick.label, pick.reasons) for pick in rebuilt.shown()]
     with translation.override(rebuilt.was.language):
         headline = phrases.public_headline(len(shown))

@@ -7,20 +7,23 @@ from difflib import get_close_matches
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import get_language_from_path, gettext, gettext_lazy
 
 from digest.models import Paper
 from digest.site import archive
 from subscribers.models import Topic
 
 PAGES = {
-    "archive": "Archive",
-    "topics": "Topics",
-    "search": "Search",
-    "saved": "Saved papers",
-    "subscribe": "Subscribe",
-    "preferences": "Your preferences",
-    "privacy": "Privacy and how it works",
+    "archive": gettext_lazy("Archive"),
+    "topics": gettext_lazy("Topics"),
+    "search": gettext_lazy("Search"),
+    "saved": gettext_lazy("Saved papers"),
+    "subscribe": gettext_lazy("Subscribe"),
+    "preferences": gettext_lazy("Your preferences"),
+    "privacy": gettext_lazy("Privacy and how it works"),
 }
+ROUTES = {"preferences": "preferences_link"}
 DAY = re.compile(r"(?<!\d)(\d{4})[-/._]?(\d{1,2})[-/._]?(\d{1,2})(?!\d)")
 PAPER = re.compile(r"(?<!\d)(\d{4})[.\s_-]?(\d{4,5})(?!\d)")
 SEPARATORS = re.compile(r"[/\-_+.,?=&\s]+")
@@ -38,9 +41,15 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def suggestions(path: str) -> dict[str, object]:
     """Return the words of a path as a query, and (label, URL) of what it may mean."""
-    words = " ".join(SEPARATORS.split(path)).strip()[:LONGEST]
+    words = " ".join(SEPARATORS.split(unprefixed(path))).strip()[:LONGEST]
     found = [*days(path), *papers(path), *topics(words), *pages(words)]
     return {"words": words, "nearest": list(dict.fromkeys(found))}
+
+
+def unprefixed(path: str) -> str:
+    """Return the path without its language."""
+    found = get_language_from_path(path)
+    return path.removeprefix(f"/{found}") if found else path
 
 
 def days(path: str) -> list[tuple[str, str]]:
@@ -55,7 +64,10 @@ def days(path: str) -> list[tuple[str, str]]:
     known = Paper.objects.filter(day=asked).exists()
     near_days = [asked] if known else [near.previous, near.next]
     return [
-        (f"Papers of {day.day} {day:%B %Y}", reverse("day", args=[day]))
+        (
+            gettext("Papers of %(day)s") % {"day": date_format(day, gettext("j F Y"))},
+            reverse("day", args=[day]),
+        )
         for day in near_days
         if day
     ]
@@ -79,16 +91,19 @@ def topics(words: str) -> list[tuple[str, str]]:
     known = {
         name.lower(): topic
         for topic in Topic.objects.all()
-        for name in (topic.slug, topic.slug.replace("-", " "), topic.label)
+        for name in (topic.slug, topic.slug.replace("-", " "), topic.label, str(topic))
     }
     asked = words.lower().removeprefix("topics ").removeprefix("topic ")
     close = get_close_matches(asked, known, n=3, cutoff=CLOSE)
     return [
-        (f"Topic: {known[name].label}", reverse("topic", args=[known[name].slug]))
+        (
+            gettext("Topic: %(name)s") % {"name": known[name]},
+            reverse("topic", args=[known[name].slug]),
+        )
         for name in close
     ]
 
 
 def pages(words: str) -> list[tuple[str, str]]:
     close = get_close_matches(words.lower(), PAGES, n=1, cutoff=CLOSE)
-    return [(PAGES[name], f"/{name}/") for name in close]
+    return [(str(PAGES[name]), reverse(ROUTES.get(name, name))) for name in close]

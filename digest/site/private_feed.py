@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.html import escape
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
 
@@ -33,8 +34,10 @@ class DigestFeed(PapersFeed):
     """The papers of a reader's newest digests, each with its reason."""
 
     def __init__(self, kind: str, reader: Subscriber) -> None:
-        super().__init__(kind, "Your Daily Papers", "/", Paper.objects.none())
-        self.subtitle = self.description = "The papers of your digests, with the reasons."
+        super().__init__(kind, gettext("Your Daily Papers"), "/", Paper.objects.none())
+        self.subtitle = self.description = gettext(
+            "The papers of your digests, with the reasons."
+        )
         self.reader = reader
         self.reasons: dict[int, str] = {}
 

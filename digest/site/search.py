@@ -101,7 +101,7 @@ def people(card: Card, found: Found) -> str:
 
 
 def topic_facets(found: Found, topics: list[Topic]) -> list[Facet]:
-    labels = {topic.slug: topic.label for topic in topics}
+    labels = {topic.slug: str(topic) for topic in topics}
     text = found.query.text
     facets = [
         Facet(labels[slug], count, address(f"{text} topic:{slug}"))

@@ -87,29 +87,18 @@ def beside(subscriber_id: int, token: str) -> SafeString:
 COUNTS = {"counts": archive.recent_counts}
 BESIDE = COUNTS | {"more": beside}
 
-urlpatterns = [
+# With an address for each language.
+pages = [
     path("subscribe/", subscribe, COUNTS, name="subscribe"),
-    path("preferences/<str:token>/", preferences, BESIDE, name="preferences"),
-    path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
-    path("preferences/<str:token>/feed/", private_feed.change_feed, name="change_feed"),
-    path("preferences/<str:token>/saved/", saved.my_papers, name="my_papers"),
-    path("preferences/<str:token>/newest/", mail_pages.newest, name="newest"),
-    path("preferences/<str:token>/digests/", past_digests, name="past_digests"),
-    path("preferences/<str:token>/why/", why, name="why"),
-    path("data/<str:token>/", data, {"more": privacy.personal_data}, name="data"),
     path("", views.today, name="today"),
     path("papers/<day:day>/", views.day, name="day"),
     path("papers/<paper:arxiv_id>/", views.paper, name="paper"),
-    path("papers/<paper:arxiv_id>/card.png", card_image.of_paper, name="paper_card"),
-    path("card.png", card_image.of_site, name="card"),
-    path("papers/<paper:arxiv_id>/cite.<str:ending>", views.cite, name="cite"),
     path("weeks/<day:day>/", views.week, name="week"),
     path("months/<month:day>/", views.month, name="month"),
     path("archive/", views.archive_page, name="archive"),
     path("authors/<path:name>/", views.author, name="author"),
     path("organizations/<path:name>/", views.organization, name="organization"),
     path("saved/", saved.saved, name="saved"),
-    path("saved/papers.<str:ending>", saved.saved_cited, name="saved_cited"),
     path("topics/", views.topics, name="topics"),
     path("topics/<slug:slug>/", views.topic, name="topic"),
     path("feeds/all.<feed:kind>", views.feed(feeds.everything), name="feed"),
@@ -124,17 +113,31 @@ urlpatterns = [
     path(
         "feeds/search.<feed:kind>", limited(views.feed(feeds.searched)), name="search_feed"
     ),
+    path("search/", search.page, name="search"),
+    path("preview/", views.preview, name="preview"),
+    path("editions/<slug:kind>/<day:day>/", mail_pages.edition, name="edition"),
+    path("privacy/", views.privacy, name="privacy"),
+]
+urlpatterns = [
+    path("preferences/<str:token>/", preferences, BESIDE, name="preferences"),
+    path("preferences/<str:token>/votes/", votes.take_back, name="take_back"),
+    path("preferences/<str:token>/feed/", private_feed.change_feed, name="change_feed"),
+    path("preferences/<str:token>/saved/", saved.my_papers, name="my_papers"),
+    path("preferences/<str:token>/newest/", mail_pages.newest, name="newest"),
+    path("preferences/<str:token>/digests/", past_digests, name="past_digests"),
+    path("preferences/<str:token>/why/", why, name="why"),
+    path("data/<str:token>/", data, {"more": privacy.personal_data}, name="data"),
+    path("papers/<paper:arxiv_id>/card.png", card_image.of_paper, name="paper_card"),
+    path("card.png", card_image.of_site, name="card"),
+    path("papers/<paper:arxiv_id>/cite.<str:ending>", views.cite, name="cite"),
+    path("saved/papers.<str:ending>", saved.saved_cited, name="saved_cited"),
     path(
         "feeds/mine/<str:token>.<feed:kind>", private_feed.private_feed, name="private_feed"
     ),
     path("robots.txt", views.feed(feeds.robots), name="robots"),
     path("sitemap.xml", views.feed(sitemap), {"sitemaps": feeds.SITEMAPS}, name="sitemap"),
-    path("search/", search.page, name="search"),
-    path("preview/", views.preview, name="preview"),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
     path("v/<str:name>/<int:position>", votes.vote, name="vote"),
     path("v/<str:name>/<int:position>/<str:choice>", votes.vote, name="vote_asked"),
-    path("editions/<slug:kind>/<day:day>/", mail_pages.edition, name="edition"),
-    path("privacy/", views.privacy, name="privacy"),
     path("api/v1/", include(v1.urls())),
 ]

@@ -9,10 +9,13 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import conditional_page, require_POST, require_safe
 
+from digest.editions import phrases
 from digest.models import Paper
 from digest.papers.fullness import newest_state
 from digest.ranking.outlook import outlook
@@ -98,11 +101,9 @@ def day_context(day: date, topics: list[Topic]) -> dict[str, object]:
 def week(request: HttpRequest, day: date) -> HttpResponse:
     """Show the best papers of the week of that day."""
     if not date.min + WEEK <= day <= date.max - WEEK:
-        raise Http404("There is no such week.")
+        raise Http404(gettext("There is no such week."))
     period = archive.week_of(day)
-    first, last = period.first, period.last
-    name = f"{first.day} {first:%B} to {last.day} {last:%B %Y}"
-    return period_page(request, "week", period, name)
+    return period_page(request, "week", period, week_name(period))
 
 
 @require_safe
@@ -110,8 +111,13 @@ def week(request: HttpRequest, day: date) -> HttpResponse:
 def month(request: HttpRequest, day: date) -> HttpResponse:
     """Show the best papers of a month, and its calendar."""
     if not date.min + 2 * MONTH <= day <= date.max - 2 * MONTH:
-        raise Http404("There is no such month.")
-    return period_page(request, "month", archive.month_of(day), f"{day:%B %Y}")
+        raise Http404(gettext("There is no such month."))
+    return period_page(request, "month", archive.month_of(day), date_format(day, "F Y"))
+
+
+def week_name(period: Period) -> str:
+    """Return the days of a week in words of the active language."""
+    return phrases.dates(period.first, period.last)[0]
 
 
 def period_page(request: HttpRequest, kind: str, period: Period, name: str) -> HttpResponse:
@@ -140,7 +146,8 @@ def archive_page(request: HttpRequest) -> HttpResponse:
     if newest:
         context["calendar"] = archive.calendar_of(newest)
         weeks = [newest - WEEK * n for n in range(WEEKS_SHOWN)]
-        context["weeks"] = [archive.week_of(day) for day in weeks]
+        periods = [archive.week_of(day) for day in weeks]
+        context["weeks"] = [(period, week_name(period)) for period in periods]
     return render(request, "digest/archive.html", context)
 
 
@@ -232,7 +239,7 @@ def papers_by(
     request: HttpRequest, kind: str, name: str, papers: QuerySet[Paper]
 ) -> HttpResponse:
     if "\0" in name:  # PostgreSQL refuses it in text
-        raise Http404("There is no such name.")
+        raise Http404(gettext("There is no such name."))
     context = page_context(request, papers, list(Topic.objects.all()))
     context |= {"kind": kind, "name": name}
     status = 200 if context["cards"] else 404

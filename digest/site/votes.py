@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from digest.models import Vote
 from digest.ranking import votes
@@ -21,6 +22,7 @@ from digest.ranking.votes import Picked
 from digest.site import less
 from subscribers import browsers, subscriptions
 from subscribers.http import action, origin, preferences_page, see_other, token_page
+from subscribers.language import speak
 from subscribers.models import Subscriber
 from subscribers.notices import outbox
 from subscribers.preferences import stored
@@ -38,11 +40,15 @@ def vote(request: HttpRequest, name: str, position: int, choice: str = "") -> Ht
     scanner that opens all links votes for nobody.
     """
     if choice and choice not in VALUES:
-        raise Http404("A vote is for more or for less.")
+        raise Http404(gettext("A vote is for more or for less."))
     try:
         pick = votes.picked(name, position)
     except votes.NoSuchPick:
-        raise Http404("This mail does not exist, or does not contain this paper.") from None
+        raise Http404(
+            gettext("This mail does not exist, or does not contain this paper.")
+        ) from None
+    if pick.language:
+        speak(pick.language)
     reader = remembered_reader(request, pick)
     if request.method == "POST":
         return pressed(request, pick, reader, see_other("vote", name, str(position)))
@@ -55,7 +61,9 @@ def vote(request: HttpRequest, name: str, position: int, choice: str = "") -> Ht
         "sent": "sent" in request.GET,
     }
     if reader is not None:
-        context["less"] = less.offered(pick, stored(reader))
+        offered = less.offered(pick, stored(reader))
+        context["authors"] = [one for one in offered if one.kind == "author"]
+        context["less"] = [one for one in offered if one.kind != "author"]
         context["dropped"] = less.named(pick, request.GET.get("dropped", ""))
         context["back"] = less.named(pick, request.GET.get("back", ""))
     return render(request, "digest/vote.html", context)

@@ -9,9 +9,9 @@ from digest.deliveries.explain import day_of, explain, named_paper
 from digest.editions.picks import parse_picks
 from digest.models import Delivery, Edition
 from digest.papers.search_query import QUERY_LENGTH
+from subscribers.fields import Form
 from subscribers.http import preferences_page
 from subscribers.models import Subscriber
-from subscribers.preferences_form import Form
 
 MOST_MAILS = 30
 

@@ -11,7 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils.dates import WEEKDAYS
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from subscribers.addresses import masked
 from subscribers.models.consent import Suppression
@@ -22,9 +22,9 @@ FEWEST_PAPERS, USUAL_PAPERS, MOST_PAPERS = 3, 10, 20
 class Length(models.TextChoices):
     """How much of each paper a mail shows."""
 
-    TITLES = "titles", "Titles only"
-    SHORT = "short", "Titles and a line or two"
-    ABSTRACTS = "abstracts", "Titles and abstracts"
+    TITLES = "titles", gettext_lazy("Titles only")
+    SHORT = "short", gettext_lazy("Titles and a line or two")
+    ABSTRACTS = "abstracts", gettext_lazy("Titles and abstracts")
 
 
 def new_capability() -> str:
@@ -33,7 +33,10 @@ def new_capability() -> str:
 
 
 class Topic(models.Model):
-    """What one can subscribe to. The rows follow the definitions at each migrate."""
+    """What one can subscribe to. The rows follow the definitions at each migrate.
+
+    The catalogues know label, group and description; as text a topic is its label, translated.
+    """
 
     slug = models.SlugField(unique=True, help_text="The name in links and forms.")
     label = models.CharField(max_length=80, help_text="What readers see.")
@@ -49,7 +52,7 @@ class Topic(models.Model):
         ordering = ["position"]
 
     def __str__(self) -> str:
-        return self.label
+        return gettext(self.label)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Give a new topic the next free column."""
@@ -71,10 +74,10 @@ class Schedule(models.Model):
     """
 
     class Cadence(models.TextChoices):
-        DAILY = "daily", "Every day"
-        WEEKDAYS = "weekdays", "Monday to Friday"
-        CHOSEN = "chosen", "On chosen days"
-        WEEKLY = "weekly", "Once a week"
+        DAILY = "daily", gettext_lazy("Every day")
+        WEEKDAYS = "weekdays", gettext_lazy("Monday to Friday")
+        CHOSEN = "chosen", gettext_lazy("On chosen days")
+        WEEKLY = "weekly", gettext_lazy("Once a week")
 
     timezone = models.CharField(max_length=64, help_text="An IANA name.")
     send_hour = models.PositiveSmallIntegerField(help_text="Local hour, 0 to 23.")
@@ -109,14 +112,14 @@ class Schedule(models.Model):
     def when(self) -> str:
         """The days in words: Every day; Monday, Thursday; Once a week, on Monday.
 
-        In the active language; its catalogue knows the labels of these two cadences, too.
+        In the active language.
         """
         names = ", ".join(str(WEEKDAYS[day]) for day in self.weekdays)
         if self.cadence == self.Cadence.WEEKLY:
             return gettext("Once a week, on %(day)s") % {"day": names}
         if self.cadence == self.Cadence.CHOSEN:
             return names
-        return gettext(self.get_cadence_display())
+        return self.get_cadence_display()
 
 
 class SubscriberQuerySet(models.QuerySet["Subscriber"]):
@@ -129,9 +132,12 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
 class Trending(models.IntegerChoices):
     """Whether a reader wants trending papers that match none of their interests."""
 
-    NEVER = 0, "Only papers that match my interests"
-    TO_FILL_UP = 1, "Mostly my interests: a trending paper where little matches"
-    HALF = 2, "Half my interests, half what is trending"
+    NEVER = 0, gettext_lazy("Only papers that match my interests")
+    TO_FILL_UP = (
+        1,
+        gettext_lazy("Mostly my interests: a trending paper where little matches"),
+    )
+    HALF = 2, gettext_lazy("Half my interests, half what is trending")
 
 
 class Subscriber(models.Model):

@@ -22,6 +22,7 @@ from django.utils import translation
 
 from subscribers import links
 from subscribers.addresses import masked
+from subscribers.language import offered
 from subscribers.models import Link, Notice, Subscriber
 from subscribers.preferences import Preferences, day_and_hour, next_hour
 
@@ -128,11 +129,6 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
     if claim.kind in WITH_WAY_OUT:
         message.extra_headers |= one_click(claim.subscriber)
     return message
-
-
-def offered(code: str) -> str:
-    """Return the language, or English if that one is offered no more."""
-    return code if code in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 
 def wrapped(text: str) -> str:

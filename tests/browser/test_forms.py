@@ -299,13 +299,7 @@ OURS = [
     Form("digest/vote.html", vote, "More like this"),
     Form("digest/vote.html", vote, "Less like this"),
     Form("digest/vote.html", vote, "Undo", first="More like this"),
-    Form("digest/_votes.html", voted, "Take it back"),
-    Form(
-        "digest/my_papers.html",
-        lambda: f"{preferences()}saved/",
-        "Add",
-        {"#ids": "2604.00001"},
-    ),
+    Form("digest/_votes.html", voted, "Remove this vote"),
     Form("digest/_private_feed.html", preferences, "Make my feed"),
     Form("digest/_private_feed.html", preferences, "End the feed", first="Make my feed"),
     Form(

@@ -109,6 +109,6 @@ def test_a_vote_by_keyboard_is_shown_listed_and_taken_back(
     page.goto(f"{live_server.url}/preferences/{token}/")
     page.get_by_text("All 12").click()
     looked_at(page, "listed")
-    press(page, "Take it back")
+    press(page, "Remove this vote")
     assert set(Vote.objects.values_list("value", flat=True)) == {1}
     assert page.url == f"{live_server.url}/preferences/{token}/"

@@ -12,7 +12,7 @@ from django.utils import translation
 from django.utils.html import escape
 
 from digest import signing
-from digest.editions import blocks, frames, phrases, text_layout
+from digest.editions import blocks, encode, frames, phrases, text_layout
 from digest.editions.compose import Pick, Reader
 from digest.models import Block, Edition, Paper
 from digest.ops.gallery import gallery
@@ -124,7 +124,7 @@ def why(pick: Pick) -> str:
 
 def ahead(shown: list[Block], kind: str) -> str:
     """The list of titles; one in the other direction is on its own side."""
-    titles = [blocks.shorten(block.title, 48) for block in shown]
+    titles = [blocks.shorten(block.title, encode.TITLE_LENGTH) for block in shown]
     if kind == "txt":
         return "".join(f"* {title}\n" for title in titles)
     rtl = {title: text_layout.direction(title) == "rtl" for title in titles}

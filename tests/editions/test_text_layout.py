@@ -11,16 +11,16 @@ from digest.ops.gallery import gallery
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("A plain title", {}),
+        ("A plain title", {"lang": "en"}),
         ("BERT и другие модели языка", {"lang": "ru"}),
         (gallery.JAPANESE, {"lang": "ja"}),
         (gallery.CHINESE, {"lang": "zh"}),
         (gallery.KOREAN, {"lang": "ko"}),
         (gallery.ARABIC, {"lang": "ar", "dir": "rtl"}),
         (gallery.HEBREW, {"lang": "he", "dir": "rtl"}),
-        ("On the word 図 in English", {}),
-        ("3.5% (2026)", {}),
-        ("", {}),
+        ("On the word 図 in English", {"lang": "en"}),
+        ("3.5% (2026)", {"lang": "en"}),
+        ("", {"lang": "en"}),
     ],
 )
 def test_a_script_tells_language_and_direction(text, found):

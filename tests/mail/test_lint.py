@@ -3,6 +3,7 @@
 import pytest
 from django.conf import settings
 
+from digest.ops.gallery.accessibility import accessibility
 from digest.ops.gallery.mail_lint import lint
 
 pytestmark = pytest.mark.embedded
@@ -64,3 +65,45 @@ def test_a_fault_is_found(specimens, fault: str) -> None:
 def test_a_right_mail_has_no_finding(specimens) -> None:
     raw = specimens["Digest, typical"].raw
     assert lint(raw, postal_address=settings.POSTAL_ADDRESS) == []
+
+
+RIGHT = (
+    '<!doctype html><html lang="en" dir="ltr"><body>'
+    '<table role="presentation"><tr><td style="background:#9a3412;color:#ffffff">'
+    '<div role="article" lang="en" dir="ltr"><h1>Two papers</h1><h2>One</h2>'
+    '<p style="color: #ffffff">Why <a href="https://x.example/">On <i>knots</i></a></p>'
+    "</div></td></tr></table></body></html>"
+)
+BARRIERS = {
+    "no language": ('<html lang="en"', "<html", "no lang or dir of the mail"),
+    "no direction": ('dir="ltr"><body', "><body", "no lang or dir of the mail"),
+    "no wrapper": ('role="article"', "", "no element around"),
+    "a wrapper without language": (' lang="en" dir="ltr"><h1', "><h1", "no element around"),
+    "a table that is read out": (' role="presentation"', "", "without its role"),
+    "a picture without words": ("<p", '<img src="x"><p', "without alt"),
+    "a link without words": ("On <i>knots</i>", " ", "words say nothing: ''"),
+    "click here": ("On <i>knots</i>", "click <b>HERE</b>", "words say nothing"),
+    "no heading": ("h1>", "h2>", "0 headings of level 1"),
+    "two titles": ("h2>", "h1>", "2 headings of level 1"),
+    "a level left out": ("h2>", "h3>", "skipped"),
+    "pale words": ("color: #ffffff", "color: #c07a63", "#c07a63 on #9a3412: 'Why'"),
+    "dark on dark": ("color:#ffffff", "color:#1f1c18", "#1f1c18 on #9a3412: 'Two papers'"),
+}
+
+
+@pytest.mark.parametrize("barrier", BARRIERS)
+def test_what_keeps_a_reader_out_is_found(barrier: str) -> None:
+    right, wrong, words = BARRIERS[barrier]
+    assert right in RIGHT and accessibility(RIGHT) == []
+    found = accessibility(RIGHT.replace(right, wrong))
+    assert any(words in finding for finding in found), found
+
+
+def test_large_letters_need_less_contrast() -> None:
+    small = '<p style="font:16px/20px Arial;color:#949494">x</p>'
+    for style, found in (("16px", 1), ("23px", 1), ("24px", 0), ("bold 18px", 1)):
+        html = RIGHT.replace("</div>", f"</div>{small.replace('16px', style)}")
+        html = html.replace("background:#9a3412;color:#ffffff", "").replace(
+            "#ffffff", "#000000"
+        )
+        assert len(accessibility(html)) == found, style

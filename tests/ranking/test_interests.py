@@ -8,14 +8,13 @@ from digest.ranking.loaded import load
 from digest.ranking.select import select
 from tests import make
 
-LEXICON = Lexicon(
-    [
-        "Graph Transformers at scale",
-        "Message passing, not graph-transformers",
-        "Étale cohomology",
-    ],
-    [["José Núñez", "Ada Example"], ["Bo Sample"], []],
-)
+TEXTS = [
+    "Graph Transformers at scale",
+    "Message passing, not graph-transformers",
+    "Étale cohomology",
+]
+AUTHORS = [["José Núñez", "Ada Example"], ["Bo Sample"], []]
+LEXICON, WITHOUT_INDEX = (Lexicon(TEXTS, AUTHORS, indexed=one) for one in (True, False))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +24,11 @@ LEXICON = Lexicon(
         ("GRAPH TRANSFORMERS", {0, 1}),
         ("transformers graph", set()),
         ("graphs", {0, 1}),
+        ("graphtransformers", {0, 1}),
+        ("graph trans formers", set()),
+        ("at scale", {0}),
+        ("ats cale", set()),
+        ("messagepassing not", {1}),
         ("paragraph", set()),
         ("a graph transformers at scale of one two three four", set()),
         ("etale", {2}),
@@ -37,6 +41,7 @@ LEXICON = Lexicon(
 )
 def test_a_phrase_finds_whole_words_in_their_order(phrase, papers):
     assert LEXICON.with_phrase(phrase) == papers
+    assert WITHOUT_INDEX.with_phrase(phrase) == papers
 
 
 def test_an_author_is_found_without_accents_and_case():

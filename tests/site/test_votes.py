@@ -222,7 +222,7 @@ def test_a_long_list_of_votes_is_all_there(client, ann, preferences):
         paper = make.paper(number, title=f"Paper <{number}>")
         Vote.objects.create(subscriber=ann, paper=paper, value=1, at=make.NOON)
     page = client.get(preferences).content.decode()
-    assert "All 13" in page and page.count('<li>\n  <p dir="auto"><a') == 13
+    assert "All 13" in page and page.count('<li>\n  <p lang="en" dir="auto"><a') == 13
 
 
 def test_u3_looking_takes_no_vote_back(client, ann, preferences):

@@ -12,6 +12,8 @@ from email.header import decode_header
 from email.utils import getaddresses, parsedate_to_datetime
 from html.parser import HTMLParser
 
+from digest.ops.gallery.accessibility import accessibility
+
 ONCE = ["From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Auto-Submitted"]
 ONCE_BULK = [
     *ONCE,
@@ -213,15 +215,14 @@ def read(html: str) -> Reading:
 
 def markup(parts: Parts) -> list[str]:
     reading = read(parts.html)
-    root = reading.tags.get("html", {})
     checks = [
         (parts.html_bytes > MOST_HTML, f"the HTML part has {parts.html_bytes} bytes"),
         (not parts.html.lower().startswith("<!doctype html>"), "no doctype"),
-        (not (root.get("lang") and root.get("dir")), "no lang or dir"),
-        ("title" not in reading.tags or "h1" not in reading.tags, "no title or no h1"),
+        ("title" not in reading.tags, "no title"),
         ("viewport" not in parts.html, "no viewport"),
     ]
-    return reading.found + [words for wrong, words in checks if wrong]
+    found = reading.found + [words for wrong, words in checks if wrong]
+    return found + accessibility(parts.html)
 
 
 def plain(parts: Parts) -> list[str]:

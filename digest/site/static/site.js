@@ -4,6 +4,7 @@
 // -- saved papers: arXiv ids in this browser, newest first ---------------------------
 
 const KEY = "saved-papers";
+const WORDS = document.currentScript.dataset; // in the page's language
 
 function saved() {
   try {
@@ -20,7 +21,7 @@ function showSaved(scope = document) {
     const is = ids.has(button.dataset.paper);
     button.hidden = false;
     button.setAttribute("aria-pressed", String(is));
-    button.firstElementChild.textContent = is ? "Saved" : "Save";
+    button.firstElementChild.textContent = is ? WORDS.saved : WORDS.save;
   }
 }
 
@@ -31,7 +32,7 @@ function toggle(button) {
   try {
     localStorage.setItem(KEY, JSON.stringify(rest.length < ids.length ? rest : [id, ...ids]));
   } catch {
-    button.firstElementChild.textContent = "Not saved: your browser keeps no data";
+    button.firstElementChild.textContent = WORDS.notSaved;
     return;
   }
   showSaved();
@@ -72,13 +73,13 @@ if (here) offerSaved(here);
 const share = document.getElementById("share");
 if (share && (navigator.share || navigator.clipboard)) {
   share.hidden = false;
-  if (!navigator.share) share.textContent = "Copy link";
+  if (!navigator.share) share.textContent = WORDS.copy;
   share.addEventListener("click", async () => {
     const { title, url } = share.dataset;
     try {
       if (navigator.share) return await navigator.share({ title, url });
       await navigator.clipboard.writeText(url);
-      share.textContent = "Link copied";
+      share.textContent = WORDS.copied;
     } catch { /* the reader closed the dialog, or does not allow it */ }
   });
 }
@@ -114,7 +115,7 @@ const KEYS = {
   "/": () => {
     const box = document.querySelector("input[type=search]");
     if (box) box.focus();
-    else location.assign("/search/#q");
+    else location.assign(`${document.querySelector("nav a[href$='/search/']").href}#q`);
   },
   "?": () => shortcuts?.showModal?.(),
   ArrowLeft: () => document.querySelector("nav.turn a[rel=prev]")?.click(),
