@@ -8,8 +8,9 @@ coverage: # branches that the SQLite half takes, child processes too
     rm -rf .coverage && mkdir .coverage
     uv run coverage run -m pytest -q -m "not gate and not nightly and not browser"
     uv run coverage combine -q && uv run coverage report --skip-covered
-nightly: fuzz # and what the suite leaves out or samples, on both databases
+nightly: fuzz # what the suite leaves out or samples, on both databases
     python3 manage.py test -m nightly
+    uv run python -m tests.deliveries.schedule_sweep
 fuzz:    # the fuzzers, three minutes each: every night
     FUZZ_SECONDS=180 uv run pytest tests/fuzz
 docs:    # the documentation as a site, in site/; a broken link fails

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -89,17 +90,25 @@ def pytest_report_header() -> str:
     return f"database: {'PostgreSQL' if POSTGRES else 'SQLite'}"
 
 
-# Whole stacks, processes that are killed, installations: the daily loop leaves them out.
+# Whole stacks, processes that are killed, installations, tables of many days: the daily
+# loop leaves them out, and of each other table all but the first rows.
 SLOW = re.compile(
-    r"tests/(faults|deploy|fuzz|browser|migrations|mail/test_pictures|ops/test_(simulate|"
-    r"processes|commands|logs)|test_(up|story|bare|deployment|bodies|proxies|state_files|"
-    r"variables|calls|settings|checks)|providers/test_first|deliveries/test_(schedule_sweep|"
-    r"wake_ups|ill_relay|slow_lines)|subscribers/test_(tasks|network_flood))"
+    r"tests/(faults|deploy|fuzz|browser|migrations|benchmarks|"
+    r"mail/test_(pictures|every_kind)|ops/test_(simulate|processes|commands|broker)|"
+    r"test_(up|story|bare|deployment|bodies|proxies|state_files|variables|calls|settings|"
+    r"checks|logs|log_lines|error_tracking|front_end)|providers/test_first|"
+    r"deliveries/test_(schedule_sweep|wake_ups|ill_relay|dead_relay|slow_lines|plan)|"
+    r"ranking/test_(everyday|outlook|votes)|subscribers/test_(tasks|network_flood|hostile|"
+    r"abuse|one_click|in_flight))"
 )
+FIRST_ROWS = 2
+rows: Counter[str] = Counter()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if SLOW.match(item.nodeid):
+    table = item.nodeid.partition("[")[0]
+    rows[table] += 1
+    if SLOW.match(item.nodeid) or rows[table] > FIRST_ROWS:
         item.add_marker(pytest.mark.slow)
 
 

@@ -78,7 +78,7 @@ def versions() -> set[str]:
     )
 
 
-def test_readers_follow_a_refit_and_lose_no_digest_meanwhile(archive) -> None:
+def test_t33_readers_follow_a_refit_and_lose_no_digest_meanwhile(archive) -> None:
     today = edition()
     robots = reader("ann", "robots which can grasp things")
     assert directions.refresh() == 1 and versions() == {shipped().version}
