@@ -17,3 +17,4 @@ urlpatterns = [
 ]
 
 handler404 = "digest.site.not_found.page_not_found"
+handler500 = "digest.site.api.answers.server_error"

@@ -207,8 +207,7 @@ def inside(item: Any) -> list[Any]:
 
 
 def hostile(pattern: re.Pattern[Any], limit: int = 30) -> list[tuple[str, str]]:
-    from re import _parser  # type: ignore[attr-defined]
-
+    _parser = import_module("re._parser")  # what it is typed as depends on the stubs
     tree = _parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)
     found = dict.fromkeys(pair for pair in attacks(tree, tree.state) if pair[1])
     return list(found)[:: max(1, len(found) // limit)]

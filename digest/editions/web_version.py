@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from django.conf import settings
 from django.utils import translation
 
 from digest.editions import phrases
@@ -20,12 +21,16 @@ def page(
     language: str,
     headline: str,
     name: str = "",
+    preferences: str = "",
 ) -> str:
     """Return the HTML of (block, label, reasons); the label is that of its topic, or empty.
 
     With `name`, the name of a mail's page, its reader can vote; a public page has none.
+    A page for one reader alone leads to their `preferences`, not to where one asks for them.
     """
     frame = phrases.without_glance(page_frame(edition, language, web=True))
+    if preferences:
+        frame = frame.replace(f"{settings.SITE_URL}/preferences/", preferences)
     with translation.override(language):
         papers = "".join(block_html(*one, name) for one in shown)
     for mark, value in [

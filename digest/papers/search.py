@@ -73,6 +73,7 @@ class Found:
         return [by_id[pk] for pk in ids if pk in by_id]
 
 
+@search_sql.by_index()
 def search(text: str, *, limit: int = MOST_HITS) -> Found:
     """Return what fits the text best; any text is a query. See search_query for its parts."""
     query = parse(text, [(topic.slug, topic.label) for topic in definitions()])
@@ -85,6 +86,7 @@ def search(text: str, *, limit: int = MOST_HITS) -> Found:
     return helped(found, asked, hits, limit)
 
 
+@search_sql.by_index()
 def newest_hits(text: str, *, today: date, limit: int) -> list[Row]:
     """Return the newest papers with everything that is asked for, exactly as it is written.
 

@@ -4,11 +4,12 @@ Both are asked with the same terms. Tokens hold letters and digits only (search_
 that they can stand in a full-text expression; it is a parameter all the same.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 
 from digest import sql
 from digest.papers.search_query import Query, Term
@@ -19,6 +20,10 @@ IN_A_ROW = 6.0  # for each word of a query that stands in a title or name as it 
 WHOLE_TITLE = 6.0  # for the share of a title that was asked for
 PLACES = ("title", "main", "all")  # where all terms have to be, from the narrowest on
 COUNTED = 3_000  # papers; beyond this a word, or a query, is a common one
+# PostgreSQL reads each row that it ranks, or in which it looks for words in a row: of a
+# common word's papers it ranks the newest, and of those with all words it reads the newest.
+RANKED = 1_000
+READ = 10_000
 TABLE = {True: "digest_paperwords", False: "digest_paperwords_fts"}  # by postgres()
 COLUMNS = {
     "title": "{name title} : ",
@@ -36,6 +41,21 @@ class Row(NamedTuple):
     day: date
     topics: str
     score: float
+
+
+@contextmanager
+def by_index() -> Iterator[None]:
+    """Let PostgreSQL find rows by its indexes, whatever the planner thinks, in this block.
+
+    It takes a match for cheap, but without the index each row's long vector has to be
+    fetched: 100,000 of them take seconds.
+    """
+    if not sql.postgres():
+        yield
+        return
+    with transaction.atomic():
+        rows("SELECT set_config('enable_seqscan', 'off', true)", [])
+        yield
 
 
 def rows(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -114,14 +134,30 @@ def condition(asked: dict[str, str]) -> tuple[str, list[str]]:
     """Return the conditions as SQL, and its parameters."""
     if sql.postgres():
         where = " AND ".join(f"{place}_vector @@ %s::tsquery" for place in asked)
-        return where, list(asked.values())
+        texts = list(asked.values())
+        if not any(" <-> " in text for text in texts):
+            return where, texts
+        apart = [text.replace(" <-> ", " & ") for text in texts]
+        return f"{newest(where, READ)} AND {where}", [*apart, *texts]
     match = every(f"{COLUMNS[place]}({text})" for place, text in asked.items())
     return "digest_paperwords_fts MATCH %s", [match]
 
 
+def newest(where: str, most: int) -> str:
+    """Return the condition that a row is among the newest that meet another one.
+
+    An index of days would lead to them row by row, each to be fetched: so none is named.
+    """
+    return (
+        "paper_id = ANY(ARRAY(SELECT paper_id FROM digest_paperwords"
+        f" WHERE {where} ORDER BY day + 0 DESC LIMIT {most}))"
+    )
+
+
 def days(query: Query) -> tuple[str, list[date]]:
     """Return the condition on the day and its parameters; empty without one."""
-    bounds = {"day >= %s": query.after, "day < %s": query.before}
+    day = "day + 0" if sql.postgres() and (query.terms or query.authors) else "day"
+    bounds = {f"{day} >= %s": query.after, f"{day} < %s": query.before}
     told = {text: day for text, day in bounds.items() if day}
     return " AND ".join(told), list(told.values())
 
@@ -212,7 +248,7 @@ def postgresql(
     where += f" AND {inside[0]}" * bool(inside[0])
     return rows(
         f"SELECT paper_id, day, topics, {' + '.join(score)} FROM digest_paperwords"
-        f" WHERE {where} ORDER BY 4 DESC, day DESC LIMIT %s",
+        f" WHERE {newest(where, RANKED)} ORDER BY 4 DESC, day DESC LIMIT %s",
         [*values, *parameters, *inside[1], limit],
     )
 
@@ -260,7 +296,7 @@ def with_most(weights: dict[Term, float], *, at_least: int, limit: int) -> list[
             score, parameters = worth(text)
             selects.append(
                 f"SELECT paper_id AS row, {weight} * {score} AS score FROM digest_paperwords"
-                " WHERE all_vector @@ %s::tsquery"
+                f" WHERE {newest('all_vector @@ %s::tsquery', RANKED)}"
             )
             values += [*parameters, text]
         else:  # bm25 weighs a term by how rare it is

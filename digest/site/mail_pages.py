@@ -21,6 +21,7 @@ from digest.deliveries import replay
 from digest.deliveries.replay import NothingToShow, rebuild
 from digest.editions import phrases, web_version
 from digest.models import Delivery, Edition
+from subscribers import links
 from subscribers.http import preferences_page
 from subscribers.models import Schedule, Subscriber, Topic
 
@@ -82,9 +83,14 @@ def newest(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse
     with translation.override(reader.language):
         headline = phrases.headline(len(picks), edition.kind)
     shown = [(pick.block, pick.label, pick.reasons) for pick in picks]
-    return HttpResponse(
-        web_version.page(edition, shown, language=reader.language, headline=headline)
+    page = web_version.page(
+        edition,
+        shown,
+        language=reader.language,
+        headline=headline,
+        preferences=links.url("preferences", token),
     )
+    return HttpResponse(page)
 
 
 @require_safe

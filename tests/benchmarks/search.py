@@ -165,6 +165,8 @@ def multiply(times: int) -> None:
     words = [f'"{column.column}"' for column in PaperWords._meta.concrete_fields]
     words.remove('"paper_id"')
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET statement_timeout = 0")
         for number in range(1, times):
             cursor.execute(
                 f"INSERT INTO digest_paper (arxiv_id, {', '.join(papers)}) SELECT"

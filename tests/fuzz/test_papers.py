@@ -5,8 +5,10 @@ import unicodedata
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from django.core.cache import cache
 from hypothesis import strategies as st
 
 from digest.models import Paper
@@ -101,3 +103,25 @@ def test_s31_fuzz_search_query(client: Any) -> None:
     explore(
         TEXT.filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text)), check
     )
+
+
+PAGES = ["/papers/{}/", "/papers/{}/cite.bib", "/papers/{}/card.png", "/weeks/{}/"]
+PAGES += ["/months/{}/", "/authors/{}/", "/organizations/{}/", "/topics/{}/", "/{}"]
+PAGES += ["/feeds/{}", "/feeds/topics/{}.atom", "/feeds/authors/{}.json"]
+PAGES += ["/feeds/search.atom?q={}", "/saved/?ids={}", "/saved/papers.ris?ids={}"]
+PAGES += ["/topics/graphs/?page={}", "/subscribe/?topics={0}&searches={0}", "/?{}"]
+
+
+@pytest.mark.django_db
+def test_s31_fuzz_site_pages(client: Any) -> None:
+    make.edition({make.paper(1): {"graphs": 1.0}})
+    make.topic("graphs")
+    client.raise_request_exception = False
+
+    def check(asked: tuple[str, str]) -> None:
+        page, text = asked
+        cache.clear()
+        path = page.format(quote(text, safe="/", errors="surrogatepass"))
+        assert client.get(path).status_code < 500, path
+
+    explore(st.tuples(st.sampled_from(PAGES), TEXT), check)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -188,6 +188,24 @@ def test_an_error_is_a_problem_that_is_not_cached(
     assert answer["Access-Control-Allow-Origin"] == "*"
     assert answer.json()["status"] == status and answer.json()["detail"]
     validator(schema, "papers", "get", "default").validate(answer.json())
+
+
+@pytest.mark.parametrize("path", ["/api/v1/papers", "/api/v1/papers?q=x", "/topics/"])
+def test_an_error_of_ours_is_a_problem_or_a_page_without_its_words(
+    client: Client, path: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise DatabaseError("relation secret")
+
+    client.raise_request_exception = False
+    with connection.execute_wrapper(fail):
+        answer = client.get(path)
+    assert answer.status_code == 500 and "secret" not in answer.text
+    if path.startswith(ROOT):
+        assert (answer["Content-Type"], answer["Cache-Control"]) == (PROBLEM, "no-store")
+        assert answer.json()["status"] == 500 and answer.json()["detail"]
+    else:
+        assert "This is our error, not yours." in answer.text
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: ascii(odd)[:20])

@@ -139,6 +139,7 @@ def test_a_new_reader_reads_the_newest_digest_at_once(client):
     text = page.content.decode()
     assert "On &lt;graphs&gt;" in text and "paper" in text
     assert "/v/" not in text and "/u/" not in text and "ann@" not in text
+    assert f'/preferences/{token}/"' in text and '/preferences/"' not in text
     assert not Delivery.objects.exists() and not Frame.objects.exists()
     assert "no-store" in page["Cache-Control"]
     assert page["Referrer-Policy"] == "no-referrer"

@@ -97,6 +97,8 @@ def test_a_result_page_keeps_its_search_at_the_sign_up(client: Client, begin: st
         html = client.post("/subscribe/", given).text
     (shown,) = re.findall(r'<textarea name="searches"[^>]*>([^<]*)</textarea>', html)
     assert unescape(shown).strip() == query
+    assert "<h1>Get your search by mail</h1>" in html
+    assert html.index('name="searches"') < html.index('id="topics"')
     assert 'name="searches"' not in html_of(client, "/subscribe/")
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
@@ -53,6 +55,14 @@ def problem(
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         answer["Retry-After"] = str(WINDOW)
     return answer
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer an uncaught error, as handler500: the API with a problem, the site with a page."""
+    if request.path.startswith(reverse("api:api-root")):
+        return problem(500, "This is our error, not yours. Try again in a few minutes.")
+    page: HttpResponse = defaults.server_error(request)
+    return page
 
 
 def catch_errors(api: NinjaAPI) -> None:
