@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from digest.models import (
     BackOff,
@@ -20,6 +21,9 @@ from digest.models import (
     WarmUpDay,
 )
 from subscribers.admin import ToLookAt
+
+# Whoever sees the secret of an app can make its codes.
+admin.site.unregister(TOTPDevice)
 
 if TYPE_CHECKING:
     Inline = admin.TabularInline[Model, Model]  # Django's own class takes no parameter

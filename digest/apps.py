@@ -1,4 +1,5 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.contrib.admin.apps import AdminConfig
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_delete
 
@@ -17,6 +18,7 @@ class DigestConfig(AppConfig):
             error_tracking,
             privacy,
         )
+        from digest.ops.operators import roles
         from digest.papers.topics import sync_after_migrate
         from digest.sql import read_any_text
 
@@ -24,4 +26,11 @@ class DigestConfig(AppConfig):
             error_tracking.start()
         connection_created.connect(read_any_text)
         post_migrate.connect(sync_after_migrate, sender=self)
+        # An app after those whose permissions are given, as these are made app by app.
+        last = apps.get_app_config("sessions")
+        post_migrate.connect(roles.sync_after_migrate, sender=last)
         pre_delete.connect(privacy.forget, sender="subscribers.Subscriber")
+
+
+class OperatorsAdmin(AdminConfig):
+    default_site = "digest.ops.operators.login.OperatorsSite"

@@ -8,9 +8,11 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from digest import endpoints, front_end
 from digest.feedback import webhooks
+from digest.models import owners
 from subscribers import address_key
 
 KEY_LENGTH, PASSWORD_LENGTH = 32, 16
@@ -78,7 +80,7 @@ def connections_are_secret(
         if front_end.is_loopback(settings.SITE_HOST):
             words = f"SITE_URL is {settings.SITE_URL}, which only this machine can open."
         hint = "Set SITE_URL=https://… and let a proxy end TLS, as deploy/Caddyfile does."
-        found.append(Warning(words, hint=hint, id="digest.W008"))
+        found.append(Warning(words, hint=hint, id="digest.W010"))
     server = endpoints.mailer(settings.MAILER_URL)
     if isinstance(server, endpoints.SmtpServer) and server.in_clear_text:
         words = "MAILER_URL sends mail in clear text, and its password if it has one."
@@ -107,6 +109,27 @@ def reports_can_be_read(
         for provider in configured_providers()
         if (trouble := webhooks.trouble(provider))
     ]
+
+
+@register(Tags.models, deploy=True)
+def owners_have_a_second_factor(
+    app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Find owners whom a password alone lets in; it is needed to mail all readers."""
+    try:
+        secured = set(
+            TOTPDevice.objects.filter(confirmed=True).values_list("user", flat=True)
+        )
+        bare = [
+            name for pk, name in owners().values_list("pk", "username") if pk not in secured
+        ]
+    except DatabaseError:
+        return []
+    if not bare:
+        return []
+    words = f"Owners without a second factor: {', '.join(sorted(bare))}."
+    hint = "Add one on the account's page; REQUIRE_SECOND_FACTOR asks everybody for one."
+    return [Warning(words, hint=hint, id="digest.W010")]
 
 
 @register(Tags.security, deploy=True)

@@ -101,10 +101,12 @@ CSRF_TRUSTED_ORIGINS = [SITE_ORIGIN]
 # -- the project ------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "subscribers",
     "digest.apps.DigestConfig",
     "anymail",
-    "django.contrib.admin",
+    "digest.apps.OperatorsAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -124,6 +126,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 ROOT_URLCONF = "digest.urls"
@@ -406,6 +409,9 @@ if isinstance(mail, endpoints.SmtpServer):
 else:
     MAILERS = {"default": {"BACKEND": f"anymail.backends.{mail.name}.EmailBackend"}}
 
+# All mail goes there, marked, and none to readers: for a copy of a database.
+TEST_MODE_TO = variables.mailbox("TEST_MODE_TO", optional=True)
+
 # Per sender process: the concurrent connections to server or provider, and the number of
 # deliveries whose intents are committed together. A crash leaves at most one submit group
 # unknown.
@@ -503,6 +509,22 @@ COOKIE_PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# Only operators have accounts and sessions.
+SESSION_COOKIE_AGE = 12 * 3600
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "CommonPasswordValidator")
+] + [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    }
+]
+# Lets nobody do anything who has no second factor.
+REQUIRE_SECOND_FACTOR = variables.flag("REQUIRE_SECOND_FACTOR", False)
+OTP_TOTP_ISSUER = f"Daily Papers {SITE_HOST}"
+# Its own throttle would grow without end: see digest/ops/operators/login.py.
+OTP_TOTP_THROTTLE_FACTOR = 0
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
 BEHIND_PROXY = variables.flag("BEHIND_PROXY", False)

@@ -16,7 +16,7 @@ from digest.deliveries.sweep import end_leases, end_overdue, prune_deliveries
 from digest.editions.publish import NothingToPublish, publish
 from digest.feedback import alarms, events, reconcile
 from digest.logs import alert
-from digest.models import Delivery, Edition
+from digest.models import Act, Delivery, Edition, ReportedCount
 from digest.papers import fullness, ingest, source_days, sources
 from digest.ranking import directions, projections
 
@@ -106,9 +106,12 @@ def watch() -> None:
 
 @shared_task
 def drop_old() -> None:
-    """Delete deliveries past their retention."""
-    if dropped := prune_deliveries(ledger.database_now()):
+    """Delete deliveries, acts of operators and reported counts past their retention."""
+    now = ledger.database_now()
+    if dropped := prune_deliveries(now):
         logger.info("%d old deliveries deleted", dropped)
+    Act.objects.prune(now - Act.KEPT)
+    ReportedCount.objects.filter(day__lt=(now - ReportedCount.KEPT).date()).delete()
 
 
 def publish_due_days(now: datetime) -> None:

@@ -160,10 +160,11 @@ class Variables:
             )
         return values
 
-    def mailbox(self, name: str, default: str = "") -> str:
+    def mailbox(self, name: str, default: str = "", *, optional: bool = False) -> str:
         """Return one address, with or without a name before it (RFC 5322 section 3.4)."""
         value = self.text(name, default)
-        check_mailbox(name, value)
+        if value or not optional:
+            check_mailbox(name, value)
         return value
 
     def mailboxes(self, name: str) -> list[str]:

@@ -113,8 +113,12 @@ def preferences_page(
 
 
 def site(request: HttpRequest) -> dict[str, object]:
-    """Return for every template the site's address, and whether to offer the sign-up."""
-    return {"sign_up_open": settings.SIGN_UP_OPEN, "site_url": settings.SITE_URL}
+    """Return for every template the site's address, and what is switched on or off."""
+    return {
+        "sign_up_open": settings.SIGN_UP_OPEN,
+        "site_url": settings.SITE_URL,
+        "test_mode": bool(settings.TEST_MODE_TO),
+    }
 
 
 def while_open[**P](view: View[P]) -> View[P]:

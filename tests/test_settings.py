@@ -138,6 +138,8 @@ WRONG: dict[str, list[str]] = {
     "SECURE_SSL_REDIRECT": ["ja"],
     "DEBUG": ["debug"],
     "SIGN_UP_OPEN": ["closed"],
+    "TEST_MODE_TO": ["ada", "a@example.org, b@example.org"],
+    "REQUIRE_SECOND_FACTOR": ["owners"],
     "PROVIDER_BATCH": ["sometimes", "true"],  # true: with a provider's batches only
     "SEND_CONNECTIONS": ["0", "four", "4.5", "257", "-1", "nan"],
     "SUBMIT_GROUP": ["0", "1001", "many", "1e9"],

@@ -65,6 +65,12 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         lambda read: read["SENTRY_DSN"],
         "https://key@sentry.example.org/1",
     ),
+    "TEST_MODE_TO": (
+        "Ada <ada@example.org>",
+        lambda read: read["TEST_MODE_TO"],
+        "Ada <ada@example.org>",
+    ),
+    "REQUIRE_SECOND_FACTOR": ("true", lambda read: read["REQUIRE_SECOND_FACTOR"], True),
     "ADMIN_PATH": ("/back-room/", lambda read: read["ADMIN_PATH"], "back-room"),
     "STATIC_ROOT": ("/tmp/st", lambda read: read["STATIC_ROOT"], Path("/tmp/st")),
     "DEBUG": ("true", lambda read: read["DEBUG"], True),

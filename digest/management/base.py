@@ -13,6 +13,7 @@ from django.db import Error, InterfaceError, OperationalError, ProgrammingError
 from digest.models import Edition
 from subscribers.address_key import WrongKey
 
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a mail server keeps the mail
 MISSING_TABLE = re.compile(
     "no such (table|column)|(relation|column) .{1,200} does not exist"
 )

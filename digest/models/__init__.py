@@ -1,4 +1,4 @@
-"""Models of papers, editions, deliveries, throttling, the installation and votes."""
+"""Models of papers, editions, deliveries, throttling, the installation, reports and votes."""
 
 from digest.models.deliveries import (
     Delivery,
@@ -9,11 +9,15 @@ from digest.models.deliveries import (
 )
 from digest.models.editions import Block, Edition, Frame
 from digest.models.installation import Experiment, Fence, Heartbeat, StoredProjection
+from digest.models.operators import OWNER, Act, RecoveryCode, owners
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
+from digest.models.reports import ReportedCount
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import SavedPaper, Vote
 
 __all__ = [
+    "OWNER",
+    "Act",
     "BackOff",
     "Block",
     "Bucket",
@@ -28,6 +32,8 @@ __all__ = [
     "Lease",
     "Paper",
     "PaperWords",
+    "RecoveryCode",
+    "ReportedCount",
     "SavedPaper",
     "SendingCount",
     "SourceDay",
@@ -36,4 +42,5 @@ __all__ = [
     "Submission",
     "Vote",
     "WarmUpDay",
+    "owners",
 ]

@@ -50,6 +50,7 @@ class Edition(models.Model):
     class Meta:
         verbose_name_plural = "editions"
         ordering = ["-day"]
+        permissions = [("test_edition", "Can send a test of an edition")]
         constraints = [
             models.UniqueConstraint(fields=["kind", "day"], name="edition_unique")
         ]

@@ -1,5 +1,7 @@
 """URLs for machines and operators."""
 
+from typing import cast
+
 from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, path
@@ -8,11 +10,13 @@ from digest.feedback import webhooks
 from digest.ops import health, metrics
 from digest.ops.console import views as console
 from digest.ops.mailbox import views
+from digest.ops.operators import views as accounts
+from digest.ops.operators.login import OperatorsSite
 
 
 def operators(route: str, view: console.Page, name: str) -> URLPattern:
     """Return a page under the admin's path, behind its login."""
-    guarded = admin.site.admin_view(view)
+    guarded = cast("OperatorsSite", admin.site).page(view)
     return path(f"{settings.ADMIN_PATH}/{route}", guarded, name=f"console_{name}")
 
 
@@ -33,5 +37,10 @@ urlpatterns = [
     operators("readers/", console.readers, "readers"),
     operators("readers/<int:pk>/", console.reader, "reader"),
     operators("suppressions/", console.suppressions, "suppressions"),
+    operators("reports/", console.reports, "reports"),
     operators("doctor/", console.doctor_page, "doctor"),
+    operators("audit/", accounts.audit_log, "audit"),
+    # Before all that is owed is shown, so not behind the door.
+    path(f"{settings.ADMIN_PATH}/account/", accounts.account, name="console_account"),
+    path(f"{settings.ADMIN_PATH}/code/", accounts.code_page, name="console_code"),
 ]

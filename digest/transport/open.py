@@ -24,6 +24,7 @@ from digest.transport.esp import Provider, of_error, of_sent
 from digest.transport.outcomes import Outcome, put_back
 from digest.transport.postmark_batch import PostmarkBatch
 from digest.transport.smtp import Connection, Smtp, run_all
+from digest.transport.test_mode import Redirected, judged_of_operator, redirect_message
 
 type Asked = Future[Mail | None]
 # What a connection's thread says: outcomes, nothing more, or that it wants the next mail.
@@ -98,6 +99,10 @@ def give_next(asked: Asked, line: Line) -> None:
 
 def open_transport() -> Transport:
     """Return the transport; it connects at the first hand-over and after a loss."""
+    return Redirected(configured()) if settings.TEST_MODE_TO else configured()
+
+
+def configured() -> Transport:
     if settings.PROVIDER_BATCH:
         return PostmarkBatch()
     match mailer(settings.MAILER_URL):
@@ -133,7 +138,11 @@ class SingleMail:
 
     def hand_over(self, message: EmailMultiAlternatives) -> Outcome:
         """Hand over a message to one recipient. Raises errors that are not the mail server's."""
+        if settings.TEST_MODE_TO:
+            redirect_message(message)
         judged = self.by_smtp(message) if self.connection else self.by_api(message)
+        if settings.TEST_MODE_TO:
+            judged = judged_of_operator(judged)
         return put_back(judged) if judged.suspect else judged
 
     def by_smtp(self, message: EmailMultiAlternatives) -> Outcome:

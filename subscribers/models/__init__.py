@@ -1,6 +1,6 @@
 """The tables of this room, by what they are about."""
 
-from subscribers.models.consent import ConsentEvent, Suppression
+from subscribers.models.consent import Appended, ConsentEvent, Suppression
 from subscribers.models.installation import AddressKey
 from subscribers.models.people import (
     FEWEST_PAPERS,
@@ -22,6 +22,7 @@ __all__ = [
     "MOST_PAPERS",
     "USUAL_PAPERS",
     "AddressKey",
+    "Appended",
     "Browser",
     "ConsentEvent",
     "Length",

@@ -5,14 +5,18 @@ from typing import Any
 from django.db import models
 
 
-class ConsentEvents(models.QuerySet["ConsentEvent"]):
-    """Receipts are read and appended; consent.py alone seals and blanks them."""
+class Appended[M: models.Model](models.QuerySet[M]):
+    """Rows are read and appended; whoever may do more than that says how."""
 
     def update(self, **kwargs: Any) -> int:
-        raise TypeError("a ConsentEvent is appended, never changed")
+        raise TypeError(f"a {self.model.__name__} is appended, never changed")
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        raise TypeError("a ConsentEvent is appended, never deleted")
+        raise TypeError(f"a {self.model.__name__} is appended, never deleted")
+
+
+class ConsentEvents(Appended["ConsentEvent"]):
+    """Receipts; consent.py alone seals and blanks them."""
 
 
 class ConsentEvent(models.Model):

@@ -225,6 +225,7 @@ class Subscriber(models.Model):
 
     class Meta:
         verbose_name_plural = "subscribers"
+        permissions = [("export_subscriber", "Can download all data of a subscriber")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(state__in=["pending", "unsubscribed"])

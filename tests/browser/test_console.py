@@ -5,12 +5,15 @@ from typing import Literal
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils import timezone
+from django_otp.oath import totp
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import BrowserContext, Page
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from digest.deliveries.plan import plan
-from digest.models import Delivery, Edition
+from digest.models import Delivery, Edition, ReportedCount
 from subscribers.models import Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
@@ -22,6 +25,7 @@ pytestmark = [
     pytest.mark.embedded,
     pytest.mark.django_db(transaction=True),
 ]
+KEY = "3132333435363738393031323334353637383930"  # of the app, in hex: that of RFC 6238
 LOOKS: list[tuple[Literal["light", "dark"], int]] = [("light", 360), ("dark", 1200)]
 RULES = {"light": ALL, "dark": CONTRAST}  # in the dark all but the colours is the same
 
@@ -44,20 +48,39 @@ def site(settings: Settings) -> Edition:
     )
     bounced = Suppression.Reason.BOUNCED
     suppress(first.subscriber.email_hash, bounced, now=make.NOON)
-    User.objects.create_superuser("owner", password="a-long-password")
+    ReportedCount.objects.create(
+        kind="dmarc",
+        reporter="google.com",
+        name="r1",
+        day=timezone.now().date(),
+        domain="example.org",
+        source="2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+        passed=False,
+        detail="DKIM fail, SPF fail, quarantine",
+        count=120_000,
+    )
+    owner = User.objects.create_superuser("owner", password="a-long-password")
+    TOTPDevice.objects.create(user=owner, key=KEY)
     return edition
 
 
 @pytest.fixture
 def page(live_server: LiveServer, browser: BrowserContext) -> Page:
-    """The first page after the login that an operator is sent to."""
+    """The first page after password and code of the login that an operator is sent to."""
     page = browser.new_page()
     page.goto(live_server.url + reverse("console_today"))
+    enter_password(page)
+    page.get_by_label("Code").fill(f"{totp(bytes.fromhex(KEY)):06}")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("heading", name="Today", exact=True).wait_for()
+    return page
+
+
+def enter_password(page: Page) -> None:
     page.get_by_label("Username").fill("owner")
     page.get_by_label("Password").fill("a-long-password")
     page.get_by_role("button", name="Log in").click()
-    page.get_by_role("heading", name="Today", exact=True).wait_for()
-    return page
+    page.get_by_label("Code").wait_for()
 
 
 def test_an_edition_is_paused_and_resumed_and_cancelled(page: Page) -> None:
@@ -102,7 +125,17 @@ def test_the_pages_are_accessible_at_each_width(
     names = ("today", "editions", "readers")
     paths = [reverse(f"console_{name}") for name in names]
     paths += [reverse("console_suppressions"), reverse("console_edition", args=[site.pk])]
-    paths += [reverse("console_reader", args=[reader]), reverse("console_doctor")]
+    paths += [reverse("console_reader", args=[reader]), reverse("console_audit")]
+    paths += [reverse("console_reports")]
+    paths += [reverse("console_account"), reverse("console_doctor")]
+
+    def look(path: str) -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert page.evaluate(SMALL) == [], path
+        assert errors == [], path
+        assert findings(page, RULES[scheme]) == "", path
+        errors.clear()  # axe itself is no part of the page
+
     for scheme, width in LOOKS:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
@@ -111,8 +144,22 @@ def test_the_pages_are_accessible_at_each_width(
             if path == paths[-1]:
                 page.get_by_role("button", name="Run the checks").click()
                 page.get_by_role("heading", name="to mend").wait_for()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-            assert page.evaluate(SMALL) == [], path
-            assert errors == [], path
-            assert findings(page, RULES[scheme]) == "", path
-            errors.clear()  # axe itself is no part of the page
+            look(path)
+    TOTPDevice.objects.update(confirmed=False)
+    page.goto(live_server.url + reverse("console_account"))
+    page.get_by_role("img", name="QR code").wait_for()
+    look("enrolment")
+    scheme, width = LOOKS[0]
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    look("enrolment")
+    page.get_by_label("The six digits").fill(f"{totp(bytes.fromhex(KEY), drift=1):06}")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Your recovery codes").wait_for()
+    look("recovery codes")
+    page.goto(live_server.url + reverse("console_account"))
+    page.get_by_role("button", name="Log out").click()
+    page.goto(live_server.url + reverse("console_today"))
+    look("login")
+    enter_password(page)
+    look("second step")

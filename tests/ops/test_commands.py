@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command, load_command_class
 
 from digest.models import Delivery, Edition
@@ -65,6 +66,12 @@ JSON = [
     (["relay"], {"rest", "domains"}),
     (["deliver", "--now", "2026-04-17T12:00Z"], {"planned", "waiting", "accepted"}),
     (["delivery", "ann@example.org"], {"id", "run", "attempts", "due_at", "history"}),
+    (["publish"], {"day", "kind", "papers"}),
+    (
+        ["quarantine", "--since", "2090-01-01T00:00Z"],
+        {"unknown", "unpublished", "may_start"},
+    ),
+    (["operator"], {"name", "role", "second_factor"}),
     (["unknown"], {"id", "edition", "reason", "reply", "run", "intent_at"}),
     (["unknown", "abandon", "--all"], {"action", "count"}),
     (["subscribers", "show", "ann@example.org"], {"id", "state", "topics", "suppressed"}),
@@ -77,6 +84,7 @@ def test_what_a_command_prints_for_scripts_is_json(
     command: list[str], fields: set[str], capsys, sink, settings
 ) -> None:
     settings.MAILER_URL = sink.url
+    User.objects.create_superuser("root")
     edition = make.edition({make.paper(1): {"graphs": 1.0}})
     ann, bob = (make.reader(f"{name}@example.org", "graphs") for name in ("ann", "bob"))
     for reader, state in ((ann, "pending"), (bob, "unknown")):

@@ -34,6 +34,13 @@ def test_a_day_is_fetched_and_counted(source, capsys):
     )
 
 
+def test_the_same_is_told_to_scripts(source, capsys):
+    source.days["2026-04-17"] = [entry(1), entry(2, title=None)]
+    told = json.loads(fetch(capsys, "--day", "2026-04-17", "--json").out)
+    counts = {"papers": 1, "new": 1, "updated": 0, "skipped": 1, "from_arxiv": 0}
+    assert told == {"days": ["2026-04-17"]} | counts
+
+
 def test_each_skipped_entry_is_one_safe_line(source, capsys):
     source.days["2026-04-17"] = [entry(1), entry(2, title=None), entry(3, id="\x1b[2J\nx")]
     shown = fetch(capsys, "--day", "2026-04-17")

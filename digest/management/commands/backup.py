@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from digest.management.base import OperatorCommand
 from digest.ops.backup import BackupError, back_up
+from digest.ops.operators import audit
 
 
 class Command(OperatorCommand):
@@ -24,5 +25,6 @@ class Command(OperatorCommand):
             about = back_up(options["file"])
         except (BackupError, OSError) as error:
             raise CommandError(str(error)) from None
+        audit.record_command("backup", detail=f"as of {about.at}")
         size = options["file"].stat().st_size
         self.stdout.write(f"{options['file']}: {size:,} bytes, as of {about.at}")

@@ -12,10 +12,9 @@ from django.db import Error
 from django.utils import timezone
 
 from digest.feedback import dsn, events
-from digest.management.base import OperatorCommand
+from digest.management.base import TRY_AGAIN, OperatorCommand
 
 MOST_BYTES = 1024 * 1024  # enough, as the report comes before the returned mail
-TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the mail server keeps the mail
 
 
 class Command(OperatorCommand):

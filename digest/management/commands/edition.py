@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from digest.deliveries import control, ledger
 from digest.management.base import OperatorCommand, add_kind, parse_day, parse_instant
 from digest.models import Edition
+from digest.ops.operators import audit
 from digest.throttling import circuit_breaker
 
 ACTIONS = ["pause", "resume", "cancel", "retry-refused"]
@@ -71,6 +72,7 @@ class Command(OperatorCommand):
                 "--since is required: retry-refused --since 2026-04-17T12:00Z"
             )
         count = control.retry_refused(edition, since, now=ledger.database_now())
+        audit.record_command("retry", edition, detail=f"{count} pending again")
         self.stdout.write(f"{count} pending again")
 
     def ask(self, edition: Edition) -> None:
@@ -89,3 +91,4 @@ class Command(OperatorCommand):
             raise CommandError(f"the edition is already {edition.hold}")
         elif action == "resume" and not control.resume(edition, now=ledger.database_now()):
             raise CommandError("the edition is not paused")
+        audit.record_command(action, edition, detail=reason)

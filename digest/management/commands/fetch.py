@@ -1,3 +1,4 @@
+import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Command(OperatorCommand):
             help="the source's JSON array, JSON Lines or a saved page; all its days unless "
             "--day is given",
         )
+        parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         file, day, now = options["file"], options["day"], timezone.now()
@@ -45,9 +47,24 @@ class Command(OperatorCommand):
             self.stderr.write(f"skipped {rejected.which}: {rejected.why}")
         if fetched.rejected and not fetched.counts.papers:
             raise CommandError("no entry could be stored; see the lines above")
+        if options["json"]:
+            self.stdout.write(json.dumps(told(fetched) | {"from_arxiv": filled.added}))
+            return
         self.stdout.write(summary(fetched))
         if filled.added:
             self.stdout.write(f"added {filled.added} papers from arXiv for rare topics")
+
+
+def told(fetched: ingest.Fetched) -> dict[str, object]:
+    """Return the same as summary, for scripts."""
+    counts = fetched.counts
+    return {
+        "days": [f"{day}" for day in fetched.days],
+        "papers": counts.papers,
+        "new": counts.added,
+        "updated": counts.updated,
+        "skipped": len(fetched.rejected),
+    }
 
 
 def summary(fetched: ingest.Fetched) -> str:

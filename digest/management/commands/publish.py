@@ -1,5 +1,6 @@
 """`manage.py publish [--day D]`: publish the edition of a day."""
 
+import json
 from argparse import ArgumentParser
 from datetime import date
 from typing import Any
@@ -11,6 +12,7 @@ from digest.deliveries.plan import week_end
 from digest.editions.publish import NothingToPublish, newest_stored, publish
 from digest.management.base import OperatorCommand, parse_day
 from digest.models import Edition
+from digest.ops.operators import audit
 from digest.papers import sources
 
 
@@ -26,6 +28,7 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--weekly", action="store_true", help="the week that ends that day"
         )
+        parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
@@ -40,7 +43,11 @@ class Command(OperatorCommand):
             raise CommandError(
                 f"{error}; fetch them with `manage.py fetch --day {day}`"
             ) from None
-        self.stdout.write(f"published {edition}: {edition.blocks.count()} papers")
+        audit.record_command("publish", edition)
+        count = edition.blocks.count()
+        told = {"day": f"{edition.day}", "kind": edition.kind, "papers": count}
+        words = f"published {edition}: {count} papers"
+        self.stdout.write(json.dumps(told) if options["json"] else words)
 
 
 def check_week(day: date, newest: date) -> None:

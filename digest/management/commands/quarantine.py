@@ -1,5 +1,6 @@
 """`manage.py quarantine --since INSTANT`: after a restore, a failover or a move."""
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -7,6 +8,7 @@ from django.core.management.base import CommandError
 
 from digest.deliveries import control, fencing, ledger
 from digest.management.base import OperatorCommand, parse_instant
+from digest.ops.operators import audit
 
 
 class Command(OperatorCommand):
@@ -20,20 +22,29 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--unsent", action="store_true", help="days without an edition never went out"
         )
+        parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = ledger.database_now()
         count = control.quarantine(options["since"], now=now)
-        self.stdout.write(
-            f"{count} deliveries are unknown now: use `manage.py unknown` to list and resolve"
-            " them"
-        )
+        words = f"since {options['since']:%Y-%m-%d %H:%M}Z: {count} unknown"
+        audit.record_command("quarantine", detail=words)
         days = control.unpublished(options["since"], now=now)
-        if days and not options["unsent"]:
+        waits = bool(days) and not options["unsent"]
+        if options["json"]:
+            told = {"unknown": count, "unpublished": [f"{day}" for day in days]}
+            self.stdout.write(json.dumps(told | {"may_start": not waits}))
+        else:
+            self.stdout.write(
+                f"{count} deliveries are unknown now: use `manage.py unknown` to list and resolve"
+                " them"
+            )
+        if waits:
             raise CommandError(
                 f"senders still refuse: {', '.join(map(str, days))} may have been sent and"
                 " would be published and sent again. Run `manage.py publish --day DAY` for"
                 " each and then this command again; or use --unsent"
             )
         fencing.accept()
-        self.stdout.write("senders may start")
+        if not options["json"]:
+            self.stdout.write("senders may start")

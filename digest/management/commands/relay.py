@@ -6,6 +6,7 @@ from typing import Any
 
 from digest.deliveries import ledger
 from digest.management.base import OperatorCommand
+from digest.ops.operators import audit
 from digest.throttling import circuit_breaker
 
 
@@ -23,6 +24,7 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "resume":
             circuit_breaker.reset_all()
+            audit.record_command("relay resume")
         now = ledger.database_now()
         rest = circuit_breaker.resting(now)
         _, known = circuit_breaker.read()

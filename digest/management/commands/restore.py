@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 
 from digest.management.base import OperatorCommand
 from digest.ops.backup import BackupError, awake, instant, put_back, read_about
+from digest.ops.operators import audit
 
 
 class Command(OperatorCommand):
@@ -40,6 +41,7 @@ class Command(OperatorCommand):
             raise CommandError(str(error)) from None
         self.stdout.write(f"the database is as of {about.at}")
         call_command("migrate", interactive=False, verbosity=0, stdout=self.stdout)
+        audit.record_command("restore", detail=f"as of {about.at}")
         call_command(
             "quarantine",
             since=instant(about),

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from digest.management.base import OperatorCommand
+from digest.ops.operators import audit
 from subscribers import consent, import_export, privacy, suppression
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.import_export import Became
@@ -149,6 +150,9 @@ class Command(OperatorCommand):
         if failed and not dry_run:
             why = fault or f"{tally[Became.REFUSED]} rows are refused"
             raise CommandError(f"nothing was taken: {why}")
+        if not dry_run:
+            why = f", legal source: {legal_source}" if legal_source else ""
+            audit.record_command("import", detail=f"{words}{why}")
         self.stdout.write(f"would be: {words}" if dry_run else words)
         if fault:
             raise CommandError(fault)
@@ -170,6 +174,7 @@ class Command(OperatorCommand):
                 self.stderr.write(f"{number} rows …")
 
     def dump(self, file: Path | None) -> None:
+        audit.record_command("export", detail="all readers")
         jsonl = file is not None and file.suffix in {".jsonl", ".ndjson", ".json"}
         try:
             if file is None:
@@ -189,6 +194,7 @@ class Command(OperatorCommand):
             raise CommandError(str(error)) from None
         if not erased:
             raise CommandError("there is no data about this address")
+        audit.record_command("erase")
         self.stdout.write("erased")
 
     def show(self, email: str, *, as_json: bool) -> None:
@@ -226,6 +232,7 @@ class Command(OperatorCommand):
             )
         except (BadAddress, suppression.NotBarred) as error:
             raise CommandError(str(error)) from None
+        audit.record_command("lift", reader, detail=why.strip())
         self.stdout.write(
             "lifted: mail goes again"
             if reader

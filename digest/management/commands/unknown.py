@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from digest.deliveries import control, ledger
 from digest.management.base import OperatorCommand
+from digest.ops.operators import audit
 
 ACTIONS = {
     "mark-sent": (control.mark_sent, "marked as sent"),
@@ -38,6 +39,8 @@ class Command(OperatorCommand):
         ids = options["ids"] or list(control.unknown().values_list("pk", flat=True))
         act, done = ACTIONS[options["action"]]
         count = act(ids, now=ledger.database_now())
+        words = f"{count} unknown deliveries {done}: {', '.join(map(str, ids[:20]))}"
+        audit.record_command(options["action"], detail=words)
         told = json.dumps({"action": options["action"], "count": count})
         self.stdout.write(told if options["json"] else f"{count} {done}")
         if count < len(ids):

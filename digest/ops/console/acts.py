@@ -1,18 +1,13 @@
 """What an operator may do: each act is a POST by somebody who holds its permission.
 
-It is done by the same function as the command of its name, and leaves a LogEntry: who, when,
-what.
+It is done by the same function as the command of its name, and is written to the audit log.
 """
 
 from collections.abc import Callable
-from typing import cast
 
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import AbstractUser
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_aware
@@ -21,6 +16,7 @@ from digest import privacy as digest_privacy
 from digest.deliveries import control, ledger
 from digest.models import Edition
 from digest.ops.doctor import sample_digest
+from digest.ops.operators import audit
 from digest.transport.outcomes import Verdict
 from subscribers import address_key, preference_views, privacy, subscriptions
 from subscribers.addresses import BadAddress
@@ -29,8 +25,6 @@ from subscribers.models import Subscriber, Suppression
 from subscribers.notices import outbox
 from subscribers.suppression import NotBarred, lift_bar, suppress
 from subscribers.tasks import wake
-
-SHOWN = 50  # of the newest acts on a row
 
 
 class CannotAct(ValueError):
@@ -89,7 +83,6 @@ def send_test(request: HttpRequest, edition: Edition) -> str:
 
 
 def pause_reader(request: HttpRequest, reader: Subscriber) -> str:
-    allow(request, "subscribers.change_subscriber")
     if reader.state != Subscriber.State.ACTIVE:
         raise CannotAct("The reader is not active.")
     reason, now = why(request), ledger.database_now()
@@ -98,7 +91,6 @@ def pause_reader(request: HttpRequest, reader: Subscriber) -> str:
 
 
 def resume_reader(request: HttpRequest, reader: Subscriber) -> str:
-    allow(request, "subscribers.change_subscriber")
     if reader.state != Subscriber.State.PAUSED:
         raise CannotAct("The reader is not paused.")
     now = ledger.database_now()
@@ -107,7 +99,6 @@ def resume_reader(request: HttpRequest, reader: Subscriber) -> str:
 
 
 def suppress_reader(request: HttpRequest, reader: Subscriber) -> str:
-    allow(request, "subscribers.add_suppression")
     reason, now = why(request), ledger.database_now()
     if not suppress(reader.email_hash, Suppression.Reason.MANUAL, now=now):
         raise CannotAct("This address is suppressed already.")
@@ -115,7 +106,6 @@ def suppress_reader(request: HttpRequest, reader: Subscriber) -> str:
 
 
 def lift_reader(request: HttpRequest, reader: Subscriber) -> str:
-    allow(request, "subscribers.delete_suppression")
     reason, now = why(request), ledger.database_now()
     try:
         lift_bar(reader.email_hash, reason, origin=origin(request), now=now)
@@ -126,7 +116,6 @@ def lift_reader(request: HttpRequest, reader: Subscriber) -> str:
 
 def resend_link(request: HttpRequest, reader: Subscriber) -> str:
     """Mail a pending reader the link to confirm, any other the one to the preferences."""
-    allow(request, "subscribers.change_subscriber")
     if outbox.known(reader.pk) is None:
         raise CannotAct("This address is suppressed: nothing may be sent to it.")
     if reader.state == Subscriber.State.UNSUBSCRIBED:
@@ -138,7 +127,6 @@ def resend_link(request: HttpRequest, reader: Subscriber) -> str:
 
 
 def erase_reader(request: HttpRequest, reader: Subscriber) -> str:
-    allow(request, "subscribers.delete_subscriber")
     if request.POST.get("typed", "").strip().lower() != reader.email.lower():
         raise CannotAct("Not erased: type the reader's address to confirm.")
     try:
@@ -151,64 +139,48 @@ def erase_reader(request: HttpRequest, reader: Subscriber) -> str:
 
 
 def export(request: HttpRequest, reader: Subscriber) -> HttpResponse:
-    """Return all that is known of a reader, as they would get it themselves, and log it."""
-    allow(request, "subscribers.change_subscriber")
-    note(request, reader, "Exported")
+    """Return all that is known of a reader, as they would get it themselves."""
+    allow(request, "subscribers.export_subscriber")
+    audit.record_request(request, "export", reader, detail="Downloaded all data")
     return preference_views.download(reader, digest_privacy.personal_data)
 
 
 # -- doing and logging ---------------------------------------------------------------------
 
 
-type Act[M: Model] = Callable[[HttpRequest, M], str]
+type Act[M: Model] = tuple[str, Callable[[HttpRequest, M], str]]  # and its permission
+STEER, HELP = "digest.change_edition", "subscribers.change_subscriber"
 EDITION_ACTS: dict[str, Act[Edition]] = {
-    "pause": pause_edition,
-    "resume": resume_edition,
-    "cancel": cancel_edition,
-    "retry": retry_refused,
-    "test": send_test,
+    "pause": (STEER, pause_edition),
+    "resume": (STEER, resume_edition),
+    "cancel": (STEER, cancel_edition),
+    "retry": (STEER, retry_refused),
+    "test": ("digest.test_edition", send_test),
 }
 READER_ACTS: dict[str, Act[Subscriber]] = {
-    "pause": pause_reader,
-    "resume": resume_reader,
-    "suppress": suppress_reader,
-    "lift": lift_reader,
-    "resend": resend_link,
-    "erase": erase_reader,
+    "pause": (HELP, pause_reader),
+    "resume": (HELP, resume_reader),
+    "resend": (HELP, resend_link),
+    "suppress": ("subscribers.add_suppression", suppress_reader),
+    "lift": ("subscribers.delete_suppression", lift_reader),
+    "erase": ("subscribers.delete_subscriber", erase_reader),
 }
 
 
 def act[M: Model](request: HttpRequest, row: M, acts: dict[str, Act[M]]) -> None:
     """Do the act that the form names and log it, or tell why it was not done."""
-    chosen = acts.get(request.POST.get("act", ""))
-    if chosen is None:
+    name = request.POST.get("act", "")
+    if name not in acts:
         raise Http404("There is no such act.")
+    permission, chosen = acts[name]
+    allow(request, permission)
     try:
         done = chosen(request, row)
     except CannotAct as error:
         messages.error(request, str(error))
         return
-    note(request, row, done)
+    audit.record_request(request, name, row, detail=done)
     messages.success(request, f"{done}.")
-
-
-def note(request: HttpRequest, row: Model, done: str) -> None:
-    """Log who did what to which row."""
-    LogEntry.objects.create(
-        user_id=cast("AbstractUser", request.user).pk,
-        content_type=ContentType.objects.get_for_model(row),
-        object_id=f"{row.pk}",
-        object_repr=f"{row}"[:200],
-        action_flag=CHANGE,
-        change_message=done,
-    )
-
-
-def acts_on(row: Model) -> QuerySet[LogEntry]:
-    """Return the newest acts on a row; those done in the admin's own lists as well."""
-    kind = ContentType.objects.get_for_model(row)
-    found = LogEntry.objects.filter(content_type=kind, object_id=f"{row.pk}")
-    return found.select_related("user").order_by("-action_time")[:SHOWN]
 
 
 def allow(request: HttpRequest, permission: str) -> None:

@@ -18,10 +18,12 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods, require_safe
 
 from digest.deliveries import explain, history, ledger, replay
-from digest.models import BackOff, Delivery, DeliveryEvent, Edition
+from digest.feedback import domain_reports
+from digest.models import BackOff, Delivery, DeliveryEvent, Edition, ReportedCount
 from digest.ops import health
 from digest.ops.console import acts, figures
 from digest.ops.mailbox.views import MAIL_CSP
+from digest.ops.operators import audit
 from digest.papers.search_query import QUERY_LENGTH
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, Topic
@@ -33,6 +35,7 @@ LINK = re.compile(r"https?://[^\s\"'<>]+")
 HISTORY_LENGTH = 30  # of a reader's newest deliveries
 see_editions = permission_required("digest.view_edition", raise_exception=True)
 see_readers = permission_required("subscribers.view_subscriber", raise_exception=True)
+see_reports = permission_required("digest.view_reportedcount", raise_exception=True)
 see_bars = permission_required("subscribers.view_suppression", raise_exception=True)
 
 
@@ -83,15 +86,15 @@ def edition(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one edition; POST pauses, resumes, cancels it, or retries what was refused."""
     found = get_object_or_404(Edition, pk=pk)
     if request.method == "POST":
-        acts.allow(request, "digest.change_edition")
         acts.act(request, found, acts.EDITION_ACTS)
         return redirect("console_edition", pk=pk)
     (counted,) = figures.of_editions([found])
     context = {
         "figures": counted,
         "edition": found,
-        "may_act": request.user.has_perm("digest.change_edition"),
-        "acts": acts.acts_on(found),
+        "may_steer": request.user.has_perm(acts.STEER),
+        "may_test": request.user.has_perm("digest.test_edition"),
+        "acts": audit.acts_on(found),
     }
     return render(request, "console/edition.html", context)
 
@@ -202,9 +205,10 @@ def reader(request: HttpRequest, pk: int) -> HttpResponse:
         "reports": DeliveryEvent.objects.filter(
             email_hash=found.email_hash, delivery=None
         ).order_by("-at")[:PAGE_LENGTH],
-        "acts": acts.acts_on(found),
+        "acts": audit.acts_on(found),
         "newest_edition": Edition.objects.order_by("-day", "kind").first(),
-        "may_pause": user.has_perm("subscribers.change_subscriber"),
+        "may_pause": user.has_perm(acts.HELP),
+        "may_export": user.has_perm("subscribers.export_subscriber"),
         "may_suppress": user.has_perm("subscribers.add_suppression"),
         "may_lift": user.has_perm("subscribers.delete_suppression"),
         "may_erase": user.has_perm("subscribers.delete_subscriber"),
@@ -242,6 +246,35 @@ def suppressions(request: HttpRequest) -> HttpResponse:
     return render(request, "console/suppressions.html", context)
 
 
+# -- reports -----------------------------------------------------------------------------
+
+
+@see_reports
+@require_safe
+def reports(request: HttpRequest) -> HttpResponse:
+    """Show what providers reported of mail in our name, and of TLS to our servers."""
+    since = timezone.now().date() - domain_reports.LATELY
+    found = {
+        kind: domain_reports.sources(kind, since=since, most=PAGE_LENGTH)
+        for kind in ReportedCount.Kind
+    }
+    dmarc, tls = found[ReportedCount.Kind.DMARC], found[ReportedCount.Kind.TLS]
+    context = {
+        "days": domain_reports.LATELY.days,
+        "tables": [
+            (
+                "Mail in our name (DMARC)",
+                "Sent from",
+                "Mails",
+                dmarc,
+                "No DMARC report yet.",
+            ),
+            ("TLS to our mail servers", "Server", "Sessions", tls, "No TLS report yet."),
+        ],
+    }
+    return render(request, "console/reports.html", context)
+
+
 # -- doctor ------------------------------------------------------------------------------
 
 
@@ -257,7 +290,7 @@ def doctor_page(request: HttpRequest) -> HttpResponse:
     selectors = request.POST.get("selectors", "").split()[:MOST_SELECTORS]
     context = {"asked": request.method == "POST", "selectors": " ".join(selectors)}
     if request.method == "POST":
-        acts.allow(request, "digest.change_edition")
+        acts.allow(request, acts.STEER)
         sender = doctor.configured_sender(selectors=selectors)
         found = doctor.examine(sender, Network(), now=timezone.now())
         context |= {"found": found, "faults": sum(one.is_fault for one in found)}

@@ -57,6 +57,10 @@ def what_is_set(sender: Sender) -> Iterator[Finding]:
         what = "ADMINS is empty."
         why = "Nobody is told when an edition is paused or the relay refuses us."
         yield warning("admins", what, why=why, remedy="ADMINS=you@YOUR-DOMAIN")
+    if settings.TEST_MODE_TO:
+        why = "All mail goes to that address, and none to readers."
+        remedy = "Take TEST_MODE_TO out, unless this is a copy."
+        yield warning("test-mode", "Test mode is on.", why=why, remedy=remedy)
     yield from provider(sender)
     for found in run_checks(tags=[Tags.security], include_deployment_checks=True):
         # What follows from a SITE_URL without TLS is a finding of its own.

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from django.conf import settings
 
 from digest.endpoints import mailer
-from digest.ops.doctor import configuration, servers
+from digest.ops.doctor import configuration, reported, servers
 from digest.ops.doctor.findings import Finding, error, warning, worst_first
 from digest.ops.doctor.network import Network, Sender, Unreachable
 
@@ -68,6 +68,7 @@ def local(sender: Sender, now: datetime) -> list[Finding]:
     found += in_database
     if not {"database", "migrations"} & {one.code for one in in_database}:
         found += configuration.papers(now.date())
+        found += reported.failures(sender.domain, now.date())
     return [*found, *configuration.broker(), *configuration.ranking()]
 
 

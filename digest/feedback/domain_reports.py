@@ -1,0 +1,342 @@
+"""What mailbox providers report of our domain: DMARC (RFC 9990, 7489) and TLS (RFC 8460).
+
+Anybody may mail us a report, so it is hostile: its size is bounded at each step of unpacking,
+and its numbers are shown to operators and steer nothing.
+"""
+
+import json
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from email import message_from_bytes, policy
+from io import BytesIO
+from ipaddress import ip_address
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+from django.db.models import Q, QuerySet, Sum
+
+from digest.models import ReportedCount
+
+MOST_BYTES = 20 * 1024 * 1024  # of a mail or file
+MOST_UNPACKED = 50 * 1024 * 1024  # of a report
+MOST_REPORTS = 20  # in a mail or archive
+MOST_ROWS = 5_000  # of a report, after equal ones were added up
+MOST_COUNT = 10**12
+BEFORE = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and the like
+LATELY = timedelta(days=30)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Kind = ReportedCount.Kind
+
+
+class NotAReport(ValueError):
+    """The bytes are no report; the message says why."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Of which report a count is: its name is its reporter's own."""
+
+    kind: Kind
+    reporter: str
+    name: str
+    day: date  # on which the reported time ended
+
+
+type Row = tuple[str, str, bool, str]  # domain, source, passed, detail
+
+
+@dataclass(frozen=True)
+class Report:
+    head: Head
+    counts: Counter[Row]
+
+
+# -- unpacking -------------------------------------------------------------------------------
+
+
+def read(raw: bytes) -> list[Report]:
+    """Return the reports in a file or mail. Raises NotAReport."""
+    found = [one for packed in parts(raw) for one in report(packed)]
+    if not found:
+        raise NotAReport("there is no report in it")
+    return found
+
+
+def parts(raw: bytes) -> Iterator[bytes]:
+    """Give the attachments of a mail, or the file itself."""
+    if len(raw) > MOST_BYTES:
+        raise NotAReport(f"it has more than {MOST_BYTES:,} bytes")
+    if raw.lstrip(BEFORE)[:1] in {b"<", b"{"} or raw[:2] in {b"\x1f\x8b", b"PK"}:
+        yield raw
+        return
+    message = message_from_bytes(raw, policy=policy.default)
+    for number, part in enumerate(message.walk()):
+        if number > MOST_REPORTS:
+            return
+        content = part.get_payload(decode=True)
+        kinds = {part.get_content_maintype(), part.get_content_subtype()}
+        if isinstance(content, bytes) and kinds & {"application", "xml", "json"}:
+            yield content
+
+
+def report(packed: bytes) -> Iterator[Report]:
+    """Give what is in one attachment: XML or JSON, plain, in gzip or in a zip archive."""
+    if packed[:2] == b"PK":
+        for content in unzipped(packed):
+            yield from report(content)
+        return
+    if packed[:2] == b"\x1f\x8b":
+        packed = gunzipped(packed)
+    packed = packed.lstrip(BEFORE)
+    if packed[:1] == b"<":
+        yield dmarc(packed)
+    elif packed[:1] == b"{":
+        yield tls(packed)
+
+
+def gunzipped(packed: bytes) -> bytes:
+    """Raise NotAReport for a bomb or what is damaged."""
+    try:
+        content = zlib.decompressobj(wbits=31).decompress(packed, MOST_UNPACKED + 1)
+    except zlib.error as error:
+        raise NotAReport(f"it cannot be unpacked: {error}") from None
+    return bounded(content)
+
+
+def unzipped(packed: bytes) -> Iterator[bytes]:
+    """Give the files of an archive, none of which is an archive."""
+    try:
+        with zipfile.ZipFile(BytesIO(packed)) as archive:
+            for member in archive.infolist()[:MOST_REPORTS]:
+                with archive.open(member) as file:
+                    content = bounded(file.read(MOST_UNPACKED + 1))
+                if content[:2] != b"PK":
+                    yield content
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+    ) as error:
+        raise NotAReport(f"it cannot be unpacked: {error}") from None
+
+
+def bounded(content: bytes) -> bytes:
+    if len(content) > MOST_UNPACKED:
+        raise NotAReport(f"unpacked it has more than {MOST_UNPACKED:,} bytes")
+    return content
+
+
+# -- DMARC -----------------------------------------------------------------------------------
+
+
+def dmarc(content: bytes) -> Report:
+    """Read an aggregate report, record by record, whatever its namespace. Raises NotAReport."""
+    counts, head = Counter[Row](), dict[str, str]()
+    try:
+        for _, element in iterparse(BytesIO(content), events=["end"]):
+            name = plain(element)
+            if name == "report_metadata":
+                head = texts(element)
+            elif name == "record":
+                add(counts, dmarc_row(texts(element)), number(texts(element)["count"]))
+                element.clear()
+    except (ParseError, DefusedXmlException, KeyError, ValueError, RecursionError) as error:
+        raise NotAReport(f"it is no DMARC report: {type(error).__name__} {error}") from None
+    return made(
+        Kind.DMARC, head.get("org_name"), head.get("report_id"), head.get("end"), counts
+    )
+
+
+def dmarc_row(found: dict[str, str]) -> Row:
+    """Return what one record says: whether a mail passed, and by which of the two."""
+    source = f"{ip_address(found['source_ip'])}"
+    dkim, spf = (
+        result(found.get(name, "")) for name in ("evaluated dkim", "evaluated spf")
+    )
+    done = found.get("disposition", "none").lower()
+    words = f"DKIM {dkim}, SPF {spf}"
+    if done in {"quarantine", "reject"}:
+        words += f", {done}"
+    return found["header_from"].lower(), source, "pass" in {dkim, spf}, words
+
+
+def result(word: str) -> str:
+    return "pass" if word.lower() == "pass" else "fail"
+
+
+def texts(element: Element) -> dict[str, str]:
+    """Return tag → text of all within; what policy_evaluated says is named so."""
+    found: dict[str, str] = {}
+    for child in element:
+        evaluated = plain(element) == "policy_evaluated"
+        name = (
+            f"evaluated {plain(child)}"
+            if evaluated and plain(child) in {"dkim", "spf"}
+            else plain(child)
+        )
+        if len(child):
+            found = texts(child) | found
+        else:
+            found[name] = (child.text or "").strip()
+    return found
+
+
+def plain(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+# -- TLS -------------------------------------------------------------------------------------
+
+
+def tls(content: bytes) -> Report:
+    """Read a report of how TLS to our mail servers went. Raises NotAReport."""
+    counts = Counter[Row]()
+    try:
+        told = json.loads(content)
+        for one in told["policies"]:
+            tls_policy(one, counts)
+        end = datetime.fromisoformat(told["date-range"]["end-datetime"])
+        names = told["organization-name"], told["report-id"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise NotAReport(f"it is no TLS report: {type(error).__name__} {error}") from None
+    return made(Kind.TLS, *names, f"{end.astimezone(UTC).timestamp():.0f}", counts)
+
+
+def tls_policy(told: dict[str, Any], counts: Counter[Row]) -> None:
+    """Count the sessions of one policy: those that failed by the server and the reason."""
+    domain = f"{told['policy']['policy-domain']}".lower()
+    hosts = told["policy"].get("mx-host") or []
+    host = hosts if isinstance(hosts, str) else ", ".join(f"{one}" for one in hosts[:3])
+    summary = told["summary"]
+    add(
+        counts,
+        (domain, host or domain, True, ""),
+        number(summary["total-successful-session-count"]),
+    )
+    failed = number(summary["total-failure-session-count"])
+    for one in told.get("failure-details") or []:
+        source = f"{one.get('receiving-mx-hostname') or host or domain}"
+        count = number(one["failed-session-count"])
+        add(counts, (domain, source, False, f"{one['result-type']}"), count)
+        failed -= count
+    add(counts, (domain, host or domain, False, "no reason given"), max(failed, 0))
+
+
+# -- what both have ----------------------------------------------------------------------------
+
+
+def number(value: object) -> int:
+    """Return a count. Raises ValueError."""
+    found = int(f"{value}"[:20])
+    if not 0 <= found <= MOST_COUNT:
+        raise ValueError(f"{found} is no count")
+    return found
+
+
+def add(counts: Counter[Row], row: Row, count: int) -> None:
+    """Add to the counts. Raises ValueError for too many rows."""
+    domain, source, passed, detail = row
+    cut = (safe(domain, 253), safe(source, 253), passed, safe(detail, 100))
+    if count:
+        counts[cut] += count
+    if len(counts) > MOST_ROWS:
+        raise ValueError(f"it has more than {MOST_ROWS:,} different rows")
+
+
+def made(
+    kind: Kind, reporter: object, name: object, end: object, counts: Counter[Row]
+) -> Report:
+    """Return the report. Raises NotAReport without a reporter, a name or a sensible time."""
+    if not (isinstance(reporter, str) and isinstance(name, str) and reporter and name):
+        raise NotAReport("it does not say whose report it is")
+    try:
+        day = (EPOCH + timedelta(seconds=int(f"{end}"[:20]))).date()
+    except (ValueError, OverflowError):
+        raise NotAReport("it does not say of which time it is") from None
+    return Report(Head(kind, safe(reporter, 100), safe(name, 255), day), counts)
+
+
+def safe(words: str, most: int) -> str:
+    """Return words that any database takes: no NUL, no half of a surrogate pair."""
+    return "".join(one for one in words[: 2 * most] if one.isprintable())[:most]
+
+
+# -- storing and summing up --------------------------------------------------------------------
+
+
+def store(reports: Sequence[Report], *, now: datetime) -> int:
+    """Store the counts of reports that are new. Returns how many rows; a second time none."""
+    fresh = [
+        one
+        for one in reports
+        if not ReportedCount.objects.filter(
+            kind=one.head.kind, reporter=one.head.reporter, name=one.head.name
+        ).exists()
+    ]
+    rows = [
+        ReportedCount(
+            kind=one.head.kind,
+            reporter=one.head.reporter,
+            name=one.head.name,
+            day=min(one.head.day, now.date()),
+            domain=domain,
+            source=source,
+            passed=passed,
+            detail=detail,
+            count=count,
+        )
+        for one in fresh
+        for (domain, source, passed, detail), count in one.counts.items()
+    ]
+    ReportedCount.objects.bulk_create(rows, batch_size=500, ignore_conflicts=True)
+    return len(rows)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was reported of one source: mails or sessions that passed, and that failed."""
+
+    domain: str
+    source: str
+    passed: int
+    failed: int
+    details: str
+
+
+def counted(kind: Kind, since: date, domain: str) -> QuerySet[ReportedCount]:
+    rows = ReportedCount.objects.filter(kind=kind, day__gte=since).order_by()
+    return rows.filter(domain=domain) if domain else rows
+
+
+GOOD = Sum("count", filter=Q(passed=True), default=0)
+BAD = Sum("count", filter=Q(passed=False), default=0)
+
+
+def totals(kind: Kind, *, since: date, domain: str) -> tuple[int, int]:
+    """Return how many passed and how many failed."""
+    found = counted(kind, since, domain).aggregate(good=GOOD, bad=BAD)
+    return found["good"], found["bad"]
+
+
+def sources(kind: Kind, *, since: date, most: int, domain: str = "") -> list[Source]:
+    """Return the sources by how much failed, worst first; two statements."""
+    rows = counted(kind, since, domain)
+    summed = rows.values_list("domain", "source").annotate(good=GOOD, bad=BAD)
+    named = list(summed.order_by("-bad", "-good", "source")[:most])
+    words: dict[tuple[str, str], list[str]] = {}
+    shown = rows.filter(source__in=[source for _, source, *_ in named]).exclude(detail="")
+    by_count = shown.values_list("domain", "source", "detail").annotate(all=Sum("count"))
+    for domain_of, source, detail, _ in by_count.order_by("passed", "-all"):
+        words.setdefault((domain_of, source), []).append(detail)
+    return [
+        Source(name, source, good, bad, "; ".join(words.get((name, source), [])[:3]))
+        for name, source, good, bad in named
+    ]
