@@ -15,7 +15,7 @@ VOID = {"meta", "br", "img", "hr", "link", "input"}
 EMPTY_WORDS = {"here", "click here", "link", "more", "read more", "this", "learn more"}
 LEAST_CONTRAST, LEAST_OF_LARGE = 4.5, 3.0
 LARGE, LARGE_BOLD = 24.0, 18.66  # CSS pixels
-DECLARATION = re.compile(r"([a-z-]+): ?([^;]+)")
+DECLARATION = re.compile(r"(?:^|;) *([a-z-]+): ?([^;]+)")
 COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 PIXELS = re.compile(r"\b(\d+)px")
 
