@@ -221,7 +221,7 @@ NAME = re.compile(r"\b[1-9a-f][0-9a-f]{0,15}-[0-9a-f]{24}\b")
 # With the @ of ASCII, full-width or small, and as URLs, pages and JSON write it.
 # The local part excludes the asterisk, or a masked address would match again.
 ADDRESS = re.compile(
-    r"[\w.!#$%&+/?^`{|}~-]{1,64}(?:[@\uff20\ufe6b]|%40|%ef%bc%a0|%ef%b9%ab|&\#64;|\\u0040)"
+    r"[\w.!#$%&+/?^`{|}~-]{1,64}(?:[@\uff20\ufe6b]|%40|%ef%bc%a0|%ef%b9%ab|&\#64;|\\{1,8}u0040)"
     r"[\w-]{1,63}(?:[.\u3002\uff0e\uff61][\w-]{1,63}){1,20}",
     re.IGNORECASE,
 )

@@ -325,7 +325,8 @@ def test_s30_the_table_has_every_form() -> None:
         if posting.search(path.read_text())
     }
     # test_console.py posts the operator's, act by act.
-    console = {f"console/{name}.html" for name in ("edition", "reader", "doctor")}
+    acts = ("edition", "reader", "doctor", "login", "code", "account")
+    console = {f"console/{name}.html" for name in acts}
     assert {form.template for form in OURS} | console == found
 
 

@@ -217,7 +217,11 @@ def test_keywords_are_interests_where_nothing_else_was_written() -> None:
 
 
 @given(
-    st.lists(st.lists(st.floats(-9, 9, width=32), min_size=4, max_size=4), max_size=6),
+    # Without subnormal numbers, a part of which a byte's share of them cannot be.
+    st.lists(
+        st.lists(st.floats(-9, 9, width=32, allow_subnormal=False), min_size=4, max_size=4),
+        max_size=6,
+    ),
     st.integers(0, 400),
 )
 def test_what_is_stored_is_what_comes_back(rows: list[list[float]], likes: int) -> None:
