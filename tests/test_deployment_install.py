@@ -120,6 +120,7 @@ def python(environment: Path) -> str:
     return str(environment / "bin" / "python")
 
 
+@pytest.mark.embedded
 def test_c30_a_day_in_an_installation_without_the_development_group(
     python: str, stack: Stack, sink: Sink, tmp_path: Path
 ) -> None:

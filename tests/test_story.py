@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import psutil  # type: ignore[import-untyped]
+import pytest
 
 from tests.sink import Mail, Sink
 from tests.source_server import entry, running
@@ -132,6 +133,7 @@ def worker(stack: Stack) -> psutil.Process:
     raise AssertionError("no worker")
 
 
+@pytest.mark.embedded
 def test_a_day_from_fetch_to_unsubscribe(stack: Stack, sink: Sink) -> None:
     with running() as source:
         source.days[str(DAY)] = entries(DAY)

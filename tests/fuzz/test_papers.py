@@ -49,6 +49,7 @@ def test_s31_fuzz_paper_text() -> None:
     explore(TEXT, check)
 
 
+@pytest.mark.embedded
 @pytest.mark.django_db
 def test_s31_fuzz_source_records() -> None:
     def check(fields: Any) -> None:

@@ -108,6 +108,7 @@ def test_a_vote_taken_back_leaves_nothing(ann, papers):
     assert bytes(ann.profile) == before and not Vote.objects.exists()
 
 
+@pytest.mark.embedded
 def test_no_number_of_votes_unchooses_a_topic_or_makes_another_a_chosen_one(ann, papers):
     say(ann, LESS, *papers[:5])
     many = [make.paper(number) for number in range(100, 180)]

@@ -691,6 +691,7 @@ def test_healthz_needs_no_database(client: Client) -> None:
     assert len(captured) == 0
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("address", "most"),
     [("203.0.114.7", limits.PER_NETWORK), ("127.0.0.1", limits.PER_PROXY)],

@@ -85,6 +85,7 @@ def filled(route: str, values: dict[str, str]) -> str:
     return re.sub(r"<(?:\w+:)?(\w+)>", lambda match: values.get(match[1], "x"), route)
 
 
+@pytest.mark.embedded
 def test_s13_nothing_leads_off_the_site_whatever_is_asked(
     client: Client, active: Subscriber
 ) -> None:

@@ -225,6 +225,7 @@ def test_a_topic_withdrawn_meanwhile_is_left_off() -> None:
     assert Topic.objects.filter(slug="withdrawn").count() == 0
 
 
+@pytest.mark.embedded
 def test_a_mailbox_gets_one_mail_in_a_quarter_of_an_hour_and_three_a_day() -> None:
     for minute in range(0, 24 * 60, 5):
         email = f"a.n.n+{minute}@example.org"
