@@ -4,9 +4,12 @@ What a test client cannot show: the Origin that a browser sends with the page's 
 policy, cookies that are for TLS only, and Content-Security-Policy's form-action.
 """
 
+import random
 import re
+import socket
+import socketserver
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -29,7 +32,6 @@ from subscribers.models import Link, Request, Subscriber, Suppression
 from tests import make
 from tests.conftest import installed_chromium
 from tests.environment import ROOT
-from tests.ports import free_port
 from tests.reverse_proxy import reverse_proxy
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -88,8 +90,15 @@ ALL_FORMS = ["nothing", HOSTILE]
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    """The port that the browser asks, whatever stands before us."""
-    return free_port()
+    """The port that the browser asks, whatever stands before us.
+
+    It is free between two tests, so it is none of those that the system gives to others.
+    """
+    for found in random.SystemRandom().sample(range(20_000, 32_000), 50):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", found))
+            return found
+    raise OSError("no free port from 20,000 to 32,000")
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +117,12 @@ def named(port: int) -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+def bind_again(server: socketserver.TCPServer) -> None:
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.socket.bind(server.server_address)
+    server.server_address = server.socket.getsockname()
 
 
 @pytest.fixture
@@ -136,6 +151,9 @@ def site(
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     with ExitStack() as running:
+        # The port of the test before has connections that are ending.
+        patch = running.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(socketserver.TCPServer, "server_bind", bind_again)
         server = LiveServer("127.0.0.1" if front.says else f"127.0.0.1:{port}")
         running.callback(server.stop)
         if front.says:
