@@ -102,6 +102,30 @@ def test_a_result_page_keeps_its_search_at_the_sign_up(client: Client, begin: st
     assert 'name="searches"' not in html_of(client, "/subscribe/")
 
 
+@pytest.mark.parametrize("language", ["", "/de"])
+@pytest.mark.parametrize(
+    ("path", "brings"),
+    [
+        ("/", []),
+        ("/papers/2026-04-17/", []),
+        ("/topics/graphs/", [("topics", "graphs")]),
+        ("/search/?q=knots", [("searches", "knots")]),
+    ],
+)
+def test_the_first_step_brings_what_its_page_is_about_and_nothing_else(
+    client: Client,
+    paper: MakePaper,
+    path: str,
+    brings: list[tuple[str, str]],
+    language: str,
+) -> None:
+    publish(paper(title="Knots"), graphs=1.0)
+    page = html_of(client, language + path)
+    (form,) = re.findall(r'<form class="begin".*?</form>', page, re.DOTALL)
+    hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
+    assert hidden == [("step", "address"), *brings]
+
+
 def test_a_mistyped_address_is_told_at_the_first_step(client: Client) -> None:
     answer = client.post("/subscribe/", {"step": "address", "email": "ann"})
     assert answer.status_code == 400

@@ -63,6 +63,13 @@ def test_the_link_of_a_digest_opens_the_preferences_in_a_remembered_browser(clie
     assert Subscriber.objects.get().schedule.send_hour == 5
 
 
+def test_the_page_says_saved_after_a_change_only(client, ann):
+    remember(client, ann)
+    form = {"topics": ["graphs"], "timezone": "UTC", "send_hour": "5"}
+    assert "Saved." not in client.get(MINE).text
+    assert "Saved." in client.post(MINE, form, follow=True).text
+
+
 def test_over_tls_the_cookie_is_bound_to_this_host(client, ann, settings):
     settings.HTTPS, settings.COOKIE_PREFIX = True, "__Host-"
     remember(client, ann)
