@@ -61,8 +61,7 @@ def tick(self: "Task[[], None]") -> None:
         return
     catch_up(now)
     preflight.check_new(due_editions(now), now)
-    if planned := plan(now):
-        preflight.check_new(due_editions(now), now)  # one of what was missed may be new
+    planned = plan(now, preflight.check_new)
     if Delivery.objects.ready(now).exists():
         logger.info("planned %d deliveries, waking senders", planned)
         wake_senders(SENDERS)

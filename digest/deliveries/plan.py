@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 
 from digest.deliveries import ledger, schedule
 from digest.deliveries.planned_rows import (
+    Check,
     Newer,
     Part,
     insert_deliveries,
@@ -44,9 +45,13 @@ LATENESS = {
 }
 
 
-def plan(now: datetime) -> int:
-    """Make rows for all that is due at `now` and return how many are to be sent."""
-    return sum(plan_kind(kind, now) for kind in Edition.Kind)
+def plan(now: datetime, check: Check | None = None) -> int:
+    """Make rows for all that is due at `now` and return how many are to be sent.
+
+    An edition that is published for it, of what readers missed, is looked at by `check`
+    before it has rows.
+    """
+    return sum(plan_kind(kind, now, check) for kind in Edition.Kind)
 
 
 def due_editions(now: datetime) -> QuerySet[Edition]:
@@ -58,12 +63,12 @@ def due_editions(now: datetime) -> QuerySet[Edition]:
     ).order_by("-day")
 
 
-def plan_kind(kind: Edition.Kind, now: datetime) -> int:
+def plan_kind(kind: Edition.Kind, now: datetime, check: Check | None) -> int:
     made = 0
     newer: dict[int, Newer] = {}
     for edition in due_editions(now).filter(kind=kind):
         dues = {pk: due for pk, due in due_instants(edition).items() if due <= now}
-        made += plan_schedules(edition, dues, newer, now)
+        made += plan_schedules(edition, dues, newer, now, check)
         # The newest due edition goes; the next newer one ended the turn of this one.
         for pk, due in dues.items():
             newer[pk] = Newer(due, newer[pk].goes if pk in newer else str(edition))
@@ -171,6 +176,7 @@ def plan_schedules(
     dues: Mapping[int, datetime],
     newer: Mapping[int, Newer],
     now: datetime,
+    check: Check | None,
 ) -> int:
     """Make rows for instants due since the last plan and for readers changed since.
 
@@ -196,7 +202,7 @@ def plan_schedules(
                 changed_since=None if newly else looked_at,
             )
             if is_now is Standing.DUE:
-                made += insert_missed(part, now) + insert_deliveries(part)
+                made += insert_missed(part, now, check) + insert_deliveries(part)
             elif is_now is Standing.SUPERSEDED and after:
                 insert_ended(part, State.SKIPPED, Reason.SUPERSEDED, after, now)
             else:

@@ -5,12 +5,13 @@ Each is one statement, whichever number of readers there are, and makes no row t
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from digest.deliveries import schedule
 from digest.editions.publish import NothingToPublish, publish
@@ -19,6 +20,9 @@ from digest.sql import Statement, change, fetch
 from subscribers.models import Schedule, Subscriber
 
 logger = logging.getLogger(__name__)
+
+# Looks at editions before their first mail, and holds those that fail: see preflight.py.
+type Check = Callable[[QuerySet[Edition], datetime], None]
 
 State, Reason = Delivery.State, Delivery.Reason
 
@@ -161,14 +165,40 @@ INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, stat
 SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, 'skipped',
     %(due)s::timestamptz, %(reason)s, %(goes)s, %(now)s::timestamptz, 0, '', ''
 {AWAY["postgresql"]}
-ON CONFLICT (edition_id, subscriber_id) DO NOTHING RETURNING subscriber_id""",
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
     sqlite=f"""
 INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
     not_before, reason, reply, outcome_at, attempts, lease_token, picks)
 SELECT %(edition)s, p.id, %(due)s, %(expires)s, 'skipped',
     %(due)s, %(reason)s, %(goes)s, %(now)s, 0, '', ''
 {AWAY["sqlite"]}
-ON CONFLICT (edition_id, subscriber_id) DO NOTHING RETURNING subscriber_id""",
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
+)
+# Make the pending rows of what was missed for those whose rows ended for it, due as those
+# were: by subscriber_wants_missed and delivery_unique.
+PLAN_MISSED = Statement(
+    postgresql="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(missed)s, p.id, d.due_at, d.expires_at, 'pending',
+    d.due_at, '', '', NULL, 0, '', ''
+FROM subscribers_subscriber p JOIN digest_delivery d
+    ON d.edition_id = %(edition)s AND d.subscriber_id = p.id
+WHERE p.state = 'active' AND p.wants_missed
+    AND p.schedule_id = ANY(%(schedules)s::bigint[])
+    AND d.state = 'skipped' AND d.reason = %(reason)s
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
+    sqlite="""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks)
+SELECT %(missed)s, p.id, d.due_at, d.expires_at, 'pending',
+    d.due_at, '', '', NULL, 0, '', ''
+FROM subscribers_subscriber p JOIN digest_delivery d
+    ON d.edition_id = %(edition)s AND d.subscriber_id = p.id
+WHERE p.state = 'active' AND p.wants_missed
+    AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
+    AND d.state = 'skipped' AND d.reason = %(reason)s
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
 )
 
 
@@ -196,13 +226,16 @@ def insert_ended(
     )
 
 
-def insert_missed(part: Part, now: datetime) -> int:
+def insert_missed(part: Part, now: datetime, check: Check | None) -> int:
     """Make rows of what was missed for readers who were away; return how many.
 
     Their rows of the part's edition end here. Publishes the days' edition if it is wanted
-    and new; where that fails, they get the part's edition like the others.
+    and new, and has it checked before anybody can send it. Where that fails, or one of both
+    editions is held, they get the part's edition like the others.
     """
     made = 0
+    if part.edition.hold:
+        return made
     for away, schedules in by_days_away(part.schedules):
         missing = parameters(part._replace(schedules=schedules)) | {
             "recent": recent_editions(part.edition.day - away),
@@ -211,17 +244,25 @@ def insert_missed(part: Part, now: datetime) -> int:
         }
         if not fetch(SOME_AWAY, **missing):
             continue
-        try:
-            edition = publish(part.edition.day, now=now, kind=Edition.Kind.MISSED)
-        except NothingToPublish as error:
-            logger.warning("readers who were away get the day alone: %s", error)
-            continue
-        names = {"reason": str(Reason.MISSED), "goes": str(edition), "now": now}
-        with transaction.atomic():
-            rows = fetch(PLAN_AWAY, **missing, **names)
-            if readers := [pk for (pk,) in rows]:
-                made += insert_for(readers, part._replace(edition=edition))
+        if edition := sendable_missed(part.edition.day, now, check):
+            names = {"reason": str(Reason.MISSED), "goes": str(edition), "now": now}
+            with transaction.atomic():
+                if change(PLAN_AWAY, **missing, **names):
+                    made += change(PLAN_MISSED, missed=edition.pk, **missing, **names)
     return made
+
+
+def sendable_missed(day: date, now: datetime, check: Check | None) -> Edition | None:
+    """Return the edition of what was missed until that day; None if it cannot go out."""
+    try:
+        edition = publish(day, now=now, kind=Edition.Kind.MISSED)
+    except NothingToPublish as error:
+        logger.warning("readers who were away get the day alone: %s", error)
+        return None
+    if check:
+        check(Edition.objects.filter(pk=edition.pk), now)
+        edition.refresh_from_db(fields=["hold"])
+    return None if edition.hold else edition
 
 
 def by_days_away(schedules: Sequence[int]) -> Iterator[tuple[timedelta, list[int]]]:
@@ -239,21 +280,6 @@ def by_days_away(schedules: Sequence[int]) -> Iterator[tuple[timedelta, list[int
 def recent_editions(after: date) -> list[int]:
     """Return the ids of the editions of all kinds of the days after that one."""
     return list(Edition.objects.filter(day__gt=after).values_list("pk", flat=True))
-
-
-def insert_for(readers: Sequence[int], part: Part) -> int:
-    """Make pending rows for these readers, due at once."""
-    rows = [
-        Delivery(
-            edition=part.edition,
-            subscriber_id=pk,
-            due_at=part.due_at,
-            not_before=part.due_at,
-            expires_at=part.expires_at,
-        )
-        for pk in readers
-    ]
-    return len(Delivery.objects.bulk_create(rows, batch_size=1000, ignore_conflicts=True))
 
 
 def parameters(part: Part) -> dict[str, object]:

@@ -121,7 +121,7 @@ def unzipped(packed: bytes) -> Iterator[bytes]:
     except (
         zipfile.BadZipFile,
         zlib.error,
-        NotImplementedError,
+        NotImplementedError,  # a way of packing that zipfile does not know
         RuntimeError,
         OSError,
     ) as error:

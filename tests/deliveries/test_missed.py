@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db.models import QuerySet
 
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import longest_gap
@@ -109,6 +110,33 @@ def test_t32_who_was_away_gets_the_best_of_it_in_one_mail(sink, settings) -> Non
     assert ledger()[-1] == "daily 2026-04-18 accepted"
     several = [papers_of(mail) for mail in sink.mails()]
     assert sum(map(len, several)) == len(set().union(*several))
+
+
+@pytest.mark.parametrize("kind", ["daily", "missed"])
+@pytest.mark.parametrize("hold", ["paused", "cancelled"])
+def test_a_hold_of_either_edition_leaves_the_reader_the_day(hold: str, kind: str) -> None:
+    """Nothing goes around a hold, and no row ends for a mail that does not go."""
+    reader()
+    edition = publish(make.DAY, now=noon(0))
+    if kind == "missed":
+        edition = publish(make.DAY, now=noon(0), kind="missed")
+    Edition.objects.filter(pk=edition.pk).update(hold=hold)
+    plan(noon(0))
+    assert ledger() == [f"daily {make.DAY} pending"]
+
+
+def test_what_was_missed_is_checked_before_its_first_row() -> None:
+    """A sender that runs meanwhile would take it."""
+
+    def hold(found: QuerySet[Edition], now: datetime) -> None:
+        assert [str(one) for one in found] == [f"missed {make.DAY}"]
+        assert not Delivery.objects.exists() and now == noon(0)
+        found.update(hold="paused", checked_at=now)
+
+    reader()
+    publish(make.DAY, now=noon(0))
+    plan(noon(0), hold)
+    assert ledger() == [f"daily {make.DAY} pending"]
 
 
 def test_nothing_of_days_with_a_mail_comes(sink, settings) -> None:

@@ -58,8 +58,11 @@ class Command(OperatorCommand):
         try:
             idempotent_retry.ask_again(now)
             for edition in editions:
-                planned += plan_edition(edition, due()) if edition else plan(due())
-                preflight.check_new(due_editions(due()), now)
+                planned += (
+                    plan_edition(edition, due())
+                    if edition
+                    else plan(due(), preflight.check_new)
+                )
                 only = edition.pk if edition else None
                 tally += send_due(clock, due=due, edition_id=only)
         except fencing.SendingRefused as refused:
