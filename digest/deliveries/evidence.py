@@ -29,19 +29,21 @@ class Evidence:
 
     def took_others(self) -> bool:
         """Return whether any sender has had a mail accepted just now."""
-        taken = self.last_taken()
-        return taken is not None and taken >= self.clock() - JUST_NOW
+        return self.accepted().filter(outcome_at__gte=self.clock() - JUST_NOW).exists()
 
     def last_taken(self) -> datetime | None:
         """Return when the newest acceptance of a digest was recorded."""
         return self.newest_accepted("outcome_at")
 
     def newest_accepted(self, column: str) -> datetime | None:
+        at: datetime | None = self.accepted().aggregate(at=Max(column))["at"]
+        return at
+
+    def accepted(self) -> QuerySet[Delivery]:
+        """Select what was accepted of these editions and those published lately."""
         lately = Q(pk__in=self.editions) | Q(published_at__gte=self.clock() - LATELY)
         editions = list(Edition.objects.filter(lately).values_list("pk", flat=True))
-        rows = Delivery.objects.filter(edition__in=editions, state=Delivery.State.ACCEPTED)
-        at: datetime | None = rows.aggregate(at=Max(column))["at"]
-        return at
+        return Delivery.objects.filter(edition__in=editions, state=Delivery.State.ACCEPTED)
 
     def refused_before(self) -> Iterator[tuple[int, str, Outcome]]:
         """Yield (delivery id, domain, outcome) of what was refused since a mail was taken.

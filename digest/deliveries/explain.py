@@ -121,6 +121,7 @@ def refused_or_lost(state: str) -> str:
 NOT_SENT: dict[str, Callable[[str], str]] = {
     Delivery.Reason.LEFT: lambda _: gettext("you were not subscribed then"),
     Delivery.Reason.SUPERSEDED: lambda _: gettext("a newer edition went out instead"),
+    Delivery.Reason.MISSED: lambda _: gettext("the mail of what you missed went instead"),
     Delivery.Reason.CANCELLED: lambda _: gettext("that edition was cancelled"),
     Delivery.Reason.TOO_LATE: lambda _: gettext("it would have come too late"),
 }

@@ -24,6 +24,7 @@ from digest.transport import esp
 from digest.transport.base import Mail
 from digest.transport.esp import Provider
 from digest.transport.outcomes import Cause, Verdict
+from digest.transport.test_mode import redirected
 from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def ask_again(now: datetime) -> int:
     provider, accepted = Provider(), 0
     try:
         for row, mail in taken(now):
-            outcome = provider.ask(mail)
+            outcome = provider.ask(redirected(mail) if settings.TEST_MODE_TO else mail)
             if outcome.verdict is Verdict.ACCEPTED:
                 accepted += control.settle(
                     [row.pk],

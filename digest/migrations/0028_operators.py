@@ -15,7 +15,7 @@ def keep_acts(apps, schema_editor):
             who=one.user.username,
             what="before this log",
             kind=f"{one.content_type.app_label}.{one.content_type.model}",
-            row=one.object_id[:60],
+            row=(one.object_id or "")[:60],
             detail=one.change_message[:500],
         )
         for one in entries.select_related("user", "content_type")

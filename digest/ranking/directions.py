@@ -216,7 +216,8 @@ def follow_refit(projection: Projection, most: int = FOLLOW) -> int:
 
     Goes on after the last reader of the time before; does nothing when all have followed.
     """
-    row = StoredProjection.objects.filter(version=projection.version).first()
+    rows = StoredProjection.objects.filter(version=projection.version)
+    row = rows.defer("content").first()  # it has megabytes, and this runs at each tick
     if row is None:
         return 0
     readers = Subscriber.objects.filter(pk__gt=row.refreshed_to).order_by("pk")
@@ -224,8 +225,7 @@ def follow_refit(projection: Projection, most: int = FOLLOW) -> int:
     ids = list(known.values_list("pk", flat=True)[:most])
     count = sum(compute_again(pk, projection) for pk in ids)
     if ids:
-        rows = StoredProjection.objects.filter(pk=row.pk, refreshed_to__lt=ids[-1])
-        rows.update(refreshed_to=ids[-1])
+        rows.filter(refreshed_to__lt=ids[-1]).update(refreshed_to=ids[-1])
     return count
 
 

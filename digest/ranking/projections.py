@@ -13,6 +13,7 @@ from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
+from django.db.models import F
 
 from digest.models import Block, Edition, Paper, StoredProjection
 from digest.ranking import sentences
@@ -108,15 +109,17 @@ def refit(now: datetime, *, least: int = LEAST_PAPERS) -> StoredProjection:
     fitted = fit(papers)
     fitted = replace(fitted, sentences=encoded(papers, present))
     was, now_is = topics_found(present), topics_found(fitted)
-    row, _ = StoredProjection.objects.get_or_create(
+    row, _ = StoredProjection.objects.update_or_create(
         version=fitted.version,
-        defaults={
+        defaults={"fitted_at": now, "topics_found": now_is},
+        create_defaults={
             "fitted_at": now,
             "papers": len(papers),
             "topics_found": now_is,
             "content": fitted.content(),
         },
     )
+    drop_old(present.version, row.version)
     if now_is < was - TOLERANCE:
         raise NotAdopted(
             f"{row.version} finds the topics' papers worse ({now_is:.3f}, now {was:.3f})"
@@ -187,7 +190,16 @@ def adopt(version: str, *, now: datetime) -> None:
         defaults={"adopted_at": now, "refreshed_to": 0},
         create_defaults={"adopted_at": now, "fitted_at": now},
     )
-    kept = StoredProjection.objects.order_by("-fitted_at").values_list("pk", flat=True)
-    others = StoredProjection.objects.exclude(version__in=[version, shipped().version])
-    others.exclude(pk__in=list(kept[:KEPT])).delete()
+    drop_old(version)
     logger.info("the projection %s ranks from now on", version)
+
+
+def drop_old(*versions: str) -> None:
+    """Delete all projections but these, the shipped one, and KEPT others.
+
+    Those that ranked last come first: readers have directions by them until they followed.
+    """
+    others = StoredProjection.objects.exclude(version__in=[*versions, shipped().version])
+    latest = others.order_by(F("adopted_at").desc(nulls_last=True), "-fitted_at")
+    kept = list(latest.values_list("pk", flat=True)[:KEPT])
+    others.exclude(pk__in=kept).delete()

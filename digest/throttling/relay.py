@@ -95,8 +95,9 @@ class Relay:
 
     def recall(self, outcomes: Mapping[int, Outcome], evidence: Evidence) -> None:
         """Go on from what earlier runs saw refused, once, if this one has seen none taken."""
-        refused = any(one.verdict is Verdict.REFUSED for one in outcomes.values())
-        if self.recalled or self.taken or not refused:
+        seen = {one.verdict for one in outcomes.values()}
+        was_taken = self.taken or Verdict.ACCEPTED in seen
+        if self.recalled or was_taken or Verdict.REFUSED not in seen:
             return
         self.recalled = True
         for pk, domain, outcome in evidence.refused_before():

@@ -23,8 +23,8 @@ TO = re.compile(rb"^To:[^\r]*(?:\r\n[ \t][^\r]*)*", re.MULTILINE)
 class Redirected:
     """A transport whose mails go to TEST_MODE_TO.
 
-    Bounces come to From, without the name of the delivery, and a refusal is taken as the
-    relay's: what the operator's mailbox does is charged to no reader.
+    Bounces come to From and reports of a provider name no delivery, and a refusal is taken as
+    the relay's: what the operator's mailbox does is charged to no reader.
     """
 
     def __init__(self, transport: Transport) -> None:

@@ -53,6 +53,20 @@ def test_a3_a4_a_lost_answer_is_asked_for_later_by_the_same_key_and_bytes(
     assert idempotent_retry.ask_again(LATER) == 0 and len(journal()) == 3
 
 
+@pytest.mark.parametrize("name", ["resend", "brevo"])
+def test_in_test_mode_the_operator_is_asked_about_and_no_reader_named(
+    lost, journal, settings, name
+):
+    settings.TEST_MODE_TO = "ada+http-502x2@example.org"
+    lost(name, "ann")
+    assert idempotent_retry.ask_again(LATER) == 1
+    asked = journal()
+    assert len(asked) == 3 and len({(one["key"], one["hash"]) for one in asked}) == 1
+    assert [one["rcpt"] for one in journal("journal")] == [["ada+http-502x2@example.org"]]
+    assert all("ann@" not in str(one["body"]) for one in journal("bodies"))
+    assert all("delivery_id" not in str(one["body"]) for one in journal("bodies"))
+
+
 @pytest.mark.parametrize(
     ("name", "last"), [("resend", timedelta(hours=23)), ("brevo", timedelta(minutes=24))]
 )

@@ -137,7 +137,8 @@ def test_a_refit_runs_twice_and_is_undone_by_one_command(archive, capsys) -> Non
     with pytest.raises(CommandError, match="no projection 00000000 is stored"):
         call_command("refit", use="00000000")
     call_command("refit", list=True)
-    assert f"* {row.version} 2026-04-17, 360 papers" in capsys.readouterr().out
+    # Fitted again to the same papers: the month counts from then.
+    assert f"* {row.version} 2026-04-18, 360 papers" in capsys.readouterr().out
 
 
 def test_too_few_papers_and_a_worse_fit_change_nothing(archive) -> None:
@@ -185,6 +186,20 @@ def test_old_versions_go_but_never_the_one_that_ranks() -> None:
     projections.adopt(shipped().version, now=NOW)
     kept = StoredProjection.objects.order_by("-fitted_at").values_list("version", flat=True)
     assert list(kept) == [f"{number:08x}" for number in (7, 6, 5, 4)] + [shipped().version]
+
+
+def test_what_ranked_last_outlives_newer_fits_that_never_ranked() -> None:
+    """Readers have their directions by it until they have followed."""
+    for number in range(7):
+        StoredProjection.objects.create(
+            version=f"{number:08x}",
+            fitted_at=NOW + number * DAY,
+            adopted_at=None if number else NOW,
+            content=b"x",
+        )
+    projections.adopt(shipped().version, now=NOW + 9 * DAY)
+    kept = StoredProjection.objects.order_by("fitted_at").values_list("version", flat=True)
+    assert set(kept) == {f"{number:08x}" for number in (0, 4, 5, 6)} | {shipped().version}
 
 
 def test_known_papers_are_not_read_by_the_embeddings_again(settings) -> None:
