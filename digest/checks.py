@@ -80,7 +80,7 @@ def connections_are_secret(
         if front_end.is_loopback(settings.SITE_HOST):
             words = f"SITE_URL is {settings.SITE_URL}, which only this machine can open."
         hint = "Set SITE_URL=https://… and let a proxy end TLS, as deploy/Caddyfile does."
-        found.append(Warning(words, hint=hint, id="digest.W010"))
+        found.append(Warning(words, hint=hint, id="digest.W008"))
     server = endpoints.mailer(settings.MAILER_URL)
     if isinstance(server, endpoints.SmtpServer) and server.in_clear_text:
         words = "MAILER_URL sends mail in clear text, and its password if it has one."
@@ -117,9 +117,8 @@ def owners_have_a_second_factor(
 ) -> list[CheckMessage]:
     """Find owners whom a password alone lets in; it is needed to mail all readers."""
     try:
-        secured = set(
-            TOTPDevice.objects.filter(confirmed=True).values_list("user", flat=True)
-        )
+        apps_of = TOTPDevice.objects.filter(confirmed=True)
+        secured = set(apps_of.values_list("user", flat=True))
         bare = [
             name for pk, name in owners().values_list("pk", "username") if pk not in secured
         ]

@@ -1,7 +1,7 @@
 """What mailbox providers report of our domain: DMARC (RFC 9990, 7489) and TLS (RFC 8460).
 
-Anybody may mail us a report, so it is hostile: its size is bounded at each step of unpacking,
-and its numbers are shown to operators and steer nothing.
+Anybody may mail us a report, so it is hostile: what is unpacked of a mail is bounded, and so
+are the values that a parser builds of it; its numbers are shown to operators and steer nothing.
 """
 
 import json
@@ -15,16 +15,16 @@ from email import message_from_bytes, policy
 from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 from django.db.models import Q, QuerySet, Sum
 
 from digest.models import ReportedCount
 
 MOST_BYTES = 20 * 1024 * 1024  # of a mail or file
-MOST_UNPACKED = 50 * 1024 * 1024  # of a report
+MOST_UNPACKED = 5 * 1024 * 1024  # of a mail or file, all reports together
+MOST_VALUES = 200_000  # elements or JSON values of a report, hundreds of bytes each
 MOST_REPORTS = 20  # in a mail or archive
 MOST_ROWS = 5_000  # of a report, after equal ones were added up
 MOST_COUNT = 10**12
@@ -60,9 +60,33 @@ class Report:
 # -- unpacking -------------------------------------------------------------------------------
 
 
+class Room:
+    """How much may still be unpacked of a mail or file."""
+
+    def __init__(self) -> None:
+        self.left = MOST_UNPACKED
+
+    def take(self, content: bytes) -> bytes:
+        """Return the content, of which at most a byte too many was unpacked. Raises NotAReport."""
+        self.left -= len(content)
+        if self.left < 0:
+            raise NotAReport(f"unpacked it has more than {MOST_UNPACKED:,} bytes")
+        return content
+
+
 def read(raw: bytes) -> list[Report]:
-    """Return the reports in a file or mail. Raises NotAReport."""
-    found = [one for packed in parts(raw) for one in report(packed)]
+    """Return the reports in a file or mail. Raises NotAReport, whatever a parser raises."""
+    found: list[Report] = []
+    room = Room()
+    try:
+        for packed in parts(raw):
+            for content in unpacked(packed, room):
+                found += report(content)
+    except NotAReport:
+        raise
+    except Exception as error:
+        words = f"it cannot be read: {type(error).__name__} {error}"
+        raise NotAReport(words) from None
     if not found:
         raise NotAReport("there is no report in it")
     return found
@@ -85,72 +109,50 @@ def parts(raw: bytes) -> Iterator[bytes]:
             yield content
 
 
-def report(packed: bytes) -> Iterator[Report]:
-    """Give what is in one attachment: XML or JSON, plain, in gzip or in a zip archive."""
+def unpacked(packed: bytes, room: Room) -> Iterator[bytes]:
+    """Give the files in one attachment: itself, or what gzip or a zip archive has in it.
+
+    An archive in an archive is left out.
+    """
     if packed[:2] == b"PK":
-        for content in unzipped(packed):
-            yield from report(content)
-        return
-    if packed[:2] == b"\x1f\x8b":
-        packed = gunzipped(packed)
-    packed = packed.lstrip(BEFORE)
-    if packed[:1] == b"<":
-        yield dmarc(packed)
-    elif packed[:1] == b"{":
-        yield tls(packed)
-
-
-def gunzipped(packed: bytes) -> bytes:
-    """Raise NotAReport for a bomb or what is damaged."""
-    try:
-        content = zlib.decompressobj(wbits=31).decompress(packed, MOST_UNPACKED + 1)
-    except zlib.error as error:
-        raise NotAReport(f"it cannot be unpacked: {error}") from None
-    return bounded(content)
-
-
-def unzipped(packed: bytes) -> Iterator[bytes]:
-    """Give the files of an archive, none of which is an archive."""
-    try:
         with zipfile.ZipFile(BytesIO(packed)) as archive:
             for member in archive.infolist()[:MOST_REPORTS]:
                 with archive.open(member) as file:
-                    content = bounded(file.read(MOST_UNPACKED + 1))
+                    content = room.take(file.read(room.left + 1))
                 if content[:2] != b"PK":
-                    yield content
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,  # a way of packing that zipfile does not know
-        RuntimeError,
-        OSError,
-    ) as error:
-        raise NotAReport(f"it cannot be unpacked: {error}") from None
+                    yield from unpacked(content, room)
+    elif packed[:2] == b"\x1f\x8b":
+        yield room.take(zlib.decompressobj(wbits=31).decompress(packed, room.left + 1))
+    else:
+        yield packed
 
 
-def bounded(content: bytes) -> bytes:
-    if len(content) > MOST_UNPACKED:
-        raise NotAReport(f"unpacked it has more than {MOST_UNPACKED:,} bytes")
-    return content
+def report(content: bytes) -> Iterator[Report]:
+    """Give the report that XML or JSON is; nothing for anything else."""
+    content = content.lstrip(BEFORE)
+    if content[:1] == b"<":
+        yield dmarc(content)
+    elif content[:1] == b"{":
+        yield tls(content)
 
 
 # -- DMARC -----------------------------------------------------------------------------------
 
 
 def dmarc(content: bytes) -> Report:
-    """Read an aggregate report, record by record, whatever its namespace. Raises NotAReport."""
-    counts, head = Counter[Row](), dict[str, str]()
-    try:
-        for _, element in iterparse(BytesIO(content), events=["end"]):
-            name = plain(element)
-            if name == "report_metadata":
-                head = texts(element)
-            elif name == "record":
-                add(counts, dmarc_row(texts(element)), number(texts(element)["count"]))
-                element.clear()
-    except (ParseError, DefusedXmlException, KeyError, ValueError, RecursionError) as error:
-        raise NotAReport(f"it is no DMARC report: {type(error).__name__} {error}") from None
-    return made(
+    """Read an aggregate report, record by record, whatever its namespace."""
+    counts, head, seen = Counter[Row](), dict[str, str](), 0
+    for event, element in iterparse(BytesIO(content), events=["start", "end"]):
+        if event == "start":
+            if (seen := seen + 1) > MOST_VALUES:
+                raise NotAReport(f"it has more than {MOST_VALUES:,} elements")
+        elif plain(element) == "report_metadata":
+            head = texts(element)
+        elif plain(element) == "record":
+            record = texts(element)
+            add(counts, dmarc_row(record), number(record["count"]))
+            element.clear()
+    return build_report(
         Kind.DMARC, head.get("org_name"), head.get("report_id"), head.get("end"), counts
     )
 
@@ -197,32 +199,30 @@ def plain(element: Element) -> str:
 
 
 def tls(content: bytes) -> Report:
-    """Read a report of how TLS to our mail servers went. Raises NotAReport."""
-    counts = Counter[Row]()
-    try:
-        told = json.loads(content)
-        for one in told["policies"]:
-            tls_policy(one, counts)
-        end = datetime.fromisoformat(told["date-range"]["end-datetime"])
-        names = told["organization-name"], told["report-id"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NotAReport(f"it is no TLS report: {type(error).__name__} {error}") from None
-    return made(Kind.TLS, *names, f"{end.astimezone(UTC).timestamp():.0f}", counts)
+    """Read a report of how TLS to our mail servers went."""
+    if sum(map(content.count, (b"{", b"[", b","))) > MOST_VALUES:
+        raise NotAReport(f"it has more than {MOST_VALUES:,} values")
+    counts, found = Counter[Row](), json.loads(content)
+    for one in found["policies"]:
+        tls_policy(one, counts)
+    end = datetime.fromisoformat(found["date-range"]["end-datetime"]).astimezone(UTC)
+    names = found["organization-name"], found["report-id"]
+    return build_report(Kind.TLS, *names, f"{end.timestamp():.0f}", counts)
 
 
-def tls_policy(told: dict[str, Any], counts: Counter[Row]) -> None:
+def tls_policy(found: dict[str, Any], counts: Counter[Row]) -> None:
     """Count the sessions of one policy: those that failed by the server and the reason."""
-    domain = f"{told['policy']['policy-domain']}".lower()
-    hosts = told["policy"].get("mx-host") or []
+    domain = f"{found['policy']['policy-domain']}".lower()
+    hosts = found["policy"].get("mx-host") or []
     host = hosts if isinstance(hosts, str) else ", ".join(f"{one}" for one in hosts[:3])
-    summary = told["summary"]
+    summary = found["summary"]
     add(
         counts,
         (domain, host or domain, True, ""),
         number(summary["total-successful-session-count"]),
     )
     failed = number(summary["total-failure-session-count"])
-    for one in told.get("failure-details") or []:
+    for one in found.get("failure-details") or []:
         source = f"{one.get('receiving-mx-hostname') or host or domain}"
         count = number(one["failed-session-count"])
         add(counts, (domain, source, False, f"{one['result-type']}"), count)
@@ -251,7 +251,7 @@ def add(counts: Counter[Row], row: Row, count: int) -> None:
         raise ValueError(f"it has more than {MOST_ROWS:,} different rows")
 
 
-def made(
+def build_report(
     kind: Kind, reporter: object, name: object, end: object, counts: Counter[Row]
 ) -> Report:
     """Return the report. Raises NotAReport without a reporter, a name or a sensible time."""

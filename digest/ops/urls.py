@@ -43,4 +43,5 @@ urlpatterns = [
     # Before all that is owed is shown, so not behind the door.
     path(f"{settings.ADMIN_PATH}/account/", accounts.account, name="console_account"),
     path(f"{settings.ADMIN_PATH}/code/", accounts.code_page, name="console_code"),
+    path(f"{settings.ADMIN_PATH}/leave/", accounts.leave, name="console_leave"),
 ]

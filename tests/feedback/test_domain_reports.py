@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import re
+import tracemalloc
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
@@ -87,11 +88,13 @@ def tls(**changes: object) -> bytes:
     return json.dumps(told | changes).encode()
 
 
-def zipped(*contents: bytes) -> bytes:
+def zipped(
+    *contents: bytes, how: int = zipfile.ZIP_DEFLATED, name: str = "report"
+) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", how) as archive:
         for number, content in enumerate(contents):
-            archive.writestr(f"{number}.xml", content)
+            archive.writestr(f"{name}{number}.xml", content)
     return file.getvalue()
 
 
@@ -221,6 +224,12 @@ FILE = b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><feedback>&x;</fe
         tls(**{"report-id": None}),
         tls(**{"date-range": {"end-datetime": "soon"}}),
         zipped(zipped(dmarc())),
+        b"<?xml version='1.0' encoding='foo'?>" + dmarc()[21:],
+        tls(**{"date-range": {"end-datetime": "0001-01-01T00:00:00+14:00"}}),
+        tls(**{"date-range": {"end-datetime": "9999-12-31T23:59:59-14:00"}}),
+        zipped(dmarc(), name="ü").replace("ü".encode(), b"\xff\xfe"),
+        zipped(dmarc(), how=zipfile.ZIP_LZMA).replace(b"\x5d\x00\x00", b"\xff\xff\xff"),
+        b"Content-Type: message/rfc822\n\n" * 3000 + b"x",
     ],
 )
 def test_what_is_no_report_is_refused_in_one_line(raw) -> None:
@@ -236,6 +245,34 @@ def test_a_bomb_is_not_unpacked(pack, monkeypatch) -> None:
     monkeypatch.setattr(domain_reports, "MOST_UNPACKED", 100_000)
     with pytest.raises(NotAReport, match="more than 100,000"):
         read(pack(b"<feedback>" + b" " * 1_000_000))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<feedback>" + b"<a>" * 1_500_000,
+        b"<feedback>" + b"<a/>" * 1_200_000,
+        b'{"policies":[' + b"[]," * 1_500_000,
+        b"[{}," * 10,
+    ],
+    ids=["nested", "side by side", "JSON", "no report"],
+)
+def test_no_report_of_a_few_bytes_takes_much_memory(content) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotAReport):
+            read(gzip.compress(content))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 60_000_000
+
+
+def test_all_attachments_of_a_mail_share_what_may_be_unpacked(monkeypatch) -> None:
+    monkeypatch.setattr(domain_reports, "MOST_UNPACKED", 2 * len(dmarc()))
+    assert len(read(zipped(dmarc(), dmarc(name="r2")))) == 2
+    with pytest.raises(NotAReport, match="more than"):
+        read(zipped(dmarc(), dmarc(name="r2"), dmarc(name="r3")))
 
 
 # -- storing ---------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Accounts of operators: roles, the second factor, wrong logins, and the audit log."""
 
+import os
+import pwd
 import re
 from datetime import timedelta
 
@@ -129,7 +131,7 @@ def test_the_table_has_each_act_and_page() -> None:
     from digest.ops.urls import urlpatterns
 
     pages = {f"{one.name}" for one in urlpatterns if f"{one.name}".startswith("console_")}
-    assert pages - set(PAGES) == {"console_account", "console_code"}
+    assert pages - set(PAGES) == {"console_account", "console_code", "console_leave"}
 
 
 def test_nobody_without_an_account_sees_any_page(client, reader) -> None:
@@ -334,10 +336,35 @@ def test_a_factor_is_changed_with_a_code_only(client, act, good, left) -> None:
     first = enrolled(client)
     with time_machine.travel(timedelta(seconds=60)):
         typed = code(user) if good else "000000"
-        client.post(reverse("console_account"), {"act": act, "code": typed})
+        answer = client.post(reverse("console_account"), {"act": act, "code": typed})
+    assert answer.status_code == (200 if good and act == "codes" else 302)
     assert TOTPDevice.objects.count() == left
     old = RecoveryCode.objects.filter(code_hash=second_factor.hashed(first[0]))
     assert old.exists() == (not good)
+
+
+def test_who_owes_a_code_can_log_out(client) -> None:
+    account("owner")
+    log_in(client)
+    enrolled(client)
+    client.logout()
+    assert "Second step" in log_in(client).text
+    client.post(reverse("console_leave"))
+    assert "Second step" not in client.get(reverse("admin:index"), follow=True).text
+
+
+def test_what_is_done_in_a_window_of_its_own_is_logged(client) -> None:
+    client.force_login(account("owner"))
+    new = {"username": "eve", "password1": PASSWORD, "password2": PASSWORD, "_popup": "1"}
+    answer = client.post(reverse("admin:auth_user_add"), new | {"usable_password": "true"})
+    assert answer.status_code == 200 and User.objects.filter(username="eve").exists()
+    act = Act.objects.get(what="auth_user_add")
+    assert act.detail.startswith("user ")
+
+
+def test_an_address_that_was_typed_is_masked_in_the_log() -> None:
+    audit.record_command("lift", detail="asked by ann@readers.example")
+    assert "ann@" not in Act.objects.get().detail
 
 
 def test_a_stolen_session_adds_no_factor_without_the_password(client) -> None:
@@ -441,7 +468,7 @@ def test_every_act_is_logged_with_who_what_and_from_where(client, reader) -> Non
 
 
 def test_commands_are_logged_as_their_user(reader, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("getpass.getuser", lambda: "bob")
+    monkeypatch.setenv("LOGNAME", "bob")  # which anybody can say
     suppress(reader.email_hash, Suppression.Reason.MANUAL, now=make.NOON)
     Delivery.objects.update(state="unknown", intent_at=make.NOON)
     call_command("edition", "2026-04-17", "pause", reason="typo", verbosity=0)
@@ -453,7 +480,8 @@ def test_commands_are_logged_as_their_user(reader, monkeypatch, tmp_path) -> Non
     call_command("subscribers", "export", str(tmp_path / "all.csv"), verbosity=0)
     call_command("subscribers", "erase", "ann@example.org", verbosity=0)
     done = ["pause", "abandon", "relay resume", "lift", "export", "erase"]
-    assert log() == [("command line: bob", what, "") for what in done]
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert log() == [(f"command line: {user}", what, "") for what in done]
     assert not Act.objects.filter(detail__contains="@").exists()
 
 

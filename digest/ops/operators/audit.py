@@ -1,9 +1,10 @@
 """The audit log: who did what, when, to which row, and from where.
 
-Rows are named by their ids, and no address is written here.
+Rows are named by their ids, and addresses in what was typed are masked.
 """
 
-import getpass
+import os
+import pwd
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from digest.logs import scrub
 from digest.models import Act
 from subscribers import http
 
@@ -29,7 +31,7 @@ def record(
         what=what[:40],
         kind=kind,
         row=key,
-        detail=detail[:500],
+        detail=scrub(detail)[:500],
         network=network,
     )
 
@@ -43,11 +45,11 @@ def record_request(
 
 
 def record_command(what: str, row: Model | None = None, *, detail: str = "") -> None:
-    """Append what somebody did with a command: as whom the system knows them."""
+    """Append what somebody did with a command: as whom the system knows the process."""
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = "unknown"
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user may have no name
+        user = f"{os.getuid()}"
     record(f"command line: {user}", what, row, detail=detail)
 
 

@@ -108,8 +108,8 @@ class OperatorsSite(AdminSite):
         def logged(request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
             begun = timezone.now()
             response = view(request, *args, **named)
-            if request.method == "POST" and response.status_code == 302:
-                log_change(request, begun)
+            if request.method == "POST":
+                log_change(request, begun, ended=response.status_code == 302)
             return response
 
         return super().admin_view(logged, cacheable)
@@ -132,8 +132,11 @@ def owed(request: HttpRequest) -> str:
     return "console_account" if settings.REQUIRE_SECOND_FACTOR else ""
 
 
-def log_change(request: HttpRequest, begun: datetime) -> None:
-    """Log what was changed in a table, in the admin's words."""
+def log_change(request: HttpRequest, begun: datetime, *, ended: bool) -> None:
+    """Log what was changed in a table, in the admin's words.
+
+    A form in a window of its own answers with a page; `ended` is an answer that leads on.
+    """
     match = request.resolver_match
     page = match.url_name if match else ""
     user = cast("User", request.user)
@@ -142,7 +145,7 @@ def log_change(request: HttpRequest, begun: datetime) -> None:
         kind, row = entry.content_type, entry.object_id
         words = f"{kind.model if kind else ''} {row}: {entry.get_change_message()}"
         audit.record_request(request, f"{page}", detail=words)
-    if not entries:
+    if ended and not entries:
         chosen = ", ".join(request.POST.getlist("_selected_action")[:20])
         words = f"{request.POST.get('action', '')} {chosen}".strip()
         audit.record_request(request, f"{page}", detail=words)

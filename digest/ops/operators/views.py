@@ -4,13 +4,14 @@ from typing import cast
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.models import User
-from django.contrib.auth.views import redirect_to_login
+from django.contrib.auth.views import LogoutView, redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
@@ -48,6 +49,7 @@ def code_page(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         error = check_code(request, user, request.POST.get("code", "")[:100])
         if not error:
+            audit.record_request(request, audit.LOGGED_IN, detail="with a code")
             request.session.cycle_key()
             return redirect(next_page(request))
     return render(request, "console/code.html", {"error": error})
@@ -65,7 +67,6 @@ def check_code(request: HttpRequest, user: User, typed: str) -> str:
             audit.record(user.username, audit.WRONG_CODE, network=place)
             return WRONG_CODE
         remember(request, device)
-        audit.record(user.username, audit.LOGGED_IN, detail="with a code", network=place)
     return ""
 
 
@@ -76,6 +77,10 @@ def next_page(request: HttpRequest) -> str:
     if url_has_allowed_host_and_scheme(wanted, allowed_hosts=hosts, require_https=secure):
         return wanted
     return reverse("console_today")
+
+
+# The admin's own is behind its door, and may be wished before the second step.
+leave = LogoutView.as_view(next_page=reverse_lazy("admin:login"))
 
 
 # -- the account -----------------------------------------------------------------------------
@@ -131,6 +136,7 @@ def change_factor(request: HttpRequest, user: User) -> list[str]:
             audit.record_request(request, "new recovery codes", user)
         else:
             audit.record_request(request, "second factor removed", user)
+            logout(request)  # or the session that is ended would be stored again
             second_factor.remove(user)
     return codes
 
