@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 from subscribers.models import Topic
 
 MOST_LINES = 30
+MOST_SEARCHES = 10
 LONGEST_LINE = 80
 
 

@@ -72,7 +72,7 @@ class SignUpForm(PreferencesForm, GuardedForm):
         super().__init__(data, **options)
         chosen = self.fields["language"]
         chosen.initial = chosen.empty_value = language  # type: ignore[attr-defined]
-        if not self.is_bound and "timezone" not in self.initial:  # timezone.js fills it in
+        if "timezone" not in {*self.data, *self.initial}:  # timezone.js fills it in
             self.fields["timezone"].widget.attrs["data-guess-timezone"] = True
 
     def begun(self) -> dict[str, object]:

@@ -64,8 +64,11 @@ class Version(NamedTuple):
 
 
 def versions(request: HttpRequest) -> list[Version]:
-    """Return the page in every language, English first; none for one without such addresses."""
-    if not request.resolver_match:
+    """Return the page in every language, English first; none for one without such addresses.
+
+    None for an answer to a form, either: a link would lose what was typed.
+    """
+    if not request.resolver_match or request.method not in {"GET", "HEAD"}:
         return []
     asked = request.META.get("QUERY_STRING", "")
     query = f"?{asked}" if 0 < len(asked) <= LONGEST_QUERY else ""

@@ -108,6 +108,8 @@ def change_browsers(request: HttpRequest, reader: Subscriber, token: str) -> Htt
     now = timezone.now()
     asked = action(request)
     response = see_other("preferences", token)
+    if browsers.is_from_elsewhere(request):
+        return response  # or another site could give this browser to a reader of its own
     if request.method == "POST" and asked == "remember":
         response = see_other("preferences", MINE)
         browsers.remember(reader.pk, request, response, now=now)

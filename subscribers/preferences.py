@@ -66,6 +66,11 @@ class Preferences:
         return bool(self.interests.strip() or self.keywords)
 
     @property
+    def is_general(self) -> bool:
+        """Return whether nothing was chosen, so that the most upvoted papers come."""
+        return not (self.topics or self.has_interests or self.searches)
+
+    @property
     def schedule(self) -> Schedule:
         """Return the wanted zone, hour and days as a row that is not saved, to be shown."""
         return Schedule(

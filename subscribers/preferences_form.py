@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from subscribers import time_zones
 from subscribers.fields import (
+    MOST_SEARCHES,
     ChoiceField,
     Form,
     HourField,
@@ -37,7 +38,6 @@ LONGEST_INTEREST = 500  # characters of one
 MOST_INTERESTS = 5  # ranking reads so many lines
 Cadence = Schedule.Cadence
 
-MOST_SEARCHES = 10
 LONGEST_SEARCH = 200  # characters, as in the search box
 DAY_CHOICES = list(WEEKDAYS.items())  # 0 is Monday
 

@@ -127,12 +127,19 @@ def adjust_preferences(
     *,
     origin: Origin,
     now: datetime,
-) -> None:
-    """Put what `change` makes of the stored preferences in their place, as above."""
+) -> Preferences | None:
+    """Put what `change` makes of the stored preferences in their place, as above.
+
+    Return them as they are now; None for a reader who has left. What changes nothing has no
+    receipt.
+    """
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state not in CONFIRMED:
-        return
-    preferences = change(stored(subscriber))
+        return None
+    had = stored(subscriber)
+    preferences = change(had)
+    if preferences == had:
+        return had
     set_preferences(subscriber, preferences, now=now)
     record(
         subscriber,
@@ -141,6 +148,7 @@ def adjust_preferences(
         now=now,
         detail=receipt_detail(preferences),
     )
+    return preferences
 
 
 @transaction.atomic

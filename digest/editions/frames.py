@@ -130,11 +130,16 @@ def days(edition: Edition) -> tuple[date, date]:
     return edition.first_day, edition.day
 
 
+def public_pages(language: str) -> str:
+    """Return what the addresses of public pages in that language begin with."""
+    site = settings.SITE_URL
+    return site if language == settings.LANGUAGE_CODE else f"{site}/{language}"
+
+
 def context(edition: Edition) -> dict[str, object]:
     of_one_day = edition.kind == Edition.Kind.DAILY
     site = settings.SITE_URL
-    language = translation.get_language()
-    pages = site if language == settings.LANGUAGE_CODE else f"{site}/{language}"
+    pages = public_pages(translation.get_language())
     return {
         "kind": edition.kind,
         "has_few": edition.has_few,

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from django.conf import settings
 from django.utils import translation
 
 from digest.editions import phrases
 from digest.editions.blocks import FORMS, forms
 from digest.editions.encode import in_html, name_in_html
-from digest.editions.frames import page_frame
+from digest.editions.frames import page_frame, public_pages
 from digest.editions.phrases import MARKS
 from digest.editions.reasons import Reason
 from digest.models import Block, Edition
@@ -30,7 +29,7 @@ def page(
     """
     frame = phrases.without_glance(page_frame(edition, language, web=True))
     if preferences:
-        frame = frame.replace(f"{settings.SITE_URL}/preferences/", preferences)
+        frame = frame.replace(f"{public_pages(language)}/preferences/", preferences)
     with translation.override(language):
         papers = "".join(block_html(*one, name) for one in shown)
     for mark, value in [

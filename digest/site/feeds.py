@@ -219,6 +219,9 @@ SITEMAPS = {"lists": Addresses(lists), "papers": Addresses(papers)}
 
 def robots(request: HttpRequest) -> HttpResponse:
     """Keep crawlers out of pages that have no end, and name the sitemap."""
-    lines = ["User-agent: *", "Disallow: /search/", "Disallow: /saved/"]
+    lines = ["User-agent: *"]
+    for language, _ in settings.LANGUAGES:
+        with translation.override(language):
+            lines += [f"Disallow: {reverse(name)}" for name in ("search", "saved")]
     lines += ["", f"Sitemap: {absolute(reverse('sitemap'))}", ""]
     return HttpResponse("\n".join(lines), content_type="text/plain; charset=utf-8")

@@ -14,7 +14,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from digest.editions.reasons import Why
 from digest.ranking.votes import Picked
-from subscribers.fields import LONGEST_LINE, MOST_LINES
+from subscribers.fields import LONGEST_LINE, MOST_LINES, MOST_SEARCHES
 from subscribers.models import Topic, Trending
 from subscribers.preferences import Preferences
 
@@ -27,6 +27,8 @@ LISTS = {
     "institution": "watched_institutions",
     "search": "searches",
 }
+# The most that each list holds in the form; of topics there is no such number.
+MOST = dict.fromkeys(LISTS, MOST_LINES) | {"search": MOST_SEARCHES, "topic": 10**6}
 KINDS = {
     Why.KEYWORD: "keyword",
     Why.AUTHOR: "watched",
@@ -75,7 +77,7 @@ class Candidate(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What a form and an address call it."""
+        """Return its name in forms and addresses."""
         return f"{self.kind}:{self.value}"
 
     @property
@@ -103,7 +105,7 @@ def candidates(pick: Picked) -> Iterator[Candidate]:
 
 
 def named(pick: Picked, key: str) -> Candidate | None:
-    return next((one for one in candidates(pick) if one.key == key), None)
+    return next((one for one in candidates(pick) if one.key == key), None) if key else None
 
 
 def offered(pick: Picked, preferences: Preferences) -> Sequence[Candidate]:
@@ -111,7 +113,7 @@ def offered(pick: Picked, preferences: Preferences) -> Sequence[Candidate]:
 
     A reader's only topic is none of them: without any they would get what is trending.
     """
-    found = [one for one in candidates(pick) if drop(preferences, one) != preferences]
+    found = [one for one in candidates(pick) if not is_dropped(preferences, one)]
     if len(preferences.topics) > 1 or preferences.has_interests:
         return found
     return [one for one in found if one.kind != "topic"]
@@ -127,6 +129,11 @@ def drop(preferences: Preferences, less: Candidate) -> Preferences:
             return replace(preferences, trending=Trending.NEVER) if asked else preferences
     kept = [one for one in listed(preferences, less) if not same(one, less.value)]
     return with_list(preferences, less, kept)
+
+
+def is_dropped(preferences: Preferences, less: Candidate) -> bool:
+    """Return whether there is less of that already."""
+    return drop(preferences, less) == preferences
 
 
 def with_author(preferences: Preferences, name: str) -> Preferences:
@@ -146,7 +153,7 @@ def put_back(preferences: Preferences, less: Candidate) -> Preferences:
         case "trending":
             return replace(preferences, trending=Trending(int(less.value)))
     had = listed(preferences, less)
-    if any(same(one, less.value) for one in had) or len(had) >= MOST_LINES:
+    if any(same(one, less.value) for one in had) or len(had) >= MOST[less.kind]:
         return preferences
     return with_list(preferences, less, [*had, less.value])
 

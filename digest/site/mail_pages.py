@@ -23,6 +23,7 @@ from digest.editions import phrases, web_version
 from digest.models import Delivery, Edition
 from subscribers import links
 from subscribers.http import preferences_page
+from subscribers.language import speak
 from subscribers.models import Schedule, Subscriber, Topic
 
 MOST_SHOWN = 100
@@ -50,8 +51,8 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
             gettext("This mail has not gone out, or we no longer keep it.")
         ) from None
     shown = [(pick.block, pick.label, pick.reasons) for pick in rebuilt.shown()]
-    with translation.override(rebuilt.was.language):
-        headline = phrases.public_headline(len(shown))
+    speak(rebuilt.was.language)
+    headline = phrases.public_headline(len(shown))
     page = web_version.page(
         delivery.edition, shown, language=rebuilt.was.language, headline=headline, name=name
     )

@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.utils import translation
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -25,6 +24,7 @@ from digest.site.feeds import PapersFeed
 from digest.site.mail_pages import newest_editions
 from subscribers import links, subscriptions
 from subscribers.http import action, preferences_page, see_other
+from subscribers.language import speak
 from subscribers.models import Subscriber
 
 EDITIONS = 5  # the newest, so that who looks once a week misses no working day
@@ -80,8 +80,8 @@ def private_feed(request: HttpRequest, token: str, kind: str) -> HttpResponse:
     reader = readers.filter(feed_token=token, state__in=subscriptions.CONFIRMED).first()
     if reader is None:
         raise Http404("There is no such feed; its reader may have ended it.")
-    with translation.override(reader.language):
-        response = DigestFeed(kind, reader)(request)
+    speak(reader.language)
+    response = DigestFeed(kind, reader)(request)
     response["X-Robots-Tag"] = "noindex, nofollow"
     response["Referrer-Policy"] = "no-referrer"
     return response

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from django.core.paginator import Paginator
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -75,17 +76,16 @@ def my_papers(request: HttpRequest, reader: Subscriber, token: str) -> HttpRespo
     ending = request.GET.get("export", "")
     if ending:
         return citations(kept(reader_id), ending, "saved-papers")
-    papers = kept(reader_id)
-    page = Paginator(papers, PAGE_LENGTH).get_page(request.GET.get("page"))
+    page = Paginator(rows_of(reader_id), PAGE_LENGTH).get_page(request.GET.get("page"))
     context = {
         "token": token,
         "page": page,
-        "cards": cards(list(page.object_list), Topic.objects.all()),
+        "cards": cards([row.paper for row in page.object_list], Topic.objects.all()),
         "formats": FORMATS,
         "added": request.GET.get("added"),
         "most": MOST_KEPT,
         "longest": LONGEST_TEXT,
-        "is_full": len(papers) >= MOST_KEPT,
+        "is_full": page.paginator.count >= MOST_KEPT,
     }
     return render(request, "digest/my_papers.html", context)
 
@@ -110,8 +110,12 @@ def ids_in(text: str) -> list[str]:
 
 def kept(reader_id: int) -> list[Paper]:
     """Return the papers of a reader's list, newest in it first."""
+    return [row.paper for row in rows_of(reader_id)]
+
+
+def rows_of(reader_id: int) -> QuerySet[SavedPaper]:
     rows = SavedPaper.objects.filter(subscriber=reader_id).select_related("paper")
-    return [row.paper for row in rows.order_by("-at", "-pk")]
+    return rows.order_by("-at", "-pk")
 
 
 @transaction.atomic

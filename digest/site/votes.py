@@ -95,9 +95,13 @@ def pressed(
         if found is not None:
             change = partial(CHANGES[asked], less=found)
             came_from = origin(request, "/v/")
-            subscriptions.adjust_preferences(reader.pk, change, origin=came_from, now=now)
-            done = "dropped" if asked == "drop" else "back"
-            response["Location"] += "?" + urlencode({done: found.key}) + "#less"
+            now_has = subscriptions.adjust_preferences(
+                reader.pk, change, origin=came_from, now=now
+            )
+            # Twice is once; but a full list may take nothing back.
+            if now_has and less.is_dropped(now_has, found) == (asked == "drop"):
+                done = "dropped" if asked == "drop" else "back"
+                response["Location"] += "?" + urlencode({done: found.key}) + "#less"
     return response
 
 

@@ -107,7 +107,7 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
         "subscriber": claim.subscriber,
         "schedule": claim.preferences.schedule,
         "topics": claim.topics,
-        "has_interests": claim.preferences.has_interests,
+        "preferences": claim.preferences,
         "site_url": settings.SITE_URL,
         "postal_address": settings.POSTAL_ADDRESS,
     }

@@ -141,6 +141,8 @@ def test_an_empty_topic_has_an_empty_feed(client: Client) -> None:
 def test_the_sitemap_names_pages_that_exist_and_robots_names_it(client: Client) -> None:
     robots = RobotFileParser()
     robots.parse(html_of(client, "/robots.txt").splitlines())
+    for endless in ("/search/?q=x", "/saved/", "/de/search/?q=x", "/de/saved/"):
+        assert not robots.can_fetch("*", endless)
     assert robots.site_maps() == [f"{settings.SITE_URL}/sitemap.xml"]
     found = re.findall("<loc>(.*?)</loc>", html_of(client, "/sitemap.xml"))
     assert f"{settings.SITE_URL}/papers/2604.00002/" in found

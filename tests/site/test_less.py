@@ -1,6 +1,7 @@
 """Less of a topic, an author or what else brought a paper: from the vote page, with undo."""
 
 from dataclasses import asdict, replace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -73,6 +74,12 @@ def now_stored() -> Preferences:
     return stored(Subscriber.objects.get(email="ann@example.org"))
 
 
+def put(**changes: Any) -> None:
+    reader = Subscriber.objects.get(email="ann@example.org")
+    preferences = replace(now_stored(), **changes)
+    subscriptions.change_preferences(reader.pk, preferences, origin=ORIGIN, now=make.NOON)
+
+
 def same(one: Preferences, other: Preferences) -> bool:
     """Whether they say the same, in whatever order and letter case."""
 
@@ -114,6 +121,32 @@ def test_one_press_drops_it_and_one_puts_it_back(mine, what, changed, words) -> 
         assert same(now_stored(), CHOSEN)
     assert "all is as before" in mine.get(undone).content.decode()
     assert not Vote.objects.exists()
+
+
+def test_more_topics_than_other_lists_may_have_come_back(mine) -> None:
+    many = {make.topic(f"topic-{number}").slug for number in range(35)} | {"knots"}
+    put(topics=tuple(sorted(many)))
+    mine.post(path(), {"action": "drop", "what": "topic:knots"})
+    assert set(now_stored().topics) == many - {"knots"}
+    mine.post(path(), {"action": "put back", "what": "topic:knots"})
+    assert set(now_stored().topics) == many
+
+
+def test_a_list_that_is_full_again_takes_nothing_back_and_does_not_say_so(mine) -> None:
+    mine.post(path(), {"action": "drop", "what": "search:braid group"})
+    full = tuple(f"search {number}" for number in range(10))
+    put(searches=full)
+    undone = mine.post(path(), {"action": "put back", "what": "search:braid group"})
+    assert now_stored().searches == full
+    assert "all is as before" not in mine.get(undone["Location"]).text
+
+
+def test_what_changes_nothing_has_no_receipt(mine) -> None:
+    changes = ConsentEvent.objects.filter(kind=ConsentEvent.Kind.CHANGED)
+    before = changes.count()
+    for _ in range(2):
+        mine.post(path(), {"action": "drop", "what": "topic:knots"})
+    assert changes.count() == before + 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from digest.models import Delivery, Frame
 from digest.ranking.loaded import load
 from digest.signing import Purpose
 from subscribers import links
-from subscribers.models import Link
+from subscribers.models import Link, Subscriber
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -130,14 +130,16 @@ def test_what_was_not_published_is_not_found(client, sent, path):
     assert client.get(f"/editions/{path}").status_code == 404
 
 
-def test_a_new_reader_reads_the_newest_digest_at_once(client):
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_new_reader_reads_the_newest_digest_at_once(client, language):
     make.topic("graphs")
     make.edition({make.paper(1, title="On <graphs>"): {"graphs": 1.0}, make.paper(2): {}})
     reader = make.reader("ann@example.org", "graphs")
+    Subscriber.objects.update(language=language)
     token = links.make(reader, Link.Purpose.PREFERENCES, now=timezone.now())
     page = client.get(f"/preferences/{token}/newest/")
     text = page.content.decode()
-    assert "On &lt;graphs&gt;" in text and "paper" in text
+    assert "On &lt;graphs&gt;" in text and page["Content-Language"] == language
     assert "/v/" not in text and "/u/" not in text and "ann@" not in text
     assert f'/preferences/{token}/"' in text and '/preferences/"' not in text
     assert not Delivery.objects.exists() and not Frame.objects.exists()

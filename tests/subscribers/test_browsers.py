@@ -63,6 +63,20 @@ def test_the_link_of_a_digest_opens_the_preferences_in_a_remembered_browser(clie
     assert Subscriber.objects.get().schedule.send_hour == 5
 
 
+@pytest.mark.parametrize("action", ["remember", "all"])
+def test_another_sites_form_gives_this_browser_to_nobody_and_ends_none(client, ann, action):
+    remember(client, ann)
+    bob = links.make(
+        make.reader("bob@example.org", "graphs"),
+        Link.Purpose.PREFERENCES,
+        now=timezone.now(),
+    )
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    page = f"/preferences/{bob}/browsers/"
+    client.post(page, {"action": action}, headers=elsewhere)
+    assert opens(client, door(ann)) and Browser.objects.get().subscriber == ann
+
+
 def test_the_page_says_saved_after_a_change_only(client, ann):
     remember(client, ann)
     form = {"topics": ["graphs"], "timezone": "UTC", "send_hour": "5"}

@@ -82,6 +82,31 @@ def test_a_reader_signs_up_confirms_prefers_and_leaves(client: Client, form) -> 
     assert (gone.status_code, state_of()) == (200, "unsubscribed")
 
 
+def test_a_search_alone_is_said_from_sign_up_to_confirmed(client: Client, topics) -> None:
+    asked = {"email": "ann@example.org", "searches": "knot theory"}
+    client.post("/subscribe/", asked)
+    work_off()
+    (mail,) = mailbox.outbox
+    token = TOKEN.search(str(mail.body))
+    assert token
+    shown = client.get(f"/confirm/{token[1]}/").text
+    confirmed = client.post(f"/confirm/{token[1]}/").text
+    assert isinstance(mail, mailbox.EmailMultiAlternatives)
+    html = str(mail.alternatives[0][0])
+    for words in (str(mail.body), html, shown, confirmed):
+        assert "most upvoted" not in words
+    assert all("your searches find" in words for words in (str(mail.body), html, shown))
+    assert "knot theory" in shown and "knot theory" in confirmed
+
+
+def test_a_step_that_is_answered_again_keeps_what_a_browser_knows(client, topics) -> None:
+    """The zone is still guessed, and no link to another language loses what was typed."""
+    page = client.post("/subscribe/", {"step": "address", "email": "ann@gmail"}).text
+    assert "data-guess-timezone" in page
+    assert "/de/subscribe/" not in page
+    assert "/de/subscribe/" in client.get("/subscribe/").text
+
+
 def test_missing_wishes_have_defaults(client: Client, topics) -> None:
     client.post("/subscribe/", {"email": "ann@example.org", "topics": "graphs"})
     work_off()
