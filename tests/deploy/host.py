@@ -25,7 +25,7 @@ from tests.environment import ROOT, bare
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOTHING = "#!/bin/sh\n"
-RUN_AS = '#!/bin/bash\n[ "$1" = -u ] && shift 2\nexec "$@"\n'
+RUN_AS = '#!/bin/bash\nshift 3\nexec "$@"\n'  # runuser -u USER -- COMMAND
 FOLDER = '#!/bin/bash\nexec mkdir -p "${@: -1}"\n'
 PATIENCE = 240.0  # seconds without a word until a block counts as stuck
 
@@ -57,7 +57,7 @@ class Host:
         for name in ("etc/nginx/sites-enabled", "var/lib", "var/backups", "home", "bin"):
             (self.folder / name).mkdir(parents=True)
         programs = dict.fromkeys(("apt-get", "useradd", "chown", "git"), NOTHING)
-        programs |= {"sudo": RUN_AS, "install": FOLDER}
+        programs |= {"runuser": RUN_AS, "install": FOLDER}
         systemctl = f"{sys.executable} {Path(__file__).with_name('systemctl.py')}"
         programs["systemctl"] = f'#!/bin/sh\nexec {systemctl} "{self.folder}" "$@"\n'
         main = self.folder / "etc/nginx/nginx.conf"

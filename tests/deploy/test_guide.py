@@ -92,6 +92,7 @@ def host(
             "/srv/papers": f"{folder}/srv/papers",
             "/var/lib/papers": f"{folder}/var/lib/papers",
             "/var/backups": f"{folder}/var/backups",
+            "/usr/local/bin": f"{folder}/bin",
             "/etc/nginx/sites": f"{folder}/etc/nginx/sites",
             "/etc/systemd": f"{folder}/etc/systemd",
             f"curl --fail https://{SITE}": (
