@@ -14,6 +14,6 @@ nightly: fuzz # what the suite leaves out or samples, on both databases
 fuzz:    # the fuzzers, three minutes each: every night
     FUZZ_SECONDS=180 uv run pytest tests/fuzz
 docs:    # the documentation as a site, in site/; a broken link fails
-    uv run --isolated --only-group docs zensical build --strict
+    uv run --isolated --only-group docs zensical build --config-file .zensical.toml --strict
 up:      # the whole product on this machine
     python3 manage.py up
