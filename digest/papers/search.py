@@ -49,6 +49,7 @@ class Found:
     missing: tuple[str, ...] = ()  # ids that no paper here has
     instead_of: str = ""  # the text as typed, where nothing had it so
     suggestion: str = ""  # a text with another spelling that has many more hits
+    by_meaning: frozenset[int] = frozenset()  # papers that only ranking/meaning.py found
 
     @property
     def is_capped(self) -> bool:

@@ -44,10 +44,15 @@ class Period:
         """The first day of the next period."""
         return self.last + timedelta(days=1)
 
-    def papers(self) -> QuerySet[Paper]:
-        """Return the papers of the period, most upvoted first."""
-        found = begun().filter(day__range=(self.first, self.last))
-        return found.order_by("-upvotes", "-day", "arxiv_id")
+    def papers(self, topic: str = "") -> QuerySet[Paper]:
+        """Return the period's papers, of one topic if given, most upvoted first."""
+        found = papers_of_topic(topic) if topic else Paper.objects.all()
+        days = (self.first, min(self.last, timezone.now().date()))
+        return found.filter(day__range=days).order_by("-upvotes", "-day", "arxiv_id")
+
+    def topics(self) -> Counter[str]:
+        """Return topic slug → number of its papers in the period. One query."""
+        return count_topics(Block.objects.filter(paper__day__range=(self.first, self.last)))
 
 
 @dataclass(frozen=True)
@@ -153,12 +158,15 @@ def recent_counts() -> Counter[str]:
     newest = daily.order_by("-day").values_list("day", flat=True).first()
     if newest is None:
         return Counter()
-    blocks = Block.objects.filter(
-        edition__kind=Edition.Kind.DAILY,
-        edition__day__gt=newest - timedelta(days=COUNTED_DAYS),
-    )
+    days = timedelta(days=COUNTED_DAYS)
+    return count_topics(Block.objects.filter(edition__day__gt=newest - days))
+
+
+def count_topics(blocks: QuerySet[Block]) -> Counter[str]:
+    """Return topic slug → number of papers in daily editions. One query."""
+    daily = blocks.filter(edition__kind=Edition.Kind.DAILY)
     return Counter(
-        slug for topics in blocks.values_list("topics", flat=True) for slug in topics
+        slug for topics in daily.values_list("topics", flat=True) for slug in topics
     )
 
 
