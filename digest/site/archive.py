@@ -34,21 +34,24 @@ class Period:
     first: date
     last: date
 
-    @property
-    def before(self) -> date:
-        """The last day of the period before."""
-        return self.first - timedelta(days=1)
-
-    @property
-    def after(self) -> date:
-        """The first day of the next period."""
-        return self.last + timedelta(days=1)
-
     def papers(self, topic: str = "") -> QuerySet[Paper]:
         """Return the period's papers, of one topic if given, most upvoted first."""
-        found = papers_of_topic(topic) if topic else Paper.objects.all()
         days = (self.first, min(self.last, timezone.now().date()))
-        return found.filter(day__range=days).order_by("-upvotes", "-day", "arxiv_id")
+        found = Paper.objects.filter(day__range=days)
+        if topic:  # of these days' blocks only: each block's topics have to be read
+            blocks = blocks_of_topic(topic).filter(paper__day__range=days)
+            found = found.filter(pk__in=blocks.values("paper_id"))
+        return found.order_by("-upvotes", "-day", "arxiv_id")
+
+    def around(self, topic: str = "") -> Neighbours:
+        """Return the nearest days before and after that have papers, of one topic if given."""
+        day = "paper__day" if topic else "day"
+        found = blocks_of_topic(topic) if topic else begun()
+        days = found.order_by(day).values_list(day, flat=True)
+        before = days.filter(**{f"{day}__lt": self.first}).last()
+        today = timezone.now().date()
+        after = days.filter(**{f"{day}__gt": self.last, f"{day}__lte": today}).first()
+        return Neighbours(before, after)
 
     def topics(self) -> Counter[str]:
         """Return topic slug → number of its papers in the period. One query."""
@@ -132,10 +135,14 @@ def months() -> list[tuple[int, list[tuple[date, int]]]]:
 # -- topics, authors, organizations -----------------------------------------------
 
 
+def blocks_of_topic(slug: str) -> QuerySet[Block]:
+    """Return the blocks of daily editions under the topic."""
+    return Block.objects.filter(topics__has_key=slug, edition__kind=Edition.Kind.DAILY)
+
+
 def papers_of_topic(slug: str) -> QuerySet[Paper]:
     """Return the papers published under the topic, newest day first."""
-    blocks = Block.objects.filter(topics__has_key=slug, edition__kind=Edition.Kind.DAILY)
-    return Paper.objects.filter(pk__in=blocks.values("paper_id"))
+    return Paper.objects.filter(pk__in=blocks_of_topic(slug).values("paper_id"))
 
 
 def papers_of_author(name: str) -> QuerySet[Paper]:

@@ -1,7 +1,10 @@
 """The public pages. They only read, set no cookie, and are cacheable for a minute."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import wraps
+from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
@@ -127,8 +130,7 @@ def period_page(
     if slug and asked is None:
         return no_such_topic(request, slug)
     papers = period.papers(slug)
-    everything = archive.papers_of_topic(slug) if slug else Paper.objects.all()
-    counts = period.topics()
+    counts = Counter[str]() if slug else period.topics()
     context: dict[str, object] = {
         "kind": kind,
         "route": f"topic_{kind}" if slug else kind,
@@ -138,11 +140,7 @@ def period_page(
         "others": [(topic, counts[topic.slug]) for topic in topics if counts[topic.slug]],
         "count": papers.count(),
         "cards": cards(list(papers[:PAGE_LENGTH]), topics),
-        "before": everything.filter(day__lt=period.first).exists() and period.before,
-        "after": everything.filter(
-            day__gt=period.last, day__lte=timezone.now().date()
-        ).exists()
-        and period.after,
+        "around": period.around(slug),
         "calendar": archive.calendar_of(period.last),
     }
     status = 200 if context["cards"] else 404
@@ -229,18 +227,18 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
     if asked is None:
         return no_such_topic(request, slug)
     context = page_context(request, archive.papers_of_topic(slug), all_topics)
-    return render(request, "digest/topic.html", context | {"topic": asked} | best_of(slug))
+    context |= {"topic": asked}
+    if context["page"].number == 1:
+        context |= best_until([card.paper.day for card in context["cards"]])
+    return render(request, "digest/topic.html", context)
 
 
-def best_of(slug: str) -> dict[str, object]:
-    """Return the newest weeks and the newest month of a topic, with their names."""
-    newest = archive.papers_of_topic(slug).order_by("-day").first()
-    if newest is None:
-        return {}
-    weeks = [archive.week_of(newest.day - WEEK * n) for n in range(TOPIC_WEEKS)]
+def best_until(days: Sequence[date]) -> dict[str, object]:
+    """Return the newest weeks of these days, with their names, and the newest month."""
+    weeks = dict.fromkeys(map(archive.week_of, days))
     return {
-        "weeks": [(week, week_name(week)) for week in weeks],
-        "month": archive.month_of(newest.day),
+        "weeks": [(week, week_name(week)) for week in list(weeks)[:TOPIC_WEEKS]],
+        "month": archive.month_of(days[0]) if days else None,
     }
 
 
@@ -292,7 +290,7 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 def page_context(
     request: HttpRequest, papers: QuerySet[Paper], topics: list[Topic]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return one page of a long list; an invalid page number gives the first or last."""
     page = Paginator(papers, PAGE_LENGTH).get_page(request.GET.get("page"))
     return {"page": page, "cards": cards(list(page.object_list), topics)}
