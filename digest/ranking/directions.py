@@ -26,7 +26,6 @@ from digest.ranking import sentences
 from digest.ranking.projections import current
 from digest.ranking.vectors import (
     DIMENSIONS,
-    RIDGE_OF_LIKES,
     Crowd,
     Direction,
     Projection,
@@ -166,12 +165,12 @@ def compute(subscriber: Subscriber, projection: Projection) -> bytes:
     )
     if liked:
         away = np.stack(list(disliked.values())) if disliked else None
-        likes = recent(projection).direction(np.stack(list(liked.values())), away)
+        likes = recent(projection).liking(np.stack(list(liked.values())), away)
         found.append((Kind.LIKED, 0, likes))
         newest = islice(liked.items(), NAMED_LIKES)
         found += [(Kind.LIKE, pk, Direction(point, 0)) for pk, point in newest]
     elif disliked:
-        dislikes = recent(projection).direction(np.stack(list(disliked.values())))
+        dislikes = recent(projection).liking(np.stack(list(disliked.values())))
         found.append((Kind.DISLIKED, 0, dislikes))
     return pack(projection.version, len(liked) or -len(disliked), found)
 
@@ -184,7 +183,7 @@ def recent(projection: Projection) -> Crowd:
     papers = Paper.objects.filter(is_sample=False)
     found = papers.aggregate(newest=Max("day"), count=Count("pk"))
     if found["count"] < LEAST_RECENT:
-        return Crowd(projection.background.points, RIDGE_OF_LIKES)
+        return Crowd(projection.background.points)
     return crowd_before(projection, found["newest"])
 
 
@@ -195,7 +194,7 @@ def crowd_before(projection: Projection, newest: date) -> Crowd:
         projection.paper(title, abstract)
         for title, abstract in texts.values_list("title", "abstract")[:MOST_RECENT]
     ]
-    return Crowd(np.stack(points), RIDGE_OF_LIKES)
+    return Crowd(np.stack(points))
 
 
 def refresh(most: int = 500) -> int:
