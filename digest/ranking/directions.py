@@ -41,6 +41,7 @@ LIST = re.compile(r"[,;]")
 LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
 HEADER = struct.Struct("<4sh")
 RECORD = struct.Struct(f"<BIff{DIMENSIONS}s")
+BEYOND_ALL = 2**63 - 1  # no reader has this id
 FOLLOW = 50  # readers whose directions follow a refit, at each tick
 NAMED_LIKES = 20  # the newest liked papers, one of which a reason can name
 
@@ -223,8 +224,9 @@ def follow_refit(projection: Projection, most: int = FOLLOW) -> int:
     known = readers.exclude(directions=b"").exclude(directions=None)
     ids = list(known.values_list("pk", flat=True)[:most])
     count = sum(compute_again(pk, projection) for pk in ids)
-    if ids:
-        rows.filter(refreshed_to__lt=ids[-1]).update(refreshed_to=ids[-1])
+    # Who comes later begins with this projection: no tick looks through the readers again.
+    reached = ids[-1] if len(ids) == most else BEYOND_ALL
+    rows.filter(refreshed_to__lt=reached).update(refreshed_to=reached)
     return count
 
 
