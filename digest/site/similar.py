@@ -26,7 +26,7 @@ def similar_papers(paper: Paper, *, order: Order = "fit", most: int = SHOWN) -> 
     here = point(projection.version, paper)
     if not here.any():
         return []
-    near_background = projection.nearest(document(paper.title, paper.abstract))
+    near_background, _ = projection.nearest(document(paper.title, paper.abstract))
     ids = [projection.ids[place] for place in near_background]
     candidates = {
         each.pk: each

@@ -441,6 +441,7 @@ def test_the_calendar_links_the_days_that_have_papers(
     assert 'aria-current="date">17<' in month
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "path",
     [
@@ -498,6 +499,7 @@ def test_a_page_that_is_missing_names_the_nearest_and_offers_the_search(
 # -- search -----------------------------------------------------------------------
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "query",
     ["diffusion", "DIFFUSION models", "hinton", "Gödel", "faster", "  models\tfaster "],
@@ -568,6 +570,7 @@ def test_another_spelling_is_said_and_proposed(client: Client, paper: MakePaper)
     assert "We have no paper 2511.99999" in html
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "query",
     ["%", "_", "\\", "'; DROP TABLE digest_paper; --", "\x00", "\ud800", HOSTILE, "[", '"'],
@@ -665,6 +668,7 @@ def test_a_public_page_sets_no_cookie_and_may_be_cached(
     assert "csrfmiddlewaretoken" not in response.content.decode()
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("path", [*PUBLIC, "/nothing/here/", "/papers/2026-02-30/"])
 def test_every_page_forbids_what_it_does_not_need(
     client: Client, furnished: Paper, path: str
