@@ -24,6 +24,7 @@ PUBLIC = ["/", "/papers/2026-04-17/", "/papers/2604.00001/", "/topics/", "/topic
 PUBLIC += ["/search/", "/search/?q=paper", "/privacy/", "/archive/", "/saved/"]
 PUBLIC += ["/weeks/2026-04-17/", "/months/2026-04/", "/authors/Ada%20Lovelace/"]
 PUBLIC += ["/saved/?ids=2604.00001", "/papers/2604.00001/?similar=date"]
+PUBLIC += ["/topics/graphs/weeks/2026-04-17/", "/topics/graphs/months/2026-04/"]
 HOSTILE = """<script>alert(1)</script>'"><img src=x onerror=alert(2)>{{7*7}}{% now "Y" %}"""
 
 
@@ -365,6 +366,37 @@ def test_a_long_topic_comes_in_pages(
     )
 
 
+@pytest.mark.parametrize("language", ["", "/de"])
+def test_the_best_of_a_topics_week_is_two_clicks_away(
+    client: Client, paper: MakePaper, graphs: Topic, language: str
+) -> None:
+    last_week = DAY - timedelta(days=7)
+    for title, day, upvotes in [
+        ("Best", last_week, 9),
+        ("Second", last_week - timedelta(days=2), 3),
+        ("Of this week", DAY, 20),
+        ("Of an older month", DAY - timedelta(days=40), 7),
+    ]:
+        publish(paper(title=title, day=day, upvotes=upvotes), day=day, graphs=1.0)
+    publish(paper(title="Of another topic", day=last_week, upvotes=99), day=last_week)
+    week = f"{language}/topics/graphs/weeks/2026-04-06/"
+    for start in (f"{language}/topics/graphs/", f"{language}/weeks/{last_week}/"):
+        assert f'href="{week}"' in html_of(client, start)
+    html = html_of(client, week)
+    assert re.findall(r'<li class="paper" id="paper-2604.0000(\d)"', html) == ["1", "2"]
+    assert f'rel="next" href="{language}/topics/graphs/weeks/{DAY}/"' in html
+    assert f'rel="prev" href="{language}/topics/graphs/weeks/2026-03-08/"' in html
+    assert f'href="{language}/weeks/2026-04-06/"' in html
+    month = html_of(client, f"{language}/topics/graphs/months/2026-04/")
+    assert re.findall(r'<li class="paper" id="paper-2604.0000(\d)"', month) == [
+        "3",
+        "1",
+        "2",
+    ]
+    assert html_of(client, f"{language}/topics/graphs/weeks/2026-03-30/", 404)
+    assert html_of(client, f"{language}/topics/grafs/weeks/2026-04-06/", 404)
+
+
 def test_an_unknown_topic_leads_to_the_known_ones(client: Client) -> None:
     html = html_of(client, "/topics/astrology/", status=404)
     assert "Topic not found" in html
@@ -409,6 +441,7 @@ def test_the_calendar_links_the_days_that_have_papers(
     assert 'aria-current="date">17<' in month
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "path",
     [
@@ -466,6 +499,7 @@ def test_a_page_that_is_missing_names_the_nearest_and_offers_the_search(
 # -- search -----------------------------------------------------------------------
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "query",
     ["diffusion", "DIFFUSION models", "hinton", "Gödel", "faster", "  models\tfaster "],
@@ -536,6 +570,7 @@ def test_another_spelling_is_said_and_proposed(client: Client, paper: MakePaper)
     assert "We have no paper 2511.99999" in html
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "query",
     ["%", "_", "\\", "'; DROP TABLE digest_paper; --", "\x00", "\ud800", HOSTILE, "[", '"'],
@@ -633,6 +668,7 @@ def test_a_public_page_sets_no_cookie_and_may_be_cached(
     assert "csrfmiddlewaretoken" not in response.content.decode()
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("path", [*PUBLIC, "/nothing/here/", "/papers/2026-02-30/"])
 def test_every_page_forbids_what_it_does_not_need(
     client: Client, furnished: Paper, path: str
