@@ -71,5 +71,12 @@ def city(name: str) -> str:
     return name.rpartition("/")[2].replace("_", " ")
 
 
+def in_words(name: str) -> str:
+    """Return what people call the time of that zone: Berlin time; UTC for UTC."""
+    if "/" not in name or name.startswith("Etc/"):
+        return name
+    return gettext("%(city)s time") % {"city": gettext(city(name))}
+
+
 def offset(name: str, now: datetime) -> timedelta:
     return now.astimezone(ZoneInfo(name)).utcoffset() or timedelta(0)

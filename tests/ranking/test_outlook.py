@@ -107,6 +107,9 @@ def test_looking_while_typing_has_a_limit_and_leaves_the_searches_alone(
     for left in range(limit, -1, -1):
         answer = client.post("/preview/", {}, REMOTE_ADDR="203.0.114.7")
         assert (answer.status_code == 429) == (left == 0)
+    assert (
+        "Too many previews" in answer.text and "search" not in answer.text.split("<h1>")[1]
+    )
     assert client.get("/search/?q=robots", REMOTE_ADDR="203.0.114.7").status_code == 200
 
 
