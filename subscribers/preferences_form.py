@@ -40,8 +40,14 @@ Cadence = Schedule.Cadence
 
 LONGEST_SEARCH = 200  # characters, as in the search box
 # Fields that few readers fill in.
-WORDS = ("keywords", "searches", "watched_authors", "muted_authors")
-WORDS += ("watched_institutions", "muted_institutions")
+WORDS = (
+    "keywords",
+    "searches",
+    "watched_authors",
+    "muted_authors",
+    "watched_institutions",
+    "muted_institutions",
+)
 DAY_CHOICES = list(WEEKDAYS.items())  # 0 is Monday
 
 
@@ -222,7 +228,7 @@ class PreferencesForm(Form):
         With `fold` a group of which none is chosen shows its topics once it is opened.
         """
         counts = papers or {}
-        self.fields["topics"].widget.fold = fold  # type: ignore[attr-defined]
+        self.fields["topics"].widget.fold = fold
         self.fields["topics"].choices = [  # type: ignore[attr-defined]
             (
                 group.name,
