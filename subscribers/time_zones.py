@@ -38,6 +38,8 @@ CITIES = {
         "Adelaide Brisbane Darwin Perth Sydney",
     ),
 }
+# Where most who read a language live: for browsers that run no script and tell no zone.
+OF_LANGUAGE = {"de": "Europe/Berlin"}
 PACIFIC = ("Pacific/Auckland", "Pacific/Fiji", "Pacific/Honolulu")
 MORE = {"America": ("America/Argentina/Buenos_Aires",), "Australia": PACIFIC}
 type Options = list[tuple[str, str]]

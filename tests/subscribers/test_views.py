@@ -107,6 +107,26 @@ def test_a_step_that_is_answered_again_keeps_what_a_browser_knows(client, topics
     assert "/de/subscribe/" in client.get("/subscribe/").text
 
 
+@pytest.mark.parametrize(
+    ("path", "spoken", "zone"),
+    [
+        ("/subscribe/", "en-GB", "UTC"),
+        ("/subscribe/", "de-AT", "Europe/Berlin"),
+        ("/de/subscribe/", "en-GB", "Europe/Berlin"),
+    ],
+)
+def test_without_a_script_the_zone_follows_from_the_language(
+    client: Client, topics, form, path: str, spoken: str, zone: str
+) -> None:
+    headers = {"Accept-Language": spoken}
+    shown = client.get(path, headers=headers).text
+    assert (f'value="{zone}" selected' in shown) == (zone != "UTC")
+    del form["timezone"]
+    client.post(path, form, headers=headers)
+    mailed_token()
+    assert Subscriber.objects.get().schedule.timezone == zone
+
+
 def test_missing_wishes_have_defaults(client: Client, topics) -> None:
     client.post("/subscribe/", {"email": "ann@example.org", "topics": "graphs"})
     work_off()
