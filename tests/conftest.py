@@ -58,6 +58,7 @@ def nothing_loaded() -> None:
     outlook.laid_out.cache_clear()
     outlook.day_of.cache_clear()
     consent.head_file().unlink(missing_ok=True)
+    consent.fresh_file().unlink(missing_ok=True)
 
 
 @pytest.fixture
