@@ -11,7 +11,6 @@ content hash is salted: once an erasure has blanked content and salt, it stands 
 and the chain still holds.
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -26,7 +25,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max, Q, QuerySet
 
-from subscribers import address_key
+from subscribers import address_key, fresh_receipts
 from subscribers.addresses import keyed_hash
 from subscribers.bulk import insert
 from subscribers.models import ConsentEvent, Subscriber, new_capability
@@ -97,7 +96,7 @@ def append(receipts: Sequence[ConsentEvent]) -> None:
         new = events.filter(pk__gt=before).values_list("pk", "content_hash")
         saved = {one for one in new if one[1] in mine}
     lines = [f"{pk} {content_hash}\n" for pk, content_hash in sorted(saved)]
-    transaction.on_commit(partial(note_fresh, lines))
+    transaction.on_commit(partial(fresh_receipts.note, lines))
 
 
 def receipt(
@@ -161,7 +160,7 @@ def seal() -> int:
     total = 0
     while count := seal_batch():
         total += count
-    forget_fresh()
+    fresh_receipts.forget_sealed()
     return total
 
 
@@ -243,74 +242,6 @@ def missing(known: Head) -> str:
     )
 
 
-# -- what is not sealed yet, outside of the database ------------------------------------
-
-
-def fresh_file() -> Path:
-    return Path(settings.STATE_DIR) / "receipts-fresh"
-
-
-def note_fresh(lines: Sequence[str]) -> None:
-    """Append receipts to this machine's list, until it has MOST_NOTED bytes."""
-    path = fresh_file()
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        with path.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if file.seek(0, os.SEEK_END) < MOST_NOTED:
-                file.write("".join(lines))
-    except OSError as error:
-        logger.warning("%s cannot be written: %s", path, error.strerror)
-
-
-def forget_fresh() -> None:
-    """Take what is sealed off the list; what has gone stays there, for `verify`."""
-    try:
-        with fresh_file().open("r+", errors="replace") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            noted = read_fresh(file.read())
-            sealed = set(
-                events.filter(pk__in=list(noted), number__isnull=False).values_list(
-                    "pk", "content_hash"
-                )
-            )
-            left = [one for one in noted.items() if one not in sealed]
-            file.seek(0)
-            file.truncate()
-            file.writelines(f"{pk} {content_hash}\n" for pk, content_hash in left)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        logger.warning("%s cannot be written: %s", fresh_file(), error.strerror)
-        return
-    for lost in removed_fresh():
-        logger.error(lost)
-
-
-def read_fresh(text: str) -> dict[int, str]:
-    """Return content hashes by primary key; damaged lines say nothing."""
-    lines = re.findall(
-        r"^([1-9][0-9]{0,17}) ([0-9a-f]{64})$", text, re.ASCII | re.MULTILINE
-    )
-    return {int(pk): content_hash for pk, content_hash in lines}
-
-
-def removed_fresh() -> list[str]:
-    """Return a line for each receipt that was noted and is not in the table any more."""
-    try:
-        noted = read_fresh(fresh_file().read_text(errors="replace"))
-    except FileNotFoundError:
-        return []
-    there = set(events.filter(pk__in=list(noted)).values_list("pk", "content_hash"))
-    return [
-        f"row {pk} was removed before it was sealed. After a restore of the database "
-        f"remove {fresh_file()}"
-        for pk, content_hash in noted.items()
-        if (pk, content_hash) not in there
-    ]
-
-
 # -- checking -------------------------------------------------------------------------
 
 
@@ -322,7 +253,7 @@ def verify(known: Head | None = None) -> Report:
     """
     address_key.check()
     heads = [noted(), known or Head()]  # before the walk, as sealing may go on meanwhile
-    wrong = [lost for lost in map(missing, heads) if lost] + removed_fresh()
+    wrong = [lost for lost in map(missing, heads) if lost] + fresh_receipts.removed()
     before, blanked, sealed = Head(), 0, 0
     chain = events.filter(number__isnull=False).order_by("number")
     for event in chain.select_related("subscriber").iterator():
