@@ -25,7 +25,7 @@ def similar_papers(paper: Paper, *, order: Order = "fit", most: int = SHOWN) -> 
     if not here.any():
         return []
     projection = shipped()
-    near_background = projection.nearest(document(paper.title, paper.abstract))
+    near_background, _ = projection.nearest(document(paper.title, paper.abstract))
     ids = [projection.ids[place] for place in near_background]
     candidates = {
         each.pk: each
