@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
@@ -26,7 +27,7 @@ from digest.site import archive
 from digest.site.archive import Period
 from digest.site.cards import cards
 from digest.site.citations import FORMATS, bibtex
-from digest.site.limits import PREVIEWS, WINDOW, within_limit
+from digest.site.limits import PREVIEWS, too_often, within_limit
 from digest.site.not_found import suggestions
 from digest.site.similar import Order, similar_papers
 from subscribers.http import View, network
@@ -243,7 +244,7 @@ def best_until(days: Sequence[date]) -> dict[str, object]:
 
 
 def no_such_topic(request: HttpRequest, slug: str) -> HttpResponse:
-    context = {"asked": slug} | suggestions(request.path)
+    context = {"asked": slug} | suggestions(reverse("topic", args=[slug]))
     return render(request, "digest/no_such_topic.html", context, status=404)
 
 
@@ -278,9 +279,7 @@ def papers_by(
 def preview(request: HttpRequest) -> HttpResponse:
     """Show what the posted preferences would have brought; store nothing."""
     if not within_limit(network(request), PREVIEWS):
-        answer = render(request, "digest/searched_too_often.html", status=429)
-        answer["Retry-After"] = str(WINDOW)
-        return answer
+        return too_often(request, PREVIEWS)
     form = PreferencesForm(request.POST)
     found = outlook(form.preferences()) if form.is_valid() else None
     context = {"form": form, "outlook": found}
