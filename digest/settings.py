@@ -337,6 +337,7 @@ CELERY_BEAT_SCHEDULE = {
     for name, task, seconds in [
         ("tick", "digest.tasks.tick", 10),
         ("watch", "digest.tasks.watch", 300),
+        ("count", "digest.tasks.count", 30),
         ("retention", "digest.tasks.drop_old", 3600),
         ("publish", "digest.tasks.fetch_and_publish", 1800),
         ("week", "digest.tasks.publish_week", 1800),
