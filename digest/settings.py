@@ -344,6 +344,7 @@ CELERY_BEAT_SCHEDULE = {
         ("refit", "digest.tasks.refit", 86400),
         ("notices", "subscribers.tasks.send_notices", 10),
         ("readers", "subscribers.tasks.maintain", 60),
+        ("imports", "subscribers.tasks.take_imports", 10),
     ]
 }
 # Due when beat starts for the first time, and not only a period later.

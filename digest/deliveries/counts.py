@@ -37,8 +37,7 @@ def of_editions(ids: Sequence[int]) -> dict[int, Counted]:
     """Return (state, reason, deliveries) of each edition, by its id, in two queries."""
     names = {name_of(pk): pk for pk in ids}
     found = {
-        names[one.name]: stored(one)
-        for one in StoredCount.objects.filter(pk__in=names)
+        names[one.name]: stored(one) for one in StoredCount.objects.filter(pk__in=names)
     }
     missing = [pk for pk in ids if pk not in found]
     return found | {pk: Counted(rows) for pk, rows in count_editions(missing).items()}
