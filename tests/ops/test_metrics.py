@@ -226,13 +226,9 @@ def test_the_dmarc_rate_is_of_our_domain_and_of_late(
     client, domain, days, count, rate
 ) -> None:
     dmarc_fails()
-    ReportedCount.objects.update(
-        domain=domain,
-        day=ledger.database_now().date() - timedelta(days=days),
-        passed=False,
-    )
-    ReportedCount.objects.filter(count=90).delete()
-    ReportedCount.objects.update(count=count)
+    ReportedCount.objects.filter(passed=True).delete()
+    day = ledger.database_now().date() - timedelta(days=days)
+    ReportedCount.objects.update(domain=domain, day=day, count=count)
     assert samples(client)["dailypapers_dmarc_failure_rate", ""] == rate
 
 
