@@ -166,6 +166,8 @@ OWN_PATHS = frozenset(
     }
     | {
         "search",
+        "sitemap-lists.xml",
+        "sitemap-papers.xml",
         "sitemap.xml",
         "static",
         "subscribe",

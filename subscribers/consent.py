@@ -3,8 +3,8 @@
 A seal is a keyed hash of the seal before it and of the receipt, so nobody who can write
 the database, but lacks ADDRESS_KEY, can change, insert or remove a receipt unnoticed. The
 newest seal also stands outside the database, in the log and in STATE_DIR, or the newest
-receipts could be removed. What is not sealed yet, usually a minute's receipts, is safe
-from a change but not from removal.
+receipts could be removed. What is not sealed yet, usually a minute's receipts, is noted in
+another file there, one line a receipt, so that a removal shows, too.
 
 Sealing is a step of its own, as one chain would make all readers wait for each other. The
 content hash is salted: once an erasure has blanked content and salt, it stands for nothing,
@@ -15,22 +15,27 @@ import json
 import logging
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
-from subscribers import address_key
+from subscribers import address_key, fresh_receipts
 from subscribers.addresses import keyed_hash
+from subscribers.bulk import insert
 from subscribers.models import ConsentEvent, Subscriber, new_capability
 
 logger = logging.getLogger(__name__)
 
 SEALED_AT_ONCE = 1000
+MOST_NOTED = (
+    10_000_000  # 130,000 receipts: a machine where nobody seals must not fill its disk
+)
 SEALING = 0x64617065  # the advisory lock's number: one sealer at a time
 SEAL = "UPDATE subscribers_consentevent SET number = %s, seal = %s WHERE id = %s"
 events = ConsentEvent._base_manager  # the open door past "appended, never changed"
@@ -76,7 +81,22 @@ def record(
     detail: dict[str, object] | None = None,
 ) -> None:
     """Append a receipt."""
-    receipt(subscriber, kind, origin=origin, now=now, detail=detail).save()
+    append([receipt(subscriber, kind, origin=origin, now=now, detail=detail)])
+
+
+def append(receipts: Sequence[ConsentEvent]) -> None:
+    """Save receipts, and note them in STATE_DIR once they are committed."""
+    if len(receipts) == 1:
+        receipts[0].save()
+        saved = {(receipts[0].pk, receipts[0].content_hash)}
+    else:  # bulk_create would bring the ids, and takes four times as long
+        before = events.aggregate(pk=Max("pk"))["pk"] or 0
+        insert(receipts)
+        mine = {one.content_hash for one in receipts}
+        new = events.filter(pk__gt=before).values_list("pk", "content_hash")
+        saved = {one for one in new if one[1] in mine}
+    lines = [f"{pk} {content_hash}\n" for pk, content_hash in sorted(saved)]
+    transaction.on_commit(partial(fresh_receipts.note, lines))
 
 
 def receipt(
@@ -140,6 +160,7 @@ def seal() -> int:
     total = 0
     while count := seal_batch():
         total += count
+    fresh_receipts.forget_sealed()
     return total
 
 
@@ -232,7 +253,7 @@ def verify(known: Head | None = None) -> Report:
     """
     address_key.check()
     heads = [noted(), known or Head()]  # before the walk, as sealing may go on meanwhile
-    wrong = [lost for lost in map(missing, heads) if lost]
+    wrong = [lost for lost in map(missing, heads) if lost] + fresh_receipts.removed()
     before, blanked, sealed = Head(), 0, 0
     chain = events.filter(number__isnull=False).order_by("number")
     for event in chain.select_related("subscriber").iterator():

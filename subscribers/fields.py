@@ -83,7 +83,20 @@ class ZoneSelect(Select):
 
 
 class Chips(forms.CheckboxSelectMultiple):
+    """Checkboxes; where they `fold`, each group shows its own once it is opened."""
+
     template_name = "subscribers/_chips.html"
+    fold = False
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        """Add `groups`: (name, options, whether one of them is chosen)."""
+        context = super().get_context(name, value, attrs)
+        context["fold"] = self.fold
+        context["groups"] = [
+            (group, options, any(option["selected"] for option in options))
+            for group, options, _ in context["widget"]["optgroups"]
+        ]
+        return context
 
 
 class ChoiceField(forms.TypedChoiceField):

@@ -12,7 +12,7 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext, gettext_lazy
 
-from subscribers import rate_limits
+from subscribers import rate_limits, time_zones
 from subscribers.addresses import LONGEST, Address, BadAddress, canonical
 from subscribers.fields import Form
 from subscribers.preferences_form import PreferencesForm, initial_of
@@ -73,7 +73,10 @@ class SignUpForm(PreferencesForm, GuardedForm):
         chosen = self.fields["language"]
         chosen.initial = chosen.empty_value = language  # type: ignore[attr-defined]
         if "timezone" not in {*self.data, *self.initial}:  # timezone.js fills it in
-            self.fields["timezone"].widget.attrs["data-guess-timezone"] = True
+            zone = self.fields["timezone"]
+            zone.widget.attrs["data-guess-timezone"] = True
+            likely = time_zones.OF_LANGUAGE.get(language, zone.initial)
+            zone.initial = zone.empty_value = likely  # type: ignore[attr-defined]
 
     def begun(self) -> dict[str, object]:
         """Return what a valid form holds of what was posted, to go on from there."""

@@ -113,8 +113,13 @@ def preferences_page(
 
 
 def site(request: HttpRequest) -> dict[str, object]:
-    """Return for every template the site's address, and what is switched on or off."""
+    """Return for every template the site's address, and what is switched on or off.
+
+    A page behind a link in a mail is `for_a_reader`: it offers no sign-up in its head.
+    """
+    asked = request.resolver_match.kwargs if request.resolver_match else {}
     return {
+        "for_a_reader": "token" in asked,
         "sign_up_open": settings.SIGN_UP_OPEN,
         "site_url": settings.SITE_URL,
         "test_mode": bool(settings.TEST_MODE_TO),

@@ -250,7 +250,7 @@ def add(
             if slug in topics
         ]
     )
-    insert([receipt_for(person, reader, now=now) for person, _, reader in pairs])
+    consent.append([receipt_for(person, reader, now=now) for person, _, reader in pairs])
     waiting = [reader for person, _, reader in pairs if is_asked(person, reader)]
     asked = outbox.enqueue_all(waiting, Notice.Kind.CONFIRM, now=now)
     for person, _, reader in pairs:

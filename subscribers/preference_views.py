@@ -53,13 +53,15 @@ def preferences_link(request: HttpRequest) -> HttpResponse:
         return see_typed("preferences_sent", request)
     status = 400 if form.is_bound else 200
     mine = browsers.read(request, now=timezone.now())
-    context = {"form": form, "mine": mine.subscriber if mine else None}
+    context: dict[str, object] = {"form": form, "for_a_reader": True}
+    context["mine"] = mine.subscriber if mine else None
     return render(request, "subscribers/preferences_link.html", context, status=status)
 
 
 @token_page
 def preferences_sent(request: HttpRequest) -> HttpResponse:
-    return render(request, "subscribers/link_sent.html", {"typed": typed(request)})
+    context = {"typed": typed(request), "for_a_reader": True}
+    return render(request, "subscribers/link_sent.html", context)
 
 
 @token_page
@@ -88,13 +90,13 @@ def preferences(
         response = see_other("preferences", token)
         response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
         return response
-    page.preferences.offer(Topic.objects.all(), counts())
+    page.preferences.offer(Topic.objects.all(), counts(), fold=True)
     context = page.context() | {
         "saved": "saved" in request.GET,
         "moved": "moved" in request.GET,
         "more": more(reader.pk, token),
         "mailed": token != MINE,
-        "token": token,
+        "preferences_token": token,
         "browsers": browsers.of_reader(reader.pk, now=now),
         "this_browser": browsers.read(request, now=now),
     }

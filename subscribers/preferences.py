@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.utils.formats import date_format
 from django.utils.translation import pgettext
 
+from subscribers import time_zones
 from subscribers.models import (
     USUAL_PAPERS,
     Length,
@@ -242,7 +243,7 @@ def day_and_hour(instant: datetime) -> dict[str, object]:
     return {
         "day": date_format(instant, day_format),
         "hour": f"{instant:%H:%M}",
-        "zone": instant.tzinfo,
+        "zone": time_zones.in_words(str(instant.tzinfo)),
     }
 
 

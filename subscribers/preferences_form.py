@@ -39,6 +39,15 @@ MOST_INTERESTS = 5  # ranking reads so many lines
 Cadence = Schedule.Cadence
 
 LONGEST_SEARCH = 200  # characters, as in the search box
+# Fields that few readers fill in.
+WORDS = (
+    "keywords",
+    "searches",
+    "watched_authors",
+    "muted_authors",
+    "watched_institutions",
+    "muted_institutions",
+)
 DAY_CHOICES = list(WEEKDAYS.items())  # 0 is Monday
 
 
@@ -208,10 +217,18 @@ class PreferencesForm(Form):
     )
 
     def offer(
-        self, topics: Iterable[Topic], papers: Mapping[str, int] | None = None
+        self,
+        topics: Iterable[Topic],
+        papers: Mapping[str, int] | None = None,
+        *,
+        fold: bool = False,
     ) -> None:
-        """Set the topics to choose from; `papers` counts their recent ones, by slug."""
+        """Set the topics to choose from; `papers` counts their recent ones, by slug.
+
+        With `fold` a group of which none is chosen shows its topics once it is opened.
+        """
         counts = papers or {}
+        self.fields["topics"].widget.fold = fold
         self.fields["topics"].choices = [  # type: ignore[attr-defined]
             (
                 group.name,
@@ -222,6 +239,11 @@ class PreferencesForm(Form):
             )
             for group in topic_groups(topics)
         ]
+
+    @property
+    def uses_words(self) -> bool:
+        """Return whether there is anything to see, or to correct, in the fields of WORDS."""
+        return any(self[name].value() or self[name].errors for name in WORDS)
 
     def clean_interests(self) -> str:
         """Return one interest to a line; each is ranked by itself."""

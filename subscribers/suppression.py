@@ -108,7 +108,7 @@ def lift_bar(
     event = consent.receipt(
         reader, kind, origin=origin, now=now, detail=detail, email_hash=email_hash
     )
-    event.save()
+    consent.append([event])
     if reader and reader.state in (State.ACTIVE, State.PAUSED):
         bar.delete()
         return reader

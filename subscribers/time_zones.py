@@ -38,6 +38,8 @@ CITIES = {
         "Adelaide Brisbane Darwin Perth Sydney",
     ),
 }
+# Where most who read a language live: for browsers that run no script and tell no zone.
+OF_LANGUAGE = {"de": "Europe/Berlin"}
 PACIFIC = ("Pacific/Auckland", "Pacific/Fiji", "Pacific/Honolulu")
 MORE = {"America": ("America/Argentina/Buenos_Aires",), "Australia": PACIFIC}
 type Options = list[tuple[str, str]]
@@ -69,6 +71,13 @@ def label(name: str, now: datetime) -> str:
 def city(name: str) -> str:
     """Return the English name of a zone's city, which the catalogues know."""
     return name.rpartition("/")[2].replace("_", " ")
+
+
+def in_words(name: str) -> str:
+    """Return what people call the time of that zone: Berlin time; UTC for UTC."""
+    if "/" not in name or name.startswith("Etc/"):
+        return name
+    return gettext("%(city)s time") % {"city": gettext(city(name))}
 
 
 def offset(name: str, now: datetime) -> timedelta:

@@ -91,7 +91,8 @@ def take_sign_up(request: HttpRequest, form: SignUpForm, *, source: str) -> None
 @token_page
 @while_open
 def subscribe_done(request: HttpRequest) -> HttpResponse:
-    return render(request, "subscribers/subscribe_done.html", {"typed": typed(request)})
+    context = {"typed": typed(request), "for_a_reader": True}
+    return render(request, "subscribers/subscribe_done.html", context)
 
 
 @token_page

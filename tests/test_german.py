@@ -25,6 +25,7 @@ from digest.models import Delivery
 from digest.papers import search_index
 from digest.papers.fullness import Fullness, State
 from digest.site import search, views
+from digest.site.limits import PREVIEWS, SEARCHES
 from subscribers import links
 from subscribers.forms import PauseForm, SignUpForm
 from subscribers.models import Link, Subscriber, Topic
@@ -232,8 +233,9 @@ def of_other_states(language: str) -> Iterator[Named]:
     with translation.override(language):
         for name in ("400.html", "403.html", "500.html"):
             yield name, render_to_string(name)
-        for name in ("digest/searched_too_often.html", "subscribers/closed.html"):
-            yield name, render_to_string(name)
+        yield "closed", render_to_string("subscribers/closed.html")
+        for limit in (SEARCHES, PREVIEWS):
+            yield limit.name, render_to_string("digest/too_often.html", {"limit": limit})
         for wrong in WRONG:
             form = SignUpForm(QueryDict(urlencode(wrong, doseq=True)))
             assert form.errors, wrong

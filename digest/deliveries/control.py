@@ -22,9 +22,10 @@ from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
 
-State = Delivery.State
+State, Reason = Delivery.State, Delivery.Reason
+OPERATOR = DeliveryEvent.Source.OPERATOR
 # What is sent again gets this long at least, however late it is.
-RETRY_FOR = timedelta(hours=6)
+AGAIN_FOR = timedelta(hours=6)
 BATCH = 1000
 
 
@@ -76,9 +77,7 @@ def skip_cancelled(now: datetime) -> int:
     """End pending rows of cancelled editions: those that a sender gave back, too."""
     cancelled = Edition.objects.filter(hold=Edition.Hold.CANCELLED).values("pk")
     rows = Delivery.objects.filter(is_open=True, state=State.PENDING, edition__in=cancelled)
-    return rows.update(
-        state=State.SKIPPED, reason=Delivery.Reason.CANCELLED, outcome_at=now
-    )
+    return rows.update(state=State.SKIPPED, reason=Reason.CANCELLED, outcome_at=now)
 
 
 def why_waiting(editions: QuerySet[Edition], now: datetime) -> list[str]:
@@ -138,9 +137,9 @@ def forgive(ids: Collection[int], *, now: datetime) -> int:
 def put_back(
     found: list[Delivery],
     *,
-    source: str = DeliveryEvent.Source.OPERATOR,
-    reason: str = Delivery.Reason.SENT_AGAIN,
-    keep_for: timedelta = RETRY_FOR,
+    source: str = OPERATOR,
+    reason: str = Reason.SENT_AGAIN,
+    keep_for: timedelta = AGAIN_FOR,
     now: datetime,
 ) -> int:
     rows = Delivery.objects.filter(pk__in=[row.pk for row in found], state=State.REFUSED)
@@ -178,13 +177,6 @@ def lift_bars(refused: list[Delivery]) -> None:
 
 # Nothing here runs by itself: to send again what is unknown may send twice, and that is for a
 # person to say.
-
-
-State, Reason = Delivery.State, Delivery.Reason
-OPERATOR = DeliveryEvent.Source.OPERATOR
-# What is sent again gets this long at least, however late it is.
-AGAIN_FOR = timedelta(hours=6)
-BATCH = 1000
 
 
 def unknown(ids: Sequence[int] = ()) -> QuerySet[Delivery]:

@@ -7,6 +7,7 @@ the relay's shows in what was refused and taken before, by any sender.
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db.models import Max, Q, QuerySet
 
@@ -18,6 +19,19 @@ JUST_NOW = timedelta(minutes=10)
 # What was refused longer ago is not judged again: most of it would be too late.
 LATELY = timedelta(days=1)
 MOST = 1000
+# An address that was put back until its mail was too late is remembered for so long, and
+# only while these are few: more is a relay that was ill.
+REMEMBERED = timedelta(days=3)
+FEW_ADDRESSES = 10
+CAME_TO_NOTHING = {Delivery.State.EXPIRED, Delivery.State.REFUSED}
+SENDER = DeliveryEvent.Source.SENDER
+
+
+class Taken(NamedTuple):
+    """When a mail was accepted, and when its hand-over had begun."""
+
+    outcome_at: datetime
+    intent_at: datetime
 
 
 @dataclass(frozen=True)
@@ -29,21 +43,19 @@ class Evidence:
 
     def took_others(self) -> bool:
         """Return whether any sender has had a mail accepted just now."""
-        return self.accepted().filter(outcome_at__gte=self.clock() - JUST_NOW).exists()
+        newest = self.newest()
+        return bool(newest and newest.outcome_at >= self.clock() - JUST_NOW)
 
-    def last_taken(self) -> datetime | None:
-        """Return when the newest acceptance of a digest was recorded."""
-        return self.newest_accepted("outcome_at")
-
-    def newest_accepted(self, column: str) -> datetime | None:
-        at: datetime | None = self.accepted().aggregate(at=Max(column))["at"]
-        return at
-
-    def accepted(self) -> QuerySet[Delivery]:
-        """Select what was accepted of these editions and those published lately."""
+    def newest(self) -> Taken | None:
+        """Return the newest acceptance, of these editions and those published lately."""
         lately = Q(pk__in=self.editions) | Q(published_at__gte=self.clock() - LATELY)
-        editions = list(Edition.objects.filter(lately).values_list("pk", flat=True))
-        return Delivery.objects.filter(edition__in=editions, state=Delivery.State.ACCEPTED)
+        rows = map(newest_accepted, Edition.objects.filter(lately))
+        found = [
+            Taken(row.outcome_at, row.intent_at)
+            for row in rows
+            if row and row.outcome_at and row.intent_at
+        ]
+        return max(found, default=None)
 
     def refused_before(self) -> Iterator[tuple[int, str, Outcome]]:
         """Yield (delivery id, domain, outcome) of what was refused since a mail was taken.
@@ -53,7 +65,8 @@ class Evidence:
         since = self.clock() - LATELY
         if not self.refusals(since).exists():
             return
-        since = max(since, self.last_taken() or since)
+        newest = self.newest()
+        since = max(since, newest.outcome_at) if newest else since
         put_back = DeliveryEvent.objects.filter(at__gte=since, reason=RELAY_REFUSES)
         rows = self.refusals(since).exclude(delivery__in=put_back.values("delivery"))
         found = rows.order_by("-at", "-pk").values_list(
@@ -67,17 +80,68 @@ class Evidence:
         return DeliveryEvent.objects.filter(
             kind=Verdict.REFUSED,
             at__gt=since,
-            source=DeliveryEvent.Source.SENDER,
+            source=SENDER,
             delivery__state=Delivery.State.REFUSED,
         ).exclude(email_hash="")
 
     def answered_for(self, ids: Collection[int]) -> set[int]:
         """Return those that were put back, and others were taken since: it is not the relay.
 
-        Without it, a few dead addresses in a row would wait until they expire.
+        Without it, a few dead addresses in a row would wait until they expire, and at the
+        end of each day again: what is known of a reader's last mails counts, too.
         """
-        put_back = DeliveryEvent.objects.filter(delivery__in=ids, reason=RELAY_REFUSES)
-        last = dict(put_back.values_list("delivery").order_by().annotate(Max("at")))
         # By the intent: an outcome may be recorded after it, and have come before.
-        begun = self.newest_accepted("intent_at") if last else None
-        return {pk for pk, at in last.items() if begun and begun >= at}
+        newest = self.newest()
+        if newest is None:
+            return set()
+        known = self.remembered(ids)
+        mails = {pk: pk for pk in ids} | known
+        put_back = Q(delivery__in=mails, reason=RELAY_REFUSES)
+        refused = Q(delivery__in=known, source=SENDER, kind=Verdict.REFUSED)
+        events = DeliveryEvent.objects.filter(put_back | refused).order_by()
+        last = events.values_list("delivery").annotate(Max("at"))
+        return {mails[pk] for pk, at in last if pk and newest.intent_at >= at}
+
+    def remembered(self, ids: Collection[int]) -> dict[int, int]:
+        """Return the mails of these readers that came to nothing, each with its new one.
+
+        Of no reader who was served meanwhile, and none at all if more than a few mails
+        became too late by the relay's fault: then it was ill.
+        """
+        since = self.clock() - REMEMBERED
+        new = {
+            row.subscriber_id: row.pk
+            for row in Delivery.objects.filter(pk__in=ids)
+            if row.subscriber_id
+        }
+        editions = Edition.objects.filter(published_at__gte=since)
+        rows = list(
+            Delivery.objects.filter(
+                edition__in=list(editions), subscriber__in=list(new)
+            ).exclude(pk__in=ids)
+        )
+        served = {row.subscriber_id for row in rows if row.state == Delivery.State.ACCEPTED}
+        old = {
+            row.pk: new[row.subscriber_id]
+            for row in rows
+            if row.subscriber_id
+            and row.state in CAME_TO_NOTHING
+            and row.subscriber_id not in served
+        }
+        if not old:
+            return {}
+        late = DeliveryEvent.objects.filter(
+            kind__in=[Verdict.RETRY, Delivery.State.PENDING],
+            at__gte=since,
+            reason=RELAY_REFUSES,
+            delivery__state=Delivery.State.EXPIRED,
+        ).order_by()
+        others = late.values_list("delivery__subscriber").distinct()[:FEW_ADDRESSES]
+        return old if len(others) < FEW_ADDRESSES else {}
+
+
+def newest_accepted(edition: Edition) -> Delivery | None:
+    """Return the row that was accepted last, by the index delivery_outcome."""
+    known = Delivery.objects.filter(edition=edition, outcome_at__isnull=False)
+    handed_over = known.filter(state=Delivery.State.ACCEPTED, intent_at__isnull=False)
+    return handed_over.order_by("-outcome_at").first()

@@ -118,10 +118,14 @@ def wrap(line: str) -> str:
     return text_layout.fill(line) if text_layout.width(line) > text_layout.LINE else line
 
 
-def page_frame(edition: Edition, language: str, *, web: bool) -> str:
-    """Return the HTML frame; for the web without reader-specific parts."""
+def page_frame(edition: Edition, language: str, *, web: bool, preferences: str = "") -> str:
+    """Return the HTML frame; for the web without reader-specific parts.
+
+    `preferences` is the address of a known reader's; others are offered to subscribe.
+    """
+    given = {"web": web, "preferences": preferences}
     with translation.override(language):
-        html = render_to_string("mail/digest.html", context(edition) | {"web": web})
+        html = render_to_string("mail/digest.html", context(edition) | given)
     return inliner().inline(html)
 
 

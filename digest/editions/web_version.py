@@ -6,11 +6,12 @@ from django.utils import translation
 
 from digest.editions import phrases
 from digest.editions.blocks import FORMS, forms
-from digest.editions.encode import in_html, name_in_html
-from digest.editions.frames import page_frame, public_pages
+from digest.editions.encode import LENGTHS, in_html, list_item, name_in_html
+from digest.editions.frames import page_frame
 from digest.editions.phrases import MARKS
 from digest.editions.reasons import Reason
 from digest.models import Block, Edition
+from subscribers.models import Length
 
 
 def page(
@@ -20,20 +21,27 @@ def page(
     language: str,
     headline: str,
     name: str = "",
+    length: Length | None = None,
     preferences: str = "",
 ) -> str:
     """Return the HTML of (block, label, reasons); the label is that of its topic, or empty.
 
     With `name`, the name of a mail's page, its reader can vote; a public page has none.
-    A page for one reader alone leads to their `preferences`, not to where one asks for them.
+    With a `length` it looks like a mail of that length, else all abstracts are shown.
+    A known reader is led to their `preferences`; others are offered to subscribe.
     """
-    frame = phrases.without_glance(page_frame(edition, language, web=True))
-    if preferences:
-        frame = frame.replace(f"{public_pages(language)}/preferences/", preferences)
+    frame = page_frame(edition, language, web=True, preferences=preferences)
+    lead, rest = LENGTHS[length or Length.ABSTRACTS]
+    with_list = length is not None and length != Length.TITLES
+    frame = (phrases.with_glance if with_list else phrases.without_glance)(frame)
     with translation.override(language):
-        papers = "".join(block_html(*one, name) for one in shown)
+        papers = "".join(
+            block_html(*one, name, rest if place else lead)
+            for place, one in enumerate(shown)
+        )
     for mark, value in [
         (MARKS.count, in_html(headline)),
+        (MARKS.ahead, "".join(list_item(block.title) for block, *_ in shown)),
         (MARKS.more, ""),
         (MARKS.papers, papers),
     ]:
@@ -41,14 +49,16 @@ def page(
     return frame
 
 
-def block_html(block: Block, label: str, reasons: Sequence[Reason], name: str) -> str:
+def block_html(
+    block: Block, label: str, reasons: Sequence[Reason], name: str, form: str
+) -> str:
     isolated = [Reason(why, name_in_html(text)) for why, text in reasons]
     why = phrases.reason(label, isolated, shown=in_html)
-    form = forms(block.html)[FORMS.index("abstracts")]
+    html = forms(block.html)[FORMS.index(form)]
     html = (
-        phrases.with_votes(form, block.position).replace(MARKS.web, name)
+        phrases.with_votes(html, block.position).replace(MARKS.web, name)
         if name
-        else phrases.without_votes(form)
+        else phrases.without_votes(html)
     )
     return phrases.translate_html(html).replace(MARKS.reason, why)
 

@@ -139,6 +139,12 @@ class Delivery(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(is_unknown=True), name="delivery_unknown"
             ),
+            # The newest outcome. Without `state`: a claim and an intent would write to it.
+            models.Index(
+                fields=["edition", "outcome_at"],
+                condition=Q(outcome_at__isnull=False),
+                name="delivery_outcome",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -5,8 +5,8 @@ Django's syndication framework makes both kinds; all addresses are built from SI
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, time
-from typing import Any
+from datetime import UTC, date, datetime, time
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from django.conf import settings
@@ -182,45 +182,54 @@ def searched(request: HttpRequest, kind: str) -> HttpResponse:
 # -- for crawlers -----------------------------------------------------------------
 
 
+class Page(NamedTuple):
+    """A page by the name of its route, in every language; `changed` is its newest day."""
+
+    route: str
+    args: tuple[Any, ...]
+    changed: date | None
+
+
 class Addresses(Sitemap):  # type: ignore[type-arg]
-    """The addresses of one kind of page."""
+    """The addresses of one kind of page, in each language; the pages name one another."""
 
     protocol = urlsplit(settings.SITE_URL).scheme
+    limit = 20_000  # in one answer, so that it stays small
+    i18n = True
 
-    def __init__(self, found: Callable[[], list[tuple[str, Any]]]) -> None:
+    def __init__(self, found: Callable[[], list[Page]]) -> None:
         self.found = found
 
     def get_domain(self, site: Any = None) -> str:
         return urlsplit(settings.SITE_URL).netloc
 
-    def items(self) -> list[tuple[str, Any]]:
+    def items(self) -> list[Page]:
         return self.found()
 
-    def location(self, item: tuple[str, Any]) -> str:
-        path, _ = item
-        return path
+    def location(self, item: Page) -> str:
+        return reverse(item.route, args=item.args)
 
-    def lastmod(self, item: tuple[str, Any]) -> Any:
-        return item[1]
+    def lastmod(self, item: Page) -> date | None:
+        return item.changed
 
 
-def papers() -> list[tuple[str, Any]]:
+def papers() -> list[Page]:
     rows = archive.begun().filter(is_sample=False).order_by("-day", "arxiv_id")
     return [
-        (reverse("paper", args=[arxiv_id]), day)
+        Page("paper", (arxiv_id,), day)
         for arxiv_id, day in rows.values_list("arxiv_id", "day")
     ]
 
 
-def lists() -> list[tuple[str, Any]]:
+def lists() -> list[Page]:
     rows = archive.begun().order_by("-day").values_list("day", flat=True)
     days = list(rows.distinct())
     newest = archive.begun().aggregate(day=Max("day"))["day"]
     slugs = Topic.objects.values_list("slug", flat=True)
     return [
-        *((reverse(name), newest) for name in ("today", "archive", "topics")),
-        *((reverse("topic", args=[slug]), newest) for slug in slugs),
-        *((reverse("day", args=[day]), day) for day in days),
+        *(Page(name, (), newest) for name in ("today", "archive", "topics")),
+        *(Page("topic", (slug,), newest) for slug in slugs),
+        *(Page("day", (day,), day) for day in days),
     ]
 
 

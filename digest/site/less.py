@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 from django.utils.translation import gettext, gettext_lazy
 
+from digest.editions import reasons
 from digest.editions.reasons import Why
 from digest.ranking.votes import Picked
-from subscribers.fields import LONGEST_LINE, MOST_LINES, MOST_SEARCHES
+from subscribers.fields import LONGEST_LINE, MOST_LINES, MOST_SEARCHES, plain
 from subscribers.models import Topic, Trending
 from subscribers.preferences import Preferences
+from subscribers.preferences_form import LONGEST_SEARCH
 
 MOST_AUTHORS = 30
 # A kind of candidate → the list of the reader's that it is dropped from.
@@ -105,7 +107,27 @@ def candidates(pick: Picked) -> Iterator[Candidate]:
 
 
 def named(pick: Picked, key: str) -> Candidate | None:
-    return next((one for one in candidates(pick) if one.key == key), None) if key else None
+    """Return the candidate that a form or an address names; None for any other."""
+    kind, _, value = key.partition(":")
+    for one in candidates(pick):
+        if one.key == key:
+            return one
+        if one.kind == kind == "search" and is_whole(value, one.name):
+            return one._replace(value=value)
+    return None
+
+
+def is_whole(search: str, name: str) -> bool:
+    """Return whether this is a search that a mail calls by that name, which may be cut."""
+    fits = len(search) <= LONGEST_SEARCH and search == plain(search)
+    return fits and same(reasons.named(Why.SEARCH, search).name, name)
+
+
+def as_kept(one: Candidate, preferences: Preferences) -> Candidate:
+    """Return the candidate with the reader's whole search: a reason cuts a long one."""
+    searches = preferences.searches if one.kind == "search" else ()
+    whole = [search for search in searches if is_whole(search, one.name)]
+    return one._replace(value=whole[0]) if whole else one
 
 
 def offered(pick: Picked, preferences: Preferences) -> Sequence[Candidate]:
@@ -113,7 +135,8 @@ def offered(pick: Picked, preferences: Preferences) -> Sequence[Candidate]:
 
     A reader's only topic is none of them: without any they would get what is trending.
     """
-    found = [one for one in candidates(pick) if not is_dropped(preferences, one)]
+    kept = (as_kept(one, preferences) for one in candidates(pick))
+    found = [one for one in kept if not is_dropped(preferences, one)]
     if len(preferences.topics) > 1 or preferences.has_interests:
         return found
     return [one for one in found if one.kind != "topic"]

@@ -41,12 +41,17 @@ def limited(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     def page(request: HttpRequest, **named: str) -> HttpResponse:
         if not request.GET.get("q", "").strip() or within_limit(network(request)):
             return view(request, **named)
-        answer = render(request, "digest/searched_too_often.html", status=429)
-        answer["Retry-After"] = str(WINDOW)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        return too_often(request, SEARCHES)
 
     return page
+
+
+def too_often(request: HttpRequest, limit: Limit) -> HttpResponse:
+    """Answer 429 with a page that says what was asked for too often, and when to go on."""
+    answer = render(request, "digest/too_often.html", {"limit": limit}, status=429)
+    answer["Retry-After"] = str(WINDOW)
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
 def within_limit(network: str, limit: Limit = SEARCHES) -> bool:

@@ -9,7 +9,7 @@ from datetime import date
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.csp import CSP
 from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control, never_cache
@@ -21,10 +21,10 @@ from digest.deliveries import replay
 from digest.deliveries.replay import NothingToShow, rebuild
 from digest.editions import phrases, web_version
 from digest.models import Delivery, Edition
-from subscribers import links
+from subscribers import browsers, links
 from subscribers.http import preferences_page
 from subscribers.language import speak
-from subscribers.models import Schedule, Subscriber, Topic
+from subscribers.models import Length, Schedule, Subscriber, Topic
 
 MOST_SHOWN = 100
 MAIL_CSP: dict[str, Collection[str] | str] = {
@@ -53,8 +53,14 @@ def digest(request: HttpRequest, name: str) -> HttpResponse:
     shown = [(pick.block, pick.label, pick.reasons) for pick in rebuilt.shown()]
     speak(rebuilt.was.language)
     headline = phrases.public_headline(len(shown))
+    known = browsers.read(request, now=timezone.now()) is not None
     page = web_version.page(
-        delivery.edition, shown, language=rebuilt.was.language, headline=headline, name=name
+        delivery.edition,
+        shown,
+        language=rebuilt.was.language,
+        headline=headline,
+        name=name,
+        preferences=links.url("preferences", browsers.MINE) if known else "",
     )
     response = HttpResponse(page)
     response["X-Robots-Tag"] = "noindex, nofollow"
@@ -80,7 +86,7 @@ def newest(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse
     edition = next(iter(newest_editions(reader, 1)), None)
     picks = replay.shown_to(reader.pk, edition) if edition else []
     if edition is None or not picks:
-        return render(request, "digest/nothing_yet.html", {"token": token})
+        return render(request, "digest/nothing_yet.html", {"preferences_token": token})
     with translation.override(reader.language):
         headline = phrases.headline(len(picks), edition.kind)
     shown = [(pick.block, pick.label, pick.reasons) for pick in picks]
@@ -89,6 +95,7 @@ def newest(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse
         shown,
         language=reader.language,
         headline=headline,
+        length=Length(reader.length),
         preferences=links.url("preferences", token),
     )
     return HttpResponse(page)

@@ -33,7 +33,12 @@ def past_digests(request: HttpRequest, reader: Subscriber, token: str) -> HttpRe
     query = clean_query(request.GET.get("q", ""))
     found = digests_of(reader.pk, query)
     page = Paginator(found, PAGE_LENGTH).get_page(request.GET.get("page"))
-    context = {"token": token, "query": query, "longest": QUERY_LENGTH, "page": page}
+    context = {
+        "preferences_token": token,
+        "query": query,
+        "longest": QUERY_LENGTH,
+        "page": page,
+    }
     return render(request, "digest/past_digests.html", context)
 
 

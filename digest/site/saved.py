@@ -14,7 +14,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
@@ -78,7 +77,7 @@ def my_papers(request: HttpRequest, reader: Subscriber, token: str) -> HttpRespo
         return citations(kept(reader_id), ending, "saved-papers")
     page = Paginator(rows_of(reader_id), PAGE_LENGTH).get_page(request.GET.get("page"))
     context = {
-        "token": token,
+        "preferences_token": token,
         "page": page,
         "cards": cards([row.paper for row in page.object_list], Topic.objects.all()),
         "formats": FORMATS,
@@ -139,7 +138,6 @@ def add(reader_id: int, ids: Iterable[str], *, now: datetime) -> int:
 
 
 def section(subscriber_id: int, token: str) -> SafeString:
-    """Render the way to the list, for the preferences page."""
+    """Render the ways to the list and to the digests, for the preferences page."""
     count = SavedPaper.objects.filter(subscriber=subscriber_id).count()
-    url = reverse("my_papers", args=[token])
-    return render_to_string("digest/_my_papers.html", {"count": count, "url": url})
+    return render_to_string("digest/_my_papers.html", {"count": count, "token": token})

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from django.contrib.sitemaps.views import sitemap
+from django.contrib.sitemaps.views import index, sitemap
 from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 from django.utils.html import format_html_join
@@ -86,6 +86,7 @@ def beside(subscriber_id: int, token: str) -> SafeString:
 # Extra content for the subscribers' pages, which know nothing of papers.
 COUNTS = {"counts": archive.recent_counts}
 BESIDE = COUNTS | {"more": beside}
+SITEMAPS: dict[str, object] = {"sitemaps": feeds.SITEMAPS}
 
 # With an address for each language.
 pages = [
@@ -137,7 +138,21 @@ urlpatterns = [
         "feeds/mine/<str:token>.<feed:kind>", private_feed.private_feed, name="private_feed"
     ),
     path("robots.txt", views.feed(feeds.robots), name="robots"),
-    path("sitemap.xml", views.feed(sitemap), {"sitemaps": feeds.SITEMAPS}, name="sitemap"),
+    path(
+        "sitemap.xml",
+        views.feed(index),
+        SITEMAPS | {"sitemap_url_name": "sitemap_of"},
+        name="sitemap",
+    ),
+    *(
+        path(
+            f"sitemap-{section}.xml",
+            views.feed(sitemap),
+            SITEMAPS | {"section": section},
+            name="sitemap_of",
+        )
+        for section in feeds.SITEMAPS
+    ),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
     path("v/<str:name>/<int:position>", votes.vote, name="vote"),
     path("v/<str:name>/<int:position>/<str:choice>", votes.vote, name="vote_asked"),

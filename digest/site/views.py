@@ -26,7 +26,7 @@ from digest.site import archive
 from digest.site.archive import Period
 from digest.site.cards import cards
 from digest.site.citations import FORMATS, bibtex
-from digest.site.limits import PREVIEWS, WINDOW, within_limit
+from digest.site.limits import PREVIEWS, too_often, within_limit
 from digest.site.not_found import suggestions
 from digest.site.similar import Order, similar_papers
 from subscribers.http import View, network
@@ -278,9 +278,7 @@ def papers_by(
 def preview(request: HttpRequest) -> HttpResponse:
     """Show what the posted preferences would have brought; store nothing."""
     if not within_limit(network(request), PREVIEWS):
-        answer = render(request, "digest/searched_too_often.html", status=429)
-        answer["Retry-After"] = str(WINDOW)
-        return answer
+        return too_often(request, PREVIEWS)
     form = PreferencesForm(request.POST)
     found = outlook(form.preferences()) if form.is_valid() else None
     context = {"form": form, "outlook": found}

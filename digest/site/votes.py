@@ -55,12 +55,14 @@ def vote(request: HttpRequest, name: str, position: int, choice: str = "") -> Ht
     cast = Vote.objects.filter(subscriber=pick.subscriber_id or 0, paper=pick.paper)
     context: dict[str, object] = {"pick": pick, "vote": cast.first(), "reader": reader}
     context |= {
+        "for_a_reader": True,
         "choice": choice,
         "name": name,
         "position": position,
         "sent": "sent" in request.GET,
     }
     if reader is not None:
+        context["preferences_token"] = browsers.MINE
         offered = less.offered(pick, stored(reader))
         context["authors"] = [one for one in offered if one.kind == "author"]
         context["less"] = [one for one in offered if one.kind != "author"]
@@ -106,7 +108,7 @@ def pressed(
 
 
 def of_reader(subscriber_id: int, token: str) -> SafeString:
-    """Render the votes, if any, and the way to an explanation, for the preferences page."""
+    """Render the votes, if any, for the preferences page."""
     cast = votes.of(subscriber_id)
     return render_to_string("digest/_votes.html", {"votes": cast, "token": token})
 

@@ -39,11 +39,11 @@ def why(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse:
     """Show a mail's papers and those it left out; explain the one asked about."""
     editions = editions_of(reader)
     if not editions:
-        return render(request, "digest/nothing_yet.html", {"token": token})
+        return render(request, "digest/nothing_yet.html", {"preferences_token": token})
     names = {f"{edition.kind}-{edition.day}": edition for edition in editions}
     asked = {"edition": next(iter(names))} | request.GET.dict()
     form = WhyForm(asked, mails=[(name, day_of(one)) for name, one in names.items()])
-    context: dict[str, object] = {"form": form, "token": token}
+    context: dict[str, object] = {"form": form, "preferences_token": token}
     if form.is_valid():
         edition, typed = names[form.cleaned_data["edition"]], form.cleaned_data["paper"]
         context |= answer(reader, edition, typed)

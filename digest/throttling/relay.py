@@ -137,12 +137,18 @@ class Relay:
         What was refused before them, and counts for the same, is added to `wronged`.
         """
         if found := self.enough_alike():
-            for pk in evidence.answered_for(found & troubled.keys()):
-                self.streak.pop(pk, None)
-                self.refused.pop(pk, None)
+            self.forget(evidence.answered_for(found & troubled.keys()))
             found = self.enough_alike()
-        self.wronged |= (found & self.refused.keys()) - troubled.keys()
+        forgiven = (found & self.refused.keys()) - troubled.keys()
+        self.wronged |= forgiven
+        self.forget(forgiven)  # they are pending again: their refusals stand no longer
         return found & troubled.keys()
+
+    def forget(self, ids: Collection[int]) -> None:
+        """Take these out of what counts against the relay."""
+        for pk in ids:
+            self.streak.pop(pk, None)
+            self.refused.pop(pk, None)
 
     def enough_alike(self) -> set[int]:
         """Return the ids of a streak that is too long to be the readers' own."""

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext, gettext_lazy
 
+from subscribers import time_zones
 from subscribers.addresses import masked
 from subscribers.models.consent import Suppression
 
@@ -101,7 +102,12 @@ class Schedule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.when} {self.send_hour:02}:00 {self.timezone}"
+        """Return days and hour in words of the active language."""
+        where = time_zones.in_words(self.timezone)
+        hour = f"{self.send_hour:02}:00"
+        # Translators: Every day at 07:00 (Berlin time)
+        words = gettext("%(days)s at %(hour)s (%(zone)s)")
+        return words % {"days": self.when, "hour": hour, "zone": where}
 
     @property
     def weekdays(self) -> list[int]:

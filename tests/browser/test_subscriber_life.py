@@ -56,6 +56,12 @@ def press(page: Page, name: str) -> None:
         page.keyboard.press("Enter")
 
 
+def unfold(page: Page, name: str) -> None:
+    """Open a section of the preferences, by keyboard."""
+    page.locator("summary", has_text=name).focus()
+    page.keyboard.press("Enter")
+
+
 def heading(page: Page) -> str:
     return page.locator("h1").inner_text()
 
@@ -82,10 +88,13 @@ def test_a_whole_life_without_javascript_by_keyboard_on_a_phone(
     press(page, "Mail me the link")
     page.goto(f"{live_server.url}/preferences/{mailed_token()}/")
     looked_at(page, "3-preferences")
+    unfold(page, "Words, authors and institutions")
     page.locator("#keywords").focus()
     page.keyboard.type("diffusion")
     press(page, "Save")
     assert page.get_by_role("status").inner_text() == "Saved."
+    assert page.locator("#keywords").is_visible()  # as something is in there now
+    unfold(page, "Change your address")
     page.locator("#new-email").focus()
     page.keyboard.type("ann@example.com")
     press(page, "Mail a link to the new address")
@@ -128,6 +137,7 @@ def test_from_a_digest_to_changed_topics_without_typing(
     page.goto(f"{live_server.url}/preferences/{mailed_token()}/")
     clicks += 1
     assert (heading(page), clicks) == ("Your preferences", 3)
+    unfold(page, "Browsers that need no link")
     press(page, "This browser is mine")
     looked_at(page, "9-remembered")
     page.goto(digest_link)
@@ -217,14 +227,22 @@ def test_g7_the_readers_pages_are_accessible_and_ask_nobody_else(
         # In the dark all but the colours is the same.
         assert findings(page, ALL if scheme == "light" else CONTRAST) == "", name
 
+    def open_all() -> None:
+        page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+
     for name, url in pages.items():
         page.goto(url)
         look(name)
+        if name == "preferences":
+            assert page.evaluate("document.documentElement.scrollHeight") <= 3500
+            open_all()
+            look("preferences-open")
     for name, typed, button, shown in PRESSED:
         page.goto(pages[name])
         page.locator("form").evaluate_all(
             "all => all.forEach(one => one.noValidate = true)"
         )
+        open_all()
         for field, text in typed.items():
             page.locator(field).fill(text)
         with page.expect_navigation():

@@ -6,18 +6,25 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 import trustme
 from _pytest.mark import ParameterSet
 from django.core.management import call_command
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import ledger
+from digest.deliveries.evidence import Evidence, newest_accepted
 from digest.deliveries.plan import plan
 from digest.deliveries.send import BatchSizer, send_due
 from digest.models import BackOff, Delivery, DeliveryEvent
 from digest.throttling import circuit_breaker
+from digest.throttling.relay import Relay
 from digest.transport import smtp_session
+from digest.transport.base import Mail
+from digest.transport.outcomes import Phase, of_reply
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 from tests import make
@@ -322,6 +329,83 @@ def test_r32_readers_who_are_due_one_by_one_pay_for_a_relay_as_little_as_many(
         others = Delivery.objects.exclude(pk__in=[row.pk for row in dead])
         assert {row.state for row in others} <= {"accepted"}
     assert len(relay.mails()) == Delivery.objects.filter(state="accepted").count()
+
+
+# Readers in the order of one run; whether only the dead are refused, or all after the first
+# three; how the others end, day by day.
+EVENINGS = {
+    "a few dead ones are the last": ("a1a2a3d4d5d6", False, "expired" + " refused" * 4),
+    "the relay breaks for many": (
+        "a1a2a3" + "b4b5b6b7" * 3,
+        True,
+        "expired expired expired",
+    ),
+    "the relay breaks for a few": ("a1a2a3b4b5b6", True, "expired accepted expired"),
+}
+
+
+def then_all(first: Iterator[bool], _: int) -> bool:
+    return next(first, True)
+
+
+@pytest.mark.parametrize("case", EVENINGS)
+def test_r32_dead_addresses_that_are_always_the_last_wait_for_one_day_only(
+    case, relay, settings
+):
+    due, breaks, ends = EVENINGS[case]
+    settings.SEND_CONNECTIONS = 1
+    for place, (kind, domain) in enumerate(zip(due[::2], due[1::2], strict=True)):
+        fault = "+rcpt-550" if kind == "d" else ""
+        make.reader(f"r{place:02}{fault}@d{domain}.example", "graphs")
+    for step, end in enumerate(ends.split()):
+        day = make.DAY + timedelta(days=step)
+        edition = make.edition({make.paper(step, day=day): {"graphs": 1.0}}, day=day)
+        begin = make.NOON + timedelta(days=step)
+        ill = breaks and end != "accepted"
+        breaks_after = iter([False] * 3)
+        broken = Illness("rcpt", "550 5.1.1 no", partial(then_all, breaks_after))
+        relay.ails(broken if ill else None)
+        deliver(begin)
+        rows = Delivery.objects.filter(edition=edition)
+        rows.update(expires_at=begin + timedelta(hours=18))
+        for hours in (1, 6, 19):
+            deliver(begin + timedelta(hours=hours))
+        last = rows.order_by("subscriber")[3:]
+        assert {row.state for row in last} == {end}, f"day {step}"
+        assert {row.state for row in rows.order_by("subscriber")[:3]} == {"accepted"}
+        assert rests("550") is (end == "expired")
+    assert not Suppression.objects.exists()
+
+
+def test_r32_a_row_that_was_forgiven_counts_against_the_relay_no_longer(db) -> None:
+    mails = {pk: Mail(pk, "us@x.example", f"r{pk}@d{pk}.example", bytes) for pk in range(9)}
+    judge, no = Relay(), of_reply(Phase.RECIPIENT, 550, "5.1.1 no such user")
+    evidence = Evidence([], lambda: make.NOON)
+    found = []
+    for pk in range(6):
+        outcomes = {pk: no}
+        judge.judge(mails, outcomes, evidence)
+        found.append((outcomes[pk].verdict, sorted(judge.wronged)))
+        judge.wronged.clear()
+    assert [forgiven for _, forgiven in found] == [[], [], [0, 1], [], [2, 3], []]
+    assert sorted(judge.refused) == [4, 5]
+
+
+def test_r32_the_newest_acceptance_is_found_without_reading_an_edition(db) -> None:
+    edition = make.edition({})
+    with CaptureQueriesContext(connection) as captured:
+        assert newest_accepted(edition) is None
+    (query,) = captured.captured_queries
+    with transaction.atomic(), connection.cursor() as cursor:
+        explain = "EXPLAIN QUERY PLAN"
+        if connection.vendor == "postgresql":  # so short a table is read as a whole
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute("SET LOCAL enable_bitmapscan = off")
+            explain = "EXPLAIN"
+        cursor.execute(f"{explain} {query['sql']}")
+        steps = "\n".join(map(str, cursor.fetchall()))
+    assert "delivery_outcome" in steps
+    assert "Sort" not in steps and "TEMP B-TREE" not in steps
 
 
 def test_r32_who_was_refused_before_the_relay_was_found_out_comes_back(

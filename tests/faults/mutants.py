@@ -132,6 +132,36 @@ def ill_relay(tree: Path, folder: Path) -> list[str]:
     return wrong
 
 
+def ill_while_few_are_due(tree: Path, folder: Path) -> list[str]:
+    """A relay refuses everybody while one reader after the other comes due; then it is well."""
+    with outside.smtp(folder / "outside") as there:
+        played = scene(folder, there.env, tree=tree)
+        played.seed([f"r{number}@d{number}.example" for number in range(4)], "--plan")
+        (there.folder / "illness").write_text(ILLNESSES["nobody known"])
+        played.ledger.ask("UPDATE digest_delivery SET not_before = '2999-01-01'")
+        with played.sender() as sender:
+            for place in range(4):
+                played.ledger.ask(
+                    "UPDATE digest_delivery SET not_before = due_at WHERE id IN"
+                    f" (SELECT id FROM digest_delivery ORDER BY id LIMIT 1 OFFSET {place})"
+                )
+                sender.run("deliver", "--day", played.day)
+                sender.run("relay", "resume")
+            charged = played.ledger.ask(
+                "SELECT count(*) FROM digest_delivery"
+                " WHERE state = 'refused' OR attempts > 0"
+            )
+            barred = played.ledger.ask("SELECT count(*) FROM subscribers_suppression")
+            (there.folder / "illness").unlink()
+            played.drain(sender)
+        wrong = verdict(played, there, most_unknown=0)
+    if charged[0][0] or barred[0][0]:
+        wrong.append(
+            f"R32 {charged[0][0]} readers pay for the relay, {barred[0][0]} barred"
+        )
+    return wrong
+
+
 def ses_reply_lost(tree: Path, folder: Path) -> list[str]:
     """The provider keeps a mail and closes the connection; its own client must not retry."""
     with outside.provider(folder / "outside", "amazon_ses") as there:
@@ -198,6 +228,12 @@ MUTANTS = [
             ),
         ),
         ill_relay,
+    ),
+    Mutant(
+        "asks not what earlier runs saw refused",
+        "digest/throttling/relay.py",
+        (("        if self.recalled or was_taken or", "        if True or"),),
+        ill_while_few_are_due,
     ),
     Mutant(
         "commits no intent",

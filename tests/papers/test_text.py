@@ -182,9 +182,9 @@ def test_a_cut_never_splits_a_grapheme(grapheme):
 )
 def test_a_hostile_megabyte_is_cleaned_at_once(unit):
     text = unit * (1_000_000 // len(unit))
-    start = time.monotonic()
+    start = time.process_time()  # of ours alone: the machine may be busy
     clean_text(text)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 MATH_UNITS = ["α", "ß", "×", "log ", "min", "1", "x ", "≤", "α×", "(", "lo", "\\alpha", "-"]

@@ -107,6 +107,9 @@ def test_looking_while_typing_has_a_limit_and_leaves_the_searches_alone(
     for left in range(limit, -1, -1):
         answer = client.post("/preview/", {}, REMOTE_ADDR="203.0.114.7")
         assert (answer.status_code == 429) == (left == 0)
+    assert (
+        "Too many previews" in answer.text and "search" not in answer.text.split("<h1>")[1]
+    )
     assert client.get("/search/?q=robots", REMOTE_ADDR="203.0.114.7").status_code == 200
 
 
@@ -136,12 +139,11 @@ def test_a_get_leads_to_the_form(client, db) -> None:
     assert client.get("/preview/").status_code in (302, 405)
 
 
-def test_both_forms_have_the_button_and_the_public_one_the_script(editions, client) -> None:
-    """A page behind a mailed link has no script, so that nothing is sent by itself."""
+def test_both_forms_have_the_button_and_the_script_that_waits_for_a_hand(editions, client):
+    """test_u3 of the browser sees that a mailed page's script sends nothing by itself."""
     ann = make.reader("ann@example.org")
     token = links.make(ann, Link.Purpose.PREFERENCES, now=timezone.now())
-    for path, script in (("/subscribe/", True), (f"/preferences/{token}/", False)):
+    for path in ("/subscribe/", f"/preferences/{token}/"):
         page = client.get(path).content.decode()
-        assert 'formaction="/preview/"' in page
-        assert ('data-preview="/preview/"' in page) == script
-        assert ("data-preview-before" in page) == script
+        assert 'formaction="/preview/"' in page and 'data-preview="/preview/"' in page
+        assert 'class="preview" aria-live="polite"' in page

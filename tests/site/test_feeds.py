@@ -1,5 +1,6 @@
 """Feeds as a reader's parser takes them; the sitemap and robots.txt."""
 
+import html
 import json
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.test import Client
 
 from digest.models import Paper
+from digest.site import feeds
 from subscribers.models import Topic
 from tests import make
 from tests.site.conftest import DAY, MakePaper, html_of, publish
@@ -235,16 +237,45 @@ def test_an_empty_topic_has_an_empty_feed(client: Client) -> None:
     assert feed.findall(f"{ATOM}entry") == []
 
 
+def in_sitemap(client: Client) -> set[str]:
+    """All addresses, by way of the index."""
+    found: set[str] = set()
+    for part in re.findall("<loc>(.*?)</loc>", html_of(client, "/sitemap.xml")):
+        text = html_of(client, html.unescape(part).removeprefix(settings.SITE_URL))
+        found.update(re.findall("<loc>(.*?)</loc>", text))
+    return found
+
+
+def test_a_long_sitemap_goes_on_in_further_files_with_every_address_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = in_sitemap(client)
+    monkeypatch.setattr(feeds.Addresses, "limit", 3)
+    assert "?p=2" in html_of(client, "/sitemap.xml") and in_sitemap(client) == whole
+
+
+@pytest.mark.parametrize("path", ["/", "/de/topics/", "/papers/2604.00002/"])
+def test_a_page_names_itself_in_every_language_of_the_sitemap(
+    client: Client, path: str
+) -> None:
+    page, named = html_of(client, path), in_sitemap(client)
+    bare = path.removeprefix("/de")
+    for code, prefix in [("en", ""), ("x-default", ""), ("de", "/de")]:
+        url = settings.SITE_URL + prefix + bare
+        assert f'<link rel="alternate" hreflang="{code}" href="{url}">' in page
+        assert url in named
+
+
 def test_the_sitemap_names_pages_that_exist_and_robots_names_it(client: Client) -> None:
     robots = RobotFileParser()
     robots.parse(html_of(client, "/robots.txt").splitlines())
     for endless in ("/search/?q=x", "/saved/", "/de/search/?q=x", "/de/saved/"):
         assert not robots.can_fetch("*", endless)
     assert robots.site_maps() == [f"{settings.SITE_URL}/sitemap.xml"]
-    found = re.findall("<loc>(.*?)</loc>", html_of(client, "/sitemap.xml"))
-    assert f"{settings.SITE_URL}/papers/2604.00002/" in found
-    assert f"{settings.SITE_URL}/papers/2026-04-17/" in found
-    for url in (found[0], found[-1]):
+    found = in_sitemap(client)
+    for path in ("", "papers/2604.00002/", "papers/2026-04-17/"):
+        assert {f"{settings.SITE_URL}/{path}", f"{settings.SITE_URL}/de/{path}"} <= found
+    for url in (min(found), max(found)):
         assert robots.can_fetch("*", url)
         html_of(client, url.removeprefix(settings.SITE_URL))
     assert not robots.can_fetch("*", f"{settings.SITE_URL}/search/?q=x")

@@ -123,6 +123,38 @@ def test_one_press_drops_it_and_one_puts_it_back(mine, what, changed, words) -> 
     assert not Vote.objects.exists()
 
 
+LONG = "braid group " * 16 + "invariant"  # 201 characters are one too many
+
+
+@pytest.mark.parametrize("length", [80, 81, 82, 120, 200])
+def test_a_search_longer_than_its_reason_is_dropped_and_comes_back_whole(
+    mine, length
+) -> None:
+    search, other = LONG[: length - 1].strip().ljust(length, "s"), LONG[:70].strip()
+    put(searches=(other, search))
+    row = Delivery.objects.get()
+    cut = named(Why.SEARCH, search).name
+    Delivery.objects.update(picks=row.picks.replace("9 braid group", f"9 {cut}"))
+    what = f"search:{search}"
+    assert f'value="{what}"' in mine.get(path()).content.decode()
+    done = mine.post(path(), {"action": "drop", "what": what})["Location"]
+    assert now_stored().searches == (other,)
+    page = mine.get(done).content.decode()
+    assert f"“{cut}” is dropped" in page and f'value="{what}"' in page
+    mine.post(path(), {"action": "put back", "what": what})
+    assert now_stored().searches == (other, search)
+
+
+@pytest.mark.parametrize("end", ["knot", "  s", "\ns", "s" * 200])
+def test_only_the_search_that_the_mail_named_comes_back(mine, end) -> None:
+    cut = named(Why.SEARCH, LONG).name
+    row = Delivery.objects.get()
+    Delivery.objects.update(picks=row.picks.replace("9 braid group", f"9 {cut}"))
+    other = {"knot": f"knot {LONG[5:]}"}.get(end, LONG[:150] + end)
+    mine.post(path(), {"action": "put back", "what": f"search:{other}"})
+    assert now_stored().searches == CHOSEN.searches
+
+
 def test_more_topics_than_other_lists_may_have_come_back(mine) -> None:
     many = {make.topic(f"topic-{number}").slug for number in range(35)} | {"knots"}
     put(topics=tuple(sorted(many)))

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from email import message_from_bytes, policy
 
 import pytest
 from django.db import connection
@@ -10,8 +11,9 @@ from django.utils import timezone
 
 from digest import signing
 from digest.deliveries.plan import plan_edition
+from digest.deliveries.replay import preview
 from digest.deliveries.send import send_due
-from digest.models import Delivery, Frame
+from digest.models import Delivery, Edition, Frame
 from digest.ranking.loaded import load
 from digest.signing import Purpose
 from subscribers import links
@@ -118,6 +120,53 @@ def test_both_lead_to_the_rest_of_the_site(client, sent, kind):
     found = re.findall(r'href="http://127.0.0.1:8000([^"]+)"', nav)
     assert found == ["/", "/archive/", "/topics/", "/search/", "/subscribe/"]
     assert all(client.get(path).status_code == 200 for path in found)
+
+
+# Pages that ann comes to from a mail, with the kind of token that opens each.
+OF_PREFERENCES = ["", "newest/", "digests/", "saved/", "why/"]
+HERS = [f"/preferences/{{preferences}}/{page}" for page in OF_PREFERENCES]
+HERS += ["/confirm/{confirm}/", "/u/{unsubscribe}", "/p/{unsubscribe}", "/v/{page}/0"]
+
+
+@pytest.mark.parametrize("path", [*HERS, "/digest/{page}"])
+def test_a_known_reader_is_not_asked_to_subscribe(client, sent, path):
+    ann, row = Subscriber.objects.get(), Delivery.objects.get()
+    tokens = {
+        purpose.value: links.make(ann, purpose, now=timezone.now())
+        for purpose in (Link.Purpose.PREFERENCES, Link.Purpose.CONFIRM)
+    }
+    tokens |= {"unsubscribe": ann.unsubscribe_token}
+    tokens |= {"page": signing.name(Purpose.PAGE, row.pk)}
+    if path.startswith("/digest/"):  # the page is known to be hers in her own browser only
+        assert ">Subscribe<" in client.get(path.format(**tokens)).text
+        address = f"/preferences/{tokens['preferences']}/browsers/"
+        client.post(address, {"action": "remember"})
+    html = client.get(path.format(**tokens)).text
+    assert "On &lt;graphs&gt;" in html or "/v/" not in path
+    assert ">Subscribe<" not in html
+    if not path.startswith(("/confirm", "/u", "/p/", "/v/")):
+        assert re.search(r'/preferences/[\w-]+/"[^>]*>(Your p|P)references</a>', html)
+
+
+@pytest.mark.parametrize("length", ["titles", "short", "abstracts"])
+def test_the_newest_digest_has_the_length_that_the_reader_chose(client, length):
+    make.topic("graphs")
+    paper = make.paper(1, title="On graphs")
+    make.edition({paper: {"graphs": 1.0}, make.paper(2): {"graphs": 0.5}})
+    reader = make.reader("ann@example.org", "graphs")
+    Subscriber.objects.update(length=length)
+    token = links.make(reader, Link.Purpose.PREFERENCES, now=timezone.now())
+    page = client.get(f"/preferences/{token}/newest/").text
+    mail = preview(reader, Edition.objects.get(), now=make.NOON)
+    _, html = (
+        part.get_content()
+        for part in message_from_bytes(mail, policy=policy.default).iter_parts()
+    )
+    assert (
+        page.count("On graphs")
+        == html.count("On graphs")
+        == (1 if length == "titles" else 2)
+    )
 
 
 def test_a_mail_itself_has_no_navigation(sent, sink):

@@ -71,7 +71,7 @@ PAGE = {
     "wants_missed": "best of what I missed",
     "language": "English",
     "length": "Titles only",
-    "timezone": "Europe/Berlin",
+    "timezone": "Berlin time",
     "send_hour": "06:00",
     "cadence": "Once a week, on Thursday",
 }
@@ -198,7 +198,7 @@ def test_the_mail_says_what_its_link_confirms_and_no_word_that_was_typed() -> No
     sign_up(STRANGERS, after=QUARTER)
     first, second = (str(message.body) for message in mailbox.outbox)
     assert "Thursday" in first and "- Graphs" in first
-    assert "23:00 Asia/Tokyo" in second and "- Vision" in second
+    assert "23:00 Uhr (Ortszeit Tokio)" in second and "- Vision" in second
     assert not re.search(r"evil|\bEve\b|learn|Lovelace|message passing", first + second)
 
 

@@ -30,9 +30,9 @@ def test_each_reader_is_written_to_in_their_own_language(mailer: Sink) -> None:
 @pytest.mark.parametrize(
     ("cadence", "days", "english", "german"),
     [
-        (Cadence.DAILY, (), "Every day 07:00 UTC", "Jeden Tag 07:00 UTC"),
-        (Cadence.WEEKDAYS, (), "Monday to Friday 07", "Montag bis Freitag 07"),
-        (Cadence.CHOSEN, (1, 5), "Tuesday, Saturday 07", "Dienstag, Samstag 07"),
+        (Cadence.DAILY, (), "Every day at 07:00 (UTC)", "Jeden Tag um 07:00 Uhr (UTC)"),
+        (Cadence.WEEKDAYS, (), "Monday to Friday at 07", "Montag bis Freitag um 07"),
+        (Cadence.CHOSEN, (1, 5), "Tuesday, Saturday at 07", "Dienstag, Samstag um 07"),
         (Cadence.WEEKLY, (6,), "Once a week, on Sunday", "Einmal pro Woche, am Sonntag"),
     ],
 )
@@ -62,4 +62,4 @@ def test_a_language_that_is_offered_no_more_falls_back_to_english(mailer: Sink) 
     assert got.message["Subject"] == "Please confirm your subscription to Daily Papers"
     _, html = got.message.iter_parts()
     assert '<html lang="en"' in html.get_content()
-    assert "Every day 07:00" in html.get_content()
+    assert "Every day at 07:00" in html.get_content()

@@ -4,16 +4,17 @@ import hashlib
 import json
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, timedelta
 from importlib import import_module
 
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from subscribers import consent, links, privacy, subscriptions, tasks
+from subscribers import consent, fresh_receipts, links, privacy, subscriptions, tasks
 from subscribers.addresses import address_hash
 from subscribers.consent import Head, events
 from subscribers.models import ConsentEvent, Link, Subscriber
@@ -178,6 +179,60 @@ def test_g1_the_head_is_logged_and_kept_for_this_user_alone(chain: Head, caplog)
     assert consent.head_file().read_text() == f"{head}\n"
     assert stat.S_IMODE(consent.head_file().stat().st_mode) == 0o600
     call_command("subscribers", "verify", "--head", str(chain))
+
+
+@pytest.fixture
+def fresh(chain: Head, django_capture_on_commit_callbacks) -> ConsentEvent:
+    """The newest of three receipts that are committed and not sealed yet."""
+    with django_capture_on_commit_callbacks(execute=True):
+        for number in range(3):
+            subscriptions.subscribe(
+                *ask(f"new{number}@example.org"), origin=ORIGIN, now=NOW
+            )
+    assert consent.verify().unsealed == 3
+    return events.latest("pk")
+
+
+@pytest.mark.parametrize("sealer", ["runs on", "has not run"])
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["newest", "one in the middle", "oldest"])
+def test_g1_a_receipt_that_is_removed_before_it_is_sealed_is_missed(
+    fresh: ConsentEvent, place: int, sealer: str, caplog
+) -> None:
+    row = events.filter(number=None).order_by("-pk")[place]
+    events.filter(pk=row.pk).delete()
+    for _ in range(2 if sealer == "runs on" else 0):
+        consent.seal()
+        assert "removed before it was sealed" in caplog.text
+    (line,) = consent.verify().wrong
+    assert f"row {row.pk} was removed before it was sealed" in line
+    assert f"After a restore of the database remove {fresh_receipts.list_file()}" in line
+
+
+def test_g1_what_is_sealed_leaves_the_list_and_what_was_never_committed_is_not_on_it(
+    fresh: ConsentEvent, django_capture_on_commit_callbacks
+) -> None:
+    assert len(fresh_receipts.list_file().read_text().splitlines()) == 3
+    assert stat.S_IMODE(fresh_receipts.list_file().stat().st_mode) == 0o600
+    with (
+        django_capture_on_commit_callbacks(execute=True),
+        suppress(RuntimeError),
+        transaction.atomic(),
+    ):
+        subscriptions.subscribe(*ask("not@example.org"), origin=ORIGIN, now=NOW)
+        raise RuntimeError
+    assert len(fresh_receipts.list_file().read_text().splitlines()) == 3
+    consent.seal()
+    assert fresh_receipts.list_file().read_text() == ""
+    assert consent.verify().wrong == []
+
+
+@pytest.mark.parametrize("content", ["7", "7 ab", "\0", "x " + "0" * 64, "\udc80"])
+def test_r31_a_damaged_list_of_fresh_receipts_stops_nobody(
+    fresh: ConsentEvent, content: str
+) -> None:
+    fresh_receipts.list_file().write_bytes(content.encode(errors="surrogateescape"))
+    assert consent.verify().wrong == []
+    assert consent.seal() == 3
 
 
 @pytest.mark.parametrize("content", ["", "cut o", "7", "seven:x", "\0", "-1:x"])

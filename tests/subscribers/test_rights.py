@@ -186,7 +186,7 @@ def test_u9_who_is_not_meant_blocks_the_address(client: Client, form) -> None:
     token = mailed_token()
     shown = client.get(f"/confirm/{token}/").text
     assert "a…@e….org" in shown
-    assert "Every day 09:00 Europe/Berlin" in shown
+    assert "Every day at 09:00 (Berlin time)" in shown
     assert f'href="/block/{token}/"' in shown
     assert f"/block/{token}/" in str(mailbox.outbox[-1].body)
     client.post(f"/block/{token}/")

@@ -53,7 +53,7 @@ def test_a_sign_up_waits_for_its_confirmation() -> None:
         NOW,
         {"graphs"},
     )
-    assert str(reader.schedule) == "Monday to Friday 09:00 Europe/Berlin"
+    assert str(reader.schedule) == "Monday to Friday at 09:00 (Berlin time)"
     assert reader.schedule.days == 31
     assert notices() == [("confirm", "pending")]
     assert events() == ["requested"]

@@ -5,10 +5,7 @@ const NOT_SENT = ["email", "website", "opened", "proof"]; // no preferences
 const PAUSE = 700; // milliseconds without typing
 
 if (form) {
-  const place = document.createElement("div");
-  place.className = "stack";
-  place.setAttribute("aria-live", "polite");
-  form.querySelector("[data-preview-before]").before(place);
+  const place = form.querySelector(".preview");
   let timer;
   let last = "";
   let asked = 0;
@@ -30,7 +27,9 @@ if (form) {
     clearTimeout(timer);
     timer = setTimeout(() => show().catch(() => {}), PAUSE);
   };
-  // The first look, while they read, also loads in the server what the next ones need.
+  // The first look, while they read, also loads in the server what the next ones need. It
+  // takes a hand at the form: a program that opens all links of a mail asks for nothing.
   form.addEventListener("focusin", later, { once: true });
+  form.addEventListener("pointermove", later, { once: true });
   form.addEventListener("input", later);
 }
