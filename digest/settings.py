@@ -339,12 +339,14 @@ CELERY_BEAT_SCHEDULE = {
     for name, task, seconds in [
         ("tick", "digest.tasks.tick", 10),
         ("watch", "digest.tasks.watch", 300),
+        ("count", "digest.tasks.count", 30),
         ("retention", "digest.tasks.drop_old", 3600),
         ("publish", "digest.tasks.fetch_and_publish", 1800),
         ("week", "digest.tasks.publish_week", 1800),
         ("refit", "digest.tasks.refit", 86400),
         ("notices", "subscribers.tasks.send_notices", 10),
         ("readers", "subscribers.tasks.maintain", 60),
+        ("imports", "subscribers.tasks.take_imports", 10),
     ]
 }
 # Due when beat starts for the first time, and not only a period later.

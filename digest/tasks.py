@@ -7,7 +7,14 @@ from typing import Any
 from celery import Task, current_app, shared_task
 
 from digest import process
-from digest.deliveries import fencing, heartbeats, idempotent_retry, ledger, preflight
+from digest.deliveries import (
+    counts,
+    fencing,
+    heartbeats,
+    idempotent_retry,
+    ledger,
+    preflight,
+)
 from digest.deliveries.heartbeats import Loop, turn
 from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import due_editions, plan, weeks_wanted
@@ -101,6 +108,12 @@ def watch() -> None:
     now = ledger.database_now()
     if turn(Loop.WATCH, now):
         alarms.watch(now)
+
+
+@shared_task
+def count() -> None:
+    """Count what is too large for a page to count by itself."""
+    counts.refresh(ledger.database_now())
 
 
 @shared_task

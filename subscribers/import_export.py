@@ -68,6 +68,35 @@ class Imported:
         return self.words
 
 
+class Intake:
+    """Takes slices of a file in, one after the other, each in a transaction of its own.
+
+    A trial is rolled back by its caller, slice by slice: it keeps in mind itself whom it has
+    seen, and no row of a slice that is gone.
+    """
+
+    def __init__(self, legal_source: str, now: datetime, *, is_trial: bool = False) -> None:
+        self.reader, self.now, self.is_trial = Reader(legal_source, now), now, is_trial
+        self.schedules: dict[tuple[object, ...], Schedule] = {}
+        self.seen: set[str] = set()
+
+    def take(self, rows: Sequence[Row]) -> list[Imported]:
+        """Return what became of each row, in the order of the file."""
+        people: list[Person] = []
+        refused: list[Imported] = []
+        for row in rows:
+            try:
+                people.append(self.reader.person(row))
+            except Unusable as error:
+                refused.append(Imported(row.line, Became.REFUSED, str(error)))
+        if self.is_trial:
+            self.schedules = {}
+        else:
+            self.seen = set()
+        found = store(people, self.schedules, self.seen, now=self.now)
+        return sorted([*refused, *found], key=lambda one: one.line)
+
+
 def load(file: ImportFile, *, legal_source: str, now: datetime) -> Iterator[Imported]:
     """Import the rows, slice by slice, each slice in a transaction of its own.
 
@@ -76,19 +105,9 @@ def load(file: ImportFile, *, legal_source: str, now: datetime) -> Iterator[Impo
     WrongKey, as everybody would be taken for new.
     """
     address_key.check()
-    reader = Reader(legal_source, now)
-    schedules: dict[tuple[object, ...], Schedule] = {}
+    intake = Intake(legal_source, now)
     for rows in slices(file.rows()):
-        people: list[Person] = []
-        refused: list[Imported] = []
-        for row in rows:
-            try:
-                people.append(reader.person(row))
-            except Unusable as error:
-                refused.append(Imported(row.line, Became.REFUSED, str(error)))
-        yield from sorted(
-            [*refused, *store(people, schedules, now=now)], key=lambda one: one.line
-        )
+        yield from intake.take(rows)
 
 
 def slices(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -116,10 +135,14 @@ def slices(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def store(
     people: Sequence[Person],
     schedules: dict[tuple[object, ...], Schedule],
+    seen: set[str],
     *,
     now: datetime,
 ) -> list[Imported]:
-    """Store a slice in a few statements, however many people it has."""
+    """Store a slice in a few statements, however many people it has.
+
+    `seen` are the hashes of earlier rows, and gets those of these.
+    """
     rate_limits.no_sign_up_meanwhile()
     hashes = {person.email_hash for person in people}
     listed = Suppression.objects.filter(email_hash__in=hashes)
@@ -129,7 +152,6 @@ def store(
         for reader in Subscriber.objects.filter(email_hash__in=hashes)
     }
     done, new = [], []
-    seen: set[str] = set()
     for person in people:
         reader = readers.get(person.email_hash)
         if person.email_hash in seen:

@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from subscribers.import_tools import Tool, tool_of
@@ -44,12 +44,40 @@ class Row:
     wrong: str = ""
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column of a file that an operator looks at."""
+
+    theirs: str  # its name, as name_of gives it
+    ours: str  # what it is taken for; empty: left out
+    sample: str = ""  # its value in the first row
+    by_tool: bool = False  # the tool whose export it is gives it a meaning
+    is_read: bool = False  # it is read where nobody says anything
+
+
+@dataclass(frozen=True)
+class Look:
+    """A file's columns, and the tool whose export it is."""
+
+    columns: list[Column]
+    tool: str = ""
+
+    def named(self, chosen: Mapping[str, str]) -> dict[str, str]:
+        """Return `ImportFile.named` for what an operator chose, by their names."""
+        return {
+            one.theirs: chosen[one.theirs]
+            for one in self.columns
+            if chosen[one.theirs] != one.theirs and (chosen[one.theirs] or one.is_read)
+        }
+
+
 @dataclass
 class ImportFile:
     """A file, and what is to be said of it once its rows were read."""
 
     path: Path
     known: frozenset[str]
+    raw: bytes | None = None  # its content, where it is no file of this machine
     named: Mapping[str, str] = field(default_factory=dict)  # their name of a column: ours
     encoding: str = "utf-8"
     tool: Tool | None = None  # whose export it is
@@ -57,19 +85,83 @@ class ImportFile:
 
     def rows(self) -> Iterator[Row]:
         """Yield each row once. Raises BadFile, after the rows that come before the fault."""
+        text, fault = self.decoded(self.content())
         try:
-            raw = self.path.read_bytes()
-        except OSError as error:
-            raise BadFile(f"cannot read {self.path}: {error.strerror}") from None
-        text, fault = self.decoded(raw)
-        is_json = self.path.suffix.lower() in JSON_LINES
-        try:
-            yield from self.json_rows(text) if is_json else self.csv_rows(text)
+            yield from self.json_rows(text) if self.is_json else self.csv_rows(text)
         except BadFile:
             if not fault:
                 raise
         if fault:
             raise fault
+
+    @property
+    def is_json(self) -> bool:
+        return self.path.suffix.lower() in JSON_LINES
+
+    def content(self) -> bytes:
+        """Return the whole file. Raises BadFile."""
+        if self.raw is not None:
+            return self.raw
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise BadFile(f"cannot read {self.path}: {error.strerror}") from None
+
+    def look(self) -> Look:
+        """Return the columns with what each is taken for, whether or not one is the address.
+
+        Raises BadFile.
+        """
+        text, _ = self.decoded(self.content())
+        names, cells = self.first_json(text) if self.is_json else self.first_rows(text)
+        tool = tool_of(names)
+        reads = tool.reads if tool else frozenset()
+        samples = dict(zip(names, [*cells, *[""] * len(names)], strict=False))
+        found = {name: name if name in self.known | reads else "" for name in names if name}
+        if not {"email", "email_hash"} & set(found):
+            guess = next((name for name in found if "@" in samples[name]), None)
+            found |= {guess: "email"} if guess else {}
+        return Look(
+            [
+                Column(
+                    name,
+                    self.named.get(name, ours),
+                    samples[name][:100],
+                    by_tool=name in reads,
+                    is_read=name in self.known | reads,
+                )
+                for name, ours in found.items()
+            ],
+            tool.name if tool else "",
+        )
+
+    def first_json(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the names and values of the first object. Raises BadFile."""
+        for line, one in enumerate(text.split("\n"), start=1):
+            if one.strip():
+                try:
+                    values = dict(json.loads(one))
+                except (RecursionError, TypeError, ValueError):
+                    raise self.fault(line, "no JSON object") from None
+                return [name_of(f"{name}") for name in values], list(
+                    map(str, values.values())
+                )
+        raise self.fault(1, "it is empty")
+
+    def first_rows(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the columns' names by the separator that makes most of them, and a row."""
+        plain = replace(self, named={}, known=frozenset())
+        _, start, line, choice = plain.head_line(text)
+        heads = {each: plain.names_in(line, each) for each in choice}
+        separator = max(heads, key=lambda each: len(heads[each]))
+        rest = io.StringIO(text, newline="")
+        for _ in range(start):
+            rest.readline()
+        try:
+            cells = next(csv.reader(rest, delimiter=separator), [])
+        except csv.Error:
+            cells = []
+        return heads[separator], [unquoted(cell) for cell in cells]
 
     def decoded(self, raw: bytes) -> tuple[str, BadFile | None]:
         """Return the text, up to the line of a byte that fits no encoding, and that fault."""
@@ -104,6 +196,11 @@ class ImportFile:
 
     def head(self, text: str) -> tuple[int, str, list[str]]:
         """Return how many lines the head takes, the separator and the columns' names."""
+        number, last, line, choice = self.head_line(text)
+        return last, *self.columns(number, line, choice)
+
+    def head_line(self, text: str) -> tuple[int, int, str, str]:
+        """Return the head's first and last line, its text, and the separators to choose from."""
         choice = SEPARATORS
         lines = enumerate(io.StringIO(text, newline=""), start=1)
         for number, line in lines:
@@ -117,7 +214,7 @@ class ImportFile:
                     line += more
                 if line.count('"') % 2:
                     raise self.fault(number, "a quote of its column names never ends")
-                return last, *self.columns(number, line, choice)
+                return number, last, line, choice
         raise self.fault(1, "it has no line that names the columns")
 
     def columns(self, number: int, line: str, separators: str) -> tuple[str, list[str]]:

@@ -6,6 +6,7 @@
 | a reader who has left | 90 days; then the keyed hash alone stays |
 | requests at the forms | 24 hours, without the person as soon as they are handled |
 | links, single mails | 90 days |
+| uploaded files of readers | until they are imported, 1 day at most; their reports 90 days |
 | remembered browsers | 30 days, or until the reader leaves or changes the address |
 | receipts of readers whose row is gone | 3 years; then blanked |
 """
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef
 
-from subscribers import consent, privacy
+from subscribers import consent, import_jobs, privacy
 from subscribers.models import Browser, ConsentEvent, Link, Notice, Request, Subscriber
 from subscribers.notices import outbox
 from subscribers.subscriptions import State, locked
@@ -72,6 +73,7 @@ def purge(now: datetime) -> None:
     Request.objects.filter(at__lte=now - REQUESTS, handled_at__isnull=False).delete()
     Link.objects.filter(expires_at__lte=now - MAILS).delete()
     Browser.objects.filter(expires_at__lte=now).delete()
+    import_jobs.purge(now)
     final = Notice.objects.exclude(state__in=["pending", "submitting"])
     final.filter(created_at__lte=now - MAILS).delete()
     # Receipts of a reader's row are kept with it, whatever address they were given under.

@@ -10,7 +10,14 @@ from django.utils import timezone
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from subscribers import address_key, consent, requests, retention, subscriptions
+from subscribers import (
+    address_key,
+    consent,
+    import_jobs,
+    requests,
+    retention,
+    subscriptions,
+)
 from subscribers.notices import send
 
 logger = logging.getLogger(__name__)
@@ -70,6 +77,21 @@ def maintain() -> None:
     retention.remind(now)
     retention.purge(now)
     consent.seal()  # last: after an import it may take as long as a task may
+
+
+@shared_task
+def take_imports() -> None:
+    """Go on with an uploaded file of readers; other tasks have their turn between two of us."""
+    if import_jobs.work(until=time.monotonic() + TURN):
+        wake_imports()
+
+
+def wake_imports() -> None:
+    """Ask for take_imports now; without a broker beat's next tick does it."""
+    try:
+        take_imports.apply_async(retry=False)
+    except (KombuError, RedisError, OSError) as error:
+        logger.warning("no broker, a file waits: %s", type(error).__name__)
 
 
 def wake() -> None:

@@ -5,6 +5,7 @@ from digest.models.deliveries import (
     DeliveryEvent,
     Lease,
     SendingCount,
+    StoredCount,
     Submission,
 )
 from digest.models.editions import Block, Edition, Frame
@@ -46,6 +47,7 @@ __all__ = [
     "SendingCount",
     "SourceDay",
     "SourceTurn",
+    "StoredCount",
     "StoredProjection",
     "Submission",
     "Vote",

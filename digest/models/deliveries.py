@@ -256,3 +256,17 @@ class SendingCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.minute:%Y-%m-%d %H:%M}: {self.count}"
+
+
+class StoredCount(models.Model):
+    """What a worker counted of a large table, for pages. See deliveries/counts.py."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    counts = models.TextField(help_text="Rows of counts, as JSON.")
+    counted_at = models.DateTimeField(help_text="UTC.")
+
+    class Meta:
+        verbose_name_plural = "stored counts"
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.counted_at:%Y-%m-%d %H:%M}"

@@ -7,7 +7,8 @@ this machine, and to whoever has METRICS_TOKEN; to others there is no such page.
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from email.utils import parseaddr
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -22,13 +23,16 @@ from prometheus_client.registry import Collector
 
 from digest import front_end
 from digest.deliveries import ledger, throughput
-from digest.models import BackOff, Delivery, Edition, Heartbeat
+from digest.feedback import domain_reports
+from digest.models import BackOff, Delivery, Edition, Heartbeat, ReportedCount
 from digest.ops.console import figures
 from digest.papers import source_days
 from subscribers.models import Notice, Request
 
 # Rows are counted up to here: an alarm needs no more, and a million due would take too long.
 MOST = 10_000
+MANY = 100  # mails in DMARC reports
+DMARC_DAYS = timedelta(days=3)  # a report comes a day late
 FEW = 3  # reports; a share of fewer says nothing
 EDITIONS = 14  # the newest ones, of which something may still go out
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP")
@@ -124,6 +128,14 @@ class Figures(Collector):
             # Reports may come on a day on which nothing went out.
             share = counts[kind] / accepted if accepted and counts[kind] >= FEW else 0
             yield gauge(name, f"Share that {kind}; 0 below {FEW} reports.", share)
+        domain = parseaddr(settings.FROM_EMAIL)[1].rpartition("@")[2].lower()
+        since = (self.now - DMARC_DAYS).date()
+        good, bad = domain_reports.totals(
+            ReportedCount.Kind.DMARC, since=since, domain=domain
+        )
+        share = bad / (good + bad) if good + bad >= MANY else 0
+        words = f"Mails of our domain that failed DMARC, last days; 0 below {MANY}."
+        yield gauge("dmarc_failure_rate", words, share)
 
     def machinery(self) -> Iterator[Metric]:
         beats = Heartbeat.objects.values_list("loop", "at", "worker_skew", "beat_skew")

@@ -8,7 +8,7 @@ from django.urls import URLPattern, path
 
 from digest.feedback import webhooks
 from digest.ops import health, metrics
-from digest.ops.console import configuration, mail
+from digest.ops.console import configuration, imports, mail
 from digest.ops.console import views as console
 from digest.ops.mailbox import views
 from digest.ops.operators import views as accounts
@@ -41,6 +41,8 @@ urlpatterns = [
     operators("relays/", mail.relays, "relays"),
     operators("unknown/", mail.unknown, "unknown"),
     operators("notices/", mail.notices, "notices"),
+    operators("imports/", imports.imports, "imports"),
+    operators("imports/<int:pk>/", imports.one_import, "import"),
     operators("settings/", configuration.settings_page, "settings"),
     operators("reports/", console.reports, "reports"),
     operators("doctor/", console.doctor_page, "doctor"),

@@ -1,6 +1,7 @@
 """The tables of this room, by what they are about."""
 
 from subscribers.models.consent import Appended, ConsentEvent, Suppression
+from subscribers.models.imports import Import
 from subscribers.models.installation import AddressKey
 from subscribers.models.people import (
     FEWEST_PAPERS,
@@ -25,6 +26,7 @@ __all__ = [
     "Appended",
     "Browser",
     "ConsentEvent",
+    "Import",
     "Length",
     "Link",
     "Notice",

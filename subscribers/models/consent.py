@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import models
+from django.db.models import Q
 
 
 class Appended[M: models.Model](models.QuerySet[M]):
@@ -69,6 +70,13 @@ class ConsentEvent(models.Model):
 
     class Meta:
         verbose_name_plural = "consent events"
+        indexes = [
+            models.Index(
+                fields=["at", "kind"],
+                condition=Q(kind__in=["confirmed", "unsubscribed"]),
+                name="consent_event_lately",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M}"

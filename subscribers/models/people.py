@@ -259,6 +259,7 @@ class Subscriber(models.Model):
                 condition=Q(directions__isnull=True),
                 name="subscriber_to_compute",
             ),
+            models.Index(fields=["state", "-id"], name="subscriber_by_state"),
         ]
 
     def __str__(self) -> str:
@@ -273,10 +274,13 @@ class Subscription(models.Model):
     """One reader's choice of one topic."""
 
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE)
-    topic = models.ForeignKey(Topic, on_delete=models.CASCADE)
+    topic = models.ForeignKey(Topic, on_delete=models.CASCADE, db_index=False)
 
     class Meta:
         verbose_name_plural = "subscriptions"
+        indexes = [
+            models.Index(fields=["topic", "-subscriber"], name="subscription_by_topic")
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["subscriber", "topic"], name="subscription_unique"

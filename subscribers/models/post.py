@@ -118,6 +118,9 @@ class Notice(models.Model):
             models.Index(
                 fields=["not_before"], condition=Q(state="pending"), name="notice_open"
             ),
+            models.Index(
+                fields=["-id"], condition=~Q(state="accepted"), name="notice_not_accepted"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -26,6 +26,7 @@ NAMES = {
     "sign_up": "a sign-up's latency, states of an address told apart, a flood",
     "web": "sign-up and front page while an edition goes out",
     "pages": "the front page and the API for many at once: rate, CPU, bytes",
+    "console": "the operator's pages with a million readers, ten million deliveries",
     "servers": "gunicorn and granian: CPU of a page, of each form",
     "stages": "what each step of a mail costs",
     "profile": "where the sender's own time goes, function by function",
@@ -44,6 +45,7 @@ def main() -> None:
     )
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--readers", type=int)
+    parser.add_argument("--deliveries", type=int)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--peer-mails", type=int)
     parser.add_argument("--quick", action="store_true", default=None, help="all: smaller")

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command, load_command_class
 
-from digest.models import Delivery, Edition
+from digest.models import Act, Delivery, Edition
 from subscribers.addresses import address_hash
 from subscribers.models import Suppression
 from subscribers.suppression import suppress
@@ -61,18 +61,27 @@ def test_an_edition_is_cancelled_after_a_second_thought(
     assert ("cannot be resumed" in said.getvalue()) is not bool(options)
 
 
+PAPER = (
+    '{"paper": {"id": "2604.00001", "title": "On graphs", "summary": "Graphs.", '
+    '"authors": [], "upvotes": 5, "submittedOnDailyAt": "2026-04-16T00:00:00Z"}}\n'
+)
 JSON = [
     (["edition", "2026-04-17"], {"day", "kind", "hold", "eligible", "states", "relay"}),
     (["relay"], {"rest", "domains"}),
     (["deliver", "--now", "2026-04-17T12:00Z"], {"planned", "waiting", "accepted"}),
     (["delivery", "ann@example.org"], {"id", "run", "attempts", "due_at", "history"}),
     (["publish"], {"day", "kind", "papers"}),
+    (["interleave", "start", "closer"], {"variant", "runs", "votes", "share"}),
+    (["refit", "--list"], {"version", "ranks", "papers"}),
+    (["subscribers", "verify"], {"sealed", "unsealed", "faults", "head"}),
+    (["subscribers", "erase", "ann@example.org"], {"erased"}),
+    (["subscribers", "lift", "gone@example.org", "--reason", "x"], {"lifted", "reader"}),
     (
         ["quarantine", "--since", "2090-01-01T00:00Z"],
         {"unknown", "unpublished", "may_start"},
     ),
     (["operator"], {"name", "role", "second_factor"}),
-    (["unknown"], {"id", "edition", "reason", "reply", "run", "intent_at"}),
+    (["unknown"], {"id", "edition", "email", "reason", "reply", "run", "intent_at"}),
     (["unknown", "abandon", "--all"], {"action", "count"}),
     (["subscribers", "show", "ann@example.org"], {"id", "state", "topics", "suppressed"}),
 ]
@@ -98,6 +107,7 @@ def test_what_a_command_prints_for_scripts_is_json(
             not_before=make.NOON,
             expires_at=make.NOON.replace(year=2090),
         )
+    suppress(address_hash("gone@example.org"), Suppression.Reason.BOUNCED, now=make.NOON)
     call_command(*command, "--json")
     (line,) = capsys.readouterr().out.splitlines()
     told = json.loads(line)
@@ -127,3 +137,37 @@ def test_exit_status_tells_a_typing_error_from_a_failure(
     with pytest.raises(SystemExit) as ended:
         command.run_from_argv(["manage.py", *typed])
     assert ended.value.code == status
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("command", "logged"),
+    [
+        (["interleave", "start", "closer"], ("interleave start", "closer")),
+        (["interleave"], None),
+        (["refit", "--use", "shipped"], ("refit", "ranks by")),
+        (["refit", "--list"], None),
+        (["fetch", "--from", "papers.jsonl"], ("fetch", "fetched 1 papers")),
+        (["deliver", "--now", "2026-04-17T12:00Z"], ("deliver", "planned 1: 1 accepted")),
+        (["deliver", "--now", "2026-04-01T12:00Z"], None),
+        (["doctor", "--send-test", "ada@example.org"], ("test", "Test digest: accepted")),
+        (["subscribers", "verify"], None),
+    ],
+)
+def test_what_a_command_changes_for_readers_is_in_the_audit_log(
+    command, logged, sink, settings, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("digest.ops.doctor.doctor.examine", lambda *args, **named: [])
+    Path("papers.jsonl").write_text(PAPER)
+    settings.MAILER_URL = sink.url
+    make.edition({make.paper(1): {"graphs": 1.0}})
+    make.reader("ann@example.org", "graphs")
+    call_command(*command)
+    acts = [(one.what, one.detail) for one in Act.objects.all()]
+    if logged is None:
+        assert acts == []
+    else:
+        ((what, detail),) = acts
+        assert what == logged[0] and detail.startswith(logged[1])
+        assert "ada@" not in detail

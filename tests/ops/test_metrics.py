@@ -22,6 +22,7 @@ from digest.models import (
     DeliveryEvent,
     Edition,
     Heartbeat,
+    ReportedCount,
     SendingCount,
     SourceDay,
 )
@@ -198,6 +199,39 @@ def reported(kind: str) -> Callable[[], None]:
     return plant
 
 
+def dmarc_fails() -> None:
+    for passed, number in ((True, 90), (False, 10)):
+        ReportedCount.objects.create(
+            kind="dmarc",
+            reporter="google.com",
+            name="r1",
+            day=ledger.database_now().date(),
+            domain="daily-papers.example",
+            source="192.0.2.1",
+            passed=passed,
+            count=number,
+        )
+
+
+@pytest.mark.parametrize(
+    ("domain", "days", "count", "rate"),
+    [
+        ("daily-papers.example", 1, 100, 1),
+        ("daily-papers.example", 1, 99, 0),  # too few to tell
+        ("daily-papers.example", 9, 100, 0),  # mended since
+        ("other.example", 1, 100, 0),
+    ],
+)
+def test_the_dmarc_rate_is_of_our_domain_and_of_late(
+    client, domain, days, count, rate
+) -> None:
+    dmarc_fails()
+    ReportedCount.objects.filter(passed=True).delete()
+    day = ledger.database_now().date() - timedelta(days=days)
+    ReportedCount.objects.update(domain=domain, day=day, count=count)
+    assert samples(client)["dailypapers_dmarc_failure_rate", ""] == rate
+
+
 def is_silent() -> None:
     at = ledger.database_now()
     day = at.date() - timedelta(days=1)
@@ -243,6 +277,7 @@ FAULTS: dict[str, Callable[[], None] | None] = {
     "EditionPaused": is_paused,
     "ManyBounces": reported("bounced"),
     "ManyComplaints": reported("complained"),
+    "DmarcFails": dmarc_fails,
     "NoPapers": is_silent,
     "FormsWait": forms_wait,
     "SingleMailsWait": notices_wait,

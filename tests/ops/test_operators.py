@@ -14,15 +14,16 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from digest.deliveries.plan import plan
 from digest.models import Act, Delivery, Edition, RecoveryCode
-from digest.ops.console import acts
+from digest.ops.console import acts, imports
 from digest.ops.operators import audit, login, roles, second_factor
 from digest.tasks import drop_old
-from subscribers.models import Subscriber, Suppression
+from subscribers.models import Import, Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
 
@@ -69,6 +70,8 @@ PAGES = {
     "console_unknown": "viewer",
     "console_notices": "viewer",
     "console_settings": "viewer",
+    "console_imports": "viewer",
+    "console_import": "viewer",
     "console_reports": "viewer",
     "console_doctor": "viewer",
     "console_audit": "owner",
@@ -99,6 +102,10 @@ ACTS = {
     ("console_unknown", "resend"): "sender",
     ("console_unknown", "abandon"): "sender",
     ("console_unknown", "quarantine"): "sender",
+    ("console_imports", "upload"): "owner",
+    ("console_import", "check"): "owner",
+    ("console_import", "import"): "owner",
+    ("console_import", "cancel"): "owner",
     ("console_doctor", "run"): "sender",
 }
 
@@ -110,6 +117,16 @@ def may(role: str, first: str | None) -> bool:
 def url(page: str, reader: Subscriber) -> str:
     edition = Edition.objects.get().pk
     args = {"console_edition": [edition], "console_reader": [reader.pk]}
+    if page == "console_import":
+        now = timezone.now()
+        return reverse(
+            page,
+            args=[
+                Import.objects.get_or_create(
+                    name="x", defaults={"created_at": now, "changed_at": now}
+                )[0].pk
+            ],
+        )
     both = dict.fromkeys(["console_preview", "console_why"], [edition, reader.pk])
     return reverse(page, args=(args | both).get(page, []))
 
@@ -138,7 +155,9 @@ def test_the_table_has_each_act_and_page() -> None:
     named |= {("console_relays", act) for act in acts.RELAY_ACTS}
     named |= {("console_unknown", act) for act in acts.UNKNOWN_ACTS}
     named |= {("console_reader", act) for act in [*acts.READER_ACTS, "export"]}
-    assert set(ACTS) - {("console_doctor", "run")} == named
+    named |= {("console_import", act) for act in imports.IMPORT_ACTS}
+    alone = {("console_doctor", "run"), ("console_imports", "upload")}
+    assert set(ACTS) - alone == named
     from digest.ops.urls import urlpatterns
 
     pages = {f"{one.name}" for one in urlpatterns if f"{one.name}".startswith("console_")}

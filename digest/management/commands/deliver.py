@@ -17,6 +17,7 @@ from digest.deliveries.send import Clock, send_due
 from digest.logs import begin_run
 from digest.management.base import OperatorCommand, parse_day, parse_instant
 from digest.models import Delivery, Edition
+from digest.ops.operators import audit
 from digest.tasks import catch_up
 from digest.throttling import circuit_breaker
 
@@ -69,11 +70,13 @@ class Command(OperatorCommand):
             raise CommandError(str(refused)) from None
         waiting = control.why_waiting(found, ledger.database_now())
         counts = {word: tally[word] for word in COUNTED}
+        told = ", ".join(f"{count} {word}" for word, count in counts.items())
+        if planned or any(counts.values()):
+            audit.record_command("deliver", detail=f"planned {planned}: {told}")
         if options["json"]:
             self.stdout.write(json.dumps({"planned": planned, "waiting": waiting} | counts))
         else:
-            words = ", ".join(f"{count} {word}" for word, count in counts.items())
-            self.stdout.write("\n".join([f"planned {planned}: {words}", *waiting]))
+            self.stdout.write("\n".join([f"planned {planned}: {told}", *waiting]))
             if not any(tally.values()) and not Delivery.objects.filter(edition__in=found):
                 self.stdout.write("nothing is due to anybody")
         if rest := circuit_breaker.resting(clock()):

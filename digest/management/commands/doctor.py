@@ -16,6 +16,7 @@ from digest.models import Edition
 from digest.ops.doctor import doctor, sample_digest
 from digest.ops.doctor.findings import Finding
 from digest.ops.doctor.network import Network
+from digest.ops.operators import audit
 from digest.transport.outcomes import Verdict
 from subscribers.addresses import BadAddress
 
@@ -72,6 +73,7 @@ class Command(OperatorCommand):
         except (BadAddress, sample_digest.NotSent) as error:
             raise CommandError(f"not sent: {error}") from None
         words = " ".join(filter(None, [outcome.verdict, outcome.reason, outcome.reply]))
+        audit.record_command("test", edition, detail=f"Test digest: {outcome.verdict}")
         self.stderr.write(f"test digest of {edition}: {words}")
         if outcome.verdict is not Verdict.ACCEPTED:
             raise CommandError("the test digest was not accepted")

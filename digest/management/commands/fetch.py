@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from digest.management.base import OperatorCommand, parse_day
+from digest.ops.operators import audit
 from digest.papers import ingest
 from digest.papers.sources import SourceError
 
@@ -47,6 +48,7 @@ class Command(OperatorCommand):
             self.stderr.write(f"skipped {rejected.which}: {rejected.why}")
         if fetched.rejected and not fetched.counts.papers:
             raise CommandError("no entry could be stored; see the lines above")
+        audit.record_command("fetch", detail=summary(fetched))
         if options["json"]:
             self.stdout.write(json.dumps(told(fetched) | {"from_arxiv": filled.added}))
             return

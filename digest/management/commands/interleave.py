@@ -1,5 +1,6 @@
 """`manage.py interleave [start VARIANT | stop]`: compare two rankings by readers' votes."""
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.db.models import Max
 from digest.deliveries import ledger
 from digest.management.base import OperatorCommand
 from digest.models import Experiment
+from digest.ops.operators import audit
 from digest.ranking.interleaving import VARIANTS, credit
 
 
@@ -21,6 +23,7 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", nargs="?", choices=["start", "stop"])
         parser.add_argument("variant", nargs="?", choices=sorted(VARIANTS))
+        parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         action, variant = options["action"], options["variant"]
@@ -32,11 +35,22 @@ class Command(OperatorCommand):
             Experiment.objects.filter(ended_at=None).update(ended_at=now)
         if variant:
             Experiment.objects.create(variant=variant, started_at=now)
-        if not Experiment.objects.exists():
+        if action:
+            audit.record_command(f"interleave {action}", detail=variant or "")
+        if not options["json"] and not Experiment.objects.exists():
             self.stdout.write("no variant has been interleaved")
         tried = Experiment.objects.values_list("variant").annotate(last=Max("started_at"))
         for name, _ in tried.order_by("last"):
-            self.stdout.write(line(name))
+            self.stdout.write(json.dumps(told(name)) if options["json"] else line(name))
+
+
+def told(variant: str) -> dict[str, object]:
+    """Return the same as `line`, for scripts."""
+    found = credit(variant)
+    runs = Experiment.objects.filter(ended_at=None, variant=variant).exists()
+    counts = {"for_it": found.variant, "for_the_usual": found.usual, "neither": found.equal}
+    share = {"votes": found.votes, "share": found.share, "interval": [*found.interval]}
+    return {"variant": variant, "runs": runs} | counts | share
 
 
 def line(variant: str) -> str:

@@ -1,5 +1,6 @@
 """`manage.py refit [--list] [--use VERSION]`: fit the ranking to this installation's papers."""
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.core.management.base import CommandError
 from digest.deliveries import ledger
 from digest.management.base import OperatorCommand
 from digest.models import StoredProjection
+from digest.ops.operators import audit
 from digest.ranking import projections
 from digest.ranking.projections import NotAdopted
 from digest.ranking.vectors import shipped
@@ -25,6 +27,7 @@ class Command(OperatorCommand):
         instead.add_argument(
             "--use", metavar="VERSION", help="rank by this version, or by `shipped`, again"
         )
+        parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["list"]:
@@ -32,7 +35,9 @@ class Command(OperatorCommand):
         newest = projections.newest_version()
         rows = {row.version: row for row in StoredProjection.objects.order_by("fitted_at")}
         for version in {shipped().version: None} | rows:
-            self.stdout.write(line(version, rows.get(version), ranks=version == newest))
+            row, ranks = rows.get(version), version == newest
+            words = json.dumps(told(version, row, ranks=ranks)) if options["json"] else ""
+            self.stdout.write(words or line(version, row, ranks=ranks))
 
     def change(self, use: str | None) -> None:
         now = ledger.database_now()
@@ -43,6 +48,19 @@ class Command(OperatorCommand):
                 projections.refit(now)
         except NotAdopted as error:
             raise CommandError(f"nothing changed: {error}") from None
+        audit.record_command("refit", detail=f"ranks by {projections.newest_version()}")
+
+
+def told(version: str, row: StoredProjection | None, *, ranks: bool) -> dict[str, object]:
+    """Return the same as `line`, for scripts; what is not known of the shipped one is null."""
+    fitted = row if row and row.papers else None
+    return {
+        "version": version,
+        "ranks": ranks,
+        "fitted_at": fitted.fitted_at.isoformat() if fitted else None,
+        "papers": fitted.papers if fitted else None,
+        "topics": fitted.topics_found if fitted else None,
+    }
 
 
 def line(version: str, row: StoredProjection | None, *, ranks: bool) -> str:

@@ -85,37 +85,41 @@ class Command(OperatorCommand):
             metavar="OURS=THEIRS",
             help="which column of the file is ours, as in email=Adresse; may be repeated",
         )
+        importing.add_argument("--json", action="store_true")
         exporting = doing.add_parser("export", help="CSV, or JSON Lines for FILE.jsonl")
         exporting.add_argument("file", type=Path, nargs="?")
         erasing = doing.add_parser("erase", help="remove a person for good")
         erasing.add_argument("email")
+        erasing.add_argument("--json", action="store_true")
         showing = doing.add_parser("show", help="what is known of one reader")
         showing.add_argument("email")
         showing.add_argument("--json", action="store_true")
         lifting = doing.add_parser("lift", help="lift a bar that should not be there")
         lifting.add_argument("email")
         lifting.add_argument("--reason", required=True, help="kept in the receipt")
+        lifting.add_argument("--json", action="store_true")
         verifying = doing.add_parser("verify", help="walk the chain of receipts")
         verifying.add_argument(
             "--head",
             type=parse_head,
             help="NUMBER:SEAL from a log, to check that it exists",
         )
+        verifying.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         match options["doing"]:
             case "import":
-                self.load(**options)
+                self.load(as_json=options["json"], **options)
             case "export":
                 self.dump(options["file"])
             case "erase":
-                self.erase(options["email"])
+                self.erase(options["email"], as_json=options["json"])
             case "show":
                 self.show(options["email"], as_json=options["json"])
             case "lift":
-                self.lift(options["email"], options["reason"])
+                self.lift(options["email"], options["reason"], as_json=options["json"])
             case "verify":
-                self.verify(options["head"])
+                self.verify(options["head"], as_json=options["json"])
 
     def load(
         self,
@@ -125,6 +129,7 @@ class Command(OperatorCommand):
         dry_run: bool,
         all_or_nothing: bool,
         column: list[tuple[str, str]],
+        as_json: bool,
         **_: Any,
     ) -> None:
         source = ImportFile(file, KNOWN, named=dict(column))
@@ -153,7 +158,9 @@ class Command(OperatorCommand):
         if not dry_run:
             why = f", legal source: {legal_source}" if legal_source else ""
             audit.record_command("import", detail=f"{words}{why}")
-        self.stdout.write(f"would be: {words}" if dry_run else words)
+        counts = {each.value: tally[each] for each in Became}
+        told = json.dumps({"dry_run": dry_run, "rows": counts}) if as_json else ""
+        self.stdout.write(told or (f"would be: {words}" if dry_run else words))
         if fault:
             raise CommandError(fault)
         if tally and set(tally) == {Became.REFUSED}:
@@ -187,7 +194,7 @@ class Command(OperatorCommand):
         except OSError as error:
             raise CommandError(f"cannot write {file}: {error.strerror}") from None
 
-    def erase(self, email: str) -> None:
+    def erase(self, email: str, *, as_json: bool) -> None:
         try:
             erased = privacy.erase_address(email, now=timezone.now())
         except BadAddress as error:
@@ -195,7 +202,7 @@ class Command(OperatorCommand):
         if not erased:
             raise CommandError("there is no data about this address")
         audit.record_command("erase")
-        self.stdout.write("erased")
+        self.stdout.write(json.dumps({"erased": True}) if as_json else "erased")
 
     def show(self, email: str, *, as_json: bool) -> None:
         """Print a reader's state and choices, or that only a suppression is left."""
@@ -221,7 +228,7 @@ class Command(OperatorCommand):
             words = ", ".join(value) if isinstance(value, list) else value or "no"
             self.stdout.write(f"{name:10}  {words}")
 
-    def lift(self, email: str, why: str) -> None:
+    def lift(self, email: str, why: str, *, as_json: bool) -> None:
         if not why.strip():
             raise CommandError("--reason is empty: say why the bar is wrong")
         origin = consent.Origin("subscribers lift")
@@ -233,18 +240,26 @@ class Command(OperatorCommand):
         except (BadAddress, suppression.NotBarred) as error:
             raise CommandError(str(error)) from None
         audit.record_command("lift", reader, detail=why.strip())
+        if as_json:
+            told = {"lifted": True, "reader": reader.pk if reader else None}
+            self.stdout.write(json.dumps(told))
+            return
         self.stdout.write(
             "lifted: mail goes again"
             if reader
             else "lifted: the address may sign up, and gets mail once its holder confirms"
         )
 
-    def verify(self, head: consent.Head | None) -> None:
+    def verify(self, head: consent.Head | None, *, as_json: bool) -> None:
         report = consent.verify(head)
         for line in report.wrong:
             self.stderr.write(line)
+        counts = {"sealed": report.sealed, "blanked": report.blanked}
+        counts |= {"unsealed": report.unsealed, "faults": len(report.wrong)}
         self.stdout.write(
-            f"{report.sealed} receipts sealed, {report.blanked} of them blanked, "
+            json.dumps(counts | {"head": f"{report.head}"})
+            if as_json
+            else f"{report.sealed} receipts sealed, {report.blanked} of them blanked, "
             f"{report.unsealed} not sealed yet, head {report.head}"
         )
         if report.wrong:

@@ -47,16 +47,20 @@ class Command(OperatorCommand):
             raise CommandError(f"{len(ids) - count} of them were not unknown")
 
     def print_list(self, ids: list[int], *, as_json: bool) -> None:
-        rows = control.unknown(ids)
+        rows = control.unknown(ids).select_related("subscriber")
         for row in rows:
+            email = row.subscriber.email if row.subscriber else ""
             if as_json:
                 told = {"id": row.pk, "edition": f"{row.edition}", "reason": row.reason}
-                told |= {"reply": row.reply, "run": row.run}
+                told |= {"email": email, "reply": row.reply, "run": row.run}
                 at = row.intent_at.isoformat() if row.intent_at else None
                 self.stdout.write(json.dumps(told | {"intent_at": at}))
             else:
                 at = f"{row.intent_at:%Y-%m-%d %H:%M}Z" if row.intent_at else "never"
                 words = f"{row.reason} {row.reply}".strip()
-                self.stdout.write(f"{row.pk:9}  {row.edition}  handed over {at}  {words}")
+                who = email or "erased"
+                self.stdout.write(
+                    f"{row.pk:9}  {row.edition}  {who}  handed over {at}  {words}"
+                )
         if not as_json:
             self.stdout.write(f"{len(rows)} unknown")

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from django.db.models import Count
 from django.db.models.functions import TruncDate
 
-from digest.deliveries import throughput
+from digest.deliveries import counts, throughput
 from digest.deliveries.plan import due_in_zone
 from digest.deliveries.schedule import release_at
 from digest.models import Delivery, DeliveryEvent, Edition
@@ -16,6 +16,7 @@ from subscribers.models import ConsentEvent, Schedule, Subscriber
 
 State, Kind = Delivery.State, ConsentEvent.Kind
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MOST = 10_000  # rows of the queue that are counted: a million would take too long
 REPORTS = ("bounced", "complained", "rejected", "deferred")
 WIDTH, HEIGHT, GAP = 720, 120, 2  # of a chart, in its own units
 
@@ -27,6 +28,7 @@ class EditionFigures:
     edition: Edition
     states: Mapping[str, int]
     reasons: Sequence[tuple[str, str, int]]  # state, reason, rows; most rows first
+    counted_at: datetime | None = None  # by a worker; None: just now
 
     @property
     def eligible(self) -> int:
@@ -80,33 +82,34 @@ def chart(title: str, points: Sequence[tuple[str, int]]) -> Chart:
 
 
 def of_editions(editions: Iterable[Edition]) -> list[EditionFigures]:
-    """Count the rows of these editions in one statement."""
+    """Count the rows of these editions; large ones as a worker last did."""
     editions = list(editions)
-    rows = Delivery.objects.filter(edition__in=[edition.pk for edition in editions])
-    grouped = rows.order_by().values_list("edition_id", "state", "reason")
-    states: dict[int, Counter[str]] = {one.pk: Counter() for one in editions}
-    reasons: dict[int, list[tuple[str, str, int]]] = {one.pk: [] for one in editions}
-    for edition_id, state, reason, count in grouped.annotate(count=Count("pk")):
-        states[edition_id][state] += count
+    counted = counts.of_editions([edition.pk for edition in editions])
+    return [figures_of(edition, counted[edition.pk]) for edition in editions]
+
+
+def figures_of(edition: Edition, counted: counts.Counted) -> EditionFigures:
+    states: Counter[str] = Counter()
+    reasons: list[tuple[str, str, int]] = []
+    for state, reason, count in counted.rows:
+        states[state] += count
         if state != State.ACCEPTED and reason:
-            reasons[edition_id].append((state, reason, count))
-    return [
-        EditionFigures(
-            one,
-            {state.value: states[one.pk][state] for state in State},
-            sorted(reasons[one.pk], key=lambda row: -row[2]),
-        )
-        for one in editions
-    ]
+            reasons.append((state, reason, count))
+    return EditionFigures(
+        edition,
+        {state.value: states[state] for state in State},
+        sorted(reasons, key=lambda row: -row[2]),
+        counted.at,
+    )
 
 
 def queue(now: datetime) -> dict[str, int]:
-    """Return the rows that wait, by what they wait for; partial indexes answer."""
-    is_open = Delivery.objects.filter(is_open=True)
+    """Return the rows that wait, by what they wait for: MOST of each at most."""
+    is_open = Delivery.objects.filter(is_open=True).order_by("not_before")
     return {
-        "due now": is_open.filter(not_before__lte=now).count(),
-        "later": is_open.filter(not_before__gt=now).count(),
-        "unknown": Delivery.objects.filter(is_unknown=True).count(),
+        "due now": is_open.filter(not_before__lte=now)[:MOST].count(),
+        "later": is_open.filter(not_before__gt=now)[:MOST].count(),
+        "unknown": Delivery.objects.filter(is_unknown=True).order_by()[:MOST].count(),
     }
 
 
@@ -134,18 +137,21 @@ def sent_by_minute(now: datetime) -> Chart:
     return chart("Mails accepted in the last hour, by minute (UTC)", points)
 
 
-def readers() -> dict[str, int]:
+def readers(counted: counts.Counted) -> dict[str, int]:
     """Return the subscribers by state."""
-    rows = Subscriber.objects.order_by().values_list("state").annotate(Count("pk"))
-    counted = dict(rows)
-    return {state.value: counted.get(state, 0) for state in Subscriber.State}
+    found: Counter[str] = Counter()
+    for state, *_, count in counted.rows:
+        found[state] += count
+    return {state.value: found[state] for state in Subscriber.State}
 
 
 def confirmed_and_left(now: datetime, *, days: int = 14) -> tuple[Chart, Chart]:
     """Return confirmations and unsubscribes by day (UTC), today last."""
     first = now.date() - timedelta(days=days - 1)
     rows = ConsentEvent.objects.filter(
-        kind__in=[Kind.CONFIRMED, Kind.UNSUBSCRIBED], at__date__gte=first, at__lte=now
+        kind__in=[Kind.CONFIRMED, Kind.UNSUBSCRIBED],
+        at__gte=datetime.combine(first, time(), UTC),
+        at__lte=now,
     )
     grouped = rows.order_by().values_list("kind", TruncDate("at")).annotate(Count("pk"))
     counted = {(kind, day): count for kind, day, count in grouped}
@@ -160,16 +166,14 @@ def confirmed_and_left(now: datetime, *, days: int = 14) -> tuple[Chart, Chart]:
     )
 
 
-def next_hours(now: datetime, *, hours: int = 24) -> Chart:
+def next_hours(now: datetime, counted: counts.Counted, *, hours: int = 24) -> Chart:
     """Return how many active readers' daily digests come due in each of the next hours."""
     start = now.replace(minute=0, second=0, microsecond=0)
-    active = Schedule.objects.filter(subscriber__state=Subscriber.State.ACTIVE)
-    rows = active.exclude(cadence=Schedule.Cadence.WEEKLY).values_list(
-        "timezone", "send_hour", "days"
-    )
     load: Counter[int] = Counter()
     releases = [release_at(now.date() + DAY * step) for step in (-2, -1, 0, 1)]
-    for zone, hour, days, count in rows.annotate(Count("subscriber")):
+    for state, zone, hour, days, cadence, count in counted.rows:
+        if state != Subscriber.State.ACTIVE or cadence == Schedule.Cadence.WEEKLY:
+            continue
         # Several editions may be due to a schedule at once: only the newest goes.
         for due in {due_in_zone(release, zone, hour, days) for release in releases}:
             load[int((due - start) // HOUR)] += count

@@ -17,7 +17,7 @@ from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods, require_safe
 
-from digest.deliveries import explain, history, ledger, replay
+from digest.deliveries import counts, explain, history, ledger, replay
 from digest.feedback import domain_reports
 from digest.models import BackOff, Delivery, DeliveryEvent, Edition, ReportedCount
 from digest.ops import health
@@ -50,6 +50,7 @@ def today(request: HttpRequest) -> HttpResponse:
     newest = [
         Edition.objects.filter(kind=kind).order_by("-day").first() for kind in Edition.Kind
     ]
+    readers = counts.readers()
     context = {
         "now": now,
         "editions": figures.of_editions(one for one in newest if one),
@@ -57,11 +58,12 @@ def today(request: HttpRequest) -> HttpResponse:
         "queue": figures.queue(now),
         "speed": figures.speed(now),
         "reports": figures.reports(now),
-        "readers": figures.readers(),
+        "readers": figures.readers(readers),
+        "readers_counted_at": readers.at,
         "resting": BackOff.objects.filter(resting_until__gt=now)[:PAGE_LENGTH],
         "charts": [
             figures.sent_by_minute(now),
-            figures.next_hours(now),
+            figures.next_hours(now, readers),
             *figures.confirmed_and_left(now),
         ],
     }
@@ -162,8 +164,11 @@ def readers(request: HttpRequest) -> HttpResponse:
             found, error = found.none(), str(bad)
     if query["state"]:
         found = found.filter(state=query["state"])
+    topics = list(Topic.objects.all())
     if query["topic"]:
-        found = found.filter(topics__slug=query["topic"])
+        # By its id: an index has a topic's readers in this order.
+        chosen = [one.pk for one in topics if one.slug == query["topic"]]
+        found = found.filter(subscription__topic__in=chosen[:1])
     before = request.GET.get("before", "")
     if before.isdecimal() and len(before) < 19:
         found = found.filter(pk__lt=int(before))
@@ -174,7 +179,7 @@ def readers(request: HttpRequest) -> HttpResponse:
         "query": query,
         "error": error,
         "states": Subscriber.State.choices,
-        "topics": Topic.objects.all(),
+        "topics": topics,
     }
     return render(request, "console/readers.html", context)
 

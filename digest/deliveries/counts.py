@@ -1,0 +1,114 @@
+"""Counts of large tables for pages: exact while they are small, else as a worker last counted.
+
+To count a million rows takes longer than a page may. So a worker counts large editions and all
+readers from time to time and stores what it found; a page reads that, with its instant, and
+counts by itself only what is not stored because it is small.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count
+
+from digest.models import Delivery, Edition, StoredCount
+from subscribers.models import Subscriber
+
+SMALL = 20_000  # rows that a page counts in some milliseconds
+MOVING = timedelta(seconds=25)  # what changes is counted again after this
+SETTLED = timedelta(hours=1)  # and this: a report or an operator may still change it
+NEW = timedelta(days=4)  # after which nothing of an edition comes due any more
+NEWEST = 14  # editions that pages list
+READERS = "readers"
+MOVING_STATES = {"pending", "claimed", "submitting", "unknown"}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows of counts, and when a worker counted them; None: just now."""
+
+    rows: Sequence[tuple[Any, ...]]
+    at: datetime | None = None
+
+
+def of_editions(ids: Sequence[int]) -> dict[int, Counted]:
+    """Return (state, reason, deliveries) of each edition, by its id, in two queries."""
+    names = {name_of(pk): pk for pk in ids}
+    found = {
+        names[one.name]: stored(one) for one in StoredCount.objects.filter(pk__in=names)
+    }
+    missing = [pk for pk in ids if pk not in found]
+    return found | {pk: Counted(rows) for pk, rows in count_editions(missing).items()}
+
+
+def readers() -> Counted:
+    """Return (state, zone, hour, days, cadence, readers), for each combination."""
+    if one := StoredCount.objects.filter(pk=READERS).first():
+        return stored(one)
+    return Counted(count_readers())
+
+
+def stored(one: StoredCount) -> Counted:
+    return Counted([tuple(row) for row in json.loads(one.counts)], one.counted_at)
+
+
+def name_of(edition_id: int) -> str:
+    return f"edition {edition_id}"
+
+
+def count_editions(ids: Sequence[int]) -> dict[int, list[tuple[str, str, int]]]:
+    rows = Delivery.objects.filter(edition__in=ids).order_by()
+    grouped = rows.values_list("edition_id", "state", "reason").annotate(Count("pk"))
+    found: dict[int, list[tuple[str, str, int]]] = {pk: [] for pk in ids}
+    for edition_id, state, reason, count in grouped:
+        found[edition_id].append((state, reason, count))
+    return found
+
+
+def count_readers() -> list[tuple[Any, ...]]:
+    when = [f"schedule__{name}" for name in ("timezone", "send_hour", "days", "cadence")]
+    rows = Subscriber.objects.order_by().values_list("state", *when)
+    return list(rows.annotate(Count("pk")))
+
+
+# -- the worker's part -----------------------------------------------------------------------
+
+
+def refresh(now: datetime) -> None:
+    """Count again what is large and may have changed. Safe to run twice, or at once."""
+    if is_large(Subscriber.objects.order_by()) and is_old(READERS, now, MOVING * 10):
+        store(READERS, count_readers(), now)
+    newest = Edition.objects.order_by("-day", "kind").values_list("pk", flat=True)[:NEWEST]
+    for pk in newest:
+        if is_large(Delivery.objects.filter(edition=pk).order_by()):
+            if is_old(name_of(pk), now, MOVING if is_moving(pk, now) else SETTLED):
+                store(name_of(pk), count_editions([pk])[pk], now)
+        else:
+            StoredCount.objects.filter(pk=name_of(pk)).delete()
+
+
+def is_large(rows: Any) -> bool:
+    """Return whether there are more rows than a page may count; it looks at no more."""
+    return bool(rows.values("pk")[SMALL : SMALL + 1].exists())
+
+
+def is_old(name: str, now: datetime, after: timedelta) -> bool:
+    fresh = StoredCount.objects.filter(pk=name, counted_at__gt=now - after)
+    return not fresh.filter(counted_at__lte=now + after).exists()
+
+
+def is_moving(edition_id: int, now: datetime) -> bool:
+    """Return whether something of it was open when it was counted, or may have come due since."""
+    one = StoredCount.objects.filter(pk=name_of(edition_id)).first()
+    if one is None or MOVING_STATES & {state for state, *_ in json.loads(one.counts)}:
+        return True
+    is_new = Edition.objects.filter(pk=edition_id, published_at__gt=now - NEW).exists()
+    return is_new and Delivery.objects.filter(is_open=True).exists()
+
+
+def store(name: str, rows: Iterable[tuple[Any, ...]], now: datetime) -> None:
+    StoredCount.objects.update_or_create(
+        pk=name, defaults={"counts": json.dumps(list(rows)), "counted_at": now}
+    )

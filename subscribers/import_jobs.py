@@ -1,0 +1,150 @@
+"""Uploaded files of readers, tried and taken in by a worker: all state is in the database.
+
+A slice and the note that it is done are one transaction, under a lock of the import's row:
+a worker that dies leaves no slice half done, and of two that work at once one waits, finds
+that the position has moved, and ends.
+"""
+
+import logging
+import re
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.db import transaction
+from django.utils import timezone
+
+from subscribers import address_key
+from subscribers.import_export import Imported, Intake, slices
+from subscribers.import_file import BadFile, ImportFile, Row
+from subscribers.import_rows import KNOWN
+from subscribers.models import Import
+
+logger = logging.getLogger(__name__)
+
+State = Import.State
+MOST_BYTES = 32 * 1024 * 1024  # of a file; `subscribers import` takes any
+MOST_NOTES = 200  # lines about single rows
+ALONE = timedelta(seconds=5)  # after its last slice another worker may go on with a file
+UNUSED = timedelta(days=1)  # then a file that nobody imports is deleted
+KEPT = timedelta(days=90)  # the report
+ADDRESS = re.compile(r"\S*@\S*")
+
+
+def file_of(one: Import) -> ImportFile:
+    return ImportFile(Path(one.name), KNOWN, named=one.columns, raw=bytes(one.content))
+
+
+def begin(pk: int, state: Import.State, *, before: Import.State, now: datetime) -> bool:
+    """Ask the worker to try or to import a file, from its first row. False if it is too late."""
+    found = Import.objects.filter(pk=pk, state=before).exclude(content=b"")
+    return bool(
+        found.update(state=state, position=0, tally={}, notes="", fault="", changed_at=now)
+    )
+
+
+def cancel(pk: int, *, now: datetime) -> bool:
+    """End an import; rows that are taken in stay. False if it has ended."""
+    ended = [State.DONE, State.FAILED]
+    return bool(
+        Import.objects.filter(pk=pk)
+        .exclude(state__in=ended)
+        .update(state=State.FAILED, content=b"", fault="Cancelled.", changed_at=now)
+    )
+
+
+# -- the worker's part -----------------------------------------------------------------------
+
+
+def work(*, until: float) -> bool:
+    """Go on with the oldest file until an instant of time.monotonic(). True if more is left."""
+    idle = timezone.now() - ALONE
+    one = Import.objects.working().exclude(position__gt=0, changed_at__gt=idle).first()
+    if one is None:
+        return False
+    try:
+        address_key.check()
+    except address_key.WrongKey as wrong:
+        logger.error("a file of readers waits: %s", wrong)
+        return False
+    go_on(one, until=until)
+    return Import.objects.working().exists()
+
+
+def go_on(one: Import, *, until: float) -> None:
+    """Take in slices from where the last worker stopped."""
+    intake = Intake(one.legal_source, timezone.now(), is_trial=one.state == State.CHECKING)
+    seen, fault = 0, ""
+    try:
+        for rows in slices(file_of(one).rows()):
+            seen += len(rows)
+            if seen <= one.position:
+                continue
+            if not take(one, intake, rows) or time.monotonic() > until:
+                return
+    except BadFile as error:
+        fault = str(error)
+    finish(one, fault)
+
+
+@transaction.atomic
+def take(one: Import, intake: Intake, rows: list[Row]) -> bool:
+    """Take one slice in, or try it, and note that. False if another worker has."""
+    row = locked(one)
+    if row is None:
+        return False
+    with transaction.atomic():
+        found = intake.take(rows)
+        if intake.is_trial:
+            transaction.set_rollback(True)
+    row.position += len(rows)
+    row.tally = dict(Counter(row.tally) + Counter(f"{each.became}" for each in found))
+    row.notes = noted(row.notes, found)
+    row.changed_at = timezone.now()
+    row.save(update_fields=["position", "tally", "notes", "changed_at"])
+    one.position = row.position
+    return True
+
+
+def locked(one: Import) -> Import | None:
+    """Lock the row, if it is where this worker believes it to be."""
+    same = Import.objects.filter(pk=one.pk, state=one.state, position=one.position)
+    return same.select_for_update().defer("content").first()
+
+
+def noted(notes: str, found: list[Imported]) -> str:
+    """Add a line for each row that was not taken, while there is room, without addresses."""
+    lines = notes.splitlines()
+    for each in found:
+        if each.words and len(lines) < MOST_NOTES:
+            words = ADDRESS.sub("…", each.words)
+            lines.append(f"Line {each.line}: {each.became}: {words}"[:300])
+    return "\n".join(lines)
+
+
+@transaction.atomic
+def finish(one: Import, fault: str) -> None:
+    """Note the end; what was imported needs its file no longer."""
+    row = locked(one)
+    if row is None:
+        return
+    row.fault, row.changed_at = ADDRESS.sub("…", fault)[:300], timezone.now()
+    fields = ["state", "fault", "changed_at", "rows"]
+    if row.state == State.CHECKING:
+        row.state, row.rows = State.CHECKED, row.position
+    else:
+        row.state = State.FAILED if fault else State.DONE
+        row.rows, row.content = row.position, b""
+        fields.append("content")
+        logger.info("import %d ended after %d rows", row.pk, row.position)
+    row.save(update_fields=fields)
+
+
+def purge(now: datetime) -> None:
+    """Delete files that nobody imported, and old reports."""
+    waiting = Import.objects.filter(state__in=[State.NEW, State.CHECKED])
+    waiting.filter(changed_at__lte=now - UNUSED).update(
+        state=State.FAILED, content=b"", fault="Not imported within a day: deleted."
+    )
+    Import.objects.filter(created_at__lte=now - KEPT).delete()

@@ -1,0 +1,175 @@
+"""Readers imported in the browser: who may, which column is which, the trial, the steps."""
+
+import time
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from digest import front_end
+from digest.models import Act
+from subscribers import import_jobs
+from subscribers.models import Import, Subscriber
+
+pytestmark = pytest.mark.django_db
+CSV = "email,state\nann@example.org,active\nbob@example.org,unsubscribed\n"
+EVERY = reverse("console_imports")
+
+
+@pytest.fixture(autouse=True)
+def no_broker(monkeypatch) -> None:
+    monkeypatch.setattr("digest.ops.console.imports.wake_imports", lambda: None)
+
+
+def upload(client: Client, text: str = CSV, name: str = "readers.csv") -> Import:
+    client.post(EVERY, {"file": SimpleUploadedFile(name, text.encode())})
+    return Import.objects.latest("pk")
+
+
+def page(one: Import) -> str:
+    return reverse("console_import", args=[one.pk])
+
+
+def work() -> None:
+    import_jobs.work(until=time.monotonic() + 60)
+
+
+def log() -> list[tuple[str, str]]:
+    return list(Act.objects.order_by("pk").values_list("what", "detail"))
+
+
+def test_a_file_is_uploaded_tried_and_imported(admin_client) -> None:
+    one = upload(admin_client)
+    admin_client.post(page(one), {"act": "check", "legal_source": "asked at our desk"})
+    work()
+    tried = admin_client.get(page(one)).text
+    assert "What would become of the rows" in tried and not Subscriber.objects.exists()
+    for typed in ("", "3"):
+        admin_client.post(page(one), {"act": "import", "typed": typed})
+    assert Import.objects.get().state == "checked"
+    admin_client.post(page(one), {"act": "import", "typed": "2"})
+    work()
+    assert dict(Subscriber.objects.values_list("email", "state")) == {
+        "ann@example.org": "active",
+        "bob@example.org": "unsubscribed",
+    }
+    done = admin_client.get(page(one)).text
+    assert "What became of the rows" in done and "Import 2 rows" not in done
+    assert log() == [
+        ("upload", f"{len(CSV)} bytes"),
+        ("check", "Trial begun: nothing is stored by it"),
+        ("import", "Import begun: 2 rows, legal source: asked at our desk"),
+    ]
+    admin_client.post(page(one), {"act": "import", "typed": "2"})
+    assert len(log()) == 3  # once
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "chosen", "email"),
+    [
+        (CSV.partition("bob")[0], "a.csv", {}, "ann@example.org"),
+        # The address is guessed from the first row, whatever its column is called.
+        ("Adresse;Wer\nann@example.org;Ann\n", "a.csv", {}, "ann@example.org"),
+        (
+            "one,two\nann@example.org,eve@example.org\n",
+            "a.csv",
+            {"column-0": "", "column-1": "email"},
+            "eve@example.org",
+        ),
+        ('{"adresse": "ann@example.org"}\n', "a.jsonl", {}, "ann@example.org"),
+        (
+            "Email Address,LEID,EUID,OPTIN_TIME\nann@example.org,1,2,2020-01-01 00:00:00\n",
+            "subscribed.csv",
+            {},
+            "ann@example.org",
+        ),
+    ],
+)
+def test_columns_are_recognised_or_chosen(admin_client, text, name, chosen, email) -> None:
+    one = upload(admin_client, text, name)
+    shown = admin_client.get(page(one))
+    assert "@example.org" in shown.text
+    assert ("Recognised as an export of Mailchimp" in shown.text) == ("LEID" in text)
+    admin_client.post(page(one), {"act": "check"} | chosen)
+    work()
+    one.refresh_from_db()
+    assert one.tally == {"asked by mail to confirm": 1}
+    admin_client.post(page(one), {"act": "import", "typed": "1"})
+    work()
+    assert [reader.email for reader in Subscriber.objects.all()] == [email]
+
+
+def test_a_column_can_be_left_out(admin_client) -> None:
+    one = upload(admin_client)
+    admin_client.post(page(one), {"act": "check", "column-1": ""})
+    work()
+    one.refresh_from_db()
+    assert one.tally == {"asked by mail to confirm": 2}  # nobody says that Bob has left
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen", "words"),
+    [
+        (CSV, {"column-0": "password"}, "Choose each column from the list"),
+        ("\n\n", {}, "no line that names the columns"),
+        ('"email\n', {}, "never ends"),
+    ],
+)
+def test_what_cannot_be_tried_says_why(admin_client, text, chosen, words) -> None:
+    one = upload(admin_client, text)
+    told = admin_client.post(page(one), {"act": "check"} | chosen, follow=True)
+    assert words in told.text
+    assert [what for what, _ in log()] == ["upload"]
+
+
+def test_a_file_without_an_address_column_is_told_of_in_the_trial(admin_client) -> None:
+    one = upload(admin_client, "name,town\nAnn,Ulm\n")
+    admin_client.post(page(one), {"act": "check"})
+    work()
+    assert "it must name the columns" in admin_client.get(page(one)).text
+    assert admin_client.post(page(one), {"act": "import", "typed": "0"}).status_code == 302
+    assert not Import.objects.filter(state="importing").exists()
+
+
+def test_a_large_or_empty_file_is_refused(admin_client, monkeypatch) -> None:
+    monkeypatch.setattr(import_jobs, "MOST_BYTES", 300)
+    for text in ("", "x" * 400):
+        file = {"file": SimpleUploadedFile("a.csv", text.encode())}
+        assert admin_client.post(EVERY, file, follow=True).status_code == 200
+    assert not Import.objects.exists() and log() == []
+
+
+def test_the_body_is_not_read_before_it_is_known_who_asks(admin_user, monkeypatch) -> None:
+    """Reading for a form's token would take a stranger's 32 MB."""
+    read: list[str] = []
+    monkeypatch.setattr(
+        "django.http.HttpRequest._load_post_and_files", lambda self: read.append("read")
+    )
+    client = Client(enforce_csrf_checks=True)
+    file = {"file": SimpleUploadedFile("a.csv", CSV.encode())}
+    assert client.post(EVERY, file)["Location"].startswith(reverse("admin:login"))
+    assert read == []
+
+
+def test_an_upload_without_the_forms_token_is_refused(admin_user) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    file = {"file": SimpleUploadedFile("a.csv", CSV.encode())}
+    assert client.post(EVERY, file).status_code == 403
+    assert not Import.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("/admin/imports/", True),
+        ("/admin/imports/1/", False),
+        ("/admin/imports", False),
+        ("/admin/today/", False),
+        ("/imports/", False),
+        ("/webhooks/ses/tracking/", True),
+    ],
+)
+def test_only_the_page_of_uploads_takes_large_bodies(path, own) -> None:
+    assert front_end.has_own_limit(path) is own
