@@ -4,6 +4,7 @@
 libFuzzer. Ends with 77 at the first uncaught error or slow input, which is left in a file.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ import atheris
 
 from tests.environment import FOLDER
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
 with atheris.instrument_imports(include=["digest.papers"]):
     import django
 
