@@ -7,7 +7,7 @@ from digest.models.deliveries import (
     SendingCount,
     Submission,
 )
-from digest.models.editions import Block, Edition, Frame
+from digest.models.editions import Announcement, Block, Edition, Frame
 from digest.models.installation import Experiment, Fence, Heartbeat, StoredProjection
 from digest.models.operators import OWNER, Act, RecoveryCode, owners
 from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
@@ -18,6 +18,7 @@ from digest.models.votes import SavedPaper, Vote
 __all__ = [
     "OWNER",
     "Act",
+    "Announcement",
     "BackOff",
     "Block",
     "Bucket",

@@ -104,7 +104,7 @@ def queue(now: datetime) -> dict[str, int]:
     """Return the rows that wait, by what they wait for; partial indexes answer."""
     is_open = Delivery.objects.filter(is_open=True)
     return {
-        "due now": is_open.filter(not_before__lte=now).count(),
+        "due now": Delivery.objects.open_until(now).count(),
         "later": is_open.filter(not_before__gt=now).count(),
         "unknown": Delivery.objects.filter(is_unknown=True).count(),
     }
