@@ -12,7 +12,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Collection, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from email.utils import getaddresses
 from pathlib import Path
@@ -27,6 +27,8 @@ NO = {"0", "false", "n", "no", "off"}
 QUOTES = "\"'"
 NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control, surrogate, line and paragraph ends
 FILE = "_FILE"
+# In the environment, so that child processes know it too: the names that a .env file gave.
+FROM_FILE = "NAMES_IN_ENV_FILE"
 # https://arxiv.org/category_taxonomy: each archive and what it is divided into.
 ARXIV = frozenset(
     f"{archive}.{part}"
@@ -71,12 +73,16 @@ def load_file(path: Path, *, environ: MutableMapping[str, str], must_exist: bool
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise ImproperlyConfigured(f"cannot read {path}: {reason}.") from None
     given = {name.removesuffix(FILE) for name in environ}
+    added = []
     for one in bindings:
         if one.error or (one.key and one.value is None) or "\0" in (one.value or ""):
             line = one.original.line + one.original.string.count("\n", 0, -1)
             raise ImproperlyConfigured(f"{path}, line {line}: write NAME=value.")
         if one.key and one.value is not None and one.key.removesuffix(FILE) not in given:
             environ[one.key] = one.value
+            added.append(one.key)
+    if added:
+        environ[FROM_FILE] = ",".join(added)
 
 
 def for_child(**values: str) -> dict[str, str]:
@@ -89,7 +95,9 @@ def for_child(**values: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if name.removesuffix(FILE) not in values
     }
-    return kept | {"ENV_FILE": os.devnull} | values
+    names = os.environ.get(FROM_FILE, "").split(",")
+    told = ",".join(name for name in names if name.removesuffix(FILE) not in values)
+    return kept | {"ENV_FILE": os.devnull, FROM_FILE: told} | values
 
 
 @dataclass(frozen=True)
@@ -97,15 +105,26 @@ class Variables:
     """The variables as typed values. Each method raises ImproperlyConfigured."""
 
     environ: Mapping[str, str]
+    known: dict[str, None] = field(default_factory=dict)  # the names that were read
 
     def text(self, name: str, default: str = "") -> str:
         """Return the value, or the default if it is unset or empty."""
+        self.known[name] = None
         value, file = self.environ.get(name, ""), self.environ.get(name + FILE, "")
         if value and file:
             raise ImproperlyConfigured(f"set {name} or {name}{FILE}, not both.")
         if file:
             value = content(Path(file), name + FILE)
         return cleaned(name, value) or default
+
+    def source(self, name: str) -> str:
+        """Return where the value comes from: a file, .env, the environment or the default."""
+        in_file = self.environ.get(FROM_FILE, "").split(",")
+        for given, words in ((name + FILE, f"the file named in {name}{FILE}"), (name, "")):
+            if self.environ.get(given):
+                place = ".env" if given in in_file else "the environment"
+                return f"{words}, set in {place}" if words else place
+        return "the default"
 
     def named(self, prefix: str) -> list[str]:
         """Return the names that begin with `prefix` and have a value."""

@@ -32,6 +32,7 @@ ADVICE = (
     "Mails that it knows nothing of may have gone out. Run `manage.py quarantine "
     "--since INSTANT` with the time of the backup"
 )
+OLDER = SendingRefused(f"This database is older than this machine remembers. {ADVICE}.")
 
 RISE = """
 UPDATE digest_fence SET count = count + 1 WHERE id = 1
@@ -57,6 +58,28 @@ def rise() -> Fence:
         check_site(mark)
     remember(mark)
     return mark
+
+
+def refusal() -> str:
+    """Return why senders would refuse, as far as this machine knows; empty if they would not.
+
+    It changes nothing. The file is read before the number, as senders write it after.
+    """
+    mark = Fence.objects.filter(pk=1).first()
+    if mark is None:
+        return ""
+    known = remembered(mark.identity)
+    mark.refresh_from_db()
+    try:
+        address_key.check()
+        if mark.count < known:
+            raise OLDER
+        if mark.place:
+            check_place(mark)
+        check_site(mark)
+    except (SendingRefused, address_key.WrongKey) as refused:
+        return str(refused)
+    return ""
 
 
 def raised() -> Fence:
@@ -87,9 +110,7 @@ def check_count(mark: Fence) -> None:
     While the transaction that raised it holds the row, nobody can have a higher one.
     """
     if mark.count <= remembered(mark.identity):
-        raise SendingRefused(
-            f"This database is older than this machine remembers. {ADVICE}."
-        )
+        raise OLDER
 
 
 def check_key(mark: Fence) -> None:

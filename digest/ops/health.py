@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
-from digest.deliveries import heartbeats, ledger
+from digest.deliveries import fencing, heartbeats, ledger
 from digest.logs import scrub
 from digest.papers import source_days
 from digest.throttling import circuit_breaker
@@ -56,7 +56,13 @@ def unwell() -> list[str]:
         for name, skew in heartbeats.skews(now).items()
         if abs(skew) > heartbeats.MOST_SKEW
     ]
-    return heartbeats.troubles(now) + ([f"degraded: {rest}"] if rest else []) + far
+    refused = fencing.refusal()
+    return [
+        *([f"sending is refused: {refused}"] if refused else []),
+        *heartbeats.troubles(now),
+        *([f"degraded: {rest}"] if rest else []),
+        *far,
+    ]
 
 
 def degraded() -> list[str]:

@@ -8,7 +8,7 @@ from django.urls import URLPattern, path
 
 from digest.feedback import webhooks
 from digest.ops import health, metrics
-from digest.ops.console import announcements
+from digest.ops.console import announcements, configuration, mail
 from digest.ops.console import views as console
 from digest.ops.mailbox import views
 from digest.ops.operators import views as accounts
@@ -44,6 +44,10 @@ urlpatterns = [
     operators("readers/", console.readers, "readers"),
     operators("readers/<int:pk>/", console.reader, "reader"),
     operators("suppressions/", console.suppressions, "suppressions"),
+    operators("relays/", mail.relays, "relays"),
+    operators("unknown/", mail.unknown, "unknown"),
+    operators("notices/", mail.notices, "notices"),
+    operators("settings/", configuration.settings_page, "settings"),
     operators("reports/", console.reports, "reports"),
     operators("doctor/", console.doctor_page, "doctor"),
     operators("audit/", accounts.audit_log, "audit"),

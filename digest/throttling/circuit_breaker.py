@@ -108,12 +108,29 @@ def reset_all() -> None:
     BackOff.objects.exclude(pk=PROVIDER).delete()
 
 
+def end_rest(name: str) -> bool:
+    """End the rest of the provider or of one domain. False if it has none."""
+    if name == PROVIDER:
+        rested = BackOff.objects.filter(pk=PROVIDER, resting_until__isnull=False).exists()
+        reset()
+        return rested
+    return bool(BackOff.objects.filter(pk=name).delete()[0])
+
+
 def doubled(first: timedelta, times: int, *, most: timedelta) -> timedelta:
     return min(first * (1 << min(times, 10)), most)
 
 
-def put_off(failures: Mapping[str, int], now: datetime, *, probed: set[str]) -> None:
+def put_off(
+    failures: Mapping[str, int],
+    now: datetime,
+    *,
+    probed: set[str],
+    causes: Mapping[str, str] | None = None,
+) -> None:
     """Count deferrals by domain and pause a domain that has too many.
+
+    `causes` are the last words of each.
 
     A domain that rests already is not made to rest longer by mails that were on their
     way, only by the one that was to try it (`probed`).
@@ -125,6 +142,7 @@ def put_off(failures: Mapping[str, int], now: datetime, *, probed: set[str]) -> 
             )
             rest.failures += count
             rest.changed_at = now
+            rest.cause = (causes or {}).get(domain, rest.cause)[:500]
             tries = domain in probed or not rest.rests_at(now)
             if rest.failures >= MOST_FAILURES and tries:
                 length = doubled(FIRST_DOMAIN_REST, rest.rests, most=LONGEST_DOMAIN_REST)

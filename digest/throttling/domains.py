@@ -16,7 +16,7 @@ from digest.models import BackOff, Delivery
 from digest.sql import among
 from digest.throttling import circuit_breaker, rate
 from digest.transport.base import Mail
-from digest.transport.outcomes import Outcome
+from digest.transport.outcomes import Outcome, without_addresses
 
 # Ticks wake senders every ten seconds: a bucket must hold what came in between.
 HOLDS = 15.0
@@ -106,14 +106,17 @@ class Gate:
         if not self.rests and not any(one.domain_fault for one in outcomes.values()):
             return
         failed, fine = Counter[str](), Counter[str]()
+        causes: dict[str, str] = {}
         for pk, outcome in outcomes.items():
             if outcome.domain_fault:
-                failed[domain_of(mails[pk].recipient)] += 1
+                domain = domain_of(mails[pk].recipient)
+                failed[domain] += 1
+                causes[domain] = f"{outcome.reason} {without_addresses(outcome.reply)}"
             elif outcome.charged:
                 fine[domain_of(mails[pk].recipient)] += 1
         more = {domain: failed[domain] - fine[domain] for domain in failed}
         worse = {domain: count for domain, count in more.items() if count > 0}
-        circuit_breaker.put_off(worse, self.now, probed=self.probed)
+        circuit_breaker.put_off(worse, self.now, probed=self.probed, causes=causes)
         circuit_breaker.answered((fine.keys() - worse.keys()) & self.rests.keys())
         _, self.rests = circuit_breaker.read()  # what all senders have noted
 

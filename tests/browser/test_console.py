@@ -126,7 +126,8 @@ def test_the_pages_are_accessible_at_each_width(
     paths = [reverse(f"console_{name}") for name in names]
     paths += [reverse("console_suppressions"), reverse("console_edition", args=[site.pk])]
     paths += [reverse("console_reader", args=[reader]), reverse("console_audit")]
-    paths += [reverse("console_reports")]
+    paths += [reverse(f"console_{name}") for name in ("relays", "unknown", "notices")]
+    paths += [reverse("console_reports"), reverse("console_settings")]
     paths += [reverse("console_account"), reverse("console_doctor")]
 
     def look(path: str) -> None:

@@ -65,6 +65,10 @@ PAGES = {
     "console_readers": "viewer",
     "console_reader": "viewer",
     "console_suppressions": "viewer",
+    "console_relays": "viewer",
+    "console_unknown": "viewer",
+    "console_notices": "viewer",
+    "console_settings": "viewer",
     "console_reports": "viewer",
     "console_doctor": "viewer",
     "console_audit": "owner",
@@ -90,6 +94,11 @@ ACTS = {
     ("console_reader", "lift"): "owner",
     ("console_reader", "erase"): "owner",
     ("console_reader", "export"): "owner",
+    ("console_relays", "end rest"): "sender",
+    ("console_unknown", "mark-sent"): "sender",
+    ("console_unknown", "resend"): "sender",
+    ("console_unknown", "abandon"): "sender",
+    ("console_unknown", "quarantine"): "sender",
     ("console_doctor", "run"): "sender",
 }
 
@@ -126,6 +135,8 @@ def test_each_role_does_its_acts_and_no_other(reader, role, monkeypatch) -> None
 
 def test_the_table_has_each_act_and_page() -> None:
     named = {("console_edition", act) for act in acts.EDITION_ACTS}
+    named |= {("console_relays", act) for act in acts.RELAY_ACTS}
+    named |= {("console_unknown", act) for act in acts.UNKNOWN_ACTS}
     named |= {("console_reader", act) for act in [*acts.READER_ACTS, "export"]}
     assert set(ACTS) - {("console_doctor", "run")} == named
     from digest.ops.urls import urlpatterns

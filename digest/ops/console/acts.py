@@ -3,7 +3,9 @@
 It is done by the same function as the command of its name, and is written to the audit log.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -13,10 +15,11 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_aware
 
 from digest import privacy as digest_privacy
-from digest.deliveries import control, ledger
-from digest.models import Edition
+from digest.deliveries import control, fencing, ledger
+from digest.models import BackOff, Delivery, Edition
 from digest.ops.doctor import sample_digest
 from digest.ops.operators import audit
+from digest.throttling import circuit_breaker
 from digest.transport.outcomes import Verdict
 from subscribers import address_key, preference_views, privacy, subscriptions
 from subscribers.addresses import BadAddress
@@ -25,6 +28,15 @@ from subscribers.models import Subscriber, Suppression
 from subscribers.notices import outbox
 from subscribers.suppression import NotBarred, lift_bar, suppress
 from subscribers.tasks import wake
+
+PAGE_LENGTH = 50  # rows of a list
+MOST_AT_ONCE = 20_000  # deliveries that a page sets aside; a command takes any number
+
+
+class Settle(Protocol):
+    """Decides on unknown deliveries, and returns how many of them were unknown."""
+
+    def __call__(self, ids: Sequence[int], *, now: datetime) -> int: ...
 
 
 class CannotAct(ValueError):
@@ -56,12 +68,7 @@ def cancel_edition(request: HttpRequest, edition: Edition) -> str:
 
 
 def retry_refused(request: HttpRequest, edition: Edition) -> str:
-    try:
-        since = parse_datetime(request.POST.get("since", "").strip())
-    except ValueError:
-        since = None
-    if since is None or not is_aware(since):
-        raise CannotAct("Enter an instant with its zone, such as 2026-04-17T12:00Z.")
+    since = instant(request)
     count = control.retry_refused(edition, since, now=ledger.database_now())
     return f"Refused since {since:%Y-%m-%d %H:%M}Z, pending again: {count}"
 
@@ -145,10 +152,66 @@ def export(request: HttpRequest, reader: Subscriber) -> HttpResponse:
     return preference_views.download(reader, digest_privacy.personal_data)
 
 
+# -- relays, unknown hand-overs, a restored database ------------------------------------------
+
+
+def end_rest(request: HttpRequest, name: str) -> str:
+    """End the rest of the relay or of one domain, so that senders try at once."""
+    if not circuit_breaker.end_rest(name):
+        raise CannotAct("It does not rest any more.")
+    return f"Rest ended: {'the relay' if name == BackOff.PROVIDER else name}"
+
+
+def settle_unknown(
+    request: HttpRequest, ids: Sequence[int], settle: Settle, words: str
+) -> str:
+    """Decide on the ticked unknown hand-overs; more than one page of them asks for the number."""
+    if not ids:
+        raise CannotAct("Tick the mails that you decide on.")
+    if len(ids) > PAGE_LENGTH and request.POST.get("typed", "").strip() != f"{len(ids)}":
+        raise CannotAct(f"Nothing changed: type {len(ids)}, their number, to confirm.")
+    count = settle(ids, now=ledger.database_now())
+    if not count:
+        raise CannotAct("None of them is unknown any more.")
+    return f"{count} unknown deliveries {words}: {', '.join(map(str, ids[:20]))}"
+
+
+def mark_sent(request: HttpRequest, ids: Sequence[int]) -> str:
+    return settle_unknown(request, ids, control.mark_sent, "marked as sent")
+
+
+def resend(request: HttpRequest, ids: Sequence[int]) -> str:
+    return settle_unknown(request, ids, control.resend, "pending again")
+
+
+def abandon(request: HttpRequest, ids: Sequence[int]) -> str:
+    return settle_unknown(request, ids, control.abandon, "abandoned")
+
+
+def quarantine(request: HttpRequest, ids: Sequence[int]) -> str:
+    """Set aside what may have gone out since a backup, and let senders start again."""
+    since = instant(request)
+    if request.POST.get("typed", "").strip() != "quarantine":
+        raise CannotAct("Nothing changed: type quarantine to confirm.")
+    now = ledger.database_now()
+    if Delivery.objects.filter(is_open=True)[: MOST_AT_ONCE + 1].count() > MOST_AT_ONCE:
+        raise CannotAct("Too many for a page: run `manage.py quarantine` on the server.")
+    count = control.quarantine(since, now=now)
+    days = control.unpublished(since, now=now)
+    if days and not request.POST.get("unsent"):
+        raise CannotAct(
+            f"{count} are unknown now, and senders still refuse: {', '.join(map(str, days))} "
+            "may have been sent and would be published and sent again. Publish these days, or "
+            "say that they never went out."
+        )
+    fencing.accept()
+    return f"Quarantine since {since:%Y-%m-%d %H:%M}Z: {count} unknown; senders may start"
+
+
 # -- doing and logging ---------------------------------------------------------------------
 
 
-type Act[M: Model] = tuple[str, Callable[[HttpRequest, M], str]]  # and its permission
+type Act[T] = tuple[str, Callable[[HttpRequest, T], str]]  # and its permission
 STEER, HELP = "digest.change_edition", "subscribers.change_subscriber"
 EDITION_ACTS: dict[str, Act[Edition]] = {
     "pause": (STEER, pause_edition),
@@ -165,9 +228,16 @@ READER_ACTS: dict[str, Act[Subscriber]] = {
     "lift": ("subscribers.delete_suppression", lift_reader),
     "erase": ("subscribers.delete_subscriber", erase_reader),
 }
+RELAY_ACTS: dict[str, Act[str]] = {"end rest": (STEER, end_rest)}
+UNKNOWN_ACTS: dict[str, Act[Sequence[int]]] = {
+    "mark-sent": (STEER, mark_sent),
+    "resend": (STEER, resend),
+    "abandon": (STEER, abandon),
+    "quarantine": (STEER, quarantine),
+}
 
 
-def act[M: Model](request: HttpRequest, row: M, acts: dict[str, Act[M]]) -> None:
+def act[T](request: HttpRequest, subject: T, acts: dict[str, Act[T]]) -> None:
     """Do the act that the form names and log it, or tell why it was not done."""
     name = request.POST.get("act", "")
     if name not in acts:
@@ -175,10 +245,11 @@ def act[M: Model](request: HttpRequest, row: M, acts: dict[str, Act[M]]) -> None
     permission, chosen = acts[name]
     allow(request, permission)
     try:
-        done = chosen(request, row)
+        done = chosen(request, subject)
     except CannotAct as error:
         messages.error(request, str(error))
         return
+    row = subject if isinstance(subject, Model) else None
     audit.record_request(request, name, row, detail=done)
     messages.success(request, f"{done}.")
 
@@ -195,6 +266,17 @@ def why(request: HttpRequest) -> str:
     if not reason:
         raise CannotAct("Enter a reason.")
     return reason
+
+
+def instant(request: HttpRequest) -> datetime:
+    """Return the instant `since` of the form. Raises CannotAct."""
+    try:
+        since = parse_datetime(request.POST.get("since", "").strip())
+    except ValueError:
+        since = None
+    if since is None or not is_aware(since):
+        raise CannotAct("Enter an instant with its zone, such as 2026-04-17T12:00Z.")
+    return since
 
 
 def origin(request: HttpRequest) -> Origin:

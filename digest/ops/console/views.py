@@ -22,13 +22,13 @@ from digest.feedback import domain_reports
 from digest.models import BackOff, Delivery, DeliveryEvent, Edition, ReportedCount
 from digest.ops import health
 from digest.ops.console import acts, figures
+from digest.ops.console.acts import PAGE_LENGTH
 from digest.ops.mailbox.views import MAIL_CSP
 from digest.ops.operators import audit
 from digest.papers.search_query import QUERY_LENGTH
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, Topic
 
-PAGE_LENGTH = 50
 EDITIONS_LENGTH = 14
 MOST_SELECTORS = 5  # of DKIM, as typed
 LINK = re.compile(r"https?://[^\s\"'<>]+")
