@@ -16,8 +16,8 @@ from digest.editions import announcement as words
 from digest.models import Announcement
 from digest.ops import announcements
 from digest.ops.console import acts, figures
-from digest.ops.console.acts import CannotAct
-from digest.ops.console.views import LINK, PAGE_LENGTH, see_editions, without_path
+from digest.ops.console.acts import PAGE_LENGTH, CannotAct
+from digest.ops.console.views import LINK, see_editions, without_path
 from digest.ops.doctor import sample_digest
 from digest.ops.mailbox.views import MAIL_CSP
 from digest.ops.operators import audit
