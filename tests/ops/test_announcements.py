@@ -72,7 +72,9 @@ def test_it_goes_once_to_those_who_may_get_it(sink, settings, draft) -> None:
     ]
     # Neither a repeated tick, nor another's return, nor one's own, sends it again.
     subscriptions.unsubscribe(bo.pk, origin=ORIGIN, now=NOW)
-    Subscriber.objects.exclude(pk=ann.pk).update(state="active", changed_at=NOW + MINUTE)
+    Subscriber.objects.exclude(pk=ann.pk).update(
+        state="active", confirmed_at=NOW, changed_at=NOW + MINUTE
+    )
     Subscriber.objects.filter(pk=ann.pk).update(schedule=make.schedule(hour=11))
     make.reader("late@x.org", at=NOW + MINUTE)
     tick(NOW + 2 * MINUTE)
@@ -279,7 +281,7 @@ def test_an_editor_writes_and_a_sender_starts(sink, settings) -> None:
     sender.post(page, {"act": "delete"})
     one.refresh_from_db()
     assert one.body == "Please answer.\n\nThanks"
-    tick()
+    tick(ledger.database_now())
     assert [mail.rcpt[0] for mail in sink.mails()] == ["me@x.org", "ann@x.org"]
     assert Client().get(page).status_code == 302
     told = sender.get(page).text
@@ -361,7 +363,7 @@ def test_the_command_does_the_same(sink, settings, tmp_path, monkeypatch) -> Non
         announce(pk, "start", yes=True)
     announce(pk, "pause")
     announce(pk, "resume")
-    tick()
+    tick(ledger.database_now())
     told = json.loads(announce(pk, json=True))
     assert told[0]["states"]["accepted"] == 1
     announce(pk, "cancel", yes=True)
