@@ -18,20 +18,33 @@ from tests.stack import Stack
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
+    from pytest_django import DjangoDbBlocker
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
-    """SQLite in a file, as in operation: in memory its locks are of another kind."""
-    from django.conf import settings
-    from django.db import connections
+def django_db_setup(
+    django_test_environment: None, django_db_blocker: "DjangoDbBlocker"
+) -> Iterator[None]:
+    """Give this worker a copy of the run's migrated database; only the first migrates.
 
+    SQLite in a file, as in operation: in memory its locks are of another kind.
+    """
+    from django.conf import settings
+    from django.db import connection
+
+    path = settings.STATE_DIR / "test.sqlite3"
+    address, name = os.environ.get("DATABASE_URL", ""), f"test_{secrets.token_hex(6)}"
     if POSTGRES:
-        request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
+        migrated.create(address, name)
     else:
-        path = settings.STATE_DIR / "test.sqlite3"
         path.parent.mkdir(parents=True, exist_ok=True)
-        connections["default"].settings_dict["TEST"]["NAME"] = str(path)
+        migrated.copy_to(path)
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.settings_dict["NAME"] = name if POSTGRES else str(path)
+    yield
+    if POSTGRES:
+        migrated.drop(address, name)
 
 
 @pytest.fixture(scope="session", autouse=True)

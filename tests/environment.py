@@ -108,8 +108,12 @@ rows: Counter[str] = Counter()
 def pytest_itemcollected(item: pytest.Item) -> None:
     table = item.nodeid.partition("[")[0]
     rows[table] += 1
-    if SLOW.match(item.nodeid) or rows[table] > FIRST_ROWS:
+    later = rows[table] > FIRST_ROWS
+    if SLOW.match(item.nodeid) or later:
         item.add_marker(pytest.mark.slow)
+    # The rows of a table differ in what they say, seldom in their statements.
+    if POSTGRES and later and not item.get_closest_marker("each_row"):
+        item.add_marker(pytest.mark.nightly)
 
 
 # Fixtures behind which there is a database.

@@ -1,5 +1,6 @@
 """What tests start from: readers, papers and editions, with plain defaults."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from digest.deliveries import ledger
@@ -40,21 +41,35 @@ def reader(
     state: str = "active",
     at: datetime = RELEASE - timedelta(days=1),
 ) -> Subscriber:
-    wished = [topic(slug) for slug in topics]
-    subscriber = Subscriber.objects.create(
-        email=email,
-        email_hash=address_hash(email),
-        state=state,
-        schedule=when or schedule(),
-        created_at=at,
-        confirmed_at=None if state == "pending" else at,
-        changed_at=at,
-        profile=profile([one.column for one in wished], {}),
+    return readers([email], *topics, when=when, state=state, at=at)[0]
+
+
+def readers(
+    emails: Iterable[str],
+    *topics: str,
+    when: Schedule | None = None,
+    state: str = "active",
+    at: datetime = RELEASE - timedelta(days=1),
+) -> list[Subscriber]:
+    """Readers who wish the same, in as few statements as one of them."""
+    wished, wished_at = [topic(slug) for slug in topics], when or schedule()
+    made = Subscriber.objects.bulk_create(
+        Subscriber(
+            email=email,
+            email_hash=address_hash(email),
+            state=state,
+            schedule=wished_at,
+            created_at=at,
+            confirmed_at=None if state == "pending" else at,
+            changed_at=at,
+            profile=profile([one.column for one in wished], {}),
+        )
+        for email in emails
     )
     Subscription.objects.bulk_create(
-        [Subscription(subscriber=subscriber, topic=one) for one in wished]
+        Subscription(subscriber=one, topic=topic) for one in made for topic in wished
     )
-    return subscriber
+    return made
 
 
 def paper(number: int, *, day: date = DAY, upvotes: int = 0, **fields: object) -> Paper:
@@ -96,8 +111,7 @@ def edition(
 def handed_over(count: int = 1) -> list[Delivery]:
     """So many hand-overs that were begun at noon; what became of them is not known."""
     edition({paper(1): {"graphs": 1.0}})
-    for number in range(count):
-        reader(f"r{number}@example.org", "graphs")
+    readers([f"r{number}@example.org" for number in range(count)], "graphs")
     plan(NOON)
     rows = ledger.claim(NOON, limit=count)
     ledger.intend(rows, {row.delivery_id: "0" for row in rows}, now=NOON)

@@ -1,8 +1,7 @@
 """An SMTP server of the tests' own: keeps raw octets and misbehaves when told to.
 
-Each accepted mail is on disk, and its line in journal.jsonl too, both fsynced, before
-250 is answered: what the journal lacks was never accepted. It shares no code with the
-project. `python -m tests.smtp_sink --folder DIR` runs it as a process and prints its port.
+Each accepted mail is in a file, and its line in journal.jsonl too, before 250 is answered:
+what the journal lacks was never accepted. It shares no code with the project. `python -m tests.smtp_sink --folder DIR` runs it as a process and prints its port.
 With a TLS context it offers STARTTLS and AUTH, where the password begins with `secret`.
 
 A recipient chooses the fault by the end of the local part: `ann+rcpt-550@example.org`.
@@ -139,10 +138,7 @@ class Server:
     def keep(self, content: bytes, *, sender: str, recipients: list[str]) -> None:
         self.count += 1
         path = self.folder / f"{time.time_ns()}-{os.getpid()}-{self.count}.eml"
-        with open(path, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        path.write_bytes(content)
         line = {
             "at": datetime.now(UTC).isoformat(),
             "mail_from": sender,
@@ -151,7 +147,6 @@ class Server:
         }
         self.journal.write(json.dumps(line).encode() + b"\n")
         self.journal.flush()
-        os.fsync(self.journal.fileno())
 
     def delay(self) -> float:
         """Seconds before each reply, by the file `pace` and the mails that were kept."""

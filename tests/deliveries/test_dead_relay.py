@@ -96,8 +96,7 @@ def test_o2_a_dead_relay_is_told_everywhere_and_costs_time_only(
     kind, relay, settings, client, caplog, tmp_path, mailoutbox
 ):
     make.edition({make.paper(1): {"graphs": 1.0}})
-    for number in range(9):
-        make.reader(f"r{number}@d{number}.example", "graphs")
+    make.readers([f"r{number}@d{number}.example" for number in range(9)], "graphs")
     for loop in heartbeats.Loop:
         heartbeats.beat(loop, ledger.database_now())
     with ExitStack() as stack:

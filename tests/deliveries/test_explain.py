@@ -201,6 +201,7 @@ def test_the_page_lists_the_mail_and_what_it_left_out(client: Client, ann) -> No
     assert "First &lt;knot&gt;" not in left_out
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("query", "status", "words"),
     [

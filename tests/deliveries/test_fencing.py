@@ -26,8 +26,7 @@ def readers(settings, tmp_path, sink):
     settings.MAILER_URL = sink.url
     settings.SEND_CONNECTIONS = settings.SUBMIT_GROUP = 1
     make.edition({make.paper(1): {"graphs": 1.0}})
-    for number in range(READERS):
-        make.reader(f"r{number}@example.org", "graphs")
+    make.readers([f"r{number}@example.org" for number in range(READERS)], "graphs")
     plan(NOW)
     return sink
 
@@ -66,6 +65,7 @@ def open_again() -> None:
     Delivery.objects.filter(state="claimed").update(state="pending", lease_token="")
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("at", range(3, READERS + 3))
 def test_r30_a_rollback_to_any_commit_of_intents_is_noticed(readers, at):
     """The clock is asked three times before the first group, and once before each."""

@@ -105,8 +105,9 @@ def relay(sink: Sink, settings) -> Sink:
 @pytest.fixture
 def readers() -> None:
     make.edition({make.paper(1): {"graphs": 1.0}})
-    for number in range(READERS):
-        make.reader(f"r{number}@d{number % DOMAINS}.example", "graphs")
+    make.readers(
+        [f"r{number}@d{number % DOMAINS}.example" for number in range(READERS)], "graphs"
+    )
 
 
 def deliver(now: datetime = make.NOON) -> dict[str, int]:

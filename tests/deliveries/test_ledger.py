@@ -29,9 +29,8 @@ def due():
 
     def make_due(count: int) -> list[Subscriber]:
         make.edition({make.paper(1): {"graphs": 1.0}})
-        readers = [
-            make.reader(f"r{number}@example.org", "graphs") for number in range(count)
-        ]
+        emails = [f"r{number}@example.org" for number in range(count)]
+        readers = make.readers(emails, "graphs")
         assert plan(NOW) == count
         return readers
 

@@ -180,6 +180,7 @@ def test_away_is_longer_than_the_schedule_leaves_out(last, when, kind) -> None:
     assert [row.edition.kind for row in going] == [kind]
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("case", "kind"),
     [

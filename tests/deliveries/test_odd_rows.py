@@ -152,6 +152,7 @@ def table(model: type[Model], column: str, values: list[Value]) -> dict[int, Val
     return odd
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("column", COLUMNS)
 def test_r33_an_odd_column_of_a_reader_costs_that_row_only(others, sink, column):
     odd = table(Subscriber, column, COLUMNS[column])
@@ -161,6 +162,7 @@ def test_r33_an_odd_column_of_a_reader_costs_that_row_only(others, sink, column)
     assert planned == len(odd) or column in DECIDING
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("column", SCHEDULE)
 def test_r33_an_odd_column_of_a_schedule_costs_its_readers_only(others, sink, column):
     odd = table(Schedule, column, SCHEDULE[column])

@@ -20,8 +20,7 @@ def test_r4_a_pause_stops_a_slow_run_within_two_seconds_and_loses_nothing(sink, 
     settings.MAILER_URL = sink.url
     edition = make.edition({make.paper(1): {"graphs": 1.0}})
     # Each takes a second at the server: six seconds for all, on two connections.
-    for number in range(READERS):
-        make.reader(f"r{number}+dot-slow@example.org", "graphs")
+    make.readers([f"r{number}+dot-slow@example.org" for number in range(READERS)], "graphs")
     plan(make.NOON)
 
     def send() -> None:

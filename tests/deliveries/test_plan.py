@@ -141,8 +141,7 @@ def test_the_number_of_queries_does_not_grow_with_the_readers(edition):
     loaded.load(edition.pk)  # the canary's
     counts = []
     for readers in (1, 50):
-        for number in range(readers):
-            make.reader(f"r{number}of{readers}@example.org")
+        make.readers([f"r{number}of{readers}@example.org" for number in range(readers)])
         Edition.objects.update(planned_until=None)
         with CaptureQueriesContext(connection) as queries:
             assert plan(make.NOON) == readers
@@ -153,8 +152,7 @@ def test_the_number_of_queries_does_not_grow_with_the_readers(edition):
 @pytest.mark.django_db(transaction=True)
 def test_r11_planners_at_once_make_one_row_each():
     make.edition({make.paper(1): {"graphs": 1.0}})
-    for number in range(30):
-        make.reader(f"r{number}@example.org")
+    make.readers([f"r{number}@example.org" for number in range(30)])
     made = at_once(*[lambda: plan(make.NOON)] * 3)
     assert sum(made) == Delivery.objects.count() == 30
 
@@ -166,8 +164,7 @@ def spread() -> dict[int, timedelta]:
 
 def test_r18_a_window_spreads_the_readers_of_one_hour_evenly(edition, settings):
     settings.SEND_WINDOW = 1
-    for number in range(120):
-        make.reader(f"r{number}@example.org")
+    make.readers([f"r{number}@example.org" for number in range(120)])
     assert plan(make.NOON) == 120
     seconds = [gap.total_seconds() for gap in spread().values()]
     assert min(seconds) >= 0, "never before their hour"
@@ -177,8 +174,7 @@ def test_r18_a_window_spreads_the_readers_of_one_hour_evenly(edition, settings):
 
 def test_r18_a_reader_has_the_same_minute_each_day(edition, settings):
     settings.SEND_WINDOW = 20
-    for number in range(9):
-        make.reader(f"r{number}@example.org")
+    make.readers([f"r{number}@example.org" for number in range(9)])
     plan(make.NOON)
     first = spread()
     assert len(set(first.values())) == 9
@@ -235,6 +231,7 @@ def test_t30_who_was_no_reader_then_is_owed_nothing_of_then(edition):
     }
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("before", "after", "hours", "wanted"),
     [
@@ -297,6 +294,7 @@ def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first):
     assert not Delivery.objects.exclude(state__in=["pending", "skipped"]).exists()
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("statement", ["pending", "ended", "changed"])
 def test_planning_reads_the_readers_of_its_schedules_by_their_index(edition, statement):
     reader = make.reader("ann@example.org", "graphs")

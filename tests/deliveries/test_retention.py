@@ -18,8 +18,7 @@ LATER = make.NOON + sweep.KEPT
 def sent() -> Edition:
     """An edition with three rows that have their end, and a history of one."""
     edition = make.edition({make.paper(1): {"graphs": 1.0}})
-    for number in range(3):
-        make.reader(f"r{number}@example.org", "graphs")
+    make.readers([f"r{number}@example.org" for number in range(3)], "graphs")
     assert plan(make.NOON) == 3
     rows = Delivery.objects.all()
     rows.update(state="accepted", outcome_at=make.NOON)

@@ -72,7 +72,7 @@ def test_each_reader_gets_the_papers_of_their_topics_once(sink, edition):
 
 
 def test_links_are_each_readers_own(sink, edition):
-    readers = [make.reader(f"r{number}@example.org", "graphs") for number in range(3)]
+    readers = make.readers([f"r{number}@example.org" for number in range(3)], "graphs")
     deliver()
     for reader in readers:
         (mail,) = sink.to(reader.email)
@@ -115,8 +115,7 @@ def test_a_refused_reader_spoils_nobody_else(sink, edition):
 
 
 def test_a_provider_that_is_down_costs_time_only(sink, edition, settings):
-    for number in range(30):
-        make.reader(f"r{number}@example.org", "graphs")
+    make.readers([f"r{number}@example.org" for number in range(30)], "graphs")
     there, settings.MAILER_URL = settings.MAILER_URL, "smtp://127.0.0.1:9"
     assert deliver()["retry"] == BatchSizer().group
     assert set(make.states().values()) == {"pending"}
@@ -164,8 +163,7 @@ def test_an_interrupted_slice_gives_back_what_was_not_handed_over(
     sink, edition, settings, monkeypatch
 ):
     settings.SEND_CONNECTIONS = 2
-    for number in range(45):
-        make.reader(f"r{number:02}@example.org", "graphs")
+    make.readers([f"r{number:02}@example.org" for number in range(45)], "graphs")
     real, calls = ledger.intend, []
 
     def fails_at_the_second(*args, **kwargs):
@@ -193,8 +191,7 @@ def test_r4_groups_follow_the_speed_of_the_line(settings):
 
 
 def test_c3_a_sender_ends_in_time_on_a_slow_line_and_charges_nobody(sink, edition):
-    for number in range(30):
-        make.reader(f"r{number}@example.org", "graphs")
+    make.readers([f"r{number}@example.org" for number in range(30)], "graphs")
     plan(make.NOON)
     seconds = count()
     slow = send_due(
@@ -215,8 +212,9 @@ def test_the_number_of_queries_does_not_grow_with_the_readers(sink, edition):
     fencing.rise()
     counts = []
     for readers in (1, BatchSizer().group):
-        for number in range(readers):
-            make.reader(f"r{number}of{readers}@example.org", "graphs")
+        make.readers(
+            [f"r{number}of{readers}@example.org" for number in range(readers)], "graphs"
+        )
         type(edition).objects.update(planned_until=None)
         plan(make.NOON)
         with CaptureQueriesContext(connection) as queries:
@@ -229,8 +227,7 @@ def test_the_number_of_queries_does_not_grow_with_the_readers(sink, edition):
 def test_two_senders_at_once_send_each_mail_once(tmp_path, settings):
     make.topic("graphs")
     make.edition({make.paper(1): {"graphs": 1.0}})
-    for number in range(50):
-        make.reader(f"r{number}@example.org", "graphs")
+    make.readers([f"r{number}@example.org" for number in range(50)], "graphs")
     plan(make.NOON)
     with in_thread(tmp_path / "sink") as sink:
         settings.MAILER_URL = sink.url

@@ -28,8 +28,7 @@ def line(sink, settings, monkeypatch):
     settings.SEND_CONNECTIONS, settings.SUBMIT_GROUP = CONNECTIONS, READERS
     monkeypatch.setattr(BatchSizer, "GROWTH", READERS)
     edition = make.edition({make.paper(1): {"graphs": 1.0}})
-    for number in range(READERS):
-        make.reader(f"r{number:02}@example.org", "graphs")
+    make.readers([f"r{number:02}@example.org" for number in range(READERS)], "graphs")
     plan_edition(edition, ledger.database_now())
     sink.turn_slow(SLOW, after=FAST)
     return sink

@@ -118,6 +118,7 @@ def test_post_without_the_forms_token_is_refused(ann, admin_user) -> None:
     assert Edition.objects.get().hold == ""
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("before", "fields", "after", "said"),
     [
@@ -338,8 +339,7 @@ def test_readers_are_found_by_state_and_topic(viewer, ann, query, found) -> None
 
 
 def test_readers_page_turns_without_skipping_or_repeating(viewer, ann) -> None:
-    for number in range(60):
-        make.reader(f"r{number}@example.org", "graphs")
+    make.readers([f"r{number}@example.org" for number in range(60)], "graphs")
     first = viewer.get(url("readers"))
     second = viewer.get(url("readers"), {"before": first.context["next"]})
     shown = [one.pk for page in (first, second) for one in page.context["readers"]]

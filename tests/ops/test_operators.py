@@ -510,6 +510,7 @@ def test_the_log_is_appended_never_changed_and_ends_after_a_year() -> None:
     assert not Act.objects.exists()
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("query", "found"),
     [

@@ -81,6 +81,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_any_text_in_any_field_gives_a_sound_mail(tmp_path, text):
     odd = flat(
@@ -101,6 +102,7 @@ def test_any_text_in_any_field_gives_a_sound_mail(tmp_path, text):
     assert body and "<script" not in body.get_content()
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("told", "name", "read"),
     [

@@ -141,6 +141,7 @@ def library(db):
     return {record.arxiv_id: name for record, name in zip(records, PAPERS, strict=True)}
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("text", FOUND)
 def test_search_finds_and_orders(library, text):
     found = [library[paper.arxiv_id] for paper in search(text).papers()]

@@ -56,6 +56,7 @@ def papers(db: None) -> list[Paper]:
     return made
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(("query", "ids"), QUERIES)
 def test_it_finds_what_the_search_page_finds(
     papers: list[Paper], query: str, ids: list[int]
@@ -68,6 +69,7 @@ def test_it_finds_what_the_search_page_finds(
         assert page == kept
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "query", ["", "  ", "the", '"', "author:", "after:2020", "\0", "%"]
 )

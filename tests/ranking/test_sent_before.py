@@ -79,6 +79,7 @@ def test_a_new_version_of_a_paper_is_the_same_paper(sink, settings) -> None:
     assert not digest.picks
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("state", "again"),
     [("accepted", False), ("unknown", False), ("submitting", False), ("abandoned", False),
@@ -103,8 +104,7 @@ def test_the_queries_do_not_grow_with_readers_or_their_mails() -> None:
     weekly = load(publish(make.DAY, now=make.NOON, kind=WEEKLY).pk)
     counts = []
     for readers in (1, 30):
-        for number in range(readers):
-            make.reader(f"r{readers}-{number}@example.org")
+        make.readers([f"r{readers}-{number}@example.org" for number in range(readers)])
         for edition in editions:
             plan_edition(edition, make.NOON + timedelta(days=1))
         Delivery.objects.update(state="accepted", picks="0:- en@1f2e3d4c5b6a")

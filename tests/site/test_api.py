@@ -84,6 +84,7 @@ def test_the_document_is_valid_openapi(schema: dict[str, Any]) -> None:
     assert schema["servers"] == [{"url": settings.SITE_URL}]
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("path", READ)
 def test_what_is_read_is_as_documented_and_cacheable(
     client: Client, schema: dict[str, Any], path: str
@@ -208,6 +209,7 @@ def test_an_error_of_ours_is_a_problem_or_a_page_without_its_words(
         assert "This is our error, not yours." in answer.text
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: ascii(odd)[:20])
 def test_any_value_of_a_parameter_is_taken_or_refused(client: Client, odd: str) -> None:
     value = quote(odd, errors="surrogatepass")
@@ -304,6 +306,7 @@ def test_the_answer_is_the_same_whatever_is_known_of_an_address(
     assert not any(one.cookies or "ETag" in one for one in answers)
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("fields", "where"),
     [

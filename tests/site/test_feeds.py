@@ -118,6 +118,7 @@ def test_pages_name_their_feeds(client: Client, page: str, feeds: list[str]) -> 
         assert client.get(feed)["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "path",
     [

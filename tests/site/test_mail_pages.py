@@ -194,6 +194,7 @@ def test_a_reader_sees_their_own_digests_newest_first_and_opens_each(client, pas
     assert "no-store" in client.get(past)["Cache-Control"]
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("query", "found"),
     [

@@ -409,6 +409,7 @@ def test_the_calendar_links_the_days_that_have_papers(
     assert 'aria-current="date">17<' in month
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "path",
     [
@@ -466,6 +467,7 @@ def test_a_page_that_is_missing_names_the_nearest_and_offers_the_search(
 # -- search -----------------------------------------------------------------------
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "query",
     ["diffusion", "DIFFUSION models", "hinton", "Gödel", "faster", "  models\tfaster "],
@@ -536,6 +538,7 @@ def test_another_spelling_is_said_and_proposed(client: Client, paper: MakePaper)
     assert "We have no paper 2511.99999" in html
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "query",
     ["%", "_", "\\", "'; DROP TABLE digest_paper; --", "\x00", "\ud800", HOSTILE, "[", '"'],
@@ -633,6 +636,7 @@ def test_a_public_page_sets_no_cookie_and_may_be_cached(
     assert "csrfmiddlewaretoken" not in response.content.decode()
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("path", [*PUBLIC, "/nothing/here/", "/papers/2026-02-30/"])
 def test_every_page_forbids_what_it_does_not_need(
     client: Client, furnished: Paper, path: str

@@ -126,6 +126,7 @@ def test_its_token_reads_and_nothing_else(
     assert str(token) not in repr(privacy.personal_data(ann))
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("token", ["x", "A" * 22, "%00", "A" * 5000, "%ed%a0%80"])
 def test_a_token_that_nobody_has_is_not_found(
     client: Client, ann: Subscriber, token: str

@@ -40,6 +40,7 @@ def shown(html: str) -> list[str]:
     return re.findall(r'id="paper-([^"]+)"', html)
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("text", "listed"),
     [

@@ -15,6 +15,7 @@ def at(settings) -> str:
     return f"/{settings.ADMIN_PATH}/subscribers"
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_list_opens(admin_client: Client, active, at: str, room: str) -> None:
     assert admin_client.get(f"{at}/{room}/").status_code == 200

@@ -37,6 +37,7 @@ OFF_SITE = [
 NAMES = ["next", "url", "u", "to", "return", "redirect", "page", "q", "tab"]
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("payload", SMUGGLED, ids=repr)
 def test_s7_a_field_that_smuggles_reaches_no_header_and_no_second_mail(
     mailer: Sink, client: Client, form, payload: str

@@ -198,6 +198,7 @@ def test_a_fault_names_file_line_and_column_and_what_was_taken_stands(
     assert ("3 imported" in capsys.readouterr().out) == (taken == 3)
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("row", "words"),
     [
@@ -227,6 +228,7 @@ def test_a_row_that_cannot_be_used_is_one_line(row, words, topics, written) -> N
     assert Subscriber.objects.get().email == "b@example.org"
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("key", ["interests", "legal_source", "\\ud800", "x\\u0000"])
 @pytest.mark.parametrize("value", ["\\ud800", "a\\udfffb", "fine"])
 def test_surrogates_are_no_traceback(key, value, topics, written) -> None:

@@ -33,8 +33,7 @@ def held(sink: Sink, settings) -> Iterator[Sink]:
     settings.SEND_CONNECTIONS = 1
     make.edition({make.paper(1): {"graphs": 1.0}})
     make.reader(FIRST, "graphs")
-    for number in range(1, READERS):
-        make.reader(f"r{number:02}@example.org", "graphs")
+    make.readers([f"r{number:02}@example.org" for number in range(1, READERS)], "graphs")
     plan(make.NOON)
     yield sink
     loaded.load.cache_clear()

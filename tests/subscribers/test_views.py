@@ -295,6 +295,7 @@ def test_the_holder_of_an_address_can_block_it(client: Client, form) -> None:
     assert len(notices()) == 1
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize("page", ["confirm", "block", "preferences"])
 @pytest.mark.parametrize("token", [UNKNOWN, *MALFORMED])
 def test_a_wrong_token_is_not_found(client: Client, db, page: str, token: str) -> None:

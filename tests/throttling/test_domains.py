@@ -46,8 +46,7 @@ def sink(sink, settings):
 
 
 def readers(count: int, address: str, **fields) -> None:
-    for number in range(count):
-        make.reader(address.format(number), "graphs", **fields)
+    make.readers(map(address.format, range(count)), "graphs", **fields)
     Edition.objects.update(planned_until=None)
 
 
@@ -245,6 +244,7 @@ def test_a_domain_is_forgotten_after_a_day():
     assert not BackOff.objects.exists()
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     "address",
     ["", "@", "a@b@GMAIL.test", f"a@{'x' * 255}", "a@xn--gmil-6qa.test", "a@'\"%s"],
