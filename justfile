@@ -13,6 +13,7 @@ nightly: fuzz # what the suite leaves out or samples, on both databases
     uv run python -m tests.deliveries.schedule_sweep
 fuzz:    # the fuzzers, three minutes each: every night
     FUZZ_SECONDS=180 uv run pytest tests/fuzz
+    for name in feed page query abstract; do uv run --group fuzz python -m tests.fuzz.guided $name -max_total_time=180 || exit 1; done
 docs:    # the documentation as a site, in site/; a broken link fails
     uv run --isolated --only-group docs zensical build --strict
 up:      # the whole product on this machine

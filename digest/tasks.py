@@ -18,7 +18,7 @@ from digest.feedback import alarms, events, reconcile
 from digest.logs import alert
 from digest.models import Act, Delivery, Edition, ReportedCount
 from digest.papers import fullness, ingest, source_days, sources
-from digest.ranking import directions, projections
+from digest.ranking import directions, meaning, projections
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +152,7 @@ def fetch_and_publish() -> None:
     if turn(Loop.PUBLISH, now):
         publish_due_days(now)
         refresh_votes(now)
+        meaning.refresh()
 
 
 @shared_task

@@ -10,7 +10,14 @@ from digest.models.deliveries import (
 from digest.models.editions import Announcement, Block, Edition, Frame
 from digest.models.installation import Experiment, Fence, Heartbeat, StoredProjection
 from digest.models.operators import OWNER, Act, RecoveryCode, owners
-from digest.models.papers import KnownWord, Paper, PaperWords, SourceDay, SourceTurn
+from digest.models.papers import (
+    KnownWord,
+    Paper,
+    PaperMeaning,
+    PaperWords,
+    SourceDay,
+    SourceTurn,
+)
 from digest.models.reports import ReportedCount
 from digest.models.throttling import BackOff, Bucket, WarmUpDay
 from digest.models.votes import SavedPaper, Vote
@@ -32,6 +39,7 @@ __all__ = [
     "KnownWord",
     "Lease",
     "Paper",
+    "PaperMeaning",
     "PaperWords",
     "RecoveryCode",
     "ReportedCount",

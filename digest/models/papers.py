@@ -92,6 +92,23 @@ class PaperWords(models.Model):
         return f"words of paper {self.paper_id}"
 
 
+class PaperMeaning(models.Model):
+    """A paper's point by the sentence embeddings, by which a search finds it by meaning.
+
+    Written where they are installed, by ranking/meaning.py.
+    """
+
+    paper = models.OneToOneField(Paper, on_delete=models.CASCADE, related_name="meaning")
+    model = models.CharField(max_length=8, help_text="Hash of the model that read it.")
+    point = models.BinaryField(help_text="A signed byte for each coordinate.")
+
+    class Meta:
+        verbose_name_plural = "paper meanings"
+
+    def __str__(self) -> str:
+        return f"meaning of paper {self.paper_id}"
+
+
 class KnownWord(models.Model):
     """A word of titles, names or keywords, to which search corrects a misspelled one."""
 

@@ -28,7 +28,7 @@ from digest.papers.search_query import (
 from digest.papers.search_sql import Row
 from digest.papers.topics import definitions
 
-MOST_HITS = 1_000  # the best hits; no more are listed
+MOST_HITS = 500  # the best hits; no more are listed
 FEW_HITS = 3  # with fewer, other spellings and papers with most of the words are looked for
 LIKE = 0.08  # scores that differ by this part of the best are alike
 RESPELLED_WORDS = 3
@@ -49,6 +49,7 @@ class Found:
     missing: tuple[str, ...] = ()  # ids that no paper here has
     instead_of: str = ""  # the text as typed, where nothing had it so
     suggestion: str = ""  # a text with another spelling that has many more hits
+    by_meaning: frozenset[int] = frozenset()  # papers that only ranking/meaning.py found
 
     @property
     def is_capped(self) -> bool:

@@ -22,8 +22,17 @@ PLACES = ("title", "main", "all")  # where all terms have to be, from the narrow
 COUNTED = 3_000  # papers; beyond this a word, or a query, is a common one
 # PostgreSQL reads each row that it ranks, or in which it looks for words in a row: of a
 # common word's papers it ranks the newest, and of those with all words it reads the newest.
-RANKED = 1_000
+RANKED = 500
 READ = 10_000
+LOOSE_RANKED = (
+    300  # of the papers with most words: by how rare these are, before their places
+)
+PLACE_WORTH = {
+    "name_vector": NAME,
+    "title_vector": TITLE,
+    "people_vector": PEOPLE,
+    "tags_vector": TAGS,
+}
 TABLE = {True: "digest_paperwords", False: "digest_paperwords_fts"}  # by postgres()
 COLUMNS = {
     "title": "{name title} : ",
@@ -230,7 +239,7 @@ def postgresql(
     query: Query, asked: dict[str, str], inside: tuple[str, list[date]], limit: int
 ) -> list[tuple[Any, ...]]:
     """Return rows by the places of each term, all of them in a row, and a whole title."""
-    score, values = ["0::float8"], []
+    score, values = [str(ABSTRACT * len(query.terms))], []
     for term in query.terms:
         text, texts = worth(expression(term))
         score.append(text)
@@ -246,26 +255,59 @@ def postgresql(
     )
     where, parameters = condition(asked)
     where += f" AND {inside[0]}" * bool(inside[0])
+    ranked = f"SELECT * FROM digest_paperwords WHERE {where} ORDER BY day + 0 DESC LIMIT {RANKED}"
     return rows(
-        f"SELECT paper_id, day, topics, {' + '.join(score)} FROM digest_paperwords"
-        f" WHERE {newest(where, RANKED)} ORDER BY 4 DESC, day DESC LIMIT %s",
+        f"SELECT paper_id, day, topics, {' + '.join(score)} FROM {in_memory(ranked)}"
+        " ORDER BY 4 DESC, day DESC LIMIT %s",
         [*values, *parameters, *inside[1], limit],
     )
 
 
+def in_memory(some: str, *more: str) -> str:
+    """Return rows of paper words, and more of their columns, with copies of short vectors.
+
+    A stored vector is fetched from its place anew by each condition, and takes longer than
+    the condition: of five words that would be twenty times a row. Adding nothing copies it.
+    """
+    copies = [f"{vector} || ''::tsvector AS {vector}" for vector in PLACE_WORTH]
+    columns = ", ".join(["paper_id", "day", "topics", *more, *copies])
+    return f"(SELECT {columns} FROM ({some}) AS stored OFFSET 0) AS held"
+
+
 def worth(text: str) -> tuple[str, list[str]]:
-    """Return what one term adds to a score, and the parameters; it is in all_vector."""
-    places = {
-        "name_vector": NAME,
-        "title_vector": TITLE,
-        "people_vector": PEOPLE,
-        "tags_vector": TAGS,
-    }
+    """Return what a term adds to a score beside its worth in an abstract, and parameters."""
     parts = [
         f"{value} * ({vector} @@ %s::tsquery)::int::float8"
-        for vector, value in places.items()
+        for vector, value in PLACE_WORTH.items()
     ]
-    return f"({ABSTRACT} + {' + '.join(parts)})", [text] * len(parts)
+    return f"({' + '.join(parts)})", [text] * len(parts)
+
+
+def postgresql_with_most(
+    weights: dict[Term, float], at_least: int, limit: int
+) -> list[tuple[Any, ...]]:
+    """Return the rows with most of the terms by places, of those with the rarest terms."""
+    texts = {expression(term): weight for term, weight in weights.items()}
+    each = [
+        f"(SELECT paper_id, {ABSTRACT * weight} AS base FROM digest_paperwords"
+        f" WHERE all_vector @@ %s::tsquery ORDER BY day + 0 DESC LIMIT {RANKED})"
+        for weight in texts.values()
+    ]
+    best = (
+        f"SELECT paper_id, sum(base) AS base FROM ({' UNION ALL '.join(each)}) AS each_term"
+        f" GROUP BY paper_id HAVING count(*) >= %s ORDER BY 2 DESC, 1 DESC LIMIT {LOOSE_RANKED}"
+    )
+    score, values = ["base"], []
+    for text, weight in texts.items():
+        places, parameters = worth(text)
+        score.append(f"{weight} * {places}")
+        values += parameters
+    stored = f"SELECT * FROM ({best}) AS best JOIN digest_paperwords USING (paper_id)"
+    return rows(
+        f"SELECT paper_id, day, topics, {' + '.join(score)} FROM {in_memory(stored, 'base')}"
+        " ORDER BY 4 DESC, day DESC LIMIT %s",
+        [*values, *texts, at_least, limit],
+    )
 
 
 # -- words one by one --------------------------------------------------------------------
@@ -289,29 +331,19 @@ def counts(terms: Sequence[Term]) -> list[int]:
 
 def with_most(weights: dict[Term, float], *, at_least: int, limit: int) -> list[Row]:
     """Return the best rows that have at least so many of the terms, by their weights."""
-    selects, values = [], []
-    for term, weight in weights.items():
-        text = expression(term)
-        if sql.postgres():
-            score, parameters = worth(text)
-            selects.append(
-                f"SELECT paper_id AS row, {weight} * {score} AS score FROM digest_paperwords"
-                f" WHERE {newest('all_vector @@ %s::tsquery', RANKED)}"
-            )
-            values += [*parameters, text]
-        else:  # bm25 weighs a term by how rare it is
-            selects.append(
-                f"SELECT rowid AS row, {BM25} AS score FROM digest_paperwords_fts"
-                " WHERE digest_paperwords_fts MATCH %s"
-            )
-            values.append(text)
+    if sql.postgres():
+        return typed(postgresql_with_most(weights, at_least, limit))
+    each = (  # bm25 weighs a term by how rare it is
+        f"SELECT rowid AS row, {BM25} AS score FROM digest_paperwords_fts"
+        " WHERE digest_paperwords_fts MATCH %s"
+    )
     return typed(
         rows(
             "SELECT paper_id, day, topics, score FROM (SELECT row, sum(score) AS score FROM ("
-            f" {' UNION ALL '.join(selects)}) AS each_term GROUP BY row"
+            f" {' UNION ALL '.join([each] * len(weights))}) AS each_term GROUP BY row"
             " HAVING count(*) >= %s ORDER BY 2 DESC LIMIT %s) AS best"
             " JOIN digest_paperwords ON paper_id = row ORDER BY score DESC, day DESC",
-            [*values, at_least, limit],
+            [*map(expression, weights), at_least, limit],
         )
     )
 

@@ -26,7 +26,6 @@ from digest.ranking import sentences
 from digest.ranking.projections import current
 from digest.ranking.vectors import (
     DIMENSIONS,
-    RIDGE_OF_LIKES,
     Crowd,
     Direction,
     Projection,
@@ -42,6 +41,7 @@ LIST = re.compile(r"[,;]")
 LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
 HEADER = struct.Struct("<4sh")
 RECORD = struct.Struct(f"<BIff{DIMENSIONS}s")
+BEYOND_ALL = 2**63 - 1  # no reader has this id
 FOLLOW = 50  # readers whose directions follow a refit, at each tick
 NAMED_LIKES = 20  # the newest liked papers, one of which a reason can name
 
@@ -166,12 +166,12 @@ def compute(subscriber: Subscriber, projection: Projection) -> bytes:
     )
     if liked:
         away = np.stack(list(disliked.values())) if disliked else None
-        likes = recent(projection).direction(np.stack(list(liked.values())), away)
+        likes = recent(projection).liking(np.stack(list(liked.values())), away)
         found.append((Kind.LIKED, 0, likes))
         newest = islice(liked.items(), NAMED_LIKES)
         found += [(Kind.LIKE, pk, Direction(point, 0)) for pk, point in newest]
     elif disliked:
-        dislikes = recent(projection).direction(np.stack(list(disliked.values())))
+        dislikes = recent(projection).liking(np.stack(list(disliked.values())))
         found.append((Kind.DISLIKED, 0, dislikes))
     return pack(projection.version, len(liked) or -len(disliked), found)
 
@@ -184,7 +184,7 @@ def recent(projection: Projection) -> Crowd:
     papers = Paper.objects.filter(is_sample=False)
     found = papers.aggregate(newest=Max("day"), count=Count("pk"))
     if found["count"] < LEAST_RECENT:
-        return Crowd(projection.background.points, RIDGE_OF_LIKES)
+        return Crowd(projection.background.points)
     return crowd_before(projection, found["newest"])
 
 
@@ -195,7 +195,7 @@ def crowd_before(projection: Projection, newest: date) -> Crowd:
         projection.paper(title, abstract)
         for title, abstract in texts.values_list("title", "abstract")[:MOST_RECENT]
     ]
-    return Crowd(np.stack(points), RIDGE_OF_LIKES)
+    return Crowd(np.stack(points))
 
 
 def refresh(most: int = 500) -> int:
@@ -224,8 +224,9 @@ def follow_refit(projection: Projection, most: int = FOLLOW) -> int:
     known = readers.exclude(directions=b"").exclude(directions=None)
     ids = list(known.values_list("pk", flat=True)[:most])
     count = sum(compute_again(pk, projection) for pk in ids)
-    if ids:
-        rows.filter(refreshed_to__lt=ids[-1]).update(refreshed_to=ids[-1])
+    # Who comes later begins with this projection: no tick looks through the readers again.
+    reached = ids[-1] if len(ids) == most else BEYOND_ALL
+    rows.filter(refreshed_to__lt=reached).update(refreshed_to=reached)
     return count
 
 

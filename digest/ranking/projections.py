@@ -147,9 +147,16 @@ def encoded(papers: Sequence[tuple[str, str, str]], known: Projection) -> Bytes 
     have = known.sentences if known.sentences is not None else np.zeros((0, 0), np.int8)
     places = dict(zip(known.ids, have, strict=False))
     new = [paper for paper in papers if paper[0] not in places]
-    points = packed(encode([f"{title}. {text}" for _, title, text in new]), SENTENCE_SCALE)
+    points = packed(
+        encode([readable(title, text) for _, title, text in new]), SENTENCE_SCALE
+    )
     places |= dict(zip((arxiv_id for arxiv_id, _, _ in new), points, strict=True))
     return np.stack([places[arxiv_id] for arxiv_id, _, _ in papers])
+
+
+def readable(title: str, abstract: str) -> str:
+    """Return a paper as the sentence embeddings read it."""
+    return f"{title}. {abstract}"
 
 
 def topics_found(projection: Projection) -> float:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from django.db import connection
+from numpy.typing import NDArray
 
 from digest.editions.compose import Pick, Reader
 from digest.editions.reasons import MOST_REASONS, Reason, Why, named
@@ -93,23 +94,7 @@ def ranked(
         ]
     found = found_in(loaded, people)
     most = np.array([person.most_papers for person in people], dtype=np.int32)
-    ranking_by = partial(
-        ranking.rank,
-        profiles(loaded, people),
-        loaded.papers,
-        loaded.popular,
-        most=most,
-        matches=found.matches,
-        closeness=found.closeness,
-        wishes=wishes(people),
-        general=loaded.general,
-        duplicates=loaded.duplicates,
-    )
-    result, teams = ranking_by(), None
-    if variant := VARIANTS.get(loaded.edition.variant):
-        seeds = [f"{loaded.edition.pk} {person.id}" for person in people]
-        other = ranking_by(tuning=variant)
-        result, teams = interleaved(result, other, most, seeds, loaded.duplicates)
+    result, teams = drafted(loaded, people, found, most)
     places = result.picks * loaded.picks.columns + result.topics + 1
     counts = (result.picks >= 0).sum(axis=1)
     named_ones = (result.reasons > Why.TOPIC) & (result.picks >= 0)[..., None]
@@ -154,6 +139,39 @@ def mail_reader(delivery_id: int, person: Person, fault: str) -> Reader:
         person.language,
         person.length,
     )
+
+
+def drafted(
+    loaded: LaidOut,
+    people: Sequence[Person],
+    found: Found,
+    most: ranking.Ints,
+    *,
+    wished: bool = True,
+) -> tuple[ranking.Ranked, NDArray[np.int8] | None]:
+    """Rank N readers, and draft from a variant's ranking where the edition has one.
+
+    Returns the teams of the picks (N × K) as well, or None. `wished` adds the trending papers
+    that readers wish for.
+    """
+    ranking_by = partial(
+        ranking.rank,
+        profiles(loaded, people),
+        loaded.papers,
+        loaded.popular,
+        most=most,
+        matches=found.matches,
+        closeness=found.closeness,
+        wishes=wishes(people) if wished else None,
+        general=loaded.general,
+        duplicates=loaded.duplicates,
+    )
+    variant = VARIANTS.get(loaded.edition.variant)
+    if variant is None:
+        return ranking_by(), None
+    seeds = [f"{loaded.edition.pk} {person.id}" for person in people]
+    other = ranking_by(tuning=variant)
+    return interleaved(ranking_by(), other, most, seeds, loaded.duplicates)
 
 
 def with_reasons(

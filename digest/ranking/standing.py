@@ -16,7 +16,7 @@ from digest.editions.reasons import Why
 from digest.ranking import ranking
 from digest.ranking.loaded import LaidOut
 from digest.ranking.matching import Found, Person, found_in, items, texts_of
-from digest.ranking.select import profiles, readers, wishes
+from digest.ranking.select import drafted, profiles, readers
 
 
 class Verdict(StrEnum):
@@ -91,17 +91,9 @@ def standing(
 def order_of(
     laid: LaidOut, person: Person, found: Found, most: int, *, wished: bool
 ) -> ranking.Ranked:
-    return ranking.rank(
-        profiles(laid, [person]),
-        laid.papers,
-        laid.popular,
-        most=most,
-        matches=found.matches,
-        closeness=found.closeness,
-        wishes=wishes([person]) if wished else None,
-        general=laid.general,
-        duplicates=laid.duplicates,
-    )
+    count = np.array([most], dtype=np.int32)
+    ranked, _ = drafted(laid, [person], found, count, wished=wished)
+    return ranked
 
 
 def places(ranked: ranking.Ranked) -> list[int]:

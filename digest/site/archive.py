@@ -34,20 +34,28 @@ class Period:
     first: date
     last: date
 
-    @property
-    def before(self) -> date:
-        """The last day of the period before."""
-        return self.first - timedelta(days=1)
-
-    @property
-    def after(self) -> date:
-        """The first day of the next period."""
-        return self.last + timedelta(days=1)
-
-    def papers(self) -> QuerySet[Paper]:
-        """Return the papers of the period, most upvoted first."""
-        found = begun().filter(day__range=(self.first, self.last))
+    def papers(self, topic: str = "") -> QuerySet[Paper]:
+        """Return the period's papers, of one topic if given, most upvoted first."""
+        days = (self.first, min(self.last, timezone.now().date()))
+        found = Paper.objects.filter(day__range=days)
+        if topic:  # of these days' blocks only: each block's topics have to be read
+            blocks = blocks_of_topic(topic).filter(paper__day__range=days)
+            found = found.filter(pk__in=blocks.values("paper_id"))
         return found.order_by("-upvotes", "-day", "arxiv_id")
+
+    def around(self, topic: str = "") -> Neighbours:
+        """Return the nearest days before and after that have papers, of one topic if given."""
+        day = "paper__day" if topic else "day"
+        found = blocks_of_topic(topic) if topic else begun()
+        days = found.order_by(day).values_list(day, flat=True)
+        before = days.filter(**{f"{day}__lt": self.first}).last()
+        today = timezone.now().date()
+        after = days.filter(**{f"{day}__gt": self.last, f"{day}__lte": today}).first()
+        return Neighbours(before, after)
+
+    def topics(self) -> Counter[str]:
+        """Return topic slug → number of its papers in the period. One query."""
+        return count_topics(Block.objects.filter(paper__day__range=(self.first, self.last)))
 
 
 @dataclass(frozen=True)
@@ -127,10 +135,14 @@ def months() -> list[tuple[int, list[tuple[date, int]]]]:
 # -- topics, authors, organizations -----------------------------------------------
 
 
+def blocks_of_topic(slug: str) -> QuerySet[Block]:
+    """Return the blocks of daily editions under the topic."""
+    return Block.objects.filter(topics__has_key=slug, edition__kind=Edition.Kind.DAILY)
+
+
 def papers_of_topic(slug: str) -> QuerySet[Paper]:
     """Return the papers published under the topic, newest day first."""
-    blocks = Block.objects.filter(topics__has_key=slug, edition__kind=Edition.Kind.DAILY)
-    return Paper.objects.filter(pk__in=blocks.values("paper_id"))
+    return Paper.objects.filter(pk__in=blocks_of_topic(slug).values("paper_id"))
 
 
 def papers_of_author(name: str) -> QuerySet[Paper]:
@@ -153,12 +165,15 @@ def recent_counts() -> Counter[str]:
     newest = daily.order_by("-day").values_list("day", flat=True).first()
     if newest is None:
         return Counter()
-    blocks = Block.objects.filter(
-        edition__kind=Edition.Kind.DAILY,
-        edition__day__gt=newest - timedelta(days=COUNTED_DAYS),
-    )
+    days = timedelta(days=COUNTED_DAYS)
+    return count_topics(Block.objects.filter(edition__day__gt=newest - days))
+
+
+def count_topics(blocks: QuerySet[Block]) -> Counter[str]:
+    """Return topic slug → number of papers in daily editions. One query."""
+    daily = blocks.filter(edition__kind=Edition.Kind.DAILY)
     return Counter(
-        slug for topics in blocks.values_list("topics", flat=True) for slug in topics
+        slug for topics in daily.values_list("topics", flat=True) for slug in topics
     )
 
 

@@ -1,16 +1,30 @@
-"""Cards: papers as the pages show them, with byline, links and topics."""
+"""Cards: papers as the pages show them, with byline, links and topics.
 
+To render a page's cards is most of its work, so each is kept, apart from its votes, which
+change all day: it is rendered again when another of its stored values has changed.
+"""
+
+import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from django.utils.translation import gettext, ngettext
+from django.template.loader import render_to_string
+from django.utils.translation import get_language, gettext, ngettext
 
 from digest.models import Block, Paper
 from digest.papers.summary import LONGEST, first_sentences, telling_sentence
 from subscribers.models import Topic
 
 NAMES_SHOWN = 3
+KEPT = 1_000  # cards in the memory of each process, some 6 kB each
+FLEETING = {"upvotes", "fetched_at"}
+COLUMNS = [
+    column.attname
+    for column in Paper._meta.concrete_fields
+    if column.attname not in FLEETING
+]
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,36 @@ class Card:
             (gettext("Discussion"), self.paper.discussion_url),
         ]
         return [(words, url) for words, url in found if is_web_address(url)]
+
+    @property
+    def with_day(self) -> str:
+        """The card without its votes as safe HTML in the active language, with its day."""
+        return self.html(show_day=True)
+
+    @property
+    def without_day(self) -> str:
+        return self.html(show_day=False)
+
+    def html(self, *, show_day: bool) -> str:
+        stored = [getattr(self.paper, name) for name in COLUMNS]
+        topics = [(topic.slug, str(topic)) for topic in self.topics]
+        seen = repr((get_language(), show_day, stored, topics)).encode()
+        return rendered(Shown(hashlib.blake2b(seen).digest(), self, show_day))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A card that is compared by the hash of all that is shown of it."""
+
+    fingerprint: bytes
+    card: Card = field(compare=False)
+    show_day: bool = field(compare=False)
+
+
+@lru_cache(maxsize=KEPT)
+def rendered(shown: Shown) -> str:
+    context = {"card": shown.card, "show_day": shown.show_day}
+    return render_to_string("digest/_paper.html", context)
 
 
 def is_web_address(url: str) -> bool:

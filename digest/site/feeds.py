@@ -34,6 +34,14 @@ type Papers = QuerySet[Paper]
 class Atom(Atom1Feed):
     """Atom with every author of an entry, which Django's has one of."""
 
+    def latest_post_date(self) -> datetime:
+        """Return the newest entry's instant; of an empty feed the day's begin, for its ETag."""
+        return (
+            super().latest_post_date()
+            if self.items
+            else datetime.combine(timezone.now().date(), time(), UTC)
+        )
+
     def add_item_elements(self, handler: Any, item: dict[str, Any]) -> None:
         super().add_item_elements(handler, item)
         for name in item["authors"]:
@@ -76,6 +84,8 @@ KINDS: dict[str, type[SyndicationFeed]] = {"atom": Atom, "json": JsonFeed}
 
 class PapersFeed(Feed):  # type: ignore[type-arg]  # generic for mypy only
     """The newest of some papers, newest day first."""
+
+    author_name = "Daily Papers"  # Atom wants one, and a paper may come without authors
 
     def __init__(self, kind: str, title: str, page: str, papers: Papers) -> None:
         self.feed_type = KINDS[kind]

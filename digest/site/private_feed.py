@@ -41,6 +41,9 @@ class DigestFeed(PapersFeed):
         self.reader = reader
         self.reasons: dict[int, str] = {}
 
+    def feed_guid(self, obj: Any) -> str:
+        return str(self.address)
+
     def items(self, obj: Any) -> list[Paper]:
         papers: dict[int, Paper] = {}
         for edition in newest_editions(self.reader, EDITIONS):

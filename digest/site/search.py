@@ -10,8 +10,9 @@ from django.urls import reverse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
-from digest.papers.search import Found, search
+from digest.papers.search import Found
 from digest.papers.search_query import QUERY_LENGTH, clean_query, marked, snippet
+from digest.ranking.meaning import search
 from digest.site.cards import Card, cards
 from digest.site.feeds import KINDS
 from digest.site.limits import limited
@@ -32,6 +33,7 @@ class Hit:
     passage: MARKED
     is_exact: bool
     is_first_loose: bool
+    is_by_meaning: bool
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def hits(found: Found, first: int, topics: list[Topic]) -> list[Hit]:
             passage=snippet(card.paper.abstract, found.query),
             is_exact=place < found.exact,
             is_first_loose=place == found.exact,
+            is_by_meaning=card.paper.pk in found.by_meaning,
         )
         for place, card in enumerate(cards(papers, topics), first)
     ]

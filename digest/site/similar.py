@@ -1,6 +1,6 @@
-"""Find the papers that are most like one, by the points of the ranking's projection.
+"""Find the papers that are most like one, by the points of the projection that ranks.
 
-The projection comes with the points of past papers. Those of newer papers are computed when
+The projection has the points of past papers. Those of newer papers are computed when
 they are first needed: a millisecond each, for the newest ones of the same topics.
 """
 
@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from digest.models import Block, Paper
+from digest.ranking.projections import by_version, current
 from digest.ranking.vectors import Floats, document, shipped
 
 SHOWN = 6
@@ -20,12 +21,12 @@ type Order = Literal["fit", "date"]
 
 
 def similar_papers(paper: Paper, *, order: Order = "fit", most: int = SHOWN) -> list[Paper]:
-    """Return the nearest papers, nearest first or newest first. Three queries."""
-    here = point(paper.title, paper.abstract)
+    """Return the nearest papers, nearest first or newest first. Four queries."""
+    projection = current()
+    here = point(projection.version, paper)
     if not here.any():
         return []
-    projection = shipped()
-    near_background = projection.nearest(document(paper.title, paper.abstract))
+    near_background, _ = projection.nearest(document(paper.title, paper.abstract))
     ids = [projection.ids[place] for place in near_background]
     candidates = {
         each.pk: each
@@ -33,8 +34,7 @@ def similar_papers(paper: Paper, *, order: Order = "fit", most: int = SHOWN) -> 
         if each.pk != paper.pk
     }
     fits = {
-        pk: float(point(each.title, each.abstract) @ here)
-        for pk, each in candidates.items()
+        pk: float(point(projection.version, each) @ here) for pk, each in candidates.items()
     }
     near = sorted((pk for pk in fits if fits[pk] >= LEAST_FIT), key=lambda pk: -fits[pk])
     found = [candidates[pk] for pk in near[:most]]
@@ -58,12 +58,15 @@ def newest_like(paper: Paper) -> list[Paper]:
     return list(found[:NEWEST])
 
 
-@lru_cache(maxsize=10_000)
-def packed_point(title: str, abstract: str) -> bytes:
-    return np.round(shipped().paper(title, abstract) * 127).astype(np.int8).tobytes()
-
-
-def point(title: str, abstract: str) -> Floats:
+def point(version: str, paper: Paper) -> Floats:
     """Return a paper's point, of about length 1; all zeros if it has no known word."""
-    packed = np.frombuffer(packed_point(title, abstract), dtype=np.int8)
+    packed = np.frombuffer(
+        packed_point(version, paper.title, paper.abstract), dtype=np.int8
+    )
     return packed.astype(np.float32) / np.float32(127)
+
+
+@lru_cache(maxsize=10_000)
+def packed_point(version: str, title: str, abstract: str) -> bytes:
+    projection = by_version(version) or shipped()
+    return np.round(projection.paper(title, abstract) * 127).astype(np.int8).tobytes()

@@ -101,6 +101,8 @@ pages = [
     path("saved/", saved.saved, name="saved"),
     path("topics/", views.topics, name="topics"),
     path("topics/<slug:slug>/", views.topic, name="topic"),
+    path("topics/<slug:slug>/weeks/<day:day>/", views.week, name="topic_week"),
+    path("topics/<slug:slug>/months/<month:day>/", views.month, name="topic_month"),
     path("feeds/all.<feed:kind>", views.feed(feeds.everything), name="feed"),
     path(
         "feeds/topics/<slug:slug>.<feed:kind>", views.feed(feeds.topic), name="topic_feed"

@@ -1,7 +1,10 @@
 """The public pages. They only read, set no cookie, and are cacheable for a minute."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import wraps
+from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
@@ -24,7 +27,6 @@ from digest.site.archive import Period
 from digest.site.cards import cards
 from digest.site.citations import FORMATS, bibtex
 from digest.site.limits import PREVIEWS, WINDOW, within_limit
-from digest.site.listing import listing
 from digest.site.not_found import suggestions
 from digest.site.similar import Order, similar_papers
 from subscribers.http import View, network
@@ -34,6 +36,7 @@ from subscribers.preferences_form import PreferencesForm, topic_groups
 PAGE_LENGTH = 30
 BEST_SHOWN = 5
 WEEKS_SHOWN = 8
+TOPIC_WEEKS = 3
 WEEK = timedelta(days=7)
 MONTH = timedelta(days=31)
 
@@ -86,11 +89,9 @@ def day(request: HttpRequest, day: date) -> HttpResponse:
 
 
 def day_context(day: date, topics: list[Topic]) -> dict[str, object]:
-    shown = cards(list(Paper.objects.filter(day=day)), topics)
     return {
         "day": day,
-        "cards": shown,
-        "listing": listing(shown),
+        "cards": cards(list(Paper.objects.filter(day=day)), topics),
         "neighbours": archive.neighbours(day),
         "calendar": archive.calendar_of(day),
     }
@@ -98,21 +99,22 @@ def day_context(day: date, topics: list[Topic]) -> dict[str, object]:
 
 @require_safe
 @public
-def week(request: HttpRequest, day: date) -> HttpResponse:
-    """Show the best papers of the week of that day."""
+def week(request: HttpRequest, day: date, slug: str = "") -> HttpResponse:
+    """Show the best papers of the week of that day, of all topics or of one."""
     if not date.min + WEEK <= day <= date.max - WEEK:
         raise Http404(gettext("There is no such week."))
     period = archive.week_of(day)
-    return period_page(request, "week", period, week_name(period))
+    return period_page(request, "week", period, week_name(period), slug)
 
 
 @require_safe
 @public
-def month(request: HttpRequest, day: date) -> HttpResponse:
-    """Show the best papers of a month, and its calendar."""
+def month(request: HttpRequest, day: date, slug: str = "") -> HttpResponse:
+    """Show the best papers of a month, of all topics or of one, and its calendar."""
     if not date.min + 2 * MONTH <= day <= date.max - 2 * MONTH:
         raise Http404(gettext("There is no such month."))
-    return period_page(request, "month", archive.month_of(day), date_format(day, "F Y"))
+    period = archive.month_of(day)
+    return period_page(request, "month", period, date_format(day, "F Y"), slug)
 
 
 def week_name(period: Period) -> str:
@@ -120,17 +122,25 @@ def week_name(period: Period) -> str:
     return phrases.dates(period.first, period.last)[0]
 
 
-def period_page(request: HttpRequest, kind: str, period: Period, name: str) -> HttpResponse:
-    papers = period.papers()
-    before = Paper.objects.filter(day__lt=period.first).exists()
+def period_page(
+    request: HttpRequest, kind: str, period: Period, name: str, slug: str
+) -> HttpResponse:
+    topics = list(Topic.objects.all())
+    asked = next((topic for topic in topics if topic.slug == slug), None)
+    if slug and asked is None:
+        return no_such_topic(request, slug)
+    papers = period.papers(slug)
+    counts = Counter[str]() if slug else period.topics()
     context: dict[str, object] = {
         "kind": kind,
+        "route": f"topic_{kind}" if slug else kind,
         "period": period,
         "name": name,
+        "topic": asked,
+        "others": [(topic, counts[topic.slug]) for topic in topics if counts[topic.slug]],
         "count": papers.count(),
-        "cards": cards(list(papers[:PAGE_LENGTH]), Topic.objects.all()),
-        "before": period.before if before else None,
-        "after": archive.begun().filter(day__gt=period.last).exists() and period.after,
+        "cards": cards(list(papers[:PAGE_LENGTH]), topics),
+        "around": period.around(slug),
         "calendar": archive.calendar_of(period.last),
     }
     status = 200 if context["cards"] else 404
@@ -215,10 +225,26 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
     all_topics = list(Topic.objects.all())
     asked = next((topic for topic in all_topics if topic.slug == slug), None)
     if asked is None:
-        missing = {"asked": slug} | suggestions(request.path)
-        return render(request, "digest/no_such_topic.html", missing, status=404)
+        return no_such_topic(request, slug)
     context = page_context(request, archive.papers_of_topic(slug), all_topics)
-    return render(request, "digest/topic.html", context | {"topic": asked})
+    context |= {"topic": asked}
+    if context["page"].number == 1:
+        context |= best_until([card.paper.day for card in context["cards"]])
+    return render(request, "digest/topic.html", context)
+
+
+def best_until(days: Sequence[date]) -> dict[str, object]:
+    """Return the newest weeks of these days, with their names, and the newest month."""
+    weeks = dict.fromkeys(map(archive.week_of, days))
+    return {
+        "weeks": [(week, week_name(week)) for week in list(weeks)[:TOPIC_WEEKS]],
+        "month": archive.month_of(days[0]) if days else None,
+    }
+
+
+def no_such_topic(request: HttpRequest, slug: str) -> HttpResponse:
+    context = {"asked": slug} | suggestions(request.path)
+    return render(request, "digest/no_such_topic.html", context, status=404)
 
 
 @require_safe
@@ -264,7 +290,7 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 def page_context(
     request: HttpRequest, papers: QuerySet[Paper], topics: list[Topic]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return one page of a long list; an invalid page number gives the first or last."""
     page = Paginator(papers, PAGE_LENGTH).get_page(request.GET.get("page"))
     return {"page": page, "cards": cards(list(page.object_list), topics)}

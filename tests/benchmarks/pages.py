@@ -1,14 +1,15 @@
 """The front page for everybody: requests a second, CPU of each, and bytes on the wire.
 
 Client and server share the machine, as in the promise. While nothing changes each web process
-renders once a second; "the first" is the request that it renders for.
+renders once a second; "the first" is the request that it renders for, after the votes of all
+papers have changed, or all that is shown of them.
 """
 
 import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.benchmarks import world
@@ -42,10 +43,12 @@ def run(*, rounds: int = 3) -> list[Figure]:
                 Figure(f"{name}: p99 ms", late, at_most=30),
                 Figure(f"{name}: ms of CPU each", cpu, at_most=1),
             ]
-        first = [render(port) for _ in range(rounds)]
+        after_votes = [first_after(port, change_votes) for _ in range(rounds + 2)][2:]
+        after_papers = [first_after(port, change_papers) for _ in range(rounds)]
     return [
         *figures,
-        Figure("front page: the first, ms", first, at_most=60),
+        Figure("front page: the first after new votes, ms", after_votes, at_most=60),
+        Figure("front page: the first with 100 new papers, ms", after_papers, at_most=60),
         Figure("front page, styles, script and icon: kB on the wire", [weight], at_most=60),
     ]
 
@@ -129,12 +132,30 @@ def load(port: int, pid: int, sent: bytes) -> tuple[float, float, float]:
     return len(took) / SECONDS, late, used / len(took) * 1000
 
 
-def render(port: int) -> float:
-    """Return the ms of a request whose answer is rendered anew."""
+def first_after(port: int, change: Callable[[], object]) -> float:
+    """Return the ms of the first request after a change."""
+    change()
     time.sleep(1.1)  # what was kept is old in every process
     begin = time.perf_counter()
     exchange_once(port, request("/"))
     return (time.perf_counter() - begin) * 1000
+
+
+def change_votes() -> None:
+    from django.db.models import F
+
+    from digest.models import Paper
+
+    Paper.objects.update(upvotes=F("upvotes") + 1)
+
+
+def change_papers() -> None:
+    from django.db.models import Value
+    from django.db.models.functions import Concat
+
+    from digest.models import Paper
+
+    Paper.objects.update(title=Concat("title", Value(" anew")))
 
 
 def exchange_once(port: int, sent: bytes) -> None:

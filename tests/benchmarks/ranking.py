@@ -14,20 +14,21 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digest.ranking.vectors import Direction
+from digest.ranking.vectors import Direction, Encode
 from tests.benchmarks.figures import Figure
 from tests.ranking import everyday
 from tests.ranking.everyday import BEST, ndcg
 
 FILE = "hf_daily_dev_2026-01_2026-05.jsonl"
 MOST = 10
-READERS = 300
-# likes → the least nDCG@10: of likes alone, and of a sentence, topics and likes together
+READERS = 1000
+# likes → the least nDCG@10: of likes alone, and of sentences, topics and likes together
 ALONE = {1: None, 3: None, 5: 0.62, 10: 0.72, 20: 0.74}
 TOGETHER = {0: 0.72, 5: 0.74, 10: 0.79, 20: 0.80}
 Floats = NDArray[np.float32]
@@ -115,14 +116,13 @@ def run() -> list[Figure]:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digest.settings")
     django.setup()
+    from digest.ranking import sentences
     from digest.ranking.vectors import shipped
 
     folder = Path(os.environ["PAPERS_DATA"])
     days = read(folder / FILE)
-    begin = time.process_time()
-    found = [shipped().interest(sentence) for sentence, _ in CONCEPTS]
-    written = [direction for direction in found if direction]
-    each = (time.process_time() - begin) / len(CONCEPTS) * 1000
+    written, each = directions_of(None)
+    by_way = {"": written}
     ticked = [favourites(days, place) for place in range(len(CONCEPTS))]
     nothing = [np.zeros_like(one) for one in ticked]
     figures = [Figure("CPU of a sentence, ms", [each], at_most=60)]
@@ -132,12 +132,25 @@ def run() -> list[Figure]:
     figures += quality("a sentence", days, nothing, written, (0.72, 0.82, 0.02))
     figures += [called_close("", days, written)]
     figures += quality("a sentence and topics", days, ticked, written, (0.75, 0.85, 0.02))
-    return [
-        *figures,
-        *everyday_wordings(days),
-        *liking(days, ticked, written),
-        topics_by_hand(folder),
+    gain, recall = everyday.quality(shipped().interest, shipped())
+    figures += [
+        Figure(f"nDCG@{BEST} within a day: everyday wordings", [gain]),
+        Figure(f"recall@{BEST} within a day: everyday wordings", [recall]),
     ]
+    if encode := sentences.encode():
+        by_way[", embedded"], each = directions_of(encode)
+        figures += embedded(days, encode, by_way[", embedded"], each)
+    return [*figures, *liking(days, ticked, by_way), topics_by_hand(folder)]
+
+
+def directions_of(encode: Encode | None) -> tuple[Sequence[Direction], float]:
+    """The directions of the sentences, and the milliseconds of CPU that each took."""
+    from digest.ranking.vectors import shipped
+
+    begin = time.process_time()
+    found = [shipped().interest(sentence, encode) for sentence, _ in CONCEPTS]
+    each = (time.process_time() - begin) / len(CONCEPTS) * 1000
+    return [direction for direction in found if direction], each
 
 
 def read(path: Path) -> list[Day]:
@@ -302,52 +315,41 @@ def direct(days: Sequence[Day]) -> list[Figure]:
     ]
 
 
-def everyday_wordings(days: Sequence[Day]) -> list[Figure]:
-    """The sixty wordings of tests/ranking/everyday.json; and all with embeddings."""
-    from digest.ranking import sentences
+def embedded(
+    days: Sequence[Day], encode: Encode, written: Sequence[Direction], each: float
+) -> list[Figure]:
+    """The figures with sentence embeddings; `each` is the CPU of a sentence in ms."""
     from digest.ranking.vectors import shipped
-
-    gain, recall = everyday.quality(shipped().interest, shipped())
-    figures = [
-        Figure(f"nDCG@{BEST} within a day: everyday wordings", [gain]),
-        Figure(f"recall@{BEST} within a day: everyday wordings", [recall]),
-    ]
-    if (encode := sentences.encode()) is None:
-        return figures
 
     def interest(text: str) -> Direction | None:
         return shipped().interest(text, encode)
 
-    begin = time.process_time()
-    found = [direction for text, _ in CONCEPTS if (direction := interest(text))]
-    each = (time.process_time() - begin) / len(CONCEPTS) * 1000
     gain, recall = everyday.quality(interest, shipped())
     nothing = [np.zeros_like(days[0].topics[0])] * len(CONCEPTS)
     return [
-        *figures,
         Figure(f"nDCG@{BEST} everyday wordings, embedded", [gain]),
         Figure(f"recall@{BEST} everyday wordings, embedded", [recall], at_least=0.68),
         Figure("CPU of a sentence, embedded, ms", [each], at_most=60),
-        *quality("a sentence, embedded", days, nothing, found, (0.72, 0.82, 0.02)),
-        called_close(", embedded", days, found),
+        *quality("a sentence, embedded", days, nothing, written, (0.72, 0.82, 0.02)),
+        called_close(", embedded", days, written),
     ]
 
 
 def liking(
-    days: Sequence[Day], ticked: Sequence[Floats], written: Sequence[Direction]
+    days: Sequence[Day], ticked: Sequence[Floats], written: dict[str, Sequence[Direction]]
 ) -> list[Figure]:
     """nDCG@10 over the later days' papers, by likes of the earlier ones."""
     from digest.ranking.ranking import CLOSE_TO_LIKES
-    from digest.ranking.vectors import RIDGE_OF_LIKES, Crowd
+    from digest.ranking.vectors import Crowd
 
     middle = len(days) * 3 // 5
     early, late = together(days[:middle]), together(days[middle:])
-    crowd = Crowd(early.points, RIDGE_OF_LIKES)
+    crowd = Crowd(early.points)
     figures, called = [], []
     for likes, least in ALONE.items():
         gains = []
         for pair, liked, after in readers_of_two(early, late, likes):
-            direction = crowd.direction(early.points[liked])
+            direction = crowd.liking(early.points[liked])
             leaning = leanings(early.topics[liked])
             got = picks(late, leaning, [], direction, likes)
             gains.append(ndcg(after[got], int(after.sum()), MOST))
@@ -359,16 +361,19 @@ def liking(
     figures.append(
         Figure('share right of "like what you liked"', [mean(called)], at_least=0.4)
     )
-    for likes, least in TOGETHER.items():
+    for (how, directions), likes in product(written.items(), TOGETHER):
         gains = []
         for pair, liked, after in readers_of_two(early, late, likes):
-            liking = crowd.direction(early.points[liked]) if likes else None
+            likings = crowd.liking(early.points[liked]) if likes else None
             profile = np.maximum(ticked[pair[0]], ticked[pair[1]])
             profile += leanings(early.topics[liked])
-            got = picks(late, profile, [written[place] for place in pair], liking, likes)
+            both = [directions[place] for place in pair]
+            got = picks(late, profile, both, likings, likes)
             gains.append(ndcg(after[got], int(after.sum()), MOST))
-        name = f"nDCG@{MOST} of later papers: two sentences, topics and {likes} likes"
-        figures.append(Figure(name, [mean(gains)], at_least=least))
+        name = f"nDCG@{MOST} of later papers: two sentences{how}, topics and {likes} likes"
+        figures.append(
+            Figure(name, [mean(gains)], at_least=TOGETHER[likes] if how else None)
+        )
     return figures
 
 

@@ -30,13 +30,28 @@ PATHS += [
     "/archive/",
     "/weeks/2026-04-17/",
     "/months/2026-04/",
+    "/topics/graphs/weeks/2026-04-17/",
+    "/topics/graphs/months/2026-04/",
     "/authors/Ada%20Example/",
     "/saved/",
     "/saved/?ids=2604.00001",
     "/api/v1/",
     "/nothing/here/",
+    "/papers/9999.00001/",
+    "/topics/grafs/",
+    "/editions/daily/2026-04-17/",
+    "/search/?q=nothing+of+the+kind",
+    "/organizations/Some%20Institute/",
+    *(
+        f"/de{path}"
+        for path in ("/", "/papers/2604.00001/", "/search/?q=paper", "/archive/")
+    ),
+    "/de/topics/graphs/weeks/2026-04-17/",
+    "/de/subscribe/",
+    "/de/nothing/here/",
 ]
-MISSING = {"/papers/2026-04-18/", "/nothing/here/"}
+MISSING = {"/papers/2026-04-18/", "/nothing/here/", "/papers/9999.00001/", "/topics/grafs/"}
+MISSING |= {"/de/nothing/here/"}
 LOOKS = [("light", 320), ("dark", 390), ("light", 1280), ("dark", 1280)]
 # In the dark all but the colours is the same.
 RULES = {LOOKS[0]: ALL, LOOKS[-1]: CONTRAST}

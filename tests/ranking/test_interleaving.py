@@ -14,6 +14,8 @@ from digest.editions.picks import parse_picks
 from digest.editions.publish import publish
 from digest.models import Delivery, Edition, Vote
 from digest.ranking.interleaving import Credit, credit, draft
+from digest.ranking.loaded import lay_out
+from digest.ranking.standing import standing
 from subscribers.models import Subscriber
 from tests import make
 
@@ -115,6 +117,12 @@ def test_it_runs_from_start_to_stop_and_votes_decide(papers, sink, capfdbinary) 
         row = Delivery.objects.get(edition=edition, subscriber=reader)
         stored = parse_picks(row.picks)
         assert stored
+        laid = lay_out(edition.pk)
+        places = [
+            standing(laid, reader.pk, pick.position, until=make.NOON).place
+            for pick in stored.picks
+        ]
+        assert places == [1, 2, 3, 4], "not explained by the ranking that drafted them"
         for pick in stored.picks:
             if value := wanted.get(pick.team):
                 paper = edition.blocks.get(position=pick.position).paper

@@ -121,6 +121,8 @@ def test_following_goes_on_where_it_died_and_ends(archive) -> None:
     assert versions() == {shipped().version, row.version}
     assert [directions.follow_refit(current(), most=2) for _ in range(3)] == [2, 1, 0]
     assert versions() == {row.version}
+    row.refresh_from_db()
+    assert row.refreshed_to == directions.BEYOND_ALL, "each tick looks for readers"
 
 
 def test_a_refit_runs_twice_and_is_undone_by_one_command(archive, capsys) -> None:

@@ -121,7 +121,7 @@ def test_papers_close_to_what_was_written_come_nearest_first_and_no_others():
 
 @pytest.mark.parametrize(
     ("written", "reason"),
-    [(0.9, -1), (1, NEAREST), (6.9, NEAREST), (7, WRITTEN), (99, WRITTEN)],
+    [(1.2, -1), (1.25, NEAREST), (6.9, NEAREST), (7, WRITTEN), (99, WRITTEN)],
 )
 def test_only_what_is_surely_close_is_called_so(written: float, reason: int):
     picks = dict(close(0, 0, written=[40, 41, 42, written]))
@@ -129,14 +129,14 @@ def test_only_what_is_surely_close_is_called_so(written: float, reason: int):
 
 
 def test_a_reader_whom_nothing_is_close_to_gets_the_nearest_and_is_told_so():
-    picks = close(0, 0, written=[-1, 0.9, 0.2, -2])
+    picks = close(0, 0, written=[-1, 1.2, 0.2, -2])
     assert picks == [(1, NEAREST), (2, NEAREST), (0, NEAREST)]
     assert close(0, 0, written=[8, 0.1, 0.5, -2])[0] == (0, WRITTEN)
     assert close(0, 0, written=[8, 0.1, 0.5, -2])[1:] == [(2, NEAREST), (1, NEAREST)]
 
 
 def test_topics_and_words_add_up_and_the_stronger_is_the_reason():
-    picks = close(1, 0, written=[0.5, 8, 1.2, -1])
+    picks = close(1, 0, written=[0.5, 8, 1.6, -1])
     assert picks == [(1, WRITTEN), (0, 0), (2, NEAREST)]
 
 

@@ -69,8 +69,8 @@ def test_likes_and_dislikes_pull_apart(small: vectors.Projection) -> None:
     graphs, video, robots = (
         np.stack([small.paper(subject, subject)]) for subject in SUBJECTS
     )
-    liked = small.background.direction(graphs)
-    torn = small.background.direction(graphs, video)
+    liked = small.background.liking(graphs)
+    torn = small.background.liking(graphs, video)
     assert liked.score(graphs)[0] > liked.score(robots)[0]
     assert torn.score(video)[0] < liked.score(video)[0]
 
@@ -88,5 +88,7 @@ def test_the_shipped_projection_is_whole() -> None:
     assert len(shipped.ids) == len(shipped.titles) == len(shipped.packed) > 5000
     assert shipped.matrix.shape == (len(shipped.words), vectors.DIMENSIONS)
     assert vectors.SHIPPED.stat().st_size < 8_000_000
-    near = [shipped.titles[place] for place in shipped.nearest("video diffusion models")]
+    places, weights = shipped.nearest("video diffusion models")
+    assert list(weights) == sorted(weights, reverse=True) and weights[-1] > 0
+    near = [shipped.titles[place] for place in places]
     assert sum("ideo" in title for title in near) >= 18

@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from digest.models import Paper
+from digest.models import Paper, StoredProjection
+from digest.ranking.vectors import fit
 from digest.site.citations import bibtex, citation_key, csl_json, ris
 from digest.site.similar import similar_papers
-from tests.site.conftest import MakePaper
+from tests.site.conftest import NOW, MakePaper
 
 
 def unsaved(**fields: object) -> Paper:
@@ -117,3 +118,18 @@ def test_similar_papers_are_about_the_same(paper: MakePaper, order) -> None:
         assert found == [new, near, old]
     else:
         assert found[0] == near
+
+
+@pytest.mark.django_db
+def test_similar_papers_are_found_by_the_projection_that_ranks(paper: MakePaper) -> None:
+    words = ["zorbing flimmer glapper"] * 4 + ["quuxing blarnix wibbler"] * 4
+    made = [paper(title=each, abstract=f"{each} {each}") for each in words]
+    assert similar_papers(made[0]) == [], "the shipped projection knows none of the words"
+    fitted = fit([(each.arxiv_id, each.title, each.abstract) for each in made])
+    StoredProjection.objects.create(
+        version=fitted.version,
+        fitted_at=NOW,
+        adopted_at=NOW,
+        content=fitted.content(),
+    )
+    assert set(similar_papers(made[0])) == set(made[1:4])

@@ -2,16 +2,20 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import urlsplit
 from urllib.robotparser import RobotFileParser
 from xml.etree import ElementTree
 
+import feedparser
 import pytest
 from django.conf import settings
 from django.test import Client
 
 from digest.models import Paper
 from subscribers.models import Topic
+from tests import make
 from tests.site.conftest import DAY, MakePaper, html_of, publish
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +31,98 @@ def papers(paper: MakePaper, graphs: Topic) -> list[Paper]:
     made = [paper(title=TITLE, abstract="All of <b>it</b>.", upvotes=3), paper()]
     publish(*made, graphs=1.0)
     return made
+
+
+ALL_FEEDS = [*FEEDS, SEARCH, "/feeds/topics/empty", "/feeds/mine", "/de/feeds/all"]
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\+00:00|Z)")
+
+
+@pytest.fixture
+def address(paper: MakePaper) -> Callable[[str], str]:
+    """Papers that feeds stumble over, and the address of each feed by its path."""
+    Topic.objects.create(slug="empty", label="Empty", group="G", position=901, column=901)
+    odd = [
+        paper(title="Knots without authors", authors=[], author_count=9),
+        paper(
+            title="Knots \N{LEFT-TO-RIGHT MARK}& ]]> 人", abstract="", authors=["]]> <b>"]
+        ),
+    ]
+    publish(*odd, graphs=1.0)
+    reader = make.reader("ann@example.org", "graphs")
+    reader.feed_token = "f" * 22
+    reader.save()
+
+    def address(path: str) -> str:
+        kind = path.rpartition(".")[2]
+        if path.startswith("/feeds/mine"):
+            return f"/feeds/mine/{reader.feed_token}.{kind}"
+        return f"{path}?q=knots" if path.startswith(SEARCH) else path
+
+    return address
+
+
+@pytest.mark.parametrize("path", [f"{path}.atom" for path in ALL_FEEDS])
+def test_an_atom_feed_passes_a_validators_rules(
+    client: Client, address: Callable[[str], str], path: str
+) -> None:
+    """RFC 4287, sections 4.1.1 and 4.1.2, and what a feed reader's parser makes of it."""
+    answer = client.get(address(path))
+    parsed = feedparser.parse(
+        answer.content, response_headers={"content-type": answer["Content-Type"]}
+    )
+    assert not parsed.bozo, parsed.get("bozo_exception")
+    assert parsed.version == "atom10"
+    feed = ElementTree.fromstring(answer.content)
+    assert feed.findtext(f"{ATOM}author/{ATOM}name"), "an entry may have no author"
+    entries = feed.findall(f"{ATOM}entry")
+    assert len(parsed.entries) == len(entries)
+    for one in (feed, *entries):
+        for name in ("id", "title", "updated"):
+            (text,) = [element.text or "" for element in one.findall(ATOM + name)]
+            assert text.strip(), name
+        assert urlsplit(one.findtext(f"{ATOM}id", "")).scheme in {"http", "https"}
+        assert RFC3339.fullmatch(one.findtext(f"{ATOM}updated", ""))
+        links = [
+            (link.get("rel", "alternate"), link.get("href", ""))
+            for link in one.findall(f"{ATOM}link")
+        ]
+        assert len({rel for rel, _ in links}) == len(links)
+        assert all(href.startswith(settings.SITE_URL) for _, href in links)
+        assert all(name.text for name in one.iter(f"{ATOM}name"))
+    ids = [entry.findtext(f"{ATOM}id") for entry in entries]
+    assert len(set(ids)) == len(ids)
+    (own,) = [link for link in feed.findall(f"{ATOM}link") if link.get("rel") == "self"]
+    assert own.get("href") == settings.SITE_URL + address(path)
+    for entry in entries:
+        assert entry.find(f"{ATOM}summary").get("type") == "html"  # type: ignore[union-attr]
+        assert all(tag.get("term") for tag in entry.findall(f"{ATOM}category"))
+
+
+@pytest.mark.parametrize("path", [f"{path}.json" for path in ALL_FEEDS])
+def test_a_json_feed_has_the_keys_of_version_1_1(
+    client: Client, address: Callable[[str], str], path: str
+) -> None:
+    feed = client.get(address(path)).json()
+    assert feed["version"] == "https://jsonfeed.org/version/1.1" and feed["title"]
+    assert feed["feed_url"] == settings.SITE_URL + address(path)
+    assert feed.keys() <= {
+        "version",
+        "title",
+        "description",
+        "home_page_url",
+        "feed_url",
+        "language",
+        "items",
+        "authors",
+    }
+    known = {"id", "url", "title", "content_html", "date_published", "authors", "tags"}
+    for item in feed["items"]:
+        assert item.keys() <= known and isinstance(item["id"], str) and item["id"]
+        assert "content_html" in item and RFC3339.fullmatch(item["date_published"])
+        assert all(author["name"] for author in item["authors"])
+        assert all(isinstance(tag, str) and tag for tag in item["tags"])
+    ids = [item["id"] for item in feed["items"]]
+    assert len(set(ids)) == len(ids)
 
 
 @pytest.mark.parametrize("path", FEEDS)

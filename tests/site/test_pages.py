@@ -24,6 +24,7 @@ PUBLIC = ["/", "/papers/2026-04-17/", "/papers/2604.00001/", "/topics/", "/topic
 PUBLIC += ["/search/", "/search/?q=paper", "/privacy/", "/archive/", "/saved/"]
 PUBLIC += ["/weeks/2026-04-17/", "/months/2026-04/", "/authors/Ada%20Lovelace/"]
 PUBLIC += ["/saved/?ids=2604.00001", "/papers/2604.00001/?similar=date"]
+PUBLIC += ["/topics/graphs/weeks/2026-04-17/", "/topics/graphs/months/2026-04/"]
 HOSTILE = """<script>alert(1)</script>'"><img src=x onerror=alert(2)>{{7*7}}{% now "Y" %}"""
 
 
@@ -363,6 +364,37 @@ def test_a_long_topic_comes_in_pages(
     assert (
         html_of(client, f"/topics/graphs/?page={'9' * 40}").count('<li class="paper"') == 1
     )
+
+
+@pytest.mark.parametrize("language", ["", "/de"])
+def test_the_best_of_a_topics_week_is_two_clicks_away(
+    client: Client, paper: MakePaper, graphs: Topic, language: str
+) -> None:
+    last_week = DAY - timedelta(days=7)
+    for title, day, upvotes in [
+        ("Best", last_week, 9),
+        ("Second", last_week - timedelta(days=2), 3),
+        ("Of this week", DAY, 20),
+        ("Of an older month", DAY - timedelta(days=40), 7),
+    ]:
+        publish(paper(title=title, day=day, upvotes=upvotes), day=day, graphs=1.0)
+    publish(paper(title="Of another topic", day=last_week, upvotes=99), day=last_week)
+    week = f"{language}/topics/graphs/weeks/2026-04-06/"
+    for start in (f"{language}/topics/graphs/", f"{language}/weeks/{last_week}/"):
+        assert f'href="{week}"' in html_of(client, start)
+    html = html_of(client, week)
+    assert re.findall(r'<li class="paper" id="paper-2604.0000(\d)"', html) == ["1", "2"]
+    assert f'rel="next" href="{language}/topics/graphs/weeks/{DAY}/"' in html
+    assert f'rel="prev" href="{language}/topics/graphs/weeks/2026-03-08/"' in html
+    assert f'href="{language}/weeks/2026-04-06/"' in html
+    month = html_of(client, f"{language}/topics/graphs/months/2026-04/")
+    assert re.findall(r'<li class="paper" id="paper-2604.0000(\d)"', month) == [
+        "3",
+        "1",
+        "2",
+    ]
+    assert html_of(client, f"{language}/topics/graphs/weeks/2026-03-30/", 404)
+    assert html_of(client, f"{language}/topics/grafs/weeks/2026-04-06/", 404)
 
 
 def test_an_unknown_topic_leads_to_the_known_ones(client: Client) -> None:

@@ -20,8 +20,8 @@ from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Query
 
 from digest.models import Paper
-from digest.papers.search import search
 from digest.papers.search_query import QUERY_LENGTH, clean_query
+from digest.ranking.meaning import search
 from digest.site import archive
 from digest.site.api.answers import (
     PROBLEM_JSON,
