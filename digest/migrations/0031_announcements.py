@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0029_reported_counts"),
+        ("digest", "0030_paper_meaning"),
         ("subscribers", "0018_export_permission"),
     ]
 
