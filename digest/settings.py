@@ -381,6 +381,14 @@ if not POSTAL_ADDRESS:
     raise ImproperlyConfigured(
         "POSTAL_ADDRESS must be set: the law requires it in each mail."
     )
+# The operator's own words, as text: at the foot of digests and announcements, and in the
+# mail that welcomes a new reader.
+FOOTER_TEXT = variables.text("FOOTER_TEXT", "")
+if len(FOOTER_TEXT) > 200:
+    raise ImproperlyConfigured("FOOTER_TEXT must have 200 characters at most.")
+WELCOME_TEXT = variables.text("WELCOME_TEXT", "")
+if len(WELCOME_TEXT) > 1000:
+    raise ImproperlyConfigured("WELCOME_TEXT must have 1000 characters at most.")
 
 # smtp://user:password@host:587?tls=starttls, smtps://…:465, or anymail://PROVIDER with
 # the provider's own ANYMAIL_… variables. Embedded: the mail catcher of `manage.py up`.

@@ -259,5 +259,6 @@ def unpublished(since: datetime, *, now: datetime) -> list[date]:
     """Return the days released since then of which the database has no edition."""
     first = since.date() - timedelta(days=1)
     days = [first + timedelta(days=step) for step in range((now.date() - first).days + 1)]
-    known = set(Edition.objects.filter(day__gte=first).values_list("day", flat=True))
+    editions = Edition.objects.of_papers().filter(day__gte=first)
+    known = set(editions.values_list("day", flat=True))
     return [day for day in days if since <= release_at(day) <= now and day not in known]

@@ -71,7 +71,7 @@ class DatabaseClock:
         return self.value + timedelta(seconds=passed)
 
 
-# Take the rows that are due, oldest first, by the index delivery_open.
+# Take the rows of a lane that are due, oldest first, by the index delivery_open.
 # ARRAY(): the sub-select runs once, whatever the planner thinks of it. "is_open = 1" is
 # as the index says it: SQLite takes a partial index by its very words.
 CLAIM = Statement(
@@ -79,7 +79,7 @@ CLAIM = Statement(
 UPDATE digest_delivery SET state = 'claimed', lease_token = %(token)s
 WHERE id = ANY(ARRAY(
     SELECT id FROM digest_delivery
-    WHERE is_open AND state = 'pending' AND not_before <= %(due)s
+    WHERE is_open AND lane = %(lane)s AND state = 'pending' AND not_before <= %(due)s
         AND (not_before <= %(now)s OR (attempts = 0 AND reason = ''))
         AND (%(edition)s::bigint IS NULL OR edition_id = %(edition)s::bigint)
         AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
@@ -89,7 +89,7 @@ RETURNING id, edition_id, subscriber_id, attempts, expires_at, not_before""",
 UPDATE digest_delivery SET state = 'claimed', lease_token = %(token)s
 WHERE id IN (
     SELECT id FROM digest_delivery
-    WHERE is_open = 1 AND state = 'pending' AND not_before <= %(due)s
+    WHERE is_open = 1 AND lane = %(lane)s AND state = 'pending' AND not_before <= %(due)s
         AND (not_before <= %(now)s OR (attempts = 0 AND reason = ''))
         AND (%(edition)s IS NULL OR edition_id = %(edition)s)
         AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
@@ -103,8 +103,9 @@ IN_ORDER = "SET LOCAL enable_sort = off"
 def claim(
     now: datetime, *, limit: int, edition_id: int | None = None, due: datetime | None = None
 ) -> list[Claimed]:
-    """Take up to `limit` due rows, oldest due first, under a new lease.
+    """Take up to `limit` due rows of the first lane that has some, oldest due first.
 
+    They are under a new lease.
     `due` is the instant to judge by, if another than now; the lease counts from now, and
     rows that were put off wait by the real clock, or one run would use up their attempts.
     SKIP LOCKED keeps other senders out on PostgreSQL, the single writer on SQLite. The
@@ -115,9 +116,11 @@ def claim(
         if postgres():
             with connection.cursor() as cursor:
                 cursor.execute(IN_ORDER)
-        found = fetch(
-            CLAIM, token=token, now=now, due=due or now, edition=edition_id, limit=limit
-        )
+        found = []
+        wanted = {"now": now, "due": due or now, "edition": edition_id, "limit": limit}
+        for lane in Delivery.Lane:
+            if found := fetch(CLAIM, token=token, lane=lane.value, **wanted):
+                break
         found.sort(key=itemgetter(5, 0))
         if found:
             Lease.objects.create(

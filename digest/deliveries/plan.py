@@ -19,6 +19,7 @@ from digest.deliveries.planned_rows import (
     Check,
     Newer,
     Part,
+    insert_announced,
     insert_deliveries,
     insert_ended,
     insert_missed,
@@ -51,16 +52,37 @@ def plan(now: datetime, check: Check | None = None) -> int:
     An edition that is published for it, of what readers missed, is looked at by `check`
     before it has rows.
     """
-    return sum(plan_kind(kind, now, check) for kind in Edition.Kind)
+    made = sum(plan_kind(kind, now, check) for kind in LATENESS)
+    return made + plan_announcements(now, check)
+
+
+def plan_announcements(now: datetime, check: Check | None) -> int:
+    """Make the rows of announcements that were started since the last plan.
+
+    One that is held gets its rows all the same, as it may be resumed.
+    """
+    started = Edition.objects.filter(
+        kind=Edition.Kind.ANNOUNCEMENT, planned_until=None, published_at__lte=now
+    ).exclude(hold=Edition.Hold.CANCELLED)
+    made = 0
+    for edition in started.select_related("announcement"):
+        if check:
+            check(Edition.objects.filter(pk=edition.pk), now)
+        made += insert_announced(edition, now)
+    return made
 
 
 def due_editions(now: datetime) -> QuerySet[Edition]:
-    """Return the editions that may be due to somebody at `now`, newest first."""
-    return Edition.objects.filter(
-        day__gte=(now - HORIZON).date(),
-        day__lte=now.date(),
-        published_at__lte=now,
-    ).order_by("-day")
+    """Return the editions of papers that may be due to somebody, newest first."""
+    return (
+        Edition.objects.of_papers()
+        .filter(
+            day__gte=(now - HORIZON).date(),
+            day__lte=now.date(),
+            published_at__lte=now,
+        )
+        .order_by("-day")
+    )
 
 
 def plan_kind(kind: Edition.Kind, now: datetime, check: Check | None) -> int:

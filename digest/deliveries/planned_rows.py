@@ -1,4 +1,4 @@
-"""The rows that a plan makes: for an edition, of schedules that are due at one instant.
+"""The rows that a plan makes: of schedules that are due at one instant, or of an audience.
 
 Each is one statement, whichever number of readers there are, and makes no row twice.
 """
@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 
 from digest.deliveries import schedule
 from digest.editions.publish import NothingToPublish, publish
-from digest.models import Delivery, Edition
+from digest.models import Announcement, Delivery, Edition
 from digest.sql import Statement, change, fetch
 from subscribers.models import Schedule, Subscriber
 
@@ -201,6 +201,30 @@ WHERE p.state = 'active' AND p.wants_missed
 ON CONFLICT (edition_id, subscriber_id) DO NOTHING""",
 )
 
+# The readers of an announcement: active ones, of a topic or a language if it names them.
+AUDIENCE = """
+FROM subscribers_subscriber p
+WHERE p.state = 'active'
+    AND (%(language)s = '' OR p.language = %(language)s)
+    AND (%(topic)s = 0 OR EXISTS (SELECT 1 FROM subscribers_subscription s
+        WHERE s.subscriber_id = p.id AND s.topic_id = %(topic)s))"""
+COUNT_AUDIENCE = Statement(*[f"SELECT count(*) {AUDIENCE}"] * 2)
+INSERT_ANNOUNCED = f"""
+INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,
+    not_before, reason, reply, outcome_at, attempts, lease_token, picks, lane)
+SELECT %(edition)s, p.id, {{due}}, {{expires}}, 'pending',
+    {{now}}, '', '', NULL, 0, '', '', %(lane)s
+{AUDIENCE}
+ON CONFLICT (edition_id, subscriber_id) DO NOTHING"""
+PLAN_ANNOUNCED = Statement(
+    *(
+        INSERT_ANNOUNCED.format(
+            **{name: f"%({name})s{cast}" for name in ("due", "expires", "now")}
+        )
+        for cast in ("::timestamptz", "")
+    )
+)
+
 
 def insert_deliveries(part: Part) -> int:
     """Make pending rows in one statement and return how many are new.
@@ -278,8 +302,42 @@ def by_days_away(schedules: Sequence[int]) -> Iterator[tuple[timedelta, list[int
 
 
 def recent_editions(after: date) -> list[int]:
-    """Return the ids of the editions of all kinds of the days after that one."""
-    return list(Edition.objects.filter(day__gt=after).values_list("pk", flat=True))
+    """Return the ids of the editions of papers, of all kinds, of the days after that one."""
+    editions = Edition.objects.of_papers().filter(day__gt=after)
+    return list(editions.values_list("pk", flat=True))
+
+
+def insert_announced(edition: Edition, now: datetime) -> int:
+    """Make a pending row for each reader of an announcement's audience; return how many.
+
+    Once: whoever confirms, returns or changes preferences later was not in the audience.
+    The first of concurrent planners makes all the rows, the others wait for it.
+    """
+    with transaction.atomic():
+        first = Edition.objects.filter(pk=edition.pk, planned_until=None)
+        if not first.update(planned_until=now):
+            return 0
+        return change(
+            PLAN_ANNOUNCED,
+            edition=edition.pk,
+            due=edition.published_at,
+            expires=now + schedule.ANNOUNCEMENT_LATENESS,
+            now=now,
+            lane=Delivery.Lane.ANNOUNCEMENT.value,
+            **audience(edition.announcement),
+        )
+
+
+def count_audience(announcement: Announcement) -> int:
+    """Return to how many readers the announcement would go now."""
+    ((count,),) = fetch(COUNT_AUDIENCE, **audience(announcement))
+    return int(count)
+
+
+def audience(announcement: Announcement) -> dict[str, object]:
+    """Return the parameters of AUDIENCE."""
+    language = announcement.language if announcement.for_language else ""
+    return {"topic": announcement.topic_id or 0, "language": language}
 
 
 def parameters(part: Part) -> dict[str, object]:

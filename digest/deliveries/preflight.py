@@ -100,7 +100,7 @@ def mails(loaded: LoadedEdition) -> Iterator[SampleMail]:
     picks = [Pick(position, None) for position in range(len(encoded.titles))]
     for language, length in encoded.localized:
         reader = Reader(0, address, token, language, length)
-        for position in range(len(picks)):
+        for position in range(max(len(picks), 1)):  # an announcement has no picks
             some = (picks[position:] + picks[:position])[:MOST_PICKS]
             mail = encoded.compose(reader, some, sent_at=ANY_INSTANT)
             meant = bodies.letter(encoded, reader, some, sent_at=ANY_INSTANT)

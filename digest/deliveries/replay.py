@@ -47,7 +47,7 @@ def preview(subscriber: Subscriber, edition: Edition, *, now: datetime) -> bytes
     row = Delivery.objects.filter(edition=edition, subscriber=subscriber).first()
     loaded = load(edition.pk)
     (digest,) = select(loaded, [(row.pk if row else 0, subscriber.pk)])
-    if not digest.picks:
+    if not loaded.encoded.is_mail(*digest[:2]):
         raise NothingToShow(
             "the edition has no paper for this reader: no mail would go out"
         )

@@ -19,6 +19,7 @@ RELEASE_TIME = time(8, 30, tzinfo=UTC)
 # How long after the due instant a digest may still go out.
 DAILY_LATENESS = timedelta(hours=18)
 WEEKLY_LATENESS = timedelta(days=3)
+ANNOUNCEMENT_LATENESS = timedelta(days=7)
 
 
 def release_at(day: date) -> datetime:

@@ -266,7 +266,7 @@ def prepared(
         if fault:
             group.faults[pk] = fault
         group.picks[pk] = format_picks(encoded, reader, picks)
-        if picks:
+        if encoded.is_mail(reader, picks):
             until = datetime.fromisoformat(row.expires_at)
             given = {"sent_at": now, "expires_at": until}
             compose = partial(encoded.compose, reader, picks, **given)

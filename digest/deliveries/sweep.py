@@ -55,9 +55,8 @@ def end_overdue(now: datetime) -> None:
 
 def expire(now: datetime) -> int:
     """End pending rows that are too late, whether or not anybody could send them."""
-    rows = Delivery.objects.filter(
-        is_open=True, state=State.PENDING, not_before__lte=now, expires_at__lte=now
-    )
+    due = Delivery.objects.open_until(now)
+    rows = due.filter(state=State.PENDING, expires_at__lte=now)
     return rows.update(state=State.EXPIRED, reason=Delivery.Reason.TOO_LATE, outcome_at=now)
 
 

@@ -155,6 +155,7 @@ class EncodedEdition:
     encode: Encoder
     inbox: Callable[[int], str] | None  # → signed address, where its mail is read
     with_expiry: bool  # False for frames stored before mails had an Expires header
+    subject: str = ""  # of an announcement, which has no papers
 
     def compose(
         self,
@@ -172,6 +173,10 @@ class EncodedEdition:
         text, html = self.bodies(reader, picks)
         headers = self.headers(reader, picks, sent_at, expires_at)
         return b"".join([headers, self.top, *text, self.middle, *html, self.end])
+
+    def is_mail(self, reader: Reader, picks: Sequence[Pick]) -> bool:
+        """Return whether the reader gets a mail: with papers, or an announcement."""
+        return bool(picks or self.subject and reader.address)
 
     def localized_for(self, reader: Reader) -> LocalizedEdition:
         return self.localized.get((reader.language, reader.length)) or self.localized[USUAL]
@@ -227,6 +232,8 @@ class EncodedEdition:
             f"List-Unsubscribe: <{self.site}/u/{reader.token}>{by_mail}\r\n"
             f"{complaints}"
         ).encode("ascii")
+        if self.subject:
+            return mime.header("Subject", self.subject) + personal
         title = self.titles[picks[0].position]
         date = self.localized_for(reader).date
         return subject_header(title, len(picks), date) + personal

@@ -91,6 +91,7 @@ def encode(
         encode=encoder,
         inbox=senders(sender) if around.inbox else None,
         with_expiry=around.expires,
+        subject=around.subject,
     )
 
 

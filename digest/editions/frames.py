@@ -19,9 +19,13 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from digest.editions import phrases, text_layout
+from digest.editions.announcement import in_mail
 from digest.editions.blocks import inliner
 from digest.editions.phrases import MARKS, languages
 from digest.models import Edition, Frame
+
+# Fields that older frames were stored without.
+LATER = ("boundary", "expires", "inbox", "subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class FrameContent:
     boundary: str = ""
     expires: bool = False  # whether mails say when they expire; older ones do not
     inbox: bool = False  # as settings.BOUNCES_PIPED
+    subject: str = ""  # of an announcement; an edition of papers has it from its papers
 
     @property
     def fingerprint(self) -> str:
@@ -54,7 +59,7 @@ class FrameContent:
 
     def as_json(self) -> str:
         values = asdict(self)
-        for name in ("boundary", "expires", "inbox"):  # as they were stored without
+        for name in LATER:  # as they were stored without
             if not values[name]:
                 del values[name]
         for texts in values["spoken"].values():
@@ -73,7 +78,17 @@ def frame_content(edition: Edition, *, topics: Sequence[tuple[str, str]]) -> Fra
         boundary=random_boundary(),
         expires=True,
         inbox=settings.BOUNCES_PIPED,
+        subject=edition.announcement.subject if is_announcement(edition) else "",
     )
+
+
+def is_announcement(edition: Edition) -> bool:
+    return edition.kind == Edition.Kind.ANNOUNCEMENT
+
+
+def template(edition: Edition) -> str:
+    """Return the name of the mail's templates, without their ending."""
+    return "mail/announcement" if is_announcement(edition) else "mail/digest"
 
 
 def random_boundary() -> str:
@@ -99,13 +114,13 @@ def load_frame(edition: Edition, fingerprint: str) -> FrameContent:
     data = json.loads(Frame.objects.get(edition=edition, fingerprint=fingerprint).data)
     spoken = {code: LocalizedFrame(**texts) for code, texts in data["spoken"].items()}
     topics = [(slug, label) for slug, label in data["topics"]]
-    rest = {key: data[key] for key in ("boundary", "expires", "inbox") if key in data}
+    rest = {key: data[key] for key in LATER if key in data}
     return FrameContent(data["sender"], data["site"], topics, spoken, **rest)
 
 
 def render(edition: Edition, language: str) -> LocalizedFrame:
     with translation.override(language):
-        text = render_to_string("mail/digest.txt", context(edition), using="text")
+        text = render_to_string(f"{template(edition)}.txt", context(edition), using="text")
         _, date = phrases.dates(*days(edition))
     lines = [wrap(line) for line in text.split("\n")]
     # A part must not end in a soft line break (RFC 2045 section 6.7), so with a hard one.
@@ -125,7 +140,7 @@ def page_frame(edition: Edition, language: str, *, web: bool, preferences: str =
     """
     given = {"web": web, "preferences": preferences}
     with translation.override(language):
-        html = render_to_string("mail/digest.html", context(edition) | given)
+        html = render_to_string(f"{template(edition)}.html", context(edition) | given)
     return inliner().inline(html)
 
 
@@ -144,7 +159,7 @@ def context(edition: Edition) -> dict[str, object]:
     of_one_day = edition.kind == Edition.Kind.DAILY
     site = settings.SITE_URL
     pages = public_pages(translation.get_language())
-    return {
+    found: dict[str, object] = {
         "kind": edition.kind,
         "has_few": edition.has_few,
         "date": phrases.dates(*days(edition))[0],
@@ -156,4 +171,6 @@ def context(edition: Edition) -> dict[str, object]:
         else f"{pages}/editions/{edition.kind}/{edition.day}/",
         "host": urlsplit(site).netloc,
         "postal_address": settings.POSTAL_ADDRESS,
+        "footer": settings.FOOTER_TEXT.translate(phrases.WITHOUT_MARKS),
     }
+    return found | in_mail(edition.announcement) if is_announcement(edition) else found

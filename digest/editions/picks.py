@@ -3,7 +3,7 @@
 The form is `0:12 3:- 7:12+0+1 de/titles@1f2e3d4c5b6a`: for each pick the block's position
 and the topic's column, then the language, the length unless it is the usual one, and the
 fingerprint of the frame. A letter after the column is the ranking that the pick comes from,
-where two are compared. The numbers after a plus sign are reasons that name something:
+where two are compared; an announcement has no picks. The numbers after a plus sign are reasons that name something:
 each is a line that follows, from line 0.
 """
 
@@ -15,7 +15,7 @@ from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.editions.reasons import Reason, format_reasons, parse_reason
 
 FIRST_LINE = re.compile(
-    r"((?:\d+:(?:\d+|-)[ab]?(?:\+\d+)* )+)([a-z-]{2,8})(?:/([a-z]+))?@([0-9a-f]+)"
+    r"((?:\d+:(?:\d+|-)[ab]?(?:\+\d+)* )*)([a-z-]{2,8})(?:/([a-z]+))?@([0-9a-f]+)"
 )
 USUAL = "short"
 
@@ -41,8 +41,8 @@ class StoredDigest:
 
 
 def format_picks(encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick]) -> str:
-    """Return the picks as stored; empty when the edition has no paper for the reader."""
-    if not picks:
+    """Return the picks as stored; empty when the edition has no mail for the reader."""
+    if not encoded.is_mail(reader, picks):
         return ""
     lines: dict[Reason, int] = {}
     places = []
@@ -52,7 +52,7 @@ def format_picks(encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick])
             place += f"+{lines.setdefault(reason, len(lines))}"
         places.append(place)
     length = "" if reader.length == USUAL else f"/{reader.length}"
-    first = f"{' '.join(places)} {reader.language}{length}@{encoded.fingerprint}"
+    first = " ".join([*places, f"{reader.language}{length}@{encoded.fingerprint}"])
     return first + format_reasons(list(lines)) if lines else first
 
 

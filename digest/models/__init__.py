@@ -8,7 +8,7 @@ from digest.models.deliveries import (
     StoredCount,
     Submission,
 )
-from digest.models.editions import Block, Edition, Frame
+from digest.models.editions import Announcement, Block, Edition, Frame
 from digest.models.installation import Experiment, Fence, Heartbeat, StoredProjection
 from digest.models.operators import OWNER, Act, RecoveryCode, owners
 from digest.models.papers import (
@@ -26,6 +26,7 @@ from digest.models.votes import SavedPaper, Vote
 __all__ = [
     "OWNER",
     "Act",
+    "Announcement",
     "BackOff",
     "Block",
     "Bucket",

@@ -13,10 +13,14 @@ from subscribers.models import Subscriber
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def ready(self, now: datetime) -> Self:
-        """Select pending and due rows without a hold (index delivery_open)."""
+        """Select pending and due rows without a hold."""
         held = Edition.objects.exclude(hold=Edition.Hold.NONE).values("pk")
-        due = self.filter(is_open=True, state=Delivery.State.PENDING, not_before__lte=now)
+        due = self.open_until(now).filter(state=Delivery.State.PENDING)
         return due.exclude(edition__in=held).order_by("not_before")
+
+    def open_until(self, now: datetime) -> Self:
+        """Select open rows whose turn has come, in all lanes (index delivery_open)."""
+        return self.filter(is_open=True, lane__in=Delivery.Lane.values, not_before__lte=now)
 
     def of_day(self, day: date) -> Self:
         return self.filter(edition__day=day)
@@ -46,6 +50,12 @@ class Delivery(models.Model):
         SKIPPED = "skipped"
         EXPIRED = "expired"
         ABANDONED = "abandoned"
+
+    class Lane(models.IntegerChoices):
+        """A row of a later lane is claimed when none of an earlier one is due."""
+
+        DIGEST = 0
+        ANNOUNCEMENT = 1
 
     class Reason(models.TextChoices):
         """The ledger's own words in `reason`; a transport has others for its outcomes."""
@@ -96,6 +106,7 @@ class Delivery(models.Model):
         db_constraint=False,
     )
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    lane = models.SmallIntegerField(choices=Lane, default=Lane.DIGEST, db_default=0)
     due_at = models.DateTimeField(help_text="The reader's hour, UTC.")
     not_before = models.DateTimeField(help_text="due_at, or later after a refusal.")
     expires_at = models.DateTimeField(help_text="Too late after this: expired.")
@@ -134,7 +145,9 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["not_before"], condition=Q(is_open=True), name="delivery_open"
+                fields=["lane", "not_before"],
+                condition=Q(is_open=True),
+                name="delivery_open",
             ),
             models.Index(
                 fields=["expires_at"], condition=Q(is_unknown=True), name="delivery_unknown"

@@ -8,7 +8,7 @@ from django.urls import URLPattern, path
 
 from digest.feedback import webhooks
 from digest.ops import health, metrics
-from digest.ops.console import configuration, imports, mail
+from digest.ops.console import announcements, configuration, imports, mail
 from digest.ops.console import views as console
 from digest.ops.mailbox import views
 from digest.ops.operators import views as accounts
@@ -35,6 +35,12 @@ urlpatterns = [
     operators("editions/<int:pk>/", console.edition, "edition"),
     operators("editions/<int:pk>/preview/<int:reader>/", console.preview, "preview"),
     operators("editions/<int:pk>/why/<int:reader>/", console.why_paper, "why"),
+    operators("announcements/", announcements.listing, "announcements"),
+    operators("announcements/new/", announcements.new, "announcement_new"),
+    operators("announcements/<int:pk>/", announcements.announcement, "announcement"),
+    operators(
+        "announcements/<int:pk>/<str:part>/", announcements.preview, "announcement_preview"
+    ),
     operators("readers/", console.readers, "readers"),
     operators("readers/<int:pk>/", console.reader, "reader"),
     operators("suppressions/", console.suppressions, "suppressions"),

@@ -119,7 +119,7 @@ def duplicates(
 ) -> ranking.Bools | None:
     """Mark the pairs of papers that say the same; none with an abstract that is too short."""
     known = points[newest_version()]
-    if known is None:
+    if known is None or not texts:
         return None
     return ranking.near_duplicates(
         known * np.array([[len(abstract) >= COMPARABLE] for _, abstract in texts])

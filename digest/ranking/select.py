@@ -86,6 +86,12 @@ def sound(
 def ranked(
     loaded: LaidOut, delivery_ids: Sequence[int], people: Sequence[Person]
 ) -> Sequence[Digest]:
+    if not loaded.titles:  # an announcement
+        return [
+            Digest(mail_reader(pk, person, fault), (), fault)
+            for pk, person in zip(delivery_ids, people, strict=True)
+            for fault in [fault_of(person)]
+        ]
     found = found_in(loaded, people)
     most = np.array([person.most_papers for person in people], dtype=np.int32)
     result, teams = drafted(loaded, people, found, most)
@@ -109,13 +115,7 @@ def ranked(
         )
     ):
         fault = fault_of(person)
-        reader = Reader(
-            delivery_id,
-            "" if fault else person.email,
-            person.unsubscribe_token,
-            person.language,
-            person.length,
-        )
+        reader = mail_reader(delivery_id, person, fault)
         picks: Sequence[Pick] = list(map(pick, chosen[: 0 if fault else count]))
         if with_names[place] and picks:
             picks = with_reasons(
@@ -128,6 +128,17 @@ def ranked(
             ]
         digests.append(Digest(reader, picks, fault))
     return digests
+
+
+def mail_reader(delivery_id: int, person: Person, fault: str) -> Reader:
+    """Return what the mail needs of a person; no address if there is a fault."""
+    return Reader(
+        delivery_id,
+        "" if fault else person.email,
+        person.unsubscribe_token,
+        person.language,
+        person.length,
+    )
 
 
 def drafted(

@@ -58,7 +58,7 @@ def of_days_with_a_mail(
     A day for which the ranking found nothing counts as one with a mail.
     """
     days = (edition.first_day, edition.day)
-    others = Edition.objects.filter(day__range=days).exclude(pk=edition.pk)
+    others = Edition.objects.of_papers().filter(day__range=days).exclude(pk=edition.pk)
     had = Delivery.objects.filter(
         Q(state__in=HANDED_OVER) | Q(reason=Reason.NO_PAPER),
         edition__in=list(others.values_list("pk", flat=True)),

@@ -54,9 +54,13 @@ def why(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse:
 
 def editions_of(reader: Subscriber) -> list[Edition]:
     """Return the editions that had a mail due to a reader, newest first; else any newest."""
-    rows = Delivery.objects.of_readers(reader.pk).order_by("-edition__day")
+    rows = (
+        Delivery.objects.of_readers(reader.pk)
+        .exclude(edition__kind=Edition.Kind.ANNOUNCEMENT)
+        .order_by("-edition__day")
+    )
     found = [row.edition for row in rows.select_related("edition")[:MOST_MAILS]]
-    return found or list(Edition.objects.all()[:1])
+    return found or list(Edition.objects.of_papers()[:1])
 
 
 def answer(reader: Subscriber, edition: Edition, typed: str) -> dict[str, object]:

@@ -114,6 +114,7 @@ def compose(claim: Claim, *, now: datetime) -> EmailMultiAlternatives:
     with translation.override(offered(claim.preferences.language)):
         if claim.kind == Notice.Kind.WELCOME:
             context |= day_and_hour(next_hour(claim.preferences.schedule, now))
+            context["welcome"] = settings.WELCOME_TEXT
         subject = render_to_string(f"{name}.subject.txt", context, using="text")
         text = render_to_string(f"{name}.txt", context, using="text")
         html = render_to_string(f"{name}.html", context, using="html")

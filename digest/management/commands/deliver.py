@@ -47,7 +47,7 @@ class Command(OperatorCommand):
         catch_up(now)
         found = due_editions(due())
         if options["day"]:
-            found = Edition.objects.filter(day=options["day"])
+            found = Edition.objects.of_papers().filter(day=options["day"])
             if not found:
                 raise CommandError(
                     f"no edition is published for {options['day']}; "

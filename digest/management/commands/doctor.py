@@ -65,7 +65,7 @@ class Command(OperatorCommand):
         self.stdout.write(f"{settings.FROM_EMAIL}: {faults} to mend" if faults else "sound")
 
     def send_test(self, address: str) -> None:
-        edition = Edition.objects.order_by("-day", "kind").first()
+        edition = Edition.objects.of_papers().order_by("-day", "kind").first()
         if edition is None:
             raise CommandError("no edition is published; run `manage.py publish`")
         try:

@@ -47,7 +47,7 @@ class Command(OperatorCommand):
 
     def one(self, options: dict[str, Any]) -> None:
         subscriber = reader(options["email"])
-        editions = Edition.objects.order_by("-day", "kind")
+        editions = Edition.objects.of_papers().order_by("-day", "kind")
         if options["day"]:
             editions = editions.filter(day=options["day"])
         edition = editions.first()

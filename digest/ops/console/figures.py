@@ -107,7 +107,7 @@ def queue(now: datetime) -> dict[str, int]:
     """Return the rows that wait, by what they wait for: MOST of each at most."""
     is_open = Delivery.objects.filter(is_open=True).order_by("not_before")
     return {
-        "due now": is_open.filter(not_before__lte=now)[:MOST].count(),
+        "due now": Delivery.objects.open_until(now).order_by("not_before")[:MOST].count(),
         "later": is_open.filter(not_before__gt=now)[:MOST].count(),
         "unknown": Delivery.objects.filter(is_unknown=True).order_by()[:MOST].count(),
     }

@@ -211,7 +211,7 @@ def reader(request: HttpRequest, pk: int) -> HttpResponse:
             email_hash=found.email_hash, delivery=None
         ).order_by("-at")[:PAGE_LENGTH],
         "acts": audit.acts_on(found),
-        "newest_edition": Edition.objects.order_by("-day", "kind").first(),
+        "newest_edition": Edition.objects.of_papers().order_by("-day", "kind").first(),
         "may_pause": user.has_perm(acts.HELP),
         "may_export": user.has_perm("subscribers.export_subscriber"),
         "may_suppress": user.has_perm("subscribers.add_suppression"),

@@ -221,7 +221,9 @@ def ranking() -> Iterator[Finding]:
 
 def papers(today: date) -> Iterator[Finding]:
     """Find a site without a recent edition."""
-    newest = Edition.objects.order_by("-day").values_list("day", flat=True).first()
+    newest = (
+        Edition.objects.of_papers().order_by("-day").values_list("day", flat=True).first()
+    )
     for words in health.degraded() if newest else ["no edition is published"]:
         remedy = f"manage.py fetch --day {today}; manage.py publish --day {today}"
         what = f"{words[0].upper()}{words[1:]}."

@@ -5,12 +5,14 @@ is marked, and its unsubscribe link is nobody's.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from digest.deliveries.replay import NothingToShow, without_votes
 from digest.editions import bodies
+from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.models import Edition
 from digest.ranking.loaded import load
 from digest.ranking.matching import NOTHING, Person
@@ -52,20 +54,31 @@ def send(edition: Edition, address: str, *, now: datetime) -> Outcome:
 
     Raises BadAddress, and NotSent for an empty edition or a suppressed address.
     """
+    address = allowed(address)
+    try:
+        sample = compose(edition, address, now=now)
+    except NothingToShow as empty:
+        raise NotSent(f"{empty}") from None
+    outcome = hand_over(sample)
+    logger.info("test digest of %s: %s %s", edition, outcome.verdict, outcome.reason)
+    return outcome
+
+
+def allowed(address: str) -> str:
+    """Return the address in its canonical form. Raises BadAddress and NotSent."""
     address = canonical(address)
     if Suppression.objects.filter(email_hash=address_hash(address)).exists():
         raise NotSent("this address is suppressed: lift that first, or use another")
-    try:
-        mail = compose(edition, address, now=now)
-    except NothingToShow as empty:
-        raise NotSent(f"{empty}") from None
+    return address
+
+
+def hand_over(sample: Mail) -> Outcome:
+    """Hand one mail of no delivery over."""
     transport = open_transport()
     try:
-        outcome = dict(transport.hand_over([mail]))[NO_DELIVERY]
+        return dict(transport.hand_over([sample]))[NO_DELIVERY]
     finally:
         transport.close()
-    logger.info("test digest of %s: %s %s", edition, outcome.verdict, outcome.reason)
-    return outcome
 
 
 def compose(edition: Edition, address: str, *, now: datetime) -> Mail:
@@ -77,7 +90,14 @@ def compose(edition: Edition, address: str, *, now: datetime) -> Mail:
         raise NothingToShow("the edition has no paper for a new reader")
     encoded = without_votes(edition, loaded)
     encoded = replace(encoded, titles=[f"{MARK}{title}" for title in encoded.titles])
-    whole = partial(encoded.compose, digest.reader, digest.picks, sent_at=now)
-    parts = partial(bodies.letter, encoded, digest.reader, digest.picks, sent_at=now)
+    return mail(encoded, digest.reader, digest.picks, now=now)
+
+
+def mail(
+    encoded: EncodedEdition, reader: Reader, picks: Sequence[Pick], *, now: datetime
+) -> Mail:
+    """Return the mail of no delivery, for a transport."""
+    whole = partial(encoded.compose, reader, picks, sent_at=now)
+    parts = partial(bodies.letter, encoded, reader, picks, sent_at=now)
     sender = senders(encoded.sender)(NO_DELIVERY)
-    return Mail(NO_DELIVERY, sender, address, whole, parts)
+    return Mail(NO_DELIVERY, sender, reader.address, whole, parts)

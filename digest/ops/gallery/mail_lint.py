@@ -179,7 +179,8 @@ class Reading(HTMLParser):
 
     ALLOWED = frozenset(
         ("html", "head", "meta", "title", "style", "body", "table", "tbody", "tr", "td")
-        + ("div", "p", "h1", "h2", "ul", "li", "a", "br", "span")
+        + ("div", "p", "h1", "h2", "ul", "ol", "li", "a", "br", "hr", "span")
+        + ("strong", "em", "blockquote")
     )
 
     def __init__(self) -> None:
@@ -199,7 +200,7 @@ class Reading(HTMLParser):
             self.found.append(f"a style {values['style'][:60]!r}")
         if "href" in values:
             self.links.append(values["href"])
-            if not re.match(r"https?://[^/]", values["href"]):
+            if not re.match(r"https?://[^/]|mailto:.", values["href"]):
                 self.found.append(f"a link to {values['href'][:60]!r}")
 
     def handle_data(self, data: str) -> None:
@@ -237,7 +238,8 @@ def plain(parts: Parts) -> list[str]:
 def both(parts: Parts, fields: list[tuple[str, str]], postal_address: str) -> list[str]:
     """Check the content that both parts must have: links, unsubscribe link, address."""
     reading = read(parts.html)
-    links = {link.rstrip("/.,;:)") for link in reading.links}
+    pages = [link for link in reading.links if not link.startswith("mailto:")]
+    links = {link.rstrip("/.,;:)") for link in pages}
     texts = {link.rstrip("/.,;:)") for link in LINK.findall(parts.text)}
     words = " ".join(reading.words)
     # An address in an abstract is text in both parts.

@@ -13,6 +13,8 @@ OURS = ("digest", "subscribers")
 HIDDEN = {"digest.view_act"}  # from all but owners: who did what
 HELP = {
     "digest.test_edition",
+    "digest.add_announcement",
+    "digest.change_announcement",
     "subscribers.change_subscriber",
     "subscribers.add_suppression",
 }

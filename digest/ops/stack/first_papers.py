@@ -78,5 +78,5 @@ def to_read() -> str:
     accepted = Delivery.objects.filter(state=Delivery.State.ACCEPTED)
     if newest := accepted.order_by("-pk").values_list("pk", flat=True).first():
         return reverse("digest", args=[signing.name(signing.Purpose.PAGE, newest)])
-    edition = Edition.objects.order_by("-day", "kind").first()
+    edition = Edition.objects.of_papers().order_by("-day", "kind").first()
     return reverse("edition", args=[edition.kind, edition.day]) if edition else ""
