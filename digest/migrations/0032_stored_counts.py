@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0030_paper_meaning"),
+        ("digest", "0031_newest_outcome"),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0030_paper_meaning"),
+        ("digest", "0032_stored_counts"),
         ("subscribers", "0018_export_permission"),
     ]
 
