@@ -255,7 +255,7 @@ def postgresql(
     )
     where, parameters = condition(asked)
     where += f" AND {inside[0]}" * bool(inside[0])
-    ranked = f"SELECT * FROM digest_paperwords WHERE {where} ORDER BY day + 0 DESC LIMIT {RANKED}"
+    ranked = f"SELECT * FROM digest_paperwords WHERE {newest(where, RANKED)}"
     return rows(
         f"SELECT paper_id, day, topics, {' + '.join(score)} FROM {in_memory(ranked)}"
         " ORDER BY 4 DESC, day DESC LIMIT %s",

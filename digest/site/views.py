@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
@@ -243,7 +244,7 @@ def best_until(days: Sequence[date]) -> dict[str, object]:
 
 
 def no_such_topic(request: HttpRequest, slug: str) -> HttpResponse:
-    context = {"asked": slug} | suggestions(request.path)
+    context = {"asked": slug} | suggestions(reverse("topic", args=[slug]))
     return render(request, "digest/no_such_topic.html", context, status=404)
 
 
