@@ -11,7 +11,7 @@ RUN uv sync --locked --no-default-groups --all-extras --python /usr/local/bin/py
     --preview-features sbom-export --quiet --output-file sbom.cdx.json
 
 FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
-RUN useradd --system --uid 10001 --home-dir /app papers
+RUN useradd --uid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin papers
 WORKDIR /app
 COPY --from=build /app/.venv .venv
 # What is in it, as CycloneDX: for scanners, and for whoever asks.

@@ -17,6 +17,6 @@ fuzz:    # the fuzzers, three minutes each: every night
     FUZZ_SECONDS=180 uv run pytest tests/fuzz
     for name in feed page query abstract; do uv run --group fuzz python -m tests.fuzz.guided $name -max_total_time=180 || exit 1; done
 docs:    # the documentation as a site, in site/; a broken link fails
-    uv run --isolated --only-group docs zensical build --strict
+    uv run --isolated --only-group docs zensical build --config-file .zensical.toml --strict
 up:      # the whole product on this machine
     python3 manage.py up

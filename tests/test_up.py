@@ -79,6 +79,8 @@ def test_opens_refuses_a_second_one_and_leaves_nothing_however_it_ends(
     assert status == 200
     assert "Paper number 3" in page
     assert stack.ask("/mailbox/")[0] == 200
+    digest = re.search(rf"{stack.url}(/digest/\S+)", stack.output())
+    assert digest and "Paper number 3" in stack.ask(digest[1])[2]  # to read at once
     assert f"{stack.url}/mailbox/" in stack.output()
     assert len(list(stack.folder.parent.glob("*.sock"))) == 1
     assert json.loads((stack.folder / "up.json").read_text())["site_url"] == stack.url
@@ -116,7 +118,7 @@ def test_without_a_network_it_shows_samples_and_starts_again_what_dies(
     said = [line for line in stack.output().splitlines() if "sample papers" in line]
     assert said == ["No answer from 127.0.0.1: showing sample papers instead."]
     assert stack.ask("/")[0] == 200
-    assert "mailbox" not in stack.output()
+    assert "mailbox" not in stack.output() and sink.mails() == []  # nobody is invented
     assert "catcher" not in " ".join(stack.processes().values())
 
     killed = {

@@ -25,7 +25,7 @@ from tests.environment import ROOT, bare
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOTHING = "#!/bin/sh\n"
-RUN_AS = '#!/bin/bash\n[ "$1" = -u ] && shift 2\nexec "$@"\n'
+RUN_AS = '#!/bin/bash\nshift 3\nexec "$@"\n'  # runuser -u USER -- COMMAND
 FOLDER = '#!/bin/bash\nexec mkdir -p "${@: -1}"\n'
 PATIENCE = 240.0  # seconds without a word until a block counts as stuck
 
@@ -57,7 +57,7 @@ class Host:
         for name in ("etc/nginx/sites-enabled", "var/lib", "var/backups", "home", "bin"):
             (self.folder / name).mkdir(parents=True)
         programs = dict.fromkeys(("apt-get", "useradd", "chown", "git"), NOTHING)
-        programs |= {"sudo": RUN_AS, "install": FOLDER}
+        programs |= {"runuser": RUN_AS, "install": FOLDER}
         systemctl = f"{sys.executable} {Path(__file__).with_name('systemctl.py')}"
         programs["systemctl"] = f'#!/bin/sh\nexec {systemctl} "{self.folder}" "$@"\n'
         main = self.folder / "etc/nginx/nginx.conf"
@@ -94,29 +94,12 @@ class Host:
         """
         script = "set -euo pipefail\n" + "".join(BLOCK.findall(page))
         (self.folder / "guide.sh").write_text(self.translate(script))
-        child, terminal = pty.fork()
-        if child == 0:
-            os.chdir(self.folder / "home")
-            os.execvpe("bash", ["bash", str(self.folder / "guide.sh")], self.env)
-        said = self.attend(terminal)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        command = ["bash", str(self.folder / "guide.sh")]
+        status, said = on_terminal(
+            command, env=self.env, cwd=self.folder / "home", answers=self.answers
+        )
         assert status == 0, said
         return said
-
-    def attend(self, terminal: int) -> str:
-        """Read the terminal until it ends, and type the answers to its prompts."""
-        said, seen = "", 0
-        while select.select([terminal], [], [], PATIENCE)[0]:
-            try:
-                piece = os.read(terminal, 65536).decode(errors="replace")
-            except OSError:  # the last process has ended
-                return said
-            said += piece
-            for prompt, answer in self.answers.items():
-                if prompt in said[seen:]:
-                    os.write(terminal, f"{answer}\n".encode())
-                    seen = len(said)
-        raise AssertionError(f"stuck after: {said}")
 
     def stop(self) -> None:
         subprocess.run([self.folder / "bin/systemctl", "stop", "all"], env=self.env)
@@ -126,6 +109,45 @@ class Host:
     def log(self) -> str:
         """What the units have said; for a failed test."""
         return "\n".join(path.read_text()[-3000:] for path in self.folder.glob("logs/*"))
+
+
+def on_terminal(
+    command: list[str],
+    *,
+    env: dict[str, str],
+    cwd: Path,
+    answers: dict[str, str],
+    show: bool = False,
+) -> tuple[int, str]:
+    """Run the command on a terminal. Returns its status and what was printed.
+
+    `answers` are prompts and what is typed then; `show` prints it as it comes. Raises AssertionError when nothing is said
+    for too long.
+    """
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(cwd)
+        os.execvpe(command[0], command, env)
+    said = attend(terminal, answers, show=show)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+def attend(terminal: int, answers: dict[str, str], *, show: bool) -> str:
+    """Read the terminal until it ends, and type the answers to its prompts."""
+    said, seen = "", 0
+    while select.select([terminal], [], [], PATIENCE)[0]:
+        try:
+            piece = os.read(terminal, 65536).decode(errors="replace")
+        except OSError:  # the last process has ended
+            return said
+        said += piece
+        if show:
+            print(piece, end="", flush=True)
+        for prompt, answer in answers.items():
+            if prompt in said[seen:]:
+                os.write(terminal, f"{answer}\n".encode())
+                seen = len(said)
+    raise AssertionError(f"stuck after: {said}")
 
 
 def until(true: Callable[[], object], *, seconds: float, what: Callable[[], str]) -> None:

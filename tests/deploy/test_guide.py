@@ -92,10 +92,11 @@ def host(
             "/srv/papers": f"{folder}/srv/papers",
             "/var/lib/papers": f"{folder}/var/lib/papers",
             "/var/backups": f"{folder}/var/backups",
+            "/usr/local/bin": f"{folder}/bin",
             "/etc/nginx/sites": f"{folder}/etc/nginx/sites",
             "/etc/systemd": f"{folder}/etc/systemd",
-            f"curl --fail https://{SITE}": (
-                f"curl --silent --show-error --fail --retry 60 --retry-all-errors "
+            f"--fail-with-body --retry 5 https://{SITE}": (
+                f"--fail --retry 60 --retry-all-errors "
                 f"--retry-delay 1 --cacert {tmp_path}/ca.pem "
                 f"--connect-to {SITE}:443:127.0.0.1:{tls} https://{SITE}"
             ),

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from digest.ops.stack.demo import fill
+from digest.ops.stack import demo as invented
 from digest.ops.stack.first_papers import bring
 from digest.papers.sources import SourceError
 
@@ -16,14 +16,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="papers", type=Path, metavar="FILE")
+        invent = parser.add_mutually_exclusive_group()
+        invent.add_argument("--demo", action="store_true", help="and invent readers")
+        invent.add_argument("--first-digest", action="store_true", help="and one reader")
 
-        parser.add_argument("--demo", action="store_true", help="and invent readers")
-
-    def handle(self, *, papers: Path | None, demo: bool, **options: object) -> None:
+    def handle(
+        self, *, papers: Path | None, demo: bool, first_digest: bool, **options: object
+    ) -> None:
         try:
             self.stdout.write(bring(papers, now=timezone.now()))
             if demo:
-                self.stdout.write(fill(now=timezone.now()))
+                self.stdout.write(invented.fill(now=timezone.now()))
+            elif first_digest:
+                self.stdout.write(invented.first_digest(now=timezone.now()))
         except (SourceError, CommandError) as error:
             # For the operator of `up`, who sees this output and not the log.
             self.stdout.write(str(error))

@@ -231,6 +231,11 @@ class Plan:
     def catches(self) -> bool:
         return bool(settings.CATCHER)
 
+    @property
+    def may_invent(self) -> bool:
+        """Whether no mail to invented readers leaves this machine."""
+        return self.catches and bool(settings.EMBEDDED)
+
 
 def redis(plan: Plan) -> Service:
     settings.REDIS_SOCKET.unlink(missing_ok=True)  # left by a server that was killed
@@ -272,8 +277,12 @@ def beat() -> Service:
     return Service("beat", [sys.executable, *command.split()])
 
 
-def papers(plan: Plan) -> Service:
+def papers(plan: Plan, *, first: bool = False) -> Service:
+    """Return the fetch; the `first` one also sends a digest to read, into the mail catcher."""
     source = ["--from", str(plan.papers)] if plan.papers else []
     command = [sys.executable, "manage.py", "first_papers", *source]
-    command += ["--demo"] if plan.demo else []
+    if plan.demo:
+        command.append("--demo")
+    elif first and plan.may_invent:
+        command.append("--first-digest")
     return Service("papers", command, once=True)

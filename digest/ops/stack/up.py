@@ -79,7 +79,7 @@ def check(plan: Plan) -> None:
     """Check all conditions for a start. Raises UpError or BrokerError."""
     if plan.papers and not plan.papers.is_file():
         raise UpError(f"there is no file {plan.papers}.")
-    if plan.demo and not (settings.EMBEDDED and plan.catches):
+    if plan.demo and not plan.may_invent:
         raise UpError(
             "--demo invents readers: only without DATABASE_URL and MAILER_URL, so that no "
             "mail to them leaves this machine."
@@ -188,10 +188,11 @@ def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
 
     The first run waits for papers; later runs fetch them in the background.
     """
-    waits = plan.demo or plan.papers or not Edition.objects.exists()
+    first = not Edition.objects.exists()
+    waits = plan.demo or plan.papers or first
     connections.close_all()
     if waits:
-        stack.start(supervisor.papers(plan))
+        stack.start(supervisor.papers(plan, first=first))
         while not tell_papers(stack, say):
             stack.watch(say)
             time.sleep(0.05)
