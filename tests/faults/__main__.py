@@ -1,7 +1,7 @@
 """The proof that a reader gets each edition at most once and that no mail is lost unseen.
 
-`python -m tests.faults` runs all of it and prints one table; `python -m tests.faults sweep
-mutants` runs these parts only:
+`python -m tests.faults` runs all of it and prints a table after each part; `python -m
+tests.faults sweep mutants` runs these parts only:
 
   sweep    a sender killed at every system call that leaves the process, on SQLite and
            PostgreSQL, with SMTP and with providers over HTTP; a disk full at every write
@@ -90,7 +90,8 @@ def main() -> int:
     for name in options.part or PARTS:
         figures += played(name, wish)
     missed = [one for one in figures if not one.holds]
-    print(f"\n{table(figures)}\n")
+    if missed:
+        print(f"not as wanted:\n\n{table(missed)}\n")
     minutes = (time.monotonic() - began) / 60
     print(f"{len(figures) - len(missed)} of {len(figures)} as wanted, {minutes:.1f} min")
     return 1 if missed else 0
@@ -102,14 +103,16 @@ def played(name: str, wish: Wish) -> list[Figure]:
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     try:
-        return PARTS[name](folder, wish)
+        found = PARTS[name](folder, wish)
     except Exception:
         # A harness that fails proves nothing, and must not lose what the others found.
         traceback.print_exc()
-        return [Figure(name, "ran to its end", "yes", "no", holds=False)]
+        found = [Figure(name, "ran to its end", "yes", "no", holds=False)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+    seconds = time.monotonic() - began
+    print(f"\n{table(found)}\n\n{name}: {seconds:.0f} s\n", flush=True)
+    return found
 
 
 if __name__ == "__main__":
