@@ -37,7 +37,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="subscriber",
-            index=models.Index(fields=["state", "-id"], name="subscriber_by_state"),
+            index=models.Index(
+                condition=models.Q(("state", "active"), _negated=True),
+                fields=["state", "-id"],
+                name="subscriber_by_state",
+            ),
         ),
         migrations.AddIndex(
             model_name="subscription",

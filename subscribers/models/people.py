@@ -259,7 +259,13 @@ class Subscriber(models.Model):
                 condition=Q(directions__isnull=True),
                 name="subscriber_to_compute",
             ),
-            models.Index(fields=["state", "-id"], name="subscriber_by_state"),
+            # For the operator's lists. Active readers are most and need none; with them SQLite
+            # would plan editions by it.
+            models.Index(
+                fields=["state", "-id"],
+                condition=~Q(state="active"),
+                name="subscriber_by_state",
+            ),
         ]
 
     def __str__(self) -> str:
