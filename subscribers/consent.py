@@ -81,7 +81,9 @@ def record(
     detail: dict[str, object] | None = None,
 ) -> None:
     """Append a receipt."""
-    append([receipt(subscriber, kind, origin=origin, now=now, detail=detail)])
+    event = receipt(subscriber, kind, origin=origin, now=now, detail=detail)
+    append([event])
+    webhooks.tell_receipt(event)
 
 
 def append(receipts: Sequence[ConsentEvent]) -> None:
