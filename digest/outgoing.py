@@ -205,7 +205,7 @@ def signature(secret: str, event_id: str, at: str, body: bytes) -> str:
 def about(row: OutgoingEvent) -> dict[str, object]:
     """Return an event's data, with the reader as they are now: null once they are erased."""
     if row.subscriber is None:
-        return row.data
+        return dict(row.data)
     fields = ("id", "email", "state", "language")
     reader = Subscriber.objects.filter(pk=row.subscriber).values(*fields).first()
     return {"subscriber": reader, **row.data}
