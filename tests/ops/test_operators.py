@@ -566,3 +566,8 @@ def test_the_logs_pages_ask_the_same_however_many_acts(admin_client) -> None:
     second = admin_client.get(reverse("console_audit"), {"before": first.context["next"]})
     shown = [act.pk for page in (first, second) for act in page.context["acts"]]
     assert shown == list(Act.objects.order_by("-pk").values_list("pk", flat=True))
+
+
+def test_who_logs_out_of_the_tables_gets_a_page(admin_client: Client) -> None:
+    assert admin_client.post("/admin/logout/").status_code == 200
+    assert admin_client.get("/admin/").status_code == 302

@@ -108,7 +108,7 @@ class OperatorsSite(AdminSite):
         def logged(request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
             begun = timezone.now()
             response = view(request, *args, **named)
-            if request.method == "POST":
+            if request.method == "POST" and request.user.is_authenticated:  # no logout
                 log_change(request, begun, ended=response.status_code == 302)
             return response
 
