@@ -49,25 +49,6 @@ class Address:
     options: Mapping[str, str]
 
 
-def hook(name: str, url: str) -> str:
-    """Return the URL of somebody's webhook: https, or http inside our own network.
-
-    Also mastodon://TOKEN@HOST, for an account there.
-    """
-    try:
-        place = urlsplit(url)
-        host = place.hostname or ""
-    except ValueError:
-        host = ""
-    is_own = "." not in host or host.startswith("127.")
-    allowed = {"https", "mastodon"} | ({"http"} if is_own else set())
-    if not host or STRAY.search(url) or place.scheme not in allowed:
-        raise ImproperlyConfigured(f"{name} must hold URLs like https://host/path.")
-    if place.scheme == "mastodon" and not place.username:
-        raise ImproperlyConfigured(f"{name} must be like mastodon://TOKEN@host.")
-    return url
-
-
 def split(
     name: str,
     url: str,

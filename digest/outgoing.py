@@ -22,6 +22,7 @@ import requests
 from django.conf import settings
 from django.db.models import F
 
+from digest.deliveries import fencing
 from digest.deliveries.plan import due_editions, due_instants
 from digest.models import Delivery, Edition
 from digest.papers.download import SourceError, session_until
@@ -72,19 +73,26 @@ class Answer(NamedTuple):
 
 
 def send_open(now: datetime) -> int:
-    """Send what is due, until it takes too long or fails; return how many were taken."""
-    deadline, sent = time.monotonic() + SEND_FOR, 0
+    """Send what is due, until it takes too long; return how many were taken.
+
+    Where one failed, the others would meet the same, and wait for the next run. A copy of a
+    database sends nothing: in test mode, or while senders refuse (see fencing.py).
+    """
+    if settings.TEST_MODE_TO or fencing.refusal():
+        return 0
+    deadline, sent, failed = time.monotonic() + SEND_FOR, 0, set[str]()
     rows = OutgoingEvent.objects.filter(state=State.PENDING, not_before__lte=now)
-    for row in rows.order_by("not_before", "pk")[:BATCH]:
+    # The few posts come first: they do not wait behind the events of a receiver that is down.
+    for row in rows.order_by("-to", "not_before", "pk")[:BATCH]:
         if time.monotonic() > deadline - sum(TIMEOUT):
             break
-        if not claimed(row, now):
+        if row.to in failed or not claimed(row, now):
             continue
         answer = deliver(row)
         settle(row, answer, now)
         sent += answer.is_yes
-        if not answer.is_yes:  # the others would meet the same, and wait for the next run
-            break
+        if not answer.is_yes:
+            failed.add(row.to)
     return sent
 
 
@@ -115,8 +123,9 @@ def deliver(row: OutgoingEvent) -> Answer:
 
 def settle(row: OutgoingEvent, answer: Answer, now: datetime) -> None:
     """Write what became of a row: sent, again later, or given up."""
-    # A post that may have arrived is not repeated.
-    retried = not (row.to and answer.was_reached) or answer.status >= 400
+    # A post that may have arrived is not repeated; these answers say that it has not.
+    is_refusal = 400 <= answer.status < 500 or answer.status == 503
+    retried = not row.to or is_refusal or not answer.was_reached
     ends = answer.status == 410 or row.attempts > len(WAITS) or not retried
     if answer.is_yes:
         state = State.SENT
@@ -124,7 +133,7 @@ def settle(row: OutgoingEvent, answer: Answer, now: datetime) -> None:
         state = State.GIVEN_UP if ends else State.PENDING
         logger.warning("%s %s: %s", row.kind, state, answer.words)
     wait = timedelta() if ends else WAITS[row.attempts - 1]
-    OutgoingEvent.objects.filter(pk=row.pk).update(
+    OutgoingEvent.objects.filter(pk=row.pk, attempts=row.attempts).update(
         state=state,
         reply=answer.words[:200],
         not_before=now + max(wait, timedelta(seconds=answer.wait)),
@@ -178,7 +187,12 @@ def prune(now: datetime) -> int:
 
 
 def signed(row: OutgoingEvent, secret: str) -> Call:
-    """Return the request of an event, signed at this moment (Standard Webhooks, v1)."""
+    """Return the request of an event, signed at this moment (Standard Webhooks, v1).
+
+    Raises LookupError if nobody listens any more.
+    """
+    if not settings.EVENTS_URL:
+        raise LookupError
     body = json.dumps(
         {
             "type": row.kind,
@@ -203,10 +217,13 @@ def signature(secret: str, event_id: str, at: str, body: bytes) -> str:
 
 
 def about(row: OutgoingEvent) -> dict[str, object]:
-    """Return an event's data, with the reader as they are now: null once they are erased."""
+    """Return an event's data, with the reader as they are now: null once they are erased.
+
+    Without their address: a receiver would keep it after an erasure.
+    """
     if row.subscriber is None:
         return dict(row.data)
-    fields = ("id", "email", "state", "language")
+    fields = ("id", "state", "language")
     reader = Subscriber.objects.filter(pk=row.subscriber).values(*fields).first()
     return {"subscriber": reader, **row.data}
 

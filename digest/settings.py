@@ -23,7 +23,7 @@ from django.utils.csp import CSP
 from kombu import Queue
 
 from digest import endpoints, front_end, state_files
-from digest.variables import Variables, load_file
+from digest.variables import Variables, check_hook, load_file
 
 # Ranking's products are small; numpy's threads would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -488,14 +488,17 @@ ARXIV_URL = "https://export.arxiv.org"
 # Where readers' and deliveries' events go as signed webhooks, and the key to sign with.
 EVENTS_URL = variables.text("EVENTS_URL", "")
 if EVENTS_URL:
-    endpoints.hook("EVENTS_URL", EVENTS_URL)
+    check_hook("EVENTS_URL", EVENTS_URL)
 EVENTS_SECRET = variables.text("EVENTS_SECRET", "")
-if EVENTS_URL and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,86}={0,2}", EVENTS_SECRET):
+WHSEC = r"whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+if EVENTS_URL and not re.fullmatch(WHSEC, EVENTS_SECRET):
     raise ImproperlyConfigured(
         "EVENTS_SECRET must be whsec_ and 24 to 64 random bytes in base64."
     )
 # Where each new daily edition is posted.
-POST_URLS = [endpoints.hook("POST_URLS", url) for url in variables.several("POST_URLS")]
+POST_URLS = [
+    check_hook("POST_URLS", url, mastodon=True) for url in variables.several("POST_URLS")
+]
 
 # -- security ---------------------------------------------------------------------
 

@@ -80,9 +80,10 @@ def tell_of_addresses(
         )
 
 
-def post_edition(data: Mapping[str, object], *, now: datetime) -> None:
-    """Owe one post about an edition to each place of POST_URLS; once per edition."""
-    if settings.TEST_MODE_TO:
+def tell_edition(data: Mapping[str, object], *, is_news: bool, now: datetime) -> None:
+    """Tell of a new edition; if it `is_news`, owe a post to each place of POST_URLS, once."""
+    tell("edition.published", now=now, data=data)
+    if settings.TEST_MODE_TO or not is_news:
         return
     rows = []
     for url in settings.POST_URLS:
@@ -91,6 +92,16 @@ def post_edition(data: Mapping[str, object], *, now: datetime) -> None:
         row.to = place(url)
         rows.append(row)
     insert(rows)
+
+
+def give_up_posts(now: datetime) -> None:
+    """Owe no post any more: after a restore, each may have been posted since the backup."""
+    owed = OutgoingEvent.objects.filter(state=OutgoingEvent.State.PENDING).exclude(to="")
+    owed.update(
+        state=OutgoingEvent.State.GIVEN_UP,
+        reply="quarantined after a restore",
+        ended_at=now,
+    )
 
 
 def place(url: str) -> str:

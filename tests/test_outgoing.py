@@ -7,19 +7,21 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
-from digest import endpoints, outgoing
-from digest.deliveries import ledger
+from digest import outgoing
+from digest.deliveries import control, fencing, ledger
 from digest.deliveries.plan import plan
 from digest.editions.publish import publish
 from digest.feedback import events
 from digest.feedback.events import Report
 from digest.models import Edition, Paper
 from digest.ops import health
+from digest.variables import check_hook
 from subscribers import privacy, subscriptions, suppression, webhooks
 from subscribers.consent import Origin
 from subscribers.models import OutgoingEvent, Subscriber, Suppression
@@ -82,9 +84,10 @@ def verify(*args: object) -> bool:
     """The verifier of the documentation."""
     text = (ROOT / "docs" / "operations.md").read_text()
     code = re.search(r"```python\n(.*?def verify.*?)```", text, re.DOTALL)
-    names: dict = {}
+    assert code
+    names: dict[str, Any] = {}
     exec(code[1], names)
-    return names["verify"](*args)
+    return bool(names["verify"](*args))
 
 
 def send_all(now=NOW) -> None:
@@ -100,7 +103,7 @@ def test_what_happens_is_told_signed_and_without_secrets(listener) -> None:
     (row,) = make.handed_over()
     ann = Subscriber.objects.get()
     subscriptions.slow_down(ann.pk, origin=ORIGIN, now=NOW)
-    about = {"at": NOW, "delivery_id": row.pk, "recipient": ann.email}
+    about: dict[str, Any] = {"at": NOW, "delivery_id": row.pk, "recipient": ann.email}
     bounce = Report("bounced", "1", words="550 5.1.1 no such user", **about)
     assert events.take([bounce, Report("complained", "2", **about)], now=NOW) == 2
     events.take([bounce], now=NOW)
@@ -114,7 +117,7 @@ def test_what_happens_is_told_signed_and_without_secrets(listener) -> None:
         "subscriber.suppressed",
         "subscriber.unsubscribed",
     ]
-    reader = {"id": ann.pk, "email": ann.email, "state": "unsubscribed", "language": "en"}
+    reader = {"id": ann.pk, "state": "unsubscribed", "language": "en"}
     assert told[1]["data"] == {"subscriber": reader, "delivery": row.pk}
     assert told[3]["data"]["reason"] == "complained"
     for path, headers, body in listener.got:
@@ -123,6 +126,7 @@ def test_what_happens_is_told_signed_and_without_secrets(listener) -> None:
         assert not verify(SECRET, headers, body + b" ")
         assert not verify(SECRET, headers | {"webhook-timestamp": "1"}, body)
         assert ann.unsubscribe_token.encode() not in body
+        assert ann.email.encode() not in body
     assert len({headers["webhook-id"] for _, headers, _ in listener.got}) == 5
 
 
@@ -248,7 +252,10 @@ def test_an_edition_is_finished_once_when_nothing_is_open(listener) -> None:
         ("http://listener/", True),
         ("mastodon://TOKEN@social.example.org", True),
         ("mastodon://social.example.org", False),
+        ("http://[::1]:8000/", True),
         ("http://example.org/x", False),
+        ("http://127.example.org/x", False),
+        ("http://[2001:db8::1]/x", False),
         ("ftp://example.org/x", False),
         ("example.org", False),
         ("https://exa mple.org", False),
@@ -256,11 +263,36 @@ def test_an_edition_is_finished_once_when_nothing_is_open(listener) -> None:
 )
 def test_only_safe_urls_are_taken(url: str, is_taken: bool) -> None:
     try:
-        assert endpoints.hook("POST_URLS", url) == url
+        assert check_hook("POST_URLS", url, mastodon=True) == url
     except ImproperlyConfigured:
         assert not is_taken
     else:
         assert is_taken
+
+
+def test_events_do_not_go_to_mastodon() -> None:
+    with pytest.raises(ImproperlyConfigured):
+        check_hook("EVENTS_URL", "mastodon://TOKEN@social.example.org")
+
+
+@pytest.mark.parametrize("why", ["test mode", "restored"])
+def test_a_copy_of_a_database_sends_nothing(listener, settings, monkeypatch, why) -> None:
+    webhooks.tell("test", now=NOW)
+    if why == "test mode":
+        settings.TEST_MODE_TO = "me@x.org"
+    else:
+        settings.EMBEDDED = False
+        fencing.accept()
+        settings.SITE_URL = "https://elsewhere.example.org"
+    assert outgoing.send_open(NOW) == 0
+    assert (listener.got, rows()) == ([], [("test", "pending")])
+
+
+def test_what_nobody_listens_to_any_more_ends(listener, settings) -> None:
+    webhooks.tell("test", now=NOW)
+    settings.EVENTS_URL = settings.EVENTS_SECRET = ""
+    outgoing.send_open(NOW)
+    assert rows() == [("test", "given up")]
 
 
 # -- posts -----------------------------------------------------------------------------------
@@ -269,7 +301,7 @@ HOSTILE = "<!channel> @everyone [free](https://evil.org) & *more* " + "x" * 200
 
 
 @pytest.fixture
-def published(listener, settings) -> Listener:
+def published(listener: Listener, settings) -> Listener:
     """A new edition of four papers, that is to be posted to one chat."""
     settings.EVENTS_URL, settings.POST_URLS = "", [f"{listener.url}/chat"]
     make.paper(1, upvotes=9, title=HOSTILE)
@@ -327,12 +359,34 @@ def test_each_place_gets_its_form_and_nobody_is_mentioned(
 
 
 @pytest.mark.parametrize(
-    ("status", "state"), [(0, "given up"), (500, "pending"), (302, "given up")]
+    ("status", "state"),
+    [
+        (0, "given up"),
+        (302, "given up"),
+        (500, "given up"),
+        (404, "pending"),
+        (503, "pending"),
+    ],
 )
 def test_a_post_without_an_answer_is_not_repeated(published, status, state) -> None:
     published.status = status
     outgoing.send_open(NOW)
     assert OutgoingEvent.objects.get().state == state
+
+
+def test_a_post_does_not_wait_for_a_receiver_that_is_down(published, settings) -> None:
+    settings.EVENTS_URL, settings.EVENTS_SECRET = f"{published.url}/events", SECRET
+    published.status = 503
+    for _ in range(3):
+        webhooks.tell("test", now=NOW - SECOND)
+    outgoing.send_open(NOW)
+    assert [path for path, _, _ in published.got] == ["/chat", "/events"]
+
+
+def test_a_restored_database_owes_no_posts(published) -> None:
+    control.quarantine(NOW - timedelta(days=1), now=NOW)
+    assert outgoing.send_open(NOW) == 0
+    assert (published.got, rows()) == ([], [("edition.published", "given up")])
 
 
 def test_a_sender_that_dies_posts_nothing_twice(published) -> None:

@@ -5,7 +5,7 @@ A published edition never changes: it keeps the upvotes and texts of that moment
 
 import logging
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
@@ -68,10 +68,9 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
 def tell(edition: Edition, *, is_sample: bool, now: datetime) -> None:
     """Tell the operator's own systems, and owe the posts; a day of the past is not posted."""
     data = {"edition": edition.pk, "kind": edition.kind, "day": f"{edition.day}"}
-    webhooks.tell("edition.published", now=now, data=data)
-    is_news = edition.kind == Edition.Kind.DAILY and edition.day >= newest_day(now)
-    if is_news and not is_sample:
-        webhooks.post_edition(data, now=now)
+    is_late = edition.day < now.date() - timedelta(days=1)
+    is_news = edition.kind == Edition.Kind.DAILY and not is_late and not is_sample
+    webhooks.tell_edition(data, is_news=is_news, now=now)
 
 
 def newest_stored(now: datetime) -> date | None:
