@@ -23,7 +23,7 @@ from django.utils.csp import CSP
 from kombu import Queue
 
 from digest import endpoints, front_end, state_files
-from digest.variables import Variables, load_file
+from digest.variables import Variables, check_hook, load_file
 
 # Ranking's products are small; numpy's threads would spin on the other senders' cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -346,6 +346,7 @@ CELERY_BEAT_SCHEDULE = {
         ("refit", "digest.tasks.refit", 86400),
         ("notices", "subscribers.tasks.send_notices", 10),
         ("readers", "subscribers.tasks.maintain", 60),
+        ("events", "digest.tasks.send_events", 10),
         ("imports", "subscribers.tasks.take_imports", 10),
     ]
 }
@@ -481,6 +482,23 @@ SOURCE_URL = endpoints.base(
 # The arXiv categories that fill topics which lack papers; without any, it is not asked.
 ARXIV_CATEGORIES = variables.codes("ARXIV_CATEGORIES", like="cs.DC,cs.SI")
 ARXIV_URL = "https://export.arxiv.org"
+
+# -- events and posts --------------------------------------------------------------
+
+# Where readers' and deliveries' events go as signed webhooks, and the key to sign with.
+EVENTS_URL = variables.text("EVENTS_URL", "")
+if EVENTS_URL:
+    check_hook("EVENTS_URL", EVENTS_URL)
+EVENTS_SECRET = variables.text("EVENTS_SECRET", "")
+WHSEC = r"whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+if EVENTS_URL and not re.fullmatch(WHSEC, EVENTS_SECRET):
+    raise ImproperlyConfigured(
+        "EVENTS_SECRET must be whsec_ and 24 to 64 random bytes in base64."
+    )
+# Where each new daily edition is posted.
+POST_URLS = [
+    check_hook("POST_URLS", url, mastodon=True) for url in variables.several("POST_URLS")
+]
 
 # -- security ---------------------------------------------------------------------
 

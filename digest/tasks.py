@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Task, current_app, shared_task
 
-from digest import process
+from digest import outgoing, process
 from digest.deliveries import (
     counts,
     fencing,
@@ -108,6 +108,7 @@ def watch() -> None:
     now = ledger.database_now()
     if turn(Loop.WATCH, now):
         alarms.watch(now)
+        outgoing.tell_finished(now)
 
 
 @shared_task
@@ -117,11 +118,18 @@ def count() -> None:
 
 
 @shared_task
+def send_events() -> None:
+    """Send what is due to the operator's own systems and to chats."""
+    outgoing.send_open(ledger.database_now())
+
+
+@shared_task
 def drop_old() -> None:
     """Delete deliveries, acts of operators and reported counts past their retention."""
     now = ledger.database_now()
     if dropped := prune_deliveries(now):
         logger.info("%d old deliveries deleted", dropped)
+    outgoing.prune(now)
     Act.objects.prune(now - Act.KEPT)
     ReportedCount.objects.filter(day__lt=(now - ReportedCount.KEPT).date()).delete()
 

@@ -17,6 +17,7 @@ from datetime import date
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from dotenv.parser import parse_stream
@@ -257,6 +258,26 @@ def check_mailbox(name: str, value: str) -> None:
         raise ImproperlyConfigured(
             f"{name}: the address must be ASCII: write xn--… for the domain."
         )
+
+
+def check_hook(name: str, url: str, *, mastodon: bool = False) -> str:
+    """Return the URL of somebody's webhook: https, or http inside our own network.
+
+    If `mastodon`, also mastodon://TOKEN@HOST, for an account there. Raises
+    ImproperlyConfigured.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    is_own = not re.search("[.:]", host) or re.fullmatch(r"127(\.[0-9]{1,3}){3}|::1", host)
+    allowed = {"https", "http" if is_own else "", "mastodon" if mastodon else ""}
+    if not host or re.search(r"[\s\"<>\\^`{|}]", url) or parts.scheme not in allowed:
+        raise ImproperlyConfigured(f"{name} must be like https://host/path.")
+    if parts.scheme == "mastodon" and not parts.username:
+        raise ImproperlyConfigured(f"{name} must be like mastodon://TOKEN@host.")
+    return url
 
 
 def content(path: Path, name: str) -> str:

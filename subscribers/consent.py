@@ -25,7 +25,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max, Q, QuerySet
 
-from subscribers import address_key, fresh_receipts
+from subscribers import address_key, fresh_receipts, webhooks
 from subscribers.addresses import keyed_hash
 from subscribers.bulk import insert
 from subscribers.models import ConsentEvent, Subscriber, new_capability
@@ -81,7 +81,9 @@ def record(
     detail: dict[str, object] | None = None,
 ) -> None:
     """Append a receipt."""
-    append([receipt(subscriber, kind, origin=origin, now=now, detail=detail)])
+    event = receipt(subscriber, kind, origin=origin, now=now, detail=detail)
+    append([event])
+    webhooks.tell_receipt(event)
 
 
 def append(receipts: Sequence[ConsentEvent]) -> None:

@@ -7,10 +7,11 @@ reason bars even the mail that asks for one.
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
-from subscribers import consent
+from subscribers import consent, webhooks
 from subscribers.models import ConsentEvent, Subscriber, Suppression
 
 LEFT = Suppression.Reason.LEFT
@@ -21,6 +22,7 @@ class NotBarred(ValueError):
     """There is no bar that an operator may lift; the message says why."""
 
 
+@transaction.atomic(savepoint=False)
 def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> bool:
     """Suppress an address. Return True if that changed anything.
 
@@ -29,17 +31,29 @@ def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> b
     found, created = Suppression.objects.get_or_create(
         email_hash=email_hash, defaults={"reason": reason, "at": now}
     )
-    if created or reason == LEFT or found.reason != LEFT:
-        return created
-    changed = Suppression.objects.filter(pk=found.pk, reason=LEFT)
-    return bool(changed.update(reason=reason, at=now))
+    is_new = created
+    if not created and reason != LEFT and found.reason == LEFT:
+        changed = Suppression.objects.filter(pk=found.pk, reason=LEFT)
+        is_new = bool(changed.update(reason=reason, at=now))
+    if is_new:
+        tell([email_hash], reason, now=now)
+    return is_new
 
 
+def tell(hashes: Collection[str], reason: Suppression.Reason, *, now: datetime) -> None:
+    """Tell the operator's own systems; that somebody left is an event of its own."""
+    if reason != LEFT:
+        kind, data = "subscriber.suppressed", {"reason": str(reason)}
+        webhooks.tell_of_addresses([(kind, each, data) for each in hashes], now=now)
+
+
+@transaction.atomic(savepoint=False)
 def suppress_all(
     hashes: Collection[str], reason: Suppression.Reason, *, now: datetime
 ) -> None:
-    """Suppress many addresses in two statements."""
+    """Suppress many addresses in a few statements."""
     if hashes:
+        told = set(hashes) - barred(hashes) if settings.EVENTS_URL else set[str]()
         rows = [
             Suppression(email_hash=each, reason=reason, at=now) for each in sorted(hashes)
         ]
@@ -47,6 +61,13 @@ def suppress_all(
         if reason != LEFT:
             left = Suppression.objects.filter(email_hash__in=hashes, reason=LEFT)
             left.update(reason=reason, at=now)
+        tell(told, reason, now=now)
+
+
+def barred(hashes: Collection[str]) -> set[str]:
+    """Return those that get no mail at all."""
+    known = Suppression.objects.filter(email_hash__in=hashes).exclude(reason=LEFT)
+    return set(known.values_list("email_hash", flat=True))
 
 
 def suppress_each(rows: Iterable[tuple[str, Suppression.Reason, datetime]]) -> None:

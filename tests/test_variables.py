@@ -70,6 +70,23 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         lambda read: read["TEST_MODE_TO"],
         "Ada <ada@example.org>",
     ),
+    "FOOTER_TEXT": ("Ours", lambda read: read["FOOTER_TEXT"], "Ours"),
+    "WELCOME_TEXT": ("Hello", lambda read: read["WELCOME_TEXT"], "Hello"),
+    "EVENTS_URL": (
+        "https://example.org/hook",
+        lambda read: read["EVENTS_URL"],
+        "https://example.org/hook",
+    ),
+    "EVENTS_SECRET": (
+        f"whsec_{'QUJD' * 8}",
+        lambda read: read["EVENTS_SECRET"],
+        f"whsec_{'QUJD' * 8}",
+    ),
+    "POST_URLS": (
+        "https://example.org/a, mastodon://TOKEN@example.org",
+        lambda read: read["POST_URLS"],
+        ["https://example.org/a", "mastodon://TOKEN@example.org"],
+    ),
     "REQUIRE_SECOND_FACTOR": ("true", lambda read: read["REQUIRE_SECOND_FACTOR"], True),
     "ADMIN_PATH": ("/back-room/", lambda read: read["ADMIN_PATH"], "back-room"),
     "STATIC_ROOT": ("/tmp/st", lambda read: read["STATIC_ROOT"], Path("/tmp/st")),
@@ -149,7 +166,10 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         {"region_name": "eu-west-1"},
     ),
 }
-BESIDE = {"PROVIDER_BATCH": {"MAILER_URL": "anymail://postmark"}}
+BESIDE = {
+    "PROVIDER_BATCH": {"MAILER_URL": "anymail://postmark"},
+    "EVENTS_URL": {"EVENTS_SECRET": f"whsec_{'QUJD' * 8}"},
+}
 
 
 def test_the_table_has_every_variable() -> None:

@@ -18,6 +18,7 @@ from digest.deliveries.schedule import release_at
 from digest.models import Delivery, DeliveryEvent, Edition, Submission
 from digest.throttling import circuit_breaker
 from digest.transport.outcomes import RELAY_REFUSES
+from subscribers import webhooks
 from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
@@ -231,6 +232,7 @@ def quarantine(since: datetime, *, now: datetime) -> int:
     plan(now)
     # What had been in flight may have gone out since by another key: nobody asks again.
     Submission.objects.all().delete()
+    webhooks.give_up_posts(now)
     rows = Delivery.objects.filter(is_open=True, due_at__lte=now, expires_at__gt=since)
     count = 0
     while moved := set_aside(rows[:BATCH], now=now):

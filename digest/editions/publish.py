@@ -5,7 +5,7 @@ A published edition never changes: it keeps the upvotes and texts of that moment
 
 import logging
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
@@ -15,6 +15,7 @@ from digest.models.editions import first_day
 from digest.papers import topics
 from digest.papers.fullness import Fullness, fullness
 from digest.papers.sources import newest_day
+from subscribers import webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +58,19 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
             for item in blocks:
                 item.edition = edition
             Block.objects.bulk_create(blocks, batch_size=100)
+            tell(edition, is_sample=papers[0].is_sample, now=now)
     except IntegrityError:  # edition_unique: another process published it meanwhile
         return Edition.objects.get(kind=kind, day=day)
     logger.info("published %s with %d papers", edition, len(blocks))
     return edition
+
+
+def tell(edition: Edition, *, is_sample: bool, now: datetime) -> None:
+    """Tell the operator's own systems, and owe the posts; a day of the past is not posted."""
+    data = {"edition": edition.pk, "kind": edition.kind, "day": f"{edition.day}"}
+    is_late = edition.day < now.date() - timedelta(days=1)
+    is_news = edition.kind == Edition.Kind.DAILY and not is_late and not is_sample
+    webhooks.tell_edition(data, is_news=is_news, now=now)
 
 
 def newest_stored(now: datetime) -> date | None:

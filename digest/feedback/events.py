@@ -18,7 +18,7 @@ from digest.feedback import bounce_rules, reconcile
 from digest.feedback.bounce_rules import Meaning
 from digest.models import Delivery, DeliveryEvent
 from digest.sql import Rows, Statement, fetch
-from subscribers import subscriptions, suppression
+from subscribers import subscriptions, suppression, webhooks
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.consent import Origin
 from subscribers.models import Subscriber, Suppression
@@ -34,6 +34,8 @@ GRAVE = {
     EventType.COMPLAINED,
     EventType.UNSUBSCRIBED,
 }
+# What the operator's own systems are told.
+TOLD = {EventType.BOUNCED, EventType.COMPLAINED}
 # As the sender notes it: the server's own no is a bounce that needed no mail.
 REFUSED = Delivery.State.REFUSED
 BOUNCES = [EventType.BOUNCED, REFUSED]
@@ -83,6 +85,18 @@ def take(reports: Iterable[Report], *, now: datetime) -> int:
         new = keep(found)
         if ids := {one.delivery_id or 0 for one in new if one.is_evidence}:
             reconcile.resolve_reported(now, among=ids)
+        webhooks.tell_of_addresses(
+            [
+                (
+                    f"delivery.{one.report.kind}",
+                    one.email_hash,
+                    {"delivery": one.delivery_id},
+                )
+                for one in new
+                if one.report.kind in TOLD and not one.is_late
+            ],
+            now=now,
+        )
         judge([one for one in new if one.email_hash and not one.is_late], now=now)
     for one in new:
         with logs.about(run=one.run, delivery=one.delivery_id or 0):

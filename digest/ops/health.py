@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
+from digest import outgoing
 from digest.deliveries import fencing, heartbeats, ledger
 from digest.logs import scrub
 from digest.papers import source_days
@@ -67,7 +68,7 @@ def unwell() -> list[str]:
 
 def degraded() -> list[str]:
     """Return the faults that do not stop mail, one line each. Raises DatabaseError."""
-    return source_days.troubles(timezone.now())
+    return source_days.troubles(timezone.now()) + outgoing.troubles(timezone.now())
 
 
 def skewed() -> list[str]:

@@ -16,7 +16,7 @@ from subscribers.models.people import (
     new_capability,
     next_column,
 )
-from subscribers.models.post import Browser, Link, Notice, Request
+from subscribers.models.post import Browser, Link, Notice, OutgoingEvent, Request
 
 __all__ = [
     "FEWEST_PAPERS",
@@ -30,6 +30,7 @@ __all__ = [
     "Length",
     "Link",
     "Notice",
+    "OutgoingEvent",
     "Request",
     "Schedule",
     "Subscriber",

@@ -9,6 +9,8 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
+from subscribers.models.people import new_capability
+
 
 class Link(models.Model):
     """A capability mailed to an address, for one purpose; only its hash is stored."""
@@ -125,6 +127,53 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} notice {self.pk}, {self.state}"
+
+
+class OutgoingEvent(models.Model):
+    """An event for the operator's own systems, or a post about an edition: the outbox.
+
+    It holds nothing of a reader but their id. See webhooks.py.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        SENT = "sent"
+        # too often without a yes; or a post without an answer, which is not repeated
+        GIVEN_UP = "given up"
+
+    key = models.CharField(
+        max_length=60, unique=True, default=new_capability, help_text="Its webhook-id."
+    )
+    kind = models.CharField(max_length=30)
+    to = models.CharField(
+        max_length=12, blank=True, default="", help_text="Of a post: its place."
+    )
+    subscriber = models.BigIntegerField(null=True, help_text="An id; may be erased.")
+    data = models.JSONField(default=dict)
+    at = models.DateTimeField(help_text="UTC.")
+    state = models.CharField(max_length=8, choices=State, default=State.PENDING)
+    not_before = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    reply = models.CharField(max_length=200, blank=True, default="")
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "outgoing events"
+        indexes = [
+            models.Index(
+                fields=["not_before"],
+                condition=Q(state="pending"),
+                name="outgoing_event_open",
+            ),
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(ended_at__isnull=False),
+                name="outgoing_event_ended",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.state}"
 
 
 class RequestQuerySet(models.QuerySet["Request"]):
