@@ -29,7 +29,11 @@ MOST_NOTES = 200  # lines about single rows
 ALONE = timedelta(seconds=5)  # after its last slice another worker may go on with a file
 UNUSED = timedelta(days=1)  # then a file that nobody imports is deleted
 KEPT = timedelta(days=90)  # the report
-ADDRESS = re.compile(r"\S*@\S*")
+WORD = re.compile(r"\S+")
+
+
+def without_addresses(text: str) -> str:
+    return WORD.sub(lambda word: "…" if "@" in word[0] else word[0], text)
 
 
 def file_of(one: Import) -> ImportFile:
@@ -118,7 +122,7 @@ def noted(notes: str, found: list[Imported]) -> str:
     lines = notes.splitlines()
     for each in found:
         if each.words and len(lines) < MOST_NOTES:
-            words = ADDRESS.sub("…", each.words)
+            words = without_addresses(each.words)
             lines.append(f"Line {each.line}: {each.became}: {words}"[:300])
     return "\n".join(lines)
 
@@ -129,7 +133,7 @@ def finish(one: Import, fault: str) -> None:
     row = locked(one)
     if row is None:
         return
-    row.fault, row.changed_at = ADDRESS.sub("…", fault)[:300], timezone.now()
+    row.fault, row.changed_at = without_addresses(fault)[:300], timezone.now()
     fields = ["state", "fault", "changed_at", "rows"]
     if row.state == State.CHECKING:
         row.state, row.rows = State.CHECKED, row.position

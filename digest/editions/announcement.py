@@ -20,7 +20,7 @@ from digest.papers.text import REMOVED
 NOT_RENDERED = ["image", "code", "fence", "html_block", "html_inline", "backticks"]
 LINK = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,:;!?()\[\]']")
 ALLOWED_LINK = re.compile(r"https?://[^/\s]|mailto:[^\s@]+@", re.IGNORECASE)
-IMAGE = re.compile(r"!\[[^\]\n]*\][(\[]|<img\b", re.IGNORECASE)
+IMAGE = re.compile(r"!\[[^\[\]\n]*\][(\[]|<img\b", re.IGNORECASE)
 # Also what a reader would take for our own signature separator.
 SEPARATOR = re.compile(r"^-- ?$", re.MULTILINE)
 

@@ -1,5 +1,7 @@
 """The operator's pages in a real browser: log in, see, steer; axe finds nothing."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -13,7 +15,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from digest.deliveries.plan import plan
-from digest.models import Delivery, Edition, ReportedCount
+from digest.models import BackOff, Delivery, Edition, ReportedCount
 from subscribers.models import Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
@@ -113,6 +115,39 @@ def test_a_reader_is_helped(page: Page, live_server: LiveServer) -> None:
             page.get_by_label("Reason", exact=True).fill("as asked")
         page.get_by_role("button", name=act, exact=True).click()
         page.get_by_role("status").get_by_text(says).wait_for()
+
+
+def test_mail_is_steered_and_readers_are_written_to(
+    page: Page, live_server: LiveServer, tmp_path: Path
+) -> None:
+    """Each form of these pages is posted once."""
+
+    def press(name: str, says: str) -> None:
+        page.get_by_role("button", name=name, exact=True).first.click()
+        page.get_by_text(says).first.wait_for()
+
+    soon = timezone.now() + timedelta(hours=1)
+    BackOff.objects.create(name="*", resting_until=soon, changed_at=soon, cause="535 no")
+    page.goto(live_server.url + reverse("console_relays"))
+    press("End the rest", "Rest ended")
+    Delivery.objects.filter(is_open=True).update(state="unknown", outcome_at=make.NOON)
+    page.goto(live_server.url + reverse("console_unknown"))
+    page.get_by_role("checkbox", name="Delivery").first.check()
+    press("Mark as sent", "1 ")
+    assert Delivery.objects.filter(state="accepted").count() == 1
+    page.goto(live_server.url + reverse("console_announcement_new"))
+    page.get_by_label("Subject", exact=True).fill("A new home")
+    page.get_by_label("Title", exact=True).fill("We move")
+    page.get_by_label("Body", exact=True).fill("Nothing *changes*.")
+    press("Save the draft", "Draft")
+    page.get_by_label("Type the subject").fill("A new home")
+    press("Start sending", "Started")
+    file = tmp_path / "readers.csv"
+    file.write_text("email\nnew@example.org\n")
+    page.goto(live_server.url + reverse("console_imports"))
+    page.get_by_label("File").set_input_files(file)
+    press("Upload", "Columns")
+    press("Try all rows", "A worker does it")
 
 
 def test_the_pages_are_accessible_at_each_width(

@@ -83,6 +83,7 @@ def test_three_readers_live_their_life_in_a_browser(
         tab.get_by_role("button", name="Confirm my subscription").click()
         tab.get_by_role("link", name="Change my preferences").click()
         expect(tab.get_by_role("button", name="Save")).to_be_visible()
+        tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         for box in tab.locator('input[name="topics"]:checked').all():
             box.uncheck()
         tab.locator(f'input[name="topics"][value="{second}"]').check()

@@ -19,8 +19,8 @@ from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from digest.deliveries.plan import plan
-from digest.models import Act, Delivery, Edition, RecoveryCode
-from digest.ops.console import acts, imports
+from digest.models import Act, Announcement, Delivery, Edition, RecoveryCode
+from digest.ops.console import acts, announcements, imports
 from digest.ops.operators import audit, login, roles, second_factor
 from digest.tasks import drop_old
 from subscribers.models import Import, Subscriber, Suppression
@@ -72,6 +72,10 @@ PAGES = {
     "console_settings": "viewer",
     "console_imports": "viewer",
     "console_import": "viewer",
+    "console_announcements": "viewer",
+    "console_announcement": "viewer",
+    "console_announcement_preview": "viewer",
+    "console_announcement_new": "editor",
     "console_reports": "viewer",
     "console_doctor": "viewer",
     "console_audit": "owner",
@@ -107,6 +111,11 @@ ACTS = {
     ("console_import", "import"): "owner",
     ("console_import", "cancel"): "owner",
     ("console_doctor", "run"): "sender",
+    ("console_announcement_new", "write"): "editor",
+    ("console_announcement", "save"): "editor",
+    ("console_announcement", "test"): "editor",
+    ("console_announcement", "start"): "sender",
+    ("console_announcement", "delete"): "editor",
 }
 
 
@@ -126,6 +135,11 @@ def url(page: str, reader: Subscriber) -> str:
                     name="x", defaults={"created_at": now, "changed_at": now}
                 )[0].pk
             ],
+        )
+    if page in {"console_announcement", "console_announcement_preview"}:
+        draft = Announcement.objects.get_or_create(subject="x", title="x", body="x")[0].pk
+        return reverse(
+            page, args=[draft] if page == "console_announcement" else [draft, "html"]
         )
     both = dict.fromkeys(["console_preview", "console_why"], [edition, reader.pk])
     return reverse(page, args=(args | both).get(page, []))
@@ -156,7 +170,9 @@ def test_the_table_has_each_act_and_page() -> None:
     named |= {("console_unknown", act) for act in acts.UNKNOWN_ACTS}
     named |= {("console_reader", act) for act in [*acts.READER_ACTS, "export"]}
     named |= {("console_import", act) for act in imports.IMPORT_ACTS}
+    named |= {("console_announcement", act) for act in [*announcements.ACTS, "save"]}
     alone = {("console_doctor", "run"), ("console_imports", "upload")}
+    alone |= {("console_announcement_new", "write")}
     assert set(ACTS) - alone == named
     from digest.ops.urls import urlpatterns
 

@@ -197,7 +197,9 @@ def test_what_is_stored_of_picks_is_what_comes_back(
     reasons: list[tuple[Reason, ...]],
 ) -> None:
     picks = [Pick(place, place % 3 or None, some) for place, some in enumerate(reasons)]
-    encoded = cast(EncodedEdition, SimpleNamespace(fingerprint="1f2e3d4c5b6a"))
+    encoded = cast(
+        EncodedEdition, SimpleNamespace(fingerprint="1f2e3d4c5b6a", is_mail=lambda *_: True)
+    )
     stored = format_picks(encoded, Reader(1, "", "", "de"), picks)
     found = parse_picks(stored)
     assert found is not None and list(found.picks) == picks
