@@ -343,9 +343,8 @@ def test_s30_the_table_has_every_form() -> None:
         if posting.search(path.read_text())
     }
     # test_console.py posts the operator's, act by act.
-    acts = ("edition", "reader", "doctor", "login", "code", "account", "announcement")
-    acts += ("relays", "unknown", "imports", "import")
-    console = {f"console/{name}.html" for name in acts}
+    acts = "edition reader doctor login code account announcement relays unknown imports import"
+    console = {f"console/{name}.html" for name in acts.split()}
     assert {form.template for form in OURS} | console == found
 
 
