@@ -349,7 +349,8 @@ def test_the_command_does_the_same(sink, settings, tmp_path, monkeypatch) -> Non
     body = tmp_path / "body.md"
     body.write_text("Please **answer**.")
     assert "no announcement yet" in announce()
-    announce("new", subject="A survey", body=open(body), topic="graphs")  # noqa: SIM115
+    with body.open() as text:
+        announce("new", subject="A survey", body=text, topic="graphs")
     one = Announcement.objects.get()
     pk = f"{one.pk}"
     assert "draft     readers of Graphs: A survey" in announce(pk)
