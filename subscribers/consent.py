@@ -33,9 +33,6 @@ from subscribers.models import ConsentEvent, Subscriber, new_capability
 logger = logging.getLogger(__name__)
 
 SEALED_AT_ONCE = 1000
-MOST_NOTED = (
-    10_000_000  # 130,000 receipts: a machine where nobody seals must not fill its disk
-)
 SEALING = 0x64617065  # the advisory lock's number: one sealer at a time
 SEAL = "UPDATE subscribers_consentevent SET number = %s, seal = %s WHERE id = %s"
 events = ConsentEvent._base_manager  # the open door past "appended, never changed"

@@ -382,7 +382,7 @@ def test_a_test_of_an_edition_goes_to_the_typed_address(
     (mail,) = sink.mails()
     assert mail.rcpt == ("ada@example.org",)
     assert "[Test]" in mail.message["Subject"]
-    assert log() == ["Test digest handed over: accepted"]
+    assert log() == ["Test handed over: accepted"]
     assert Delivery.objects.get().state == "pending"  # the reader's own
 
 

@@ -5,6 +5,7 @@ It is done by the same function as the command of its name, and is written to th
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from django.contrib import messages
@@ -20,7 +21,7 @@ from digest.models import BackOff, Delivery, Edition
 from digest.ops.doctor import sample_digest
 from digest.ops.operators import audit
 from digest.throttling import circuit_breaker
-from digest.transport.outcomes import Verdict
+from digest.transport.outcomes import Outcome, Verdict
 from subscribers import address_key, preference_views, privacy, subscriptions
 from subscribers.addresses import BadAddress
 from subscribers.consent import Origin
@@ -31,6 +32,12 @@ from subscribers.tasks import wake
 
 PAGE_LENGTH = 50  # rows of a list
 MOST_AT_ONCE = 20_000  # deliveries that a page sets aside; a command takes any number
+
+
+class SendTest(Protocol):
+    """Hands a test over to one address. Raises BadAddress and sample_digest.NotSent."""
+
+    def __call__(self, address: str, /, *, now: datetime) -> Outcome: ...
 
 
 class Settle(Protocol):
@@ -74,16 +81,20 @@ def retry_refused(request: HttpRequest, edition: Edition) -> str:
 
 
 def send_test(request: HttpRequest, edition: Edition) -> str:
-    """Send the edition to one address, outside the ledger and in no transaction."""
+    return sent_test(request, partial(sample_digest.send, edition))
+
+
+def sent_test(request: HttpRequest, send: SendTest) -> str:
+    """Send a test to the address that was typed, outside the ledger and in no transaction."""
     typed = request.POST.get("address", "").strip()
     try:
-        outcome = sample_digest.send(edition, typed, now=ledger.database_now())
+        outcome = send(typed, now=ledger.database_now())
     except (BadAddress, sample_digest.NotSent) as error:
         raise CannotAct(f"Not sent: {error}.") from None
     if outcome.verdict in {Verdict.REFUSED, Verdict.RETRY}:
         words = " ".join(filter(None, [outcome.reason, outcome.reply]))
         raise CannotAct(f"Not sent: {words}.")
-    return f"Test digest handed over: {outcome.verdict}"
+    return f"Test handed over: {outcome.verdict}"
 
 
 # -- readers -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The operator's pages of announcements: write, look, test, start."""
 
 from email import message_from_bytes, policy
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -18,11 +19,8 @@ from digest.ops import announcements
 from digest.ops.console import acts, figures
 from digest.ops.console.acts import PAGE_LENGTH, CannotAct
 from digest.ops.console.views import LINK, see_editions, without_path
-from digest.ops.doctor import sample_digest
 from digest.ops.mailbox.views import MAIL_CSP
 from digest.ops.operators import audit
-from digest.transport.outcomes import Verdict
-from subscribers.addresses import BadAddress
 
 WRITE = "digest.change_announcement"
 
@@ -157,16 +155,7 @@ def preview(request: HttpRequest, pk: int, part: str) -> HttpResponse:
 
 
 def send_test(request: HttpRequest, found: Announcement) -> str:
-    """Send it to one address, outside the ledger and in no transaction."""
-    typed = request.POST.get("address", "").strip()
-    try:
-        outcome = announcements.send_test(found, typed, now=ledger.database_now())
-    except (BadAddress, sample_digest.NotSent) as error:
-        raise CannotAct(f"Not sent: {error}.") from None
-    if outcome.verdict in {Verdict.REFUSED, Verdict.RETRY}:
-        words = " ".join(filter(None, [outcome.reason, outcome.reply]))
-        raise CannotAct(f"Not sent: {words}.")
-    return f"Test handed over: {outcome.verdict}"
+    return acts.sent_test(request, partial(announcements.send_test, found))
 
 
 def start(request: HttpRequest, found: Announcement) -> str:
