@@ -23,6 +23,7 @@ from django.conf import settings
 from django.db.models import F
 
 from digest.deliveries import fencing
+from digest.deliveries.counts import count_editions
 from digest.deliveries.plan import due_editions, due_instants
 from digest.models import Delivery, Edition
 from digest.papers.download import SourceError, session_until
@@ -80,19 +81,21 @@ def send_open(now: datetime) -> int:
     """
     if settings.TEST_MODE_TO or fencing.refusal():
         return 0
-    deadline, sent, failed = time.monotonic() + SEND_FOR, 0, set[str]()
-    rows = OutgoingEvent.objects.filter(state=State.PENDING, not_before__lte=now)
+    until, sent, failed = time.monotonic() + SEND_FOR - sum(TIMEOUT), 0, set[str]()
+    due = OutgoingEvent.objects.filter(state=State.PENDING, not_before__lte=now)
     # The few posts come first: they do not wait behind the events of a receiver that is down.
-    for row in rows.order_by("-to", "not_before", "pk")[:BATCH]:
-        if time.monotonic() > deadline - sum(TIMEOUT):
-            break
-        if row.to in failed or not claimed(row, now):
-            continue
-        answer = deliver(row)
-        settle(row, answer, now)
-        sent += answer.is_yes
-        if not answer.is_yes:
-            failed.add(row.to)
+    in_order = due.order_by("-to", "not_before", "pk")
+    while rows := list(in_order.exclude(to__in=failed)[:BATCH]):
+        for row in rows:
+            if time.monotonic() > until:
+                return sent
+            if row.to in failed or not claimed(row, now):
+                continue
+            answer = deliver(row)
+            settle(row, answer, now)
+            sent += answer.is_yes
+            if not answer.is_yes:
+                failed.add(row.to)
     return sent
 
 
@@ -237,18 +240,22 @@ def tell_finished(now: datetime) -> None:
         published_at__gte=now - timedelta(days=11),
         planned_until__isnull=False,
     )
-    known = OutgoingEvent.objects.filter(kind="edition.finished")
-    told = set(known.values_list("key", flat=True))
-    for edition in [*due_editions(now), *announced]:
-        key = f"finished-{edition.kind}-{edition.pk}"
+    keys = {
+        f"finished-{one.kind}-{one.pk}": one for one in [*due_editions(now), *announced]
+    }
+    told = OutgoingEvent.objects.filter(key__in=list(keys))
+    for key in keys.keys() - set(told.values_list("key", flat=True)):
+        edition = keys[key]
         until = edition.planned_until
-        if key in told or until is None or edition.kind == Edition.Kind.MISSED:
+        if until is None or edition.kind == Edition.Kind.MISSED:
             continue
         if any(due > until for due in due_instants(edition).values()):
             continue
         rows = Delivery.objects.filter(edition=edition)
         if not rows.filter(is_open=True).exists():
-            counts = {state: rows.filter(state=state).count() for state in FINAL}
+            counts = dict.fromkeys(FINAL, 0)
+            for state, _, count in count_editions([edition.pk])[edition.pk]:
+                counts[state] += count
             data = {**named(edition), "deliveries": counts}
             webhooks.tell("edition.finished", now=now, data=data, key=key)
 

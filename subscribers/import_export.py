@@ -80,6 +80,15 @@ class Intake:
         self.schedules: dict[tuple[object, ...], Schedule] = {}
         self.seen: set[str] = set()
 
+    def skip(self, rows: Sequence[Row]) -> None:
+        """Keep in mind whom a slice has that was tried already, by another worker perhaps."""
+        if self.is_trial:
+            for row in rows:
+                try:
+                    self.seen.add(self.reader.person(row).email_hash)
+                except Unusable:
+                    continue
+
     def take(self, rows: Sequence[Row]) -> list[Imported]:
         """Return what became of each row, in the order of the file."""
         people: list[Person] = []

@@ -169,7 +169,9 @@ class ImportFile:
         try:
             return raw.decode(self.encoding), None
         except UnicodeDecodeError as error:
-            before = raw[: error.start].decode(self.encoding)
+            # `start` does not count a mark of UTF-8 at the beginning.
+            mark = len(codecs.BOM_UTF8) if raw[:3] == codecs.BOM_UTF8 else 0
+            before = raw[: error.start + mark].decode(self.encoding)
             whole, _, begun = before.rpartition("\n")
             line, column = whole.count("\n") + bool(whole) + 1, len(begun) + 1
             encoding = self.encoding.removesuffix("-sig").upper()

@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 State = Import.State
 MOST_BYTES = 32 * 1024 * 1024  # of a file; `subscribers import` takes any
 MOST_NOTES = 200  # lines about single rows
-ALONE = timedelta(seconds=5)  # after its last slice another worker may go on with a file
 UNUSED = timedelta(days=1)  # then a file that nobody imports is deleted
 KEPT = timedelta(days=90)  # the report
 WORD = re.compile(r"\S+")
@@ -40,9 +39,13 @@ def file_of(one: Import) -> ImportFile:
     return ImportFile(Path(one.name), KNOWN, named=one.columns, raw=bytes(one.content))
 
 
-def begin(pk: int, state: Import.State, *, before: Import.State, now: datetime) -> bool:
-    """Ask the worker to try or to import a file, from its first row. False if it is too late."""
-    found = Import.objects.filter(pk=pk, state=before).exclude(content=b"")
+def begin(one: Import, state: Import.State, *, before: Import.State, now: datetime) -> bool:
+    """Ask the worker to try or to import a file, from its first row.
+
+    False if it is too late, or somebody has tried it in another way since `one` was read.
+    """
+    same = Import.objects.filter(pk=one.pk, state=before, changed_at=one.changed_at)
+    found = same.exclude(content=b"")
     return bool(
         found.update(state=state, position=0, tally={}, notes="", fault="", changed_at=now)
     )
@@ -63,8 +66,7 @@ def cancel(pk: int, *, now: datetime) -> bool:
 
 def work(*, until: float) -> bool:
     """Go on with the oldest file until an instant of time.monotonic(). True if more is left."""
-    idle = timezone.now() - ALONE
-    one = Import.objects.working().exclude(position__gt=0, changed_at__gt=idle).first()
+    one = Import.objects.working().first()
     if one is None:
         return False
     try:
@@ -84,6 +86,7 @@ def go_on(one: Import, *, until: float) -> None:
         for rows in slices(file_of(one).rows()):
             seen += len(rows)
             if seen <= one.position:
+                intake.skip(rows)
                 continue
             if not take(one, intake, rows) or time.monotonic() > until:
                 return

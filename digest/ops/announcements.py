@@ -91,6 +91,16 @@ def start(announcement: Announcement, version: str, *, now: datetime) -> Edition
     return row.edition
 
 
+def drafts_after_restore() -> str:
+    """Return what to say of drafts after a restore of the database; empty if there are none."""
+    if not (count := Announcement.objects.filter(edition=None).count()):
+        return ""
+    return (
+        f"{count} announcements are drafts here: one that was started since the backup would "
+        "go out again, so look before you start any"
+    )
+
+
 def delete_draft(announcement: Announcement) -> bool:
     """Delete it unless it was started; return whether it went."""
     draft = Announcement.objects.filter(pk=announcement.pk, edition=None)

@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                             ("checked", "Tried"),
                             ("importing", "Being imported"),
                             ("done", "Imported"),
-                            ("failed", "Not read to its end"),
+                            ("failed", "Ended"),
                         ],
                         default="new",
                         max_length=10,

@@ -25,7 +25,7 @@ class Import(models.Model):
         CHECKED = "checked", "Tried"  # the report is there; an operator may begin
         IMPORTING = "importing", "Being imported"
         DONE = "done", "Imported"
-        FAILED = "failed", "Not read to its end"
+        FAILED = "failed", "Ended"
 
     WORKING = (State.CHECKING, State.IMPORTING)
 

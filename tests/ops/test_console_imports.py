@@ -31,6 +31,12 @@ def page(one: Import) -> str:
     return reverse("console_import", args=[one.pk])
 
 
+def start(typed: str) -> dict[str, str]:
+    """The form to import what the page shows."""
+    tried = Import.objects.get().changed_at.isoformat()
+    return {"act": "import", "typed": typed, "tried": tried}
+
+
 def work() -> None:
     import_jobs.work(until=time.monotonic() + 60)
 
@@ -46,9 +52,9 @@ def test_a_file_is_uploaded_tried_and_imported(admin_client) -> None:
     tried = admin_client.get(page(one)).text
     assert "What would become of the rows" in tried and not Subscriber.objects.exists()
     for typed in ("", "3"):
-        admin_client.post(page(one), {"act": "import", "typed": typed})
+        admin_client.post(page(one), start(typed))
     assert Import.objects.get().state == "checked"
-    admin_client.post(page(one), {"act": "import", "typed": "2"})
+    admin_client.post(page(one), start("2"))
     work()
     assert dict(Subscriber.objects.values_list("email", "state")) == {
         "ann@example.org": "active",
@@ -61,8 +67,21 @@ def test_a_file_is_uploaded_tried_and_imported(admin_client) -> None:
         ("check", "Trial begun: nothing is stored by it"),
         ("import", "Import begun: 2 rows, legal source: asked at our desk"),
     ]
-    admin_client.post(page(one), {"act": "import", "typed": "2"})
+    admin_client.post(page(one), start("2"))
     assert len(log()) == 3  # once
+
+
+def test_what_somebody_tried_in_another_way_meanwhile_is_not_imported(admin_client) -> None:
+    """A look at a trial that asks everybody starts none that makes everybody active."""
+    one = upload(admin_client)
+    admin_client.post(page(one), {"act": "check"})
+    work()
+    looked_at = start("2")
+    admin_client.post(page(one), {"act": "check", "legal_source": "somebody else's"})
+    work()
+    told = admin_client.post(page(one), looked_at, follow=True).text
+    assert "tried again meanwhile" in told
+    assert Import.objects.get().state == "checked" and not Subscriber.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +114,7 @@ def test_columns_are_recognised_or_chosen(admin_client, text, name, chosen, emai
     work()
     one.refresh_from_db()
     assert one.tally == {"asked by mail to confirm": 1}
-    admin_client.post(page(one), {"act": "import", "typed": "1"})
+    admin_client.post(page(one), start("1"))
     work()
     assert [reader.email for reader in Subscriber.objects.all()] == [email]
 
@@ -128,7 +147,7 @@ def test_a_file_without_an_address_column_is_told_of_in_the_trial(admin_client) 
     admin_client.post(page(one), {"act": "check"})
     work()
     assert "it must name the columns" in admin_client.get(page(one)).text
-    assert admin_client.post(page(one), {"act": "import", "typed": "0"}).status_code == 302
+    assert admin_client.post(page(one), start("0")).status_code == 302
     assert not Import.objects.filter(state="importing").exists()
 
 

@@ -165,6 +165,11 @@ FAULTS = [
         ROWS.encode() + "é@example.org,\njos".encode() + b"\xe9,graphs\n",
         "line 6: column 4",
     ),
+    (
+        "bad byte in a file with a mark",
+        b"\xef\xbb\xbf" + ROWS.encode() + "äöü".encode() + b"\xff@example.org,graphs\n",
+        "line 5: column 4",
+    ),
     ("open quote", ROWS.encode() + b'q@example.org,"graphs\n' + b"x\n" * 9, "line 5"),
     ("odd quote", ROWS.encode() + b'q@example.org,"a"b\n', "line 5"),
     (

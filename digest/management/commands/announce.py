@@ -17,6 +17,7 @@ from digest.ops.console.announcements import AnnouncementForm
 from digest.ops.doctor.sample_digest import NotSent
 from digest.ops.gallery import gallery
 from digest.ops.operators import audit
+from digest.transport.outcomes import Verdict
 from subscribers.addresses import BadAddress
 from subscribers.models import Topic
 
@@ -102,7 +103,7 @@ class Command(OperatorCommand):
         now = ledger.database_now()
         mail = announcements.preview(one, language=one.language, now=now)
         for path in gallery.write(options["out"], f"announcement-{one.pk}", mail):
-            self.stdout.write(str(path))
+            self.stderr.write(str(path))
         for finding in announcements.findings(one, now=now):
             self.stderr.write(f"lint: {finding}")
 
@@ -115,7 +116,9 @@ class Command(OperatorCommand):
             raise CommandError(f"not sent: {error}") from None
         audit.record_command("test", one, detail=f"Test: {outcome.verdict}")
         words = f"{outcome.reason} {outcome.reply}".strip()
-        self.stdout.write(f"test handed over: {outcome.verdict} {words}".strip())
+        self.stderr.write(f"test handed over: {outcome.verdict} {words}".strip())
+        if outcome.verdict is not Verdict.ACCEPTED:
+            raise CommandError("the test was not accepted")
 
     def start(self, one: Announcement, options: dict[str, Any]) -> None:
         version, count = one.version, count_audience(one)

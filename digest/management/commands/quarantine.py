@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from digest.deliveries import control, fencing, ledger
 from digest.management.base import OperatorCommand, parse_instant
-from digest.models import Announcement
+from digest.ops import announcements
 from digest.ops.operators import audit
 
 
@@ -40,11 +40,8 @@ class Command(OperatorCommand):
                 f"{count} deliveries are unknown now: use `manage.py unknown` to list and resolve"
                 " them"
             )
-            if drafts := Announcement.objects.filter(edition=None).count():
-                self.stdout.write(
-                    f"{drafts} announcements are drafts here: one that was started since the"
-                    " backup would go out again, so look before you start any"
-                )
+        if drafts := announcements.drafts_after_restore():
+            self.stderr.write(drafts)
         if waits:
             raise CommandError(
                 f"senders still refuse: {', '.join(map(str, days))} may have been sent and"

@@ -18,6 +18,7 @@ from django.utils.timezone import is_aware
 from digest import privacy as digest_privacy
 from digest.deliveries import control, fencing, ledger
 from digest.models import BackOff, Delivery, Edition
+from digest.ops import announcements
 from digest.ops.doctor import sample_digest
 from digest.ops.operators import audit
 from digest.throttling import circuit_breaker
@@ -179,6 +180,10 @@ def settle_unknown(
     """Decide on the ticked unknown hand-overs; more than one page of them asks for the number."""
     if not ids:
         raise CannotAct("Tick the mails that you decide on.")
+    if len(ids) > MOST_AT_ONCE:
+        raise CannotAct("Too many for a page: run `manage.py unknown` on the server.")
+    if request.POST.get("all") and request.POST.get("shown") != f"{len(ids)}":
+        raise CannotAct("Nothing changed: their number is another now. Look again.")
     if len(ids) > PAGE_LENGTH and request.POST.get("typed", "").strip() != f"{len(ids)}":
         raise CannotAct(f"Nothing changed: type {len(ids)}, their number, to confirm.")
     count = settle(ids, now=ledger.database_now())
@@ -205,18 +210,25 @@ def quarantine(request: HttpRequest, ids: Sequence[int]) -> str:
     if request.POST.get("typed", "").strip() != "quarantine":
         raise CannotAct("Nothing changed: type quarantine to confirm.")
     now = ledger.database_now()
-    if Delivery.objects.filter(is_open=True)[: MOST_AT_ONCE + 1].count() > MOST_AT_ONCE:
+    # What is planned first has a row for each active reader at most and edition.
+    readers = Subscriber.objects.filter(state=Subscriber.State.ACTIVE)
+    rows = Delivery.objects.filter(is_open=True)
+    if sum(some[: MOST_AT_ONCE + 1].count() for some in (readers, rows)) > MOST_AT_ONCE:
         raise CannotAct("Too many for a page: run `manage.py quarantine` on the server.")
     count = control.quarantine(since, now=now)
+    done = f"Quarantine since {since:%Y-%m-%d %H:%M}Z: {count} unknown"
+    if drafts := announcements.drafts_after_restore():
+        messages.warning(request, f"{drafts}.")
     days = control.unpublished(since, now=now)
     if days and not request.POST.get("unsent"):
+        audit.record_request(request, "quarantine", None, detail=done)
         raise CannotAct(
             f"{count} are unknown now, and senders still refuse: {', '.join(map(str, days))} "
             "may have been sent and would be published and sent again. Publish these days, or "
             "say that they never went out."
         )
     fencing.accept()
-    return f"Quarantine since {since:%Y-%m-%d %H:%M}Z: {count} unknown; senders may start"
+    return f"{done}; senders may start"
 
 
 # -- doing and logging ---------------------------------------------------------------------

@@ -111,13 +111,14 @@ def check(request: HttpRequest, found: Import) -> str:
     if not set(chosen.values()) <= KNOWN | by_tool | {""}:
         raise acts.CannotAct("Choose each column from the list.")
     Import.objects.filter(pk=found.pk, state__in=[State.NEW, State.CHECKED]).update(
+        changed_at=(now := timezone.now()),
         columns=look.named(chosen),
         legal_source=request.POST.get("legal_source", "").strip()[:500],
         state=State.NEW,
     )
-    now = timezone.now()
-    if not import_jobs.begin(found.pk, State.CHECKING, before=State.NEW, now=now):
-        raise acts.CannotAct("This file is not there to be tried any more.")
+    found.changed_at = now
+    if not import_jobs.begin(found, State.CHECKING, before=State.NEW, now=now):
+        raise acts.CannotAct("This file was deleted, or is being imported.")
     wake_imports()
     return "Trial begun: nothing is stored by it"
 
@@ -130,8 +131,10 @@ def start(request: HttpRequest, found: Import) -> str:
         raise acts.CannotAct(
             f"Not begun: type {found.rows}, the number of rows, to confirm."
         )
+    if request.POST.get("tried") != found.changed_at.isoformat():
+        raise acts.CannotAct("Not begun: it was tried again meanwhile. Look at that first.")
     now = timezone.now()
-    if not import_jobs.begin(found.pk, State.IMPORTING, before=State.CHECKED, now=now):
+    if not import_jobs.begin(found, State.IMPORTING, before=State.CHECKED, now=now):
         raise acts.CannotAct("Only a file that was tried can be imported, and once.")
     wake_imports()
     why = f", legal source: {found.legal_source}" if found.legal_source else ""

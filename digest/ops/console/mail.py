@@ -112,8 +112,10 @@ def unknown(request: HttpRequest) -> HttpResponse:
 def ticked(request: HttpRequest) -> Sequence[int]:
     """Return the ids that the form names: those ticked, or all that are unknown."""
     if request.POST.get("all"):
-        return list(control.unknown().values_list("pk", flat=True))
-    return [int(one) for one in request.POST.getlist("id") if one.isdecimal()][:PAGE_LENGTH]
+        return list(control.unknown().values_list("pk", flat=True)[: acts.MOST_AT_ONCE + 1])
+    return [
+        int(one) for one in request.POST.getlist("id") if one.isdecimal() and len(one) < 19
+    ][:PAGE_LENGTH]
 
 
 # -- single mails ----------------------------------------------------------------------------

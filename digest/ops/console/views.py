@@ -95,7 +95,8 @@ def edition(request: HttpRequest, pk: int) -> HttpResponse:
         "figures": counted,
         "edition": found,
         "may_steer": request.user.has_perm(acts.STEER),
-        "may_test": request.user.has_perm("digest.test_edition"),
+        "may_test": request.user.has_perm("digest.test_edition")
+        and found.kind != Edition.Kind.ANNOUNCEMENT,  # which has a test on its own page
         "acts": audit.acts_on(found),
     }
     return render(request, "console/edition.html", context)

@@ -9,13 +9,16 @@ import redis
 from django.conf import settings
 from django.core.checks import ERROR, WARNING, CheckMessage, Tags, run_checks
 from django.db import DatabaseError, connection
+from django.utils import timezone
 
+from digest import outgoing
 from digest.deliveries import heartbeats, ledger
 from digest.endpoints import ProviderApi
 from digest.models import Edition
 from digest.ops import health
 from digest.ops.doctor.findings import Finding, Severity, error, info, one_line, warning
 from digest.ops.doctor.network import Sender
+from digest.papers import source_days
 from digest.ranking import sentences, vectors
 
 # Mailboxes that anybody can have: their owners let nobody else send in their name.
@@ -219,12 +222,21 @@ def ranking() -> Iterator[Finding]:
         yield warning("embeddings-broken", what, why=why, remedy=remedy)
 
 
+def events() -> Iterator[Finding]:
+    """Find events and posts that nobody took."""
+    for words in outgoing.troubles(timezone.now()):
+        why = "Your own systems do not know what happened to these readers and editions."
+        remedy = "See what answers at EVENTS_URL and POST_URLS"
+        yield warning("events", f"{words}.", why=why, remedy=remedy)
+
+
 def papers(today: date) -> Iterator[Finding]:
     """Find a site without a recent edition."""
     newest = (
         Edition.objects.of_papers().order_by("-day").values_list("day", flat=True).first()
     )
-    for words in health.degraded() if newest else ["no edition is published"]:
+    troubles = source_days.troubles(timezone.now())
+    for words in troubles if newest else ["no edition is published"]:
         remedy = f"manage.py fetch --day {today}; manage.py publish --day {today}"
         what = f"{words[0].upper()}{words[1:]}."
         yield warning("papers", what, why="Without papers no mail goes out.", remedy=remedy)

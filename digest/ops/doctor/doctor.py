@@ -68,6 +68,7 @@ def local(sender: Sender, now: datetime) -> list[Finding]:
     found += in_database
     if not {"database", "migrations"} & {one.code for one in in_database}:
         found += configuration.papers(now.date())
+        found += configuration.events()
         found += reported.failures(sender.domain, now.date())
     return [*found, *configuration.broker(), *configuration.ranking()]
 
