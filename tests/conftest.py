@@ -171,7 +171,7 @@ def installed_chromium() -> str | None:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
     """A headless Chromium of this machine. Without one: skipped, but failed in CI."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     binary = installed_chromium()
     if binary is None:
@@ -180,6 +180,7 @@ def chromium() -> Iterator["Browser"]:
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright keeps an event loop in this thread; Django would refuse queries.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        expect.set_options(timeout=30_000)
         browser = playwright.chromium.launch(
             executable_path=binary, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
@@ -189,8 +190,8 @@ def chromium() -> Iterator["Browser"]:
 
 @pytest.fixture
 def browser(chromium: "Browser") -> Iterator["BrowserContext"]:
-    """A fresh browser context: no cookies, ten seconds of patience."""
+    """A fresh browser context: no cookies, half a minute of patience."""
     context = chromium.new_context()
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()

@@ -17,7 +17,7 @@ from itertools import count
 import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, Response, sync_playwright
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -165,7 +165,7 @@ def site(
         context = named.new_context(ignore_https_errors=True)
         running.callback(context.close)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(30_000)
         yield url, page
 
 
@@ -363,7 +363,7 @@ def press(page: Page, name: str, *, says: str = "") -> None:
         answer.request.all_headers().get("origin"),
     )
     page.wait_for_load_state()
-    assert says in page.locator("body").inner_text(), name
+    expect(page.locator("body"), name).to_contain_text(says, use_inner_text=True)
 
 
 @pytest.mark.parametrize("site", ALL_FORMS, indirect=True)

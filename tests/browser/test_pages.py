@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -125,18 +125,18 @@ def test_the_pages_are_accessible_and_ask_nobody_else(
 def test_an_abstract_unfolds_by_keyboard(open_page: Callable[[str], Page]) -> None:
     page = open_page("/papers/2026-04-17/")
     abstract = page.get_by_text("What paper 1 finds. It is short.")
-    assert not abstract.is_visible()
+    expect(abstract).to_be_hidden()
     page.locator("#paper-2604\\.00001 summary").focus()
     page.keyboard.press("Enter")
-    assert abstract.is_visible()
+    expect(abstract).to_be_visible()
 
 
 def test_the_first_tab_stop_skips_to_the_content(open_page: Callable[[str], Page]) -> None:
     page = open_page("/")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    expect(page.locator(":focus")).to_have_text("Skip to the content")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "content"
+    expect(page.locator(":focus")).to_have_id("content")
 
 
 def test_a_topic_is_chosen_by_keyboard_and_looks_chosen(
@@ -147,8 +147,8 @@ def test_a_topic_is_chosen_by_keyboard_and_looks_chosen(
     before = chip.evaluate("e => getComputedStyle(e).backgroundColor")
     page.locator("input[value=graphs]").focus()
     page.keyboard.press("Space")
-    assert page.locator("input[value=graphs]").is_checked()
-    assert chip.evaluate("e => getComputedStyle(e).backgroundColor") != before
+    expect(page.locator("input[value=graphs]")).to_be_checked()
+    expect(chip).not_to_have_css("background-color", before)
 
 
 def test_the_page_reads_without_javascript_and_without_styles(
@@ -159,9 +159,9 @@ def test_the_page_reads_without_javascript_and_without_styles(
     page.route("**/*.css", lambda route: route.abort())
     page.goto(f"{live_server.url}/")
     page.locator("#paper-2604\\.00001 summary").click()
-    assert page.get_by_text("What paper 1 finds. It is short.").is_visible()
-    assert page.locator("form[action='/subscribe/'] input[name=email]").is_visible()
-    assert not page.locator("button.save").first.is_visible()
+    expect(page.get_by_text("What paper 1 finds. It is short.")).to_be_visible()
+    expect(page.locator("form[action='/subscribe/'] input[name=email]")).to_be_visible()
+    expect(page.locator("button.save").first).to_be_hidden()
     context.close()
 
 
@@ -180,34 +180,36 @@ def test_papers_are_saved_in_the_browser_and_listed_and_handed_over_to_a_reader(
     assert "eprint = {2604.00001}" in exported.value.path().read_text()
     link = links.make(reader("a@example.org"), Link.Purpose.PREFERENCES, now=timezone.now())
     page.goto(page.url.replace("/saved/", f"/preferences/{link}/saved/"))
-    page.get_by_role("button", name="Add the papers saved in this browser (2)").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Add the papers saved in this browser (2)").click()
     assert page.locator(".paper").evaluate_all("list => list.map(e => e.id)") == shown
     assert findings(page) == ""
     page.locator("#paper-2604\\.00003 button").click()
-    assert page.locator(".paper").count() == 1
+    expect(page.locator(".paper")).to_have_count(1)
     page.goto(page.url.replace(f"/preferences/{link}/saved/", "/saved/"))
     page.locator("#paper-2604\\.00003 button.save").click()
     page.reload()
-    page.locator(".paper").first.wait_for()
-    assert page.locator(".paper").count() == 1
+    expect(page.locator(".paper")).to_have_count(1)
 
 
 def test_the_shortcuts_do_what_their_list_says(open_page: Callable[[str], Page]) -> None:
     page = open_page("/papers/2026-04-17/")
     keys = page.keyboard
+    shortcuts = page.locator("#shortcuts")
     keys.press("?")
-    listed = page.locator("#shortcuts kbd").all_inner_texts()
+    expect(shortcuts).to_be_visible()
+    listed = shortcuts.locator("kbd").all_inner_texts()
     assert listed == ["j", "k", "o", "s", "←", "→", "/", "?"]
     keys.press("Escape")
+    expect(shortcuts).to_be_hidden()  # while it is open, letters do nothing behind it
     for key in "jjk":
         keys.press(key)
-    focused = "document.activeElement.closest('.paper').id"
-    assert page.evaluate(focused) == "paper-2604.00001"
+    expect(page.locator("#paper-2604\\.00001 :focus")).to_be_visible()
     keys.press("o")
-    assert page.get_by_text("What paper 1 finds. It is short.").is_visible()
+    expect(page.get_by_text("What paper 1 finds. It is short.")).to_be_visible()
     keys.press("s")
     pressed = page.locator("#paper-2604\\.00001 button.save")
-    assert pressed.get_attribute("aria-pressed") == "true"
+    expect(pressed).to_have_attribute("aria-pressed", "true")
     keys.press("ArrowLeft")
     page.wait_for_url("**/papers/2026-04-16/")
     keys.press("/")
@@ -220,12 +222,12 @@ def test_a_caught_mail_is_read_in_its_frame_and_its_links_open_a_tab(
     page = open_page("/mailbox/")
     page.get_by_role("link", name="Two papers on Gräphs").click()
     link = page.frame_locator("iframe").get_by_role("link", name="Leave")
-    assert link.is_visible()
+    expect(link).to_be_visible()
     browser.route("https://example.org/**", lambda route: route.fulfill(body="left"))
     with browser.expect_page() as opened:
         link.click()
     opened.value.wait_for_url("https://example.org/u/x")
-    assert page.get_by_role("heading", name="Two papers on Gräphs").is_visible()
+    expect(page.get_by_role("heading", name="Two papers on Gräphs")).to_be_visible()
 
 
 def test_a_script_in_a_caught_mail_never_runs(
@@ -236,7 +238,7 @@ def test_a_script_in_a_caught_mail_never_runs(
     )
     mail_id = Catcher(tmp_path).store(b"Content-Type: text/html\r\n\r\n" + hostile)
     page = open_page(f"/mailbox/{mail_id}/")
-    assert page.frame_locator("iframe").get_by_text("seen").is_visible()
+    expect(page.frame_locator("iframe").get_by_text("seen")).to_be_visible()
     assert page.title() != "run"
 
 
@@ -253,6 +255,6 @@ def test_the_sign_up_shows_what_it_would_bring_while_it_is_filled_in(
     page.locator("[name=interests]").fill("ropes and knots")
     shown = page.locator("[aria-live]")
     shown.get_by_text("In the newest edition:").wait_for()
-    assert shown.get_by_role("link").first.get_attribute("target") == "_blank"
+    expect(shown.get_by_role("link").first).to_have_attribute("target", "_blank")
     assert sent and not any("ann" in body for body in sent), "the address stays in the form"
     assert findings(page) == ""

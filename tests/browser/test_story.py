@@ -100,7 +100,7 @@ def test_three_readers_live_their_life_in_a_browser(
         open_mail(page, stack, email, title)
         frame = page.frame_locator("iframe")
         expect(frame.get_by_role("heading", name=title)).to_be_visible()
-        assert frame.get_by_role("heading", level=2).count() == 1
+        expect(frame.get_by_role("heading", level=2)).to_have_count(1)
 
     open_mail(page, stack, "ann@example.org", PAPERS["video"][0])
     for tab_name in ("Plain text", "Source", "Headers"):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -38,7 +38,7 @@ def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 def plain(chromium: Browser) -> Iterator[BrowserContext]:
     """A phone's browser in which no script runs."""
     context = chromium.new_context(java_script_enabled=False, viewport=PHONE)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 
@@ -92,8 +92,8 @@ def test_a_whole_life_without_javascript_by_keyboard_on_a_phone(
     page.locator("#keywords").focus()
     page.keyboard.type("diffusion")
     press(page, "Save")
-    assert page.get_by_role("status").inner_text() == "Saved."
-    assert page.locator("#keywords").is_visible()  # as something is in there now
+    expect(page.get_by_role("status")).to_have_text("Saved.")
+    expect(page.locator("#keywords")).to_be_visible()  # as something is in there now
     unfold(page, "Change your address")
     page.locator("#new-email").focus()
     page.keyboard.type("ann@example.com")
@@ -159,7 +159,7 @@ def test_a_sign_up_form_brings_its_own_proof_of_work(
     page.get_by_role("button", name="Subscribe", exact=True).click()
     page.wait_for_url("**/subscribe/")
     page.wait_for_load_state()  # before its script runs, a form is sent without a proof
-    assert page.locator("#email").input_value() == "ann@example.org"
+    expect(page.locator("#email")).to_have_value("ann@example.org")
     page.get_by_role("button", name="Subscribe", exact=True).click()
     page.wait_for_url("**/subscribe/done/", timeout=30_000)
     assert Request.objects.get().proof
@@ -216,7 +216,7 @@ def test_g7_the_readers_pages_are_accessible_and_ask_nobody_else(
     context = chromium.new_context(
         viewport={"width": width, "height": 800}, color_scheme=scheme
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
