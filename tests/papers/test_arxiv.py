@@ -164,7 +164,7 @@ def test_a_broken_server_is_one_line_within_the_deadline(monkeypatch, arxiv, fau
     start = time.monotonic()
     with pytest.raises(SourceError, match=why) as raised:
         source_of.fetch_day(DAY)
-    assert time.monotonic() - start < 5 and "\n" not in str(raised.value)
+    assert time.monotonic() - start < 20 and "\n" not in str(raised.value)
 
 
 def test_its_own_error_is_told(monkeypatch, arxiv):

@@ -294,7 +294,7 @@ def test_a_drip_ends_at_the_deadline(source, monkeypatch):
     start = time.monotonic()
     with pytest.raises(SourceError, match="took too long"):
         daily_papers.fetch_day(DAY)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_s31_nothing_outlives_the_deadline(source, monkeypatch, fault, page):
     start = time.monotonic()
     with pytest.raises(SourceError, match="took too long"):
         daily_papers.fetch_day(DAY)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     assert threading.active_count() <= threads + page + 1  # the server's own
 
 
@@ -322,7 +322,7 @@ def test_s31_a_tls_handshake_does_not_outlive_the_deadline(settings, monkeypatch
         start = time.monotonic()
         with pytest.raises(SourceError, match="took too long"):
             daily_papers.fetch_day(DAY)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 HEAVY = ["wide text", "as many objects as may be", "empty lists", "a few empty lists"]

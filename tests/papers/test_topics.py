@@ -138,9 +138,9 @@ def test_few_alternatives_are_looked_for_at_every_word():
 
 @pytest.mark.parametrize("unit", ["a-", "a", "new ", "graph ", "million scale ", "(", "1."])
 def test_a_hostile_text_takes_no_time(unit):
-    start = time.monotonic()
+    start = time.process_time()
     assign((unit * 500)[:500], (unit * 20_000)[:20_000], categories=[], keywords=[unit])
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.django_db
