@@ -123,20 +123,20 @@ def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
     Directions of another projection are left out.
     """
     mark = bytes.fromhex(version)
-    likes = np.zeros(len(stored), dtype=np.int32)
-    readers: list[int] = []
-    records: list[bytes] = []
-    for reader, one in enumerate(stored):
-        if not one or one[:4] != mark or (len(one) - HEADER.size) % RECORD.size:
-            continue
-        likes[reader] = HEADER.unpack_from(one)[1]
-        records.append(one[HEADER.size :])
-        readers += [reader] * ((len(one) - HEADER.size) // RECORD.size)
-    if not readers:
+    kept = [
+        (reader, one)
+        for reader, one in enumerate(stored)
+        if one and one[:4] == mark and not (len(one) - HEADER.size) % RECORD.size
+    ]
+    if not kept:
         return None
-    table = np.frombuffer(b"".join(records), dtype=LAYOUT)
+    likes = np.zeros(len(stored), dtype=np.int32)
+    for reader, one in kept:
+        likes[reader] = HEADER.unpack_from(one)[1]
+    table = np.frombuffer(b"".join([one[HEADER.size :] for _, one in kept]), dtype=LAYOUT)
+    counts = [len(one) // RECORD.size for _, one in kept]
     return Directions(
-        reader=np.array(readers, dtype=np.int32),
+        reader=np.repeat(np.array([reader for reader, _ in kept], np.int32), counts),
         kind=table["kind"],
         of=table["of"],
         packed=table["weights"],

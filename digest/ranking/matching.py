@@ -273,7 +273,8 @@ def scored(
 
 def finite(scores: ranking.Floats) -> ranking.Floats:
     """Return the scores with -inf for what damaged bytes gave: it makes no paper close."""
-    return np.where(np.isfinite(scores), scores, np.float32(-np.inf))
+    sound = np.isfinite(scores)
+    return scores if sound.all() else np.where(sound, scores, np.float32(-np.inf))
 
 
 def closest(scores: ranking.Floats, count: int) -> NDArray[np.intp]:
