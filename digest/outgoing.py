@@ -306,8 +306,12 @@ def in_discord(title: str) -> str:
 
 
 def in_slack(title: str) -> str:
-    """Escape as Slack asks; Mattermost, Rocket.Chat and Matrix's hookshot read the same."""
-    return title.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Escape as Slack asks, and without mentions, links and images.
+
+    Mattermost, Rocket.Chat and Matrix's hookshot read the same field as Markdown.
+    """
+    escaped = plain(title).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.replace("]", "]\u200b")  # no more a link or an image, "[…](…)"
 
 
 def text_of(edition: Edition, escaped: Callable[[str], str]) -> str:

@@ -297,7 +297,7 @@ def test_what_nobody_listens_to_any_more_ends(listener, settings) -> None:
 
 # -- posts -----------------------------------------------------------------------------------
 
-HOSTILE = "<!channel> @everyone [free](https://evil.org) & *more* " + "x" * 200
+HOSTILE = "<!channel> @everyone ![free](https://evil.org) & *more* " + "x" * 200
 
 
 @pytest.fixture
@@ -320,7 +320,7 @@ def test_an_edition_is_posted_once(published, settings) -> None:
     assert path == "/chat"
     lines = json.loads(body)["text"].split("\n")
     assert lines[0] == "Daily Papers, 2026-04-17: 4 papers"
-    assert lines[1].startswith("• &lt;!channel&gt; @everyone [free]")
+    assert lines[1].startswith("• &lt;!channel&gt; \uff20everyone ![free]\u200b(")
     assert lines[3].endswith(f"{settings.SITE_URL}/papers/2604.00003/")
     assert lines[4:] == [f"{settings.SITE_URL}/papers/2026-04-17/"]
 
@@ -332,13 +332,19 @@ def test_an_edition_is_posted_once(published, settings) -> None:
             "https://discord.com/api/webhooks/1/x",
             "",
             "content",
-            r"• \<!channel\> \@everyone \[",
+            r"• \<!channel\> \@everyone !\[",
+        ),
+        (  # Slack, and Mattermost, Rocket.Chat and Matrix: they read Markdown in it
+            "https://chat.example.org/hooks/x",
+            "",
+            "text",
+            "• &lt;!channel&gt; \uff20everyone ![free]\u200b(",
         ),
         (
             "mastodon://TOKEN@social.example.org",
             "https://social.example.org/api/v1/statuses",
             "status",
-            "• <!channel> \uff20everyone [",
+            "• <!channel> \uff20everyone ![",
         ),
     ],
 )
@@ -354,7 +360,7 @@ def test_each_place_gets_its_form_and_nobody_is_mentioned(
     assert len(body[name]) < 1000
     if name == "content":
         assert body["allowed_mentions"] == {"parse": []}
-    else:
+    if to:
         assert call.headers["Authorization"] == "Bearer TOKEN"
 
 

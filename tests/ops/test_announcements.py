@@ -110,6 +110,18 @@ def test_it_is_a_page_without_what_is_the_readers_own(
     assert ann.unsubscribe_token not in page.text and "ann@x.org" not in page.text
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_it_is_no_public_edition_however_many_there_are_on_a_day(
+    client, draft, count
+) -> None:
+    for number in range(count):
+        draft.pk, draft.edition = None, None
+        draft.title = f"Tell us {number}"
+        draft.save()
+        start(draft)
+    assert client.get(f"/editions/announcement/{NOW:%Y-%m-%d}/").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("fields", "audience"),
     [
