@@ -1,6 +1,6 @@
 """URLs of the public pages: days, papers, topics, search."""
 
-from datetime import date
+from datetime import MAXYEAR, MINYEAR, date
 
 from django.contrib.sitemaps.views import index, sitemap
 from django.urls import include, path, register_converter
@@ -28,13 +28,20 @@ from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
 
 
+def day_of(value: str) -> date:
+    """Parse a day whose month has whole weeks of dates around it. Raises ValueError."""
+    if MINYEAR < (day := date.fromisoformat(value)).year < MAXYEAR:
+        return day
+    raise ValueError(value)
+
+
 class DayConverter:
     """A calendar day like 2026-04-17; other text does not match."""
 
     regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
     def to_python(self, value: str) -> date:
-        return date.fromisoformat(value)
+        return day_of(value)
 
     def to_url(self, value: date) -> str:
         return value.isoformat()
@@ -46,7 +53,7 @@ class MonthConverter:
     regex = "[0-9]{4}-[0-9]{2}"
 
     def to_python(self, value: str) -> date:
-        return date.fromisoformat(f"{value}-01")
+        return day_of(f"{value}-01")
 
     def to_url(self, value: date) -> str:
         return f"{value:%Y-%m}"

@@ -140,6 +140,8 @@ def test_post_without_the_forms_token_is_refused(ann, admin_user) -> None:
         ),
         ("", {"act": "retry", "since": "2026-04-17"}, "", ""),
         ("", {"act": "retry", "since": "2026-99-17T00:00Z"}, "", ""),
+        ("", {"act": "retry", "since": "0001-01-01T00:00+14:00"}, "", ""),
+        ("", {"act": "retry", "since": "9999-12-31T23:59-14:00"}, "", ""),
     ],
 )
 def test_an_edition_is_steered(admin_client, ann, before, fields, after, said) -> None:

@@ -449,6 +449,9 @@ def test_the_calendar_links_the_days_that_have_papers(
     [
         "/weeks/0001-01-01/",
         "/weeks/9999-12-31/",
+        "/papers/9999-12-31/",
+        "/papers/0001-01-01/",
+        "/papers/9998-12-31/",
         "/weeks/2026-13-01/",
         "/months/0001-01/",
         "/months/9999-12/",
