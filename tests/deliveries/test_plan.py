@@ -265,7 +265,7 @@ def test_t30_a_change_of_schedule_leaves_no_edition_without_a_row(
 
 @pytest.mark.parametrize(
     "first",
-    [date(2026, 10, 22), pytest.param(date(2033, 3, 28), marks=pytest.mark.embedded)],
+    [date(2026, 10, 22), pytest.param(date(2033, 3, 28), marks=pytest.mark.nightly)],
 )
 def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first):
     """Each kind of clock that changes in these days, each hour; ticks six hours apart."""

@@ -27,7 +27,7 @@ from subscribers.models import Import, Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 PASSWORD = "a-long-password"
 NOBODY = "nobody"  # staff without a role
 EVERYBODY = [NOBODY, *roles.ROLES]
