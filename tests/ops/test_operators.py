@@ -59,6 +59,7 @@ def reader() -> Subscriber:
 # Which role is the first that may open a page; "any" page of the tables by its list.
 PAGES = {
     "console_today": "viewer",
+    "console_charts": "viewer",
     "console_editions": "viewer",
     "console_edition": "viewer",
     "console_preview": "viewer",
