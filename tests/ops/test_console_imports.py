@@ -1,7 +1,5 @@
 """Readers imported in the browser: who may, which column is which, the trial, the steps."""
 
-import time
-
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -38,7 +36,7 @@ def start(typed: str) -> dict[str, str]:
 
 
 def work() -> None:
-    import_jobs.work(until=time.monotonic() + 60)
+    import_jobs.work(seconds=60)
 
 
 def log() -> list[tuple[str, str]]:
