@@ -27,9 +27,10 @@ def prepared(field: "models.Field[Any, Any]", rows: Sequence[models.Model]) -> l
     for row in rows:
         value = field.pre_save(row, True)
         try:
-            if value not in known:
-                known[value] = field.get_db_prep_save(value, connection)
-            found.append(known[value])
+            key = value or type(value)  # of most rows a list is empty
+            if key not in known:
+                known[key] = field.get_db_prep_save(value, connection)
+            found.append(known[key])
         except TypeError:  # a list or an object: JSON
             found.append(field.get_db_prep_save(value, connection))
     return found
