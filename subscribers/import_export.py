@@ -213,7 +213,8 @@ def suppress(people: Sequence[Person], *, now: datetime) -> None:
             (email_hash, reason, at)
             for (reason, at), many in groups.items()
             for email_hash in many
-        ]
+        ],
+        now=now,
     )
 
 

@@ -69,6 +69,13 @@ def test_a_file_is_uploaded_tried_and_imported(admin_client) -> None:
     assert len(log()) == 3  # once
 
 
+def test_a_legal_source_is_one_plain_line(admin_client) -> None:
+    one = upload(admin_client)
+    source = " asked\0 at our\n desk\u202e "
+    admin_client.post(page(one), {"act": "check", "legal_source": source})
+    assert Import.objects.get().legal_source == "asked at our desk"
+
+
 def test_what_somebody_tried_in_another_way_meanwhile_is_not_imported(admin_client) -> None:
     """A look at a trial that asks everybody starts none that makes everybody active."""
     one = upload(admin_client)

@@ -147,9 +147,15 @@ def test_points_follow_the_papers_and_the_model(library: None, monkeypatch) -> N
     wanted.delete()
     assert wanted.pk not in [hit.paper_id for hit in search(text).hits]
     PaperMeaning.objects.update(model="another")
-    meaning.stored.cache_clear()
     assert search(text) == by_words.search(text)
     assert refresh(most=3) == 3
+    assert meaning.near(text)[0] == new.pk  # in the same row as before
+
+
+def test_only_papers_that_are_searched_are_read(library: None, monkeypatch) -> None:
+    PaperMeaning.objects.all().delete()
+    monkeypatch.setattr(meaning, "NEWEST", 2)
+    assert (refresh(), refresh()) == (2, 0)
 
 
 def test_lists_are_merged_by_their_places() -> None:
