@@ -14,6 +14,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 import requests
 from django.conf import settings
 from django.db.models import F
+from urllib3.exceptions import HTTPError
 
 from digest.deliveries import fencing
 from digest.deliveries.counts import count_editions
@@ -35,7 +37,7 @@ from subscribers.models import OutgoingEvent, Subscriber
 logger = logging.getLogger(__name__)
 
 State = OutgoingEvent.State
-SEND_FOR = 20.0  # seconds of one run
+SEND_FOR = 10.0  # seconds of one run in which requests begin
 TIMEOUT = (5, 10)  # seconds to connect, and between two pieces of an answer
 LEASE = timedelta(minutes=2)  # longer than one request can take
 # Waits after each failed attempt, as Standard Webhooks advises: given up after 28 hours.
@@ -44,6 +46,7 @@ WAITS = [
 ]
 KEPT = timedelta(days=30)
 BATCH = 20
+MOST_READ = 8192  # bytes of an answer's body
 POSTED = 3  # papers of an edition
 TITLE_LENGTH = 90
 NO_ANSWER = "no answer: it may have arrived"
@@ -74,28 +77,29 @@ class Answer(NamedTuple):
 
 
 def send_open(now: datetime) -> int:
-    """Send what is due, until it takes too long; return how many were taken.
+    """Send what is due, and begin nothing after SEND_FOR seconds; return how many were sent.
 
     Where one failed, the others would meet the same, and wait for the next run. A copy of a
     database sends nothing: in test mode, or while senders refuse (see fencing.py).
     """
     if settings.TEST_MODE_TO or fencing.refusal():
         return 0
-    until, sent, failed = time.monotonic() + SEND_FOR - sum(TIMEOUT), 0, set[str]()
+    until, sent, failed = time.monotonic() + SEND_FOR, 0, set[str]()
     due = OutgoingEvent.objects.filter(state=State.PENDING, not_before__lte=now)
     # The few posts come first: they do not wait behind the events of a receiver that is down.
     in_order = due.order_by("-to", "not_before", "pk")
-    while rows := list(in_order.exclude(to__in=failed)[:BATCH]):
-        for row in rows:
-            if time.monotonic() > until:
-                return sent
-            if row.to in failed or not claimed(row, now):
-                continue
-            answer = deliver(row)
-            settle(row, answer, now)
-            sent += answer.is_yes
-            if not answer.is_yes:
-                failed.add(row.to)
+    with session_until(until + sum(TIMEOUT)) as session:
+        while rows := list(in_order.exclude(to__in=failed)[:BATCH]):
+            for row in rows:
+                if time.monotonic() > until:
+                    return sent
+                if row.to in failed or not claimed(row, now):
+                    continue
+                answer = deliver(row, session)
+                settle(row, answer, now)
+                sent += answer.is_yes
+                if not answer.is_yes:
+                    failed.add(row.to)
     return sent
 
 
@@ -116,12 +120,12 @@ def claimed(row: OutgoingEvent, now: datetime) -> bool:
     )
 
 
-def deliver(row: OutgoingEvent) -> Answer:
+def deliver(row: OutgoingEvent, session: requests.Session) -> Answer:
     try:
         call = post(row) if row.to else signed(row, settings.EVENTS_SECRET)
     except LookupError:
         return Answer(410, "its place is no longer configured")
-    return request(call)
+    return request(call, session)
 
 
 def settle(row: OutgoingEvent, answer: Answer, now: datetime) -> None:
@@ -144,20 +148,19 @@ def settle(row: OutgoingEvent, answer: Answer, now: datetime) -> None:
     )
 
 
-def request(call: Call) -> Answer:
+def request(call: Call, session: requests.Session) -> Answer:
     """Make one request; raise nothing."""
     try:
-        with (
-            session_until(time.monotonic() + sum(TIMEOUT)) as session,
-            session.post(
-                call.url,
-                data=call.body,
-                headers={"Content-Type": "application/json", **call.headers},
-                timeout=TIMEOUT,
-                stream=True,
-                allow_redirects=False,
-            ) as answer,
-        ):
+        with session.post(
+            call.url,
+            data=call.body,
+            headers={"Content-Type": "application/json", **call.headers},
+            timeout=TIMEOUT,
+            stream=True,
+            allow_redirects=False,
+        ) as answer:
+            with suppress(HTTPError, OSError):  # read, the connection serves the next
+                answer.raw.read(MOST_READ)
             wait = retry_after.seconds(answer.headers)
             return Answer(answer.status_code, f"answered {answer.status_code}", wait)
     except SourceError:
@@ -251,20 +254,17 @@ def tell_finished(now: datetime) -> None:
             continue
         if any(due > until for due in due_instants(edition).values()):
             continue
-        rows = Delivery.objects.filter(edition=edition)
-        if not rows.filter(is_open=True).exists():
-            counts = dict.fromkeys(FINAL, 0)
-            for state, _, count in count_editions([edition.pk])[edition.pk]:
-                counts[state] += count
-            data = {**named(edition), "deliveries": counts}
+        if Delivery.objects.filter(edition=edition, is_open=True).exists():
+            continue
+        counts = dict.fromkeys(FINAL, 0)
+        for state, _, count in count_editions([edition.pk])[edition.pk]:
+            counts[state] = counts.get(state, 0) + count
+        if len(counts) == len(FINAL):  # else a row was opened again meanwhile
+            data = {**edition.named, "deliveries": counts}
             webhooks.tell("edition.finished", now=now, data=data, key=key)
 
 
 FINAL = ("accepted", "refused", "unknown", "skipped", "expired", "abandoned")
-
-
-def named(edition: Edition) -> dict[str, object]:
-    return {"edition": edition.pk, "kind": edition.kind, "day": f"{edition.day}"}
 
 
 # -- posts -------------------------------------------------------------------------------
@@ -306,8 +306,12 @@ def in_discord(title: str) -> str:
 
 
 def in_slack(title: str) -> str:
-    """Escape as Slack asks; Mattermost, Rocket.Chat and Matrix's hookshot read the same."""
-    return title.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Escape as Slack asks, and without mentions, links and images.
+
+    Mattermost, Rocket.Chat and Matrix's hookshot read the same field as Markdown.
+    """
+    escaped = plain(title).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.replace("]", "]\u200b")  # no more a link or an image, "[…](…)"
 
 
 def text_of(edition: Edition, escaped: Callable[[str], str]) -> str:

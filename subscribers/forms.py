@@ -88,7 +88,7 @@ class LinkForm(GuardedForm):
     email = AddressField()
 
 
-class AddressForm(Form):
+class AddressForm(GuardedForm):
     email = AddressField(gettext_lazy("New email address"))
 
 

@@ -158,8 +158,13 @@ class PreferencesPage:
             case "address":
                 self.address = AddressForm(request.POST, auto_id="new-%s")
                 if self.address.is_valid():
-                    email = self.address.cleaned_data["email"]
-                    requests.ask_to_move(pk, email, origin=came_from, now=now)
+                    email, filled = (
+                        self.address.cleaned_data["email"],
+                        self.address.filled(),
+                    )
+                    requests.ask_to_move(
+                        pk, email, origin=came_from, filled=filled, now=now
+                    )
             case _:
                 self.preferences = PreferencesForm(request.POST)
                 if self.preferences.is_valid():

@@ -50,11 +50,11 @@ def ask_for(
 
 
 def ask_to_move(
-    subscriber_id: int, email: Address, *, origin: Origin, now: datetime
+    subscriber_id: int, email: Address, *, origin: Origin, filled: Filled, now: datetime
 ) -> None:
     """Ask for mail at another address, for the holder of a link."""
     row = Request(kind=Kind.ADDRESS, email=email, subscriber_id=subscriber_id)
-    put(row, origin=origin, filled=Filled(), now=now)
+    put(row, origin=origin, filled=filled, now=now)
 
 
 def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:

@@ -70,9 +70,12 @@ def barred(hashes: Collection[str]) -> set[str]:
     return set(known.values_list("email_hash", flat=True))
 
 
-def suppress_each(rows: Iterable[tuple[str, Suppression.Reason, datetime]]) -> None:
+def suppress_each(
+    rows: Iterable[tuple[str, Suppression.Reason, datetime]], *, now: datetime
+) -> None:
     """Suppress (hash, reason, since when), by the same rules, in a few statements."""
     found = {email_hash: (reason, at) for email_hash, reason, at in rows}
+    known = barred(found) if settings.EVENTS_URL else set[str]()
     Suppression.objects.bulk_create(
         [
             Suppression(
@@ -86,6 +89,7 @@ def suppress_each(rows: Iterable[tuple[str, Suppression.Reason, datetime]]) -> N
         hashes = {one for one, (why, _) in found.items() if why == reason}
         left = Suppression.objects.filter(email_hash__in=hashes, reason=LEFT)
         left.update(reason=reason)
+        tell(hashes - known, reason, now=now)
 
 
 def lift(email_hash: str) -> None:

@@ -80,16 +80,21 @@ def maintain() -> None:
 
 
 @shared_task
-def take_imports() -> None:
-    """Go on with an uploaded file of readers; other tasks have their turn between two of us."""
-    if import_jobs.work(until=time.monotonic() + TURN):
-        wake_imports()
+def take_imports(pk: int | None = None, position: int = 0) -> None:
+    """Go on with an uploaded file of readers; other tasks have their turn between two of us.
+
+    By beat from wherever it is; else from that place only, so that of the messages that
+    follow one another none is left beside those that a beat began.
+    """
+    place = None if pk is None else (pk, position)
+    if left := import_jobs.work(seconds=TURN, place=place):
+        wake_imports(*left)
 
 
-def wake_imports() -> None:
+def wake_imports(*place: int) -> None:
     """Ask for take_imports now; without a broker beat's next tick does it."""
     try:
-        take_imports.apply_async(retry=False)
+        take_imports.apply_async(args=place, retry=False)
     except (KombuError, RedisError, OSError) as error:
         logger.warning("no broker, a file waits: %s", type(error).__name__)
 

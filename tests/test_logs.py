@@ -175,15 +175,16 @@ def test_s22_who_and_where_is_left_of_a_url():
 def test_s31_scrubbing_is_linear_in_the_length_of_the_text(piece):
     def seconds(length: int) -> float:
         text = (piece * length)[:length] + "!"
-        return min(timed(text) for _ in range(3))
+        return min(timed(text) for _ in range(2))
 
     def timed(text: str) -> float:
         begin = time.process_time()
         scrub(text)
         return time.process_time() - begin
 
-    assert seconds(40_000) < max(8 * seconds(10_000), 0.1)
-    assert seconds(40_000) < 2
+    long = seconds(20_000)
+    assert long < max(8 * seconds(5_000), 0.1)
+    assert long < 1
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from digest import outgoing
-from digest.deliveries import control, fencing, ledger
+from digest.deliveries import control, counts, fencing, ledger
 from digest.deliveries.plan import plan
 from digest.editions.publish import publish
 from digest.feedback import events
@@ -24,6 +25,9 @@ from digest.ops import health
 from digest.variables import check_hook
 from subscribers import privacy, subscriptions, suppression, webhooks
 from subscribers.consent import Origin
+from subscribers.import_export import load
+from subscribers.import_file import ImportFile
+from subscribers.import_rows import KNOWN
 from subscribers.models import OutgoingEvent, Subscriber, Suppression
 from tests import make
 from tests.environment import ROOT
@@ -41,22 +45,28 @@ class Listener:
 
     def __init__(self) -> None:
         self.got: list[tuple[str, dict[str, str], bytes]] = []
+        self.connections: set[object] = set()
         self.status = 200
         self.headers: dict[str, str] = {}
         listener = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 sent = {name.lower(): value for name, value in self.headers.items()}
                 listener.got.append((self.path, sent, body))
+                listener.connections.add(self.client_address)
                 if not listener.status:
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
                 self.send_response(listener.status)
                 for name, value in listener.headers.items():
                     self.send_header(name, value)
+                self.send_header("Content-Length", "2")
                 self.end_headers()
+                self.wfile.write(b"ok")
 
             do_GET = do_POST
 
@@ -139,6 +149,31 @@ def test_what_did_not_happen_is_not_told(listener) -> None:
     assert rows() == []
 
 
+IMPORTED = [
+    ("ann@x.org,,unsubscribed", [("subscriber.unsubscribed", "ann@x.org")]),
+    ("ann@x.org,complaint,", [("subscriber.suppressed", "ann@x.org")]),
+    ("barred@x.org,complaint,", []),
+    ("new@x.org,complaint,active", []),
+    ("new@x.org,,unsubscribed", []),
+    ("new@x.org,,active", []),
+]
+
+
+@pytest.mark.parametrize(("line", "told"), IMPORTED)
+def test_an_import_tells_of_known_readers_who_leave_or_are_barred(
+    listener, line, told
+) -> None:
+    make.reader("ann@x.org")
+    barred = make.reader("barred@x.org")
+    bounced = Suppression.Reason.BOUNCED
+    Suppression.objects.create(email_hash=barred.email_hash, reason=bounced, at=NOW)
+    text = f"email,suppressed,state\n{line}\n".encode()
+    file = ImportFile(Path("readers.csv"), KNOWN, raw=text)
+    list(load(file, legal_source="asked at our desk", now=NOW))
+    found = OutgoingEvent.objects.values_list("kind", "subscriber")
+    assert [(kind, Subscriber.objects.get(pk=pk or 0).email) for kind, pk in found] == told
+
+
 @pytest.mark.parametrize("off", [{"EVENTS_URL": ""}, {"TEST_MODE_TO": "me@x.org"}])
 def test_nothing_is_told_where_nobody_listens_or_of_a_copy(listener, settings, off) -> None:
     for name, value in off.items():
@@ -202,6 +237,19 @@ def test_it_is_given_up_after_28_hours_and_the_operator_is_told(listener, settin
     assert outgoing.prune(now + outgoing.KEPT) == 1
 
 
+def test_a_backlog_goes_over_one_connection(listener) -> None:
+    for _ in range(outgoing.BATCH + 1):
+        webhooks.tell("test", now=NOW)
+    assert outgoing.send_open(NOW) == len(listener.got) == outgoing.BATCH + 1
+    assert len(listener.connections) == 1
+
+
+def test_nothing_is_begun_after_the_time_of_a_run(listener, monkeypatch) -> None:
+    monkeypatch.setattr(outgoing, "SEND_FOR", 0)
+    webhooks.tell("test", now=NOW)
+    assert (outgoing.send_open(NOW), rows()) == (0, [("test", "pending")])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_senders_at_once_send_one(listener) -> None:
     webhooks.tell("test", now=NOW)
@@ -242,6 +290,22 @@ def test_an_edition_is_finished_once_when_nothing_is_open(listener) -> None:
     (told,) = listener.told()
     assert told["type"] == "edition.finished"
     assert told["data"]["deliveries"]["accepted"] == 1
+
+
+def test_an_edition_with_a_row_opened_again_while_it_is_counted_is_not_finished(
+    listener, monkeypatch
+) -> None:
+    (row,) = make.handed_over()
+    type(row).objects.update(state="accepted")
+    plan(NOW + timedelta(hours=1))
+
+    def opened_meanwhile(ids: list[int]) -> dict[int, list[tuple[str, str, int]]]:
+        type(row).objects.update(state="pending")
+        return counts.count_editions(ids)
+
+    monkeypatch.setattr("digest.outgoing.count_editions", opened_meanwhile)
+    outgoing.tell_finished(NOW + timedelta(hours=1))
+    assert rows() == []
 
 
 @pytest.mark.parametrize(
@@ -297,7 +361,7 @@ def test_what_nobody_listens_to_any_more_ends(listener, settings) -> None:
 
 # -- posts -----------------------------------------------------------------------------------
 
-HOSTILE = "<!channel> @everyone [free](https://evil.org) & *more* " + "x" * 200
+HOSTILE = "<!channel> @everyone ![free](https://evil.org) & *more* " + "x" * 200
 
 
 @pytest.fixture
@@ -320,7 +384,7 @@ def test_an_edition_is_posted_once(published, settings) -> None:
     assert path == "/chat"
     lines = json.loads(body)["text"].split("\n")
     assert lines[0] == "Daily Papers, 2026-04-17: 4 papers"
-    assert lines[1].startswith("• &lt;!channel&gt; @everyone [free]")
+    assert lines[1].startswith("• &lt;!channel&gt; \uff20everyone ![free]\u200b(")
     assert lines[3].endswith(f"{settings.SITE_URL}/papers/2604.00003/")
     assert lines[4:] == [f"{settings.SITE_URL}/papers/2026-04-17/"]
 
@@ -332,13 +396,19 @@ def test_an_edition_is_posted_once(published, settings) -> None:
             "https://discord.com/api/webhooks/1/x",
             "",
             "content",
-            r"• \<!channel\> \@everyone \[",
+            r"• \<!channel\> \@everyone !\[",
+        ),
+        (  # Slack, and Mattermost, Rocket.Chat and Matrix: they read Markdown in it
+            "https://chat.example.org/hooks/x",
+            "",
+            "text",
+            "• &lt;!channel&gt; \uff20everyone ![free]\u200b(",
         ),
         (
             "mastodon://TOKEN@social.example.org",
             "https://social.example.org/api/v1/statuses",
             "status",
-            "• <!channel> \uff20everyone [",
+            "• <!channel> \uff20everyone ![",
         ),
     ],
 )
@@ -354,7 +424,7 @@ def test_each_place_gets_its_form_and_nobody_is_mentioned(
     assert len(body[name]) < 1000
     if name == "content":
         assert body["allowed_mentions"] == {"parse": []}
-    else:
+    if to:
         assert call.headers["Authorization"] == "Bearer TOKEN"
 
 

@@ -205,6 +205,7 @@ def unsubscribe_link(mail: Mail) -> str:
     return found[1].decode()
 
 
+@pytest.mark.embedded
 def test_killing_everything_in_the_middle_gives_nobody_a_second_mail(
     stack: Stack, sink: Sink
 ) -> None:

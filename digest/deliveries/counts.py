@@ -6,22 +6,23 @@ counts by itself only what is not stored because it is small.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Value
+from django.db.models.functions import StrIndex, Substr
 
 from digest.models import Delivery, Edition, StoredCount
-from subscribers.models import Subscriber
+from subscribers.models import Subscriber, Subscription
 
 SMALL = 20_000  # rows that a page counts in some milliseconds
 MOVING = timedelta(seconds=25)  # what changes is counted again after this
 SETTLED = timedelta(hours=1)  # and this: a report or an operator may still change it
 NEW = timedelta(days=4)  # after which nothing of an edition comes due any more
+MOST_DOMAINS = 100
 NEWEST = 14  # editions that pages list
-READERS = "readers"
 MOVING_STATES = {"pending", "claimed", "submitting", "unknown"}
 
 
@@ -43,11 +44,11 @@ def of_editions(ids: Sequence[int]) -> dict[int, Counted]:
     return found | {pk: Counted(rows) for pk, rows in count_editions(missing).items()}
 
 
-def readers() -> Counted:
-    """Return (state, zone, hour, days, cadence, readers), for each combination."""
-    if one := StoredCount.objects.filter(pk=READERS).first():
+def readers(name: str = "readers") -> Counted:
+    """Return the counts of READERS by this name."""
+    if one := StoredCount.objects.filter(pk=name).first():
         return stored(one)
-    return Counted(count_readers())
+    return Counted(READERS[name]())
 
 
 def stored(one: StoredCount) -> Counted:
@@ -68,9 +69,31 @@ def count_editions(ids: Sequence[int]) -> dict[int, list[tuple[str, str, int]]]:
 
 
 def count_readers() -> list[tuple[Any, ...]]:
+    """Return (state, zone, hour, days, cadence, readers), for each combination."""
     when = [f"schedule__{name}" for name in ("timezone", "send_hour", "days", "cadence")]
     rows = Subscriber.objects.order_by().values_list("state", *when)
     return list(rows.annotate(Count("pk")))
+
+
+def count_topics() -> list[tuple[Any, ...]]:
+    """Return (topic, active readers who ticked it)."""
+    active = Subscription.objects.filter(subscriber__state=Subscriber.State.ACTIVE)
+    return list(active.order_by().values_list("topic__label").annotate(Count("pk")))
+
+
+def count_domains() -> list[tuple[Any, ...]]:
+    """Return (domain of the address, active readers) of the commonest domains."""
+    domain = Substr("email", StrIndex("email", Value("@")) + 1)
+    active = Subscriber.objects.filter(state=Subscriber.State.ACTIVE)
+    found = active.values_list(domain).annotate(readers=Count("pk"))
+    return list(found.order_by("-readers")[:MOST_DOMAINS])
+
+
+READERS: dict[str, Callable[[], list[tuple[Any, ...]]]] = {
+    "readers": count_readers,
+    "topics": count_topics,
+    "domains": count_domains,
+}
 
 
 # -- the worker's part -----------------------------------------------------------------------
@@ -78,8 +101,12 @@ def count_readers() -> list[tuple[Any, ...]]:
 
 def refresh(now: datetime) -> None:
     """Count again what is large and may have changed. Safe to run twice, or at once."""
-    if is_large(Subscriber.objects.order_by()) and is_old(READERS, now, MOVING * 10):
-        store(READERS, count_readers(), now)
+    if is_large(Subscriber.objects.order_by()):
+        for name, count in READERS.items():
+            if is_old(name, now, MOVING * 10 if name == "readers" else SETTLED):
+                store(name, count(), now)
+    else:
+        StoredCount.objects.filter(pk__in=READERS).delete()
     newest = Edition.objects.order_by("-day", "kind").values_list("pk", flat=True)[:NEWEST]
     for pk in newest:
         if is_large(Delivery.objects.filter(edition=pk).order_by()):

@@ -1,6 +1,7 @@
 """The rows that a plan makes: of schedules that are due at one instant, or of an audience.
 
-Each is one statement, whichever number of readers there are, and makes no row twice.
+A statement makes the rows of a range of readers, so that none runs into a database's limit
+of time, however many readers there are. It may run again after a crash: no row comes twice.
 """
 
 import logging
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from digest.deliveries import schedule
 from digest.editions.publish import NothingToPublish, publish
@@ -26,6 +27,10 @@ type Check = Callable[[QuerySet[Edition], datetime], None]
 
 State, Reason = Delivery.State, Delivery.Reason
 
+# So many ids of readers are looked at by one statement: some seconds of work at the most.
+RANGE = 1_000_000
+LAST_ID = 2**63 - 1
+
 # Days without a mail, beyond those that the schedule leaves out anyway, after which a reader
 # was away.
 AWAY_DAYS = 4
@@ -39,7 +44,7 @@ class Newer(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Rows of one statement: an edition, for the readers of schedules due at one instant.
+    """Rows to make: of an edition, for the readers of schedules due at one instant.
 
     With `changed_since` only for those whose state or schedule changed from then on.
     """
@@ -51,8 +56,8 @@ class Part(NamedTuple):
     changed_since: datetime | None = None
 
 
-# Make a pending row for each active reader of the schedules, by subscriber_active_schedule;
-# delivery_unique drops repeats. With `since` only for those who changed from then on, and
+# Make a pending row for each active reader of the schedules, by subscriber_active_by_schedule;
+# delivery_unique drops repeats. (`+` keeps SQLite from reading by id instead.) With `since` only for those who changed from then on, and
 # who have no row: at each tick, to leave them out costs less than to try them again. Ids
 # follow each other: times a prime, modulo the window, they fill it evenly.
 PLAN = Statement(
@@ -66,6 +71,7 @@ SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, 'pendi
     '', '', NULL, 0, '', ''
 FROM subscribers_subscriber p
 WHERE p.state = 'active' AND p.schedule_id = ANY(%(schedules)s::bigint[])
+    AND p.id BETWEEN %(first)s AND %(last)s
     AND (%(since)s::timestamptz IS NULL OR p.changed_at >= %(since)s::timestamptz
         AND NOT EXISTS (SELECT 1 FROM digest_delivery d
             WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
@@ -80,6 +86,7 @@ SELECT %(edition)s, p.id, %(due)s, %(expires)s, 'pending',
 FROM subscribers_subscriber p
 WHERE p.state = 'active'
     AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
+    AND +p.id BETWEEN %(first)s AND %(last)s
     AND (%(since)s IS NULL OR p.changed_at >= %(since)s
         AND NOT EXISTS (SELECT 1 FROM digest_delivery d
             WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
@@ -95,6 +102,7 @@ SELECT %(edition)s, p.id, %(due)s::timestamptz, %(expires)s::timestamptz, %(stat
     %(due)s::timestamptz, %(reason)s, %(goes)s, %(now)s::timestamptz, 0, '', ''
 FROM subscribers_subscriber p
 WHERE p.state = 'active' AND p.schedule_id = ANY(%(schedules)s::bigint[])
+    AND p.id BETWEEN %(first)s AND %(last)s
     AND (%(since)s::timestamptz IS NULL OR p.changed_at >= %(since)s::timestamptz
         AND NOT EXISTS (SELECT 1 FROM digest_delivery d
             WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
@@ -111,6 +119,7 @@ SELECT %(edition)s, p.id, %(due)s, %(expires)s, %(state)s,
 FROM subscribers_subscriber p
 WHERE p.state = 'active'
     AND p.schedule_id IN (SELECT value FROM json_each(%(schedules)s))
+    AND +p.id BETWEEN %(first)s AND %(last)s
     AND (%(since)s IS NULL OR p.changed_at >= %(since)s
         AND NOT EXISTS (SELECT 1 FROM digest_delivery d
             WHERE d.edition_id = %(edition)s AND d.subscriber_id = p.id))
@@ -215,6 +224,7 @@ INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, stat
 SELECT %(edition)s, p.id, {{due}}, {{expires}}, 'pending',
     {{now}}, '', '', NULL, 0, '', '', %(lane)s
 {AUDIENCE}
+    AND p.id BETWEEN %(first)s AND %(last)s
 ON CONFLICT (edition_id, subscriber_id) DO NOTHING"""
 PLAN_ANNOUNCED = Statement(
     *(
@@ -227,27 +237,40 @@ PLAN_ANNOUNCED = Statement(
 
 
 def insert_deliveries(part: Part) -> int:
-    """Make pending rows in one statement and return how many are new.
+    """Make pending rows and return how many are new.
 
     Readers are spread over SEND_WINDOW, each always at the same second of it. One who
     changed after the instant (who has just confirmed, say) does not wait.
     """
-    return change(PLAN, window=settings.SEND_WINDOW * 60, **parameters(part))
+    window = settings.SEND_WINDOW * 60
+    return sum(
+        change(PLAN, first=first, last=last, window=window, **parameters(part))
+        for first, last in id_ranges(part.changed_since)
+    )
 
 
 def insert_ended(
     part: Part, state: Delivery.State, reason: Delivery.Reason, by: Newer, now: datetime
 ) -> int:
-    """Make rows that end here, as `by` says, in one statement; return how many are new."""
-    return change(
-        PLAN_ENDED,
-        state=str(state),
-        reason=str(reason),
-        goes=by.goes,
-        until=by.due,
-        now=now,
-        **parameters(part),
+    """Make rows that end here, as `by` says; return how many are new."""
+    ended = {"state": str(state), "reason": str(reason), "goes": by.goes, "until": by.due}
+    return sum(
+        change(PLAN_ENDED, first=first, last=last, now=now, **ended, **parameters(part))
+        for first, last in id_ranges(part.changed_since)
     )
+
+
+def id_ranges(changed_since: datetime | None = None) -> Iterator[tuple[int, int]]:
+    """Yield the first and last id of each range; one for all where only few rows are made.
+
+    Who joins after this has a later `changed_at` than the plan looked at: the next takes them.
+    """
+    if changed_since:
+        yield 0, LAST_ID
+        return
+    newest = Subscriber.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    for first in range(0, newest + 1, RANGE):
+        yield first, first + RANGE - 1
 
 
 def insert_missed(part: Part, now: datetime, check: Check | None) -> int:
@@ -317,14 +340,16 @@ def insert_announced(edition: Edition, now: datetime) -> int:
         first = Edition.objects.filter(pk=edition.pk, planned_until=None)
         if not first.update(planned_until=now):
             return 0
-        return change(
-            PLAN_ANNOUNCED,
-            edition=edition.pk,
-            due=edition.published_at,
-            expires=now + schedule.ANNOUNCEMENT_LATENESS,
-            now=now,
-            lane=Delivery.Lane.ANNOUNCEMENT.value,
-            **audience(edition.announcement),
+        row = {
+            "edition": edition.pk,
+            "due": edition.published_at,
+            "expires": now + schedule.ANNOUNCEMENT_LATENESS,
+            "lane": Delivery.Lane.ANNOUNCEMENT.value,
+        }
+        asked = audience(edition.announcement)
+        return sum(
+            change(PLAN_ANNOUNCED, first=first, last=last, now=now, **row, **asked)
+            for first, last in id_ranges()
         )
 
 

@@ -3,8 +3,8 @@
 The form is `0:12 3:- 7:12+0+1 de/titles@1f2e3d4c5b6a`: for each pick the block's position
 and the topic's column, then the language, the length unless it is the usual one, and the
 fingerprint of the frame. A letter after the column is the ranking that the pick comes from,
-where two are compared; an announcement has no picks. The numbers after a plus sign are reasons that name something:
-each is a line that follows, from line 0.
+where two are compared. The numbers after a plus sign are reasons that name something: each is
+a line that follows, from line 0. An announcement has no picks.
 """
 
 import re

@@ -67,10 +67,9 @@ def publish(day: date, *, now: datetime, kind: str = Edition.Kind.DAILY) -> Edit
 
 def tell(edition: Edition, *, is_sample: bool, now: datetime) -> None:
     """Tell the operator's own systems, and owe the posts; a day of the past is not posted."""
-    data = {"edition": edition.pk, "kind": edition.kind, "day": f"{edition.day}"}
     is_late = edition.day < now.date() - timedelta(days=1)
     is_news = edition.kind == Edition.Kind.DAILY and not is_late and not is_sample
-    webhooks.tell_edition(data, is_news=is_news, now=now)
+    webhooks.tell_edition(edition.named, is_news=is_news, now=now)
 
 
 def newest_stored(now: datetime) -> date | None:

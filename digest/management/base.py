@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from argparse import ArgumentParser
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from digest.models import Edition
 from subscribers.address_key import WrongKey
 
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a mail server keeps the mail
+YEARS = range(1900, 3000)  # weeks before and after such a day are dates, too
 MISSING_TABLE = re.compile(
     "no such (table|column)|(relation|column) .{1,200} does not exist"
 )
@@ -21,19 +23,20 @@ MISSING_TABLE = re.compile(
 
 def parse_day(value: str) -> date:
     """Parse an argument, a day like 2026-04-17. Raises CommandError."""
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise CommandError(f"{value!r:.60} is not a date; use 2026-04-17") from None
+    with suppress(ValueError):
+        if (day := date.fromisoformat(value)).year in YEARS:
+            return day
+    raise CommandError(f"{value!r:.60} is not a date; use 2026-04-17")
 
 
 def parse_instant(value: str) -> datetime:
     """Parse an argument, an instant, in UTC without an offset. Raises CommandError."""
-    try:
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        raise CommandError(f"{value!r:.60} is not a time; use 2026-04-17T12:00Z") from None
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    with suppress(ValueError):
+        if (instant := datetime.fromisoformat(value)).year in YEARS:
+            return (
+                instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+            )
+    raise CommandError(f"{value!r:.60} is not a time; use 2026-04-17T12:00Z")
 
 
 def add_kind(parser: ArgumentParser) -> None:

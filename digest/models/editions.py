@@ -83,6 +83,11 @@ class Edition(models.Model):
     def first_day(self) -> date:
         return first_day(self.kind, self.day)
 
+    @property
+    def named(self) -> dict[str, object]:
+        """What an event says of it."""
+        return {"edition": self.pk, "kind": self.kind, "day": f"{self.day}"}
+
 
 # How many days an edition of papers covers: a day of its own is the last.
 DAYS: dict[str, int] = {

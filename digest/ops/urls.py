@@ -31,6 +31,7 @@ urlpatterns = [
     path("mailbox/<str:mail_id>/", views.mail, name="mail"),
     path("mailbox/<str:mail_id>/html/", views.mail_html, name="mail_html"),
     operators("today/", console.today, "today"),
+    operators("charts/", console.charts_page, "charts"),
     operators("editions/", console.editions, "editions"),
     operators("editions/<int:pk>/", console.edition, "edition"),
     operators("editions/<int:pk>/preview/<int:reader>/", console.preview, "preview"),

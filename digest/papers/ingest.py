@@ -28,6 +28,7 @@ from digest.papers.turns import Clock
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
+ARXIV_BEGAN = date(1991, 8, 14)
 
 SLICE = 500
 SAMPLES = Path(__file__).with_name("samples.jsonl")
@@ -177,17 +178,19 @@ def add_categories(day: date, clock: Clock) -> Counts:
 def begun(
     records: Iterable[PaperRecord], now: datetime
 ) -> tuple[list[PaperRecord], list[Rejected]]:
-    """Separate the records of days that have begun from those dated in the future.
+    """Separate the records of days that have begun from those dated wrongly.
 
-    A future day would otherwise be the newest one, and hide the real one until then.
+    A future day would otherwise be the newest one, and hide the real one until then; the
+    weeks before a day in the year 1 are no dates.
     """
     kept: list[PaperRecord] = []
     refused: list[Rejected] = []
     for record in records:
-        if record.day <= now.astimezone(UTC).date():
+        if ARXIV_BEGAN <= record.day <= now.astimezone(UTC).date():
             kept.append(record)
         else:
-            why = f"it is dated {record.day}, in the future"
+            when = "before arXiv began" if record.day < ARXIV_BEGAN else "in the future"
+            why = f"it is dated {record.day}, {when}"
             refused.append(Rejected(record.arxiv_id, why))
     return kept, refused
 

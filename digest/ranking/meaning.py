@@ -12,7 +12,7 @@ from itertools import batched
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Max
 
 from digest import sql
 from digest.models import Paper, PaperMeaning, PaperWords
@@ -42,9 +42,8 @@ def search(text: str) -> Found:
         return found
     exact, loose = found.hits[: found.exact], found.hits[found.exact :]
     known = {hit.paper_id: hit for hit in found.hits}
-    close = [
-        pk for pk in near(found.query.text) if pk not in {hit.paper_id for hit in exact}
-    ]
+    first = {hit.paper_id for hit in exact}
+    close = [pk for pk in near(found.query.text) if pk not in first]
     known |= rows(set(close) - set(known))
     merged = fused([hit.paper_id for hit in loose], [pk for pk in close if pk in known])
     return replace(
@@ -90,10 +89,10 @@ def fused(*lists: Sequence[int]) -> list[int]:
 def near(text: str) -> list[int]:
     """Return the ids of the papers closest in meaning to a text, nearest first."""
     encode = sentences.encode()
-    newest = PaperMeaning.objects.order_by("-pk").values_list("pk", flat=True).first()
-    if encode is None or newest is None:
+    if encode is None:
         return []
-    ids, points = stored(newest)
+    of_model = PaperMeaning.objects.filter(model=MODEL)
+    ids, points = stored(**of_model.aggregate(newest=Max("pk"), count=Count("pk")))
     here = encode([text])[0] * SENTENCE_SCALE
     parts = [
         points[at : at + AT_ONCE].astype(np.float32) @ here
@@ -105,9 +104,13 @@ def near(text: str) -> list[int]:
 
 
 @lru_cache(maxsize=1)
-def stored(newest: int) -> tuple[Sequence[int], Bytes]:
-    """Return the newest papers' ids and points; read again when there is a newer point."""
-    found = PaperMeaning.objects.filter(pk__lte=newest, model=MODEL)
+def stored(newest: int | None, count: int) -> tuple[Sequence[int], Bytes]:
+    """Return the newest papers' ids and points.
+
+    Read again when there is a newer point or their count has changed: a point of another
+    model is replaced in its row.
+    """
+    found = PaperMeaning.objects.filter(model=MODEL)
     held = found.order_by("-paper__day", "-paper").values_list("paper_id", "point")
     some = list(held[:NEWEST])
     points = np.frombuffer(b"".join(point for _, point in some), dtype=np.int8)
@@ -115,7 +118,7 @@ def stored(newest: int) -> tuple[Sequence[int], Bytes]:
 
 
 def refresh(most: int = MOST_READ) -> int:
-    """Store the points of papers that have none, the newest first; return their number.
+    """Store the points of the NEWEST papers that have none, newest first; return their number.
 
     At most `most` papers are read: those that the projection knows cost nothing.
     """
@@ -125,8 +128,9 @@ def refresh(most: int = MOST_READ) -> int:
     projection = current()
     known = projection.sentences if projection.sentences is not None else ()
     places = dict(zip(projection.ids, known, strict=False))
-    unread = Paper.objects.filter(Q(meaning=None) | ~Q(meaning__model=MODEL))
-    papers = list(unread.order_by("-day", "-pk").values_list("pk", "arxiv_id"))
+    newest = Paper.objects.order_by("-day", "-pk")[:NEWEST]
+    of_model = newest.values_list("pk", "arxiv_id", "meaning__model")
+    papers = [(pk, arxiv_id) for pk, arxiv_id, model in of_model if model != MODEL]
     new = [pk for pk, arxiv_id in papers if arxiv_id not in places][:most]
     points = {pk: places[arxiv_id] for pk, arxiv_id in papers if arxiv_id in places}
     for some in batched(points, SLICE * 10, strict=False):

@@ -98,7 +98,7 @@ def neighbours(day: date) -> Neighbours:
 
 
 def week_of(day: date) -> Period:
-    """Return the ISO week, Monday to Sunday. Raises OverflowError at the calendar's ends."""
+    """Return the ISO week, Monday to Sunday."""
     monday = day - timedelta(days=day.weekday())
     return Period(monday, monday + timedelta(days=6))
 

@@ -212,6 +212,10 @@ class Addresses(Sitemap):  # type: ignore[type-arg]
     def lastmod(self, item: Page) -> date | None:
         return item.changed
 
+    def get_latest_lastmod(self) -> date | None:  # type: ignore[override]  # or an instant
+        """Return the newest day, for the index, without a look at each page."""
+        return archive.newest_day()
+
 
 def papers() -> list[Page]:
     rows = archive.begun().filter(is_sample=False).order_by("-day", "arxiv_id")

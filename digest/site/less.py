@@ -8,6 +8,8 @@ or put back.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
+from math import inf
 from typing import NamedTuple
 
 from django.utils.translation import gettext, gettext_lazy
@@ -29,8 +31,8 @@ LISTS = {
     "institution": "watched_institutions",
     "search": "searches",
 }
-# The most that each list holds in the form; of topics there is no such number.
-MOST = dict.fromkeys(LISTS, MOST_LINES) | {"search": MOST_SEARCHES, "topic": 10**6}
+# The most that each list holds in the form; any number of topics can be chosen.
+MOST = dict.fromkeys(LISTS, MOST_LINES) | {"search": MOST_SEARCHES, "topic": inf}
 KINDS = {
     Why.KEYWORD: "keyword",
     Why.AUTHOR: "watched",
@@ -123,11 +125,17 @@ def is_whole(search: str, name: str) -> bool:
     return fits and same(reasons.named(Why.SEARCH, search).name, name)
 
 
-def as_kept(one: Candidate, preferences: Preferences) -> Candidate:
-    """Return the candidate with the reader's whole search: a reason cuts a long one."""
+def as_kept(one: Candidate, preferences: Preferences) -> Iterator[Candidate]:
+    """Yield the candidate with the reader's whole search: a reason cuts a long one.
+
+    Where several begin alike, each is one, by its whole name.
+    """
     searches = preferences.searches if one.kind == "search" else ()
     whole = [search for search in searches if is_whole(search, one.name)]
-    return one._replace(value=whole[0]) if whole else one
+    for search in whole:
+        yield Candidate(one.kind, search, search if len(whole) > 1 else one.name)
+    if not whole:
+        yield one
 
 
 def offered(pick: Picked, preferences: Preferences) -> Sequence[Candidate]:
@@ -135,7 +143,7 @@ def offered(pick: Picked, preferences: Preferences) -> Sequence[Candidate]:
 
     A reader's only topic is none of them: without any they would get what is trending.
     """
-    kept = (as_kept(one, preferences) for one in candidates(pick))
+    kept = chain.from_iterable(as_kept(one, preferences) for one in candidates(pick))
     found = [one for one in kept if not is_dropped(preferences, one)]
     if len(preferences.topics) > 1 or preferences.has_interests:
         return found

@@ -105,7 +105,7 @@ def newest(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse
 @cache_control(public=True, max_age=60)
 @csp_override(MAIL_CSP)
 def edition(request: HttpRequest, kind: str, day: date) -> HttpResponse:
-    """Show the public page of a published edition."""
-    found = get_object_or_404(Edition, kind=kind, day=day)
+    """Show the public page of a published edition; announcements have none."""
+    found = get_object_or_404(Edition.objects.of_papers(), kind=kind, day=day)
     labels = dict(Topic.objects.values_list("slug", "label"))
     return HttpResponse(web_version.edition_page(found, labels, most=MOST_SHOWN))

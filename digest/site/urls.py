@@ -27,29 +27,34 @@ from digest.site.why import why
 from subscribers.preference_views import data, preferences
 from subscribers.views import subscribe
 
+FIRST_YEAR, LAST_YEAR = 1990, 2200  # arXiv began in 1991
+
 
 class DayConverter:
-    """A calendar day like 2026-04-17; other text does not match."""
+    """A day like 2026-04-17 that can have papers and neighbours; other text does not match."""
 
     regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
     def to_python(self, value: str) -> date:
-        return date.fromisoformat(value)
+        found = date.fromisoformat(value)
+        if not FIRST_YEAR <= found.year <= LAST_YEAR:
+            raise ValueError(value)
+        return found
 
     def to_url(self, value: date) -> str:
         return value.isoformat()
 
 
-class MonthConverter:
+class MonthConverter(DayConverter):
     """A month like 2026-04, as its first day."""
 
     regex = "[0-9]{4}-[0-9]{2}"
 
     def to_python(self, value: str) -> date:
-        return date.fromisoformat(f"{value}-01")
+        return super().to_python(f"{value}-01")
 
     def to_url(self, value: date) -> str:
-        return f"{value:%Y-%m}"
+        return value.isoformat()[:7]
 
 
 class FeedConverter(StringConverter):

@@ -1,7 +1,7 @@
 """The tables of this room, by what they are about."""
 
 from subscribers.models.consent import Appended, ConsentEvent, Suppression
-from subscribers.models.imports import Import
+from subscribers.models.imports import Import, TriedAddress
 from subscribers.models.installation import AddressKey
 from subscribers.models.people import (
     FEWEST_PAPERS,
@@ -38,6 +38,7 @@ __all__ = [
     "Suppression",
     "Topic",
     "Trending",
+    "TriedAddress",
     "new_capability",
     "next_column",
 ]

@@ -65,3 +65,22 @@ class Import(models.Model):
     @property
     def is_working(self) -> bool:
         return self.state in self.WORKING
+
+
+class TriedAddress(models.Model):
+    """An address that a trial has met, until it ends: the trial itself stores no reader."""
+
+    trial = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="tried")
+    email_hash = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name_plural = "tried addresses"
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["trial", "email_hash"], name="tried_address_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"an address of import {self.trial_id}"

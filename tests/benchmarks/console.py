@@ -245,7 +245,9 @@ def pages() -> dict[str, str]:
 
     edition = Edition.objects.order_by("-day")[0].pk
     reader = Subscriber.objects.order_by("-pk")[0]
-    plain = "today editions readers suppressions relays unknown notices imports reports"
+    plain = (
+        "today charts editions readers suppressions relays unknown notices imports reports"
+    )
     found = {
         name: reverse(f"console_{name}")
         for name in f"{plain} settings audit".split()

@@ -15,8 +15,8 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from digest.deliveries.plan import plan
-from digest.models import BackOff, Delivery, Edition, ReportedCount
-from subscribers.models import Subscriber, Suppression
+from digest.models import Announcement, BackOff, Delivery, Edition, ReportedCount
+from subscribers.models import Import, Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
 from tests.accessibility import ALL, CONTRAST, findings
@@ -157,15 +157,21 @@ def test_the_pages_are_accessible_at_each_width(
     page.on("console", lambda message: errors.append(message.text))
     reader = Delivery.objects.values_list("subscriber", flat=True).order_by("pk")[0]
     # The last page is the doctor's, with its findings.
-    names = ("today", "editions", "readers")
-    paths = [reverse(f"console_{name}") for name in names]
-    paths += [reverse("console_suppressions"), reverse("console_edition", args=[site.pk])]
-    paths += [reverse("console_reader", args=[reader]), reverse("console_audit")]
-    paths += [
-        reverse(f"console_{name}") for name in ("relays", "unknown", "notices", "imports")
-    ]
-    paths += [reverse("console_reports"), reverse("console_settings")]
-    paths += [reverse("console_account"), reverse("console_doctor")]
+    now = timezone.now()
+    draft = Announcement.objects.create(subject="A new home", title="We move", body="*Hi*")
+    file = Import.objects.create(
+        name="readers.csv",
+        content=b"email,topics\nnew@example.org,graphs\n",
+        columns={"email": "email", "topics": "topics"},
+        created_at=now,
+        changed_at=now,
+    )
+    one_each = {"edition": site.pk, "reader": reader}
+    one_each |= {"announcement": draft.pk, "import": file.pk}
+    paths = [reverse(f"console_{name}", args=[pk]) for name, pk in one_each.items()]
+    names = "today charts editions readers suppressions relays unknown notices imports"
+    names += " announcements announcement_new reports settings audit account doctor"
+    paths += [reverse(f"console_{name}") for name in names.split()]
 
     def look(path: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path

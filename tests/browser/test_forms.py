@@ -85,7 +85,7 @@ FRONTS = {
 }
 # Behind these every form is posted; behind the others one with a session and one without.
 HOSTILE = "TLS at another port, Host without it"
-ALL_FORMS = ["nothing", HOSTILE]
+ALL_FORMS = [pytest.param("nothing", marks=pytest.mark.nightly), HOSTILE]
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,13 @@
 """Plan: who is due gets a row, once."""
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from digest.deliveries import planned_rows
 from digest.deliveries.plan import OVERLAP, plan, plan_edition
 from digest.deliveries.planned_rows import Newer, Part, insert_deliveries, insert_ended
 from digest.deliveries.schedule import release_at
@@ -263,7 +265,7 @@ def test_t30_a_change_of_schedule_leaves_no_edition_without_a_row(
 
 @pytest.mark.parametrize(
     "first",
-    [date(2026, 10, 22), pytest.param(date(2033, 3, 28), marks=pytest.mark.embedded)],
+    [date(2026, 10, 22), pytest.param(date(2033, 3, 28), marks=pytest.mark.nightly)],
 )
 def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first):
     """Each kind of clock that changes in these days, each hour; ticks six hours apart."""
@@ -324,10 +326,32 @@ def test_planning_reads_the_readers_of_its_schedules_by_their_index(edition, sta
             insert_ended(part, Delivery.State.EXPIRED, Delivery.Reason.TOO_LATE, over, noon)
         else:
             insert_deliveries(part)
-    (sql,) = [one["sql"] for one in captured.captured_queries]
+    (sql,) = [one["sql"] for one in captured.captured_queries if "INSERT" in one["sql"]]
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":  # so short a table is read as a whole
             cursor.execute("SET LOCAL enable_seqscan = off")
         explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
         cursor.execute(f"{explain} {sql}")
-        assert "subscriber_active_schedule" in str(cursor.fetchall())
+        assert "subscriber_active_by_schedule" in str(cursor.fetchall())
+
+
+def test_rows_are_made_in_ranges_of_readers_and_a_plan_that_died_goes_on(
+    edition, monkeypatch
+):
+    people = make.readers([f"r{number}@example.org" for number in range(5)], "graphs")
+    monkeypatch.setattr(planned_rows, "RANGE", people[2].pk)
+    made = 0
+
+    def dying(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        nonlocal made
+        if "INSERT INTO digest_delivery" in sql and made:
+            raise OperationalError("the server closed the connection")
+        found = execute(sql, parameters, many, context)
+        made += "INSERT INTO digest_delivery" in sql and context["cursor"].rowcount
+        return found
+
+    with connection.execute_wrapper(dying), pytest.raises(OperationalError):
+        plan(make.NOON)
+    assert Delivery.objects.count() == made == 2
+    assert plan(make.NOON) == 3
+    assert Delivery.objects.filter(state="pending").count() == 5

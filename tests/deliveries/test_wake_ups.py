@@ -44,6 +44,7 @@ def run(stack: Stack, code: str) -> subprocess.CompletedProcess[str]:
     return stack.manage("shell", "-v0", "-c", code)
 
 
+@pytest.mark.embedded
 def test_r13_a_kill_before_the_wake_up_costs_time_and_no_mail(stack, deadly_broker, sink):
     assert stack.manage("migrate", "-v0").returncode == 0
     now = datetime.now(UTC)

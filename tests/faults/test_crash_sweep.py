@@ -12,7 +12,11 @@ from tests.faults.crash_sweep import READERS
     not shutil.which("strace"), reason="needs strace to kill at a system call"
 )
 @pytest.mark.parametrize(
-    "name", ["smtp", pytest.param("postmark", marks=pytest.mark.embedded)]
+    "name",
+    [
+        "smtp",
+        pytest.param("postmark", marks=[pytest.mark.embedded, pytest.mark.nightly]),
+    ],
 )
 def test_r1_r2_killed_at_any_system_call_nobody_gets_two_and_nobody_is_forgotten(
     name, tmp_path, play

@@ -28,9 +28,8 @@ WORKER = [
 WAKE = "from digest.tasks import send; send.delay()"
 
 
-@pytest.mark.parametrize(
-    "kind", ["worker", pytest.param("command", marks=pytest.mark.embedded)]
-)
+@pytest.mark.embedded
+@pytest.mark.parametrize("kind", ["worker", "command"])
 def test_r12_sigterm_finishes_what_is_in_flight_and_claims_nothing_new(
     kind, tmp_path, play, redis_server
 ):

@@ -57,6 +57,7 @@ def test_b2_refusals_on_five_days_suppress_the_address(relay):
     assert len(relay.mails()) == OTHERS * 8
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("reply", ["554 5.7.1 looks like spam", "451 4.7.1 greylisted"])
 def test_b2_what_is_said_of_the_mail_or_for_now_is_no_bounce(reply, relay):
     relay.ails(Illness("dot", reply, lambda number: number % (OTHERS + 1) == 0))

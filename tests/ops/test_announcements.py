@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from digest.deliveries import control, ledger
 from digest.deliveries.plan import plan
@@ -20,9 +21,9 @@ from digest.ops import announcements
 from digest.ops.announcements import CannotStart
 from digest.ops.operators import roles
 from digest.signing import Purpose, namer
-from subscribers import subscriptions
+from subscribers import links, subscriptions
 from subscribers.consent import Origin
-from subscribers.models import Subscriber, Suppression
+from subscribers.models import Link, Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
 from tests.race import at_once
@@ -108,6 +109,33 @@ def test_it_is_a_page_without_what_is_the_readers_own(
     assert page.status_code == 200
     assert "<strong" in page.text and "Tell us" in page.text
     assert ann.unsubscribe_token not in page.text and "ann@x.org" not in page.text
+
+
+def test_its_page_offers_its_known_reader_no_subscription(
+    client, sink, settings, draft
+) -> None:
+    settings.MAILER_URL = sink.url
+    ann = make.reader("ann@x.org")
+    start(draft)
+    tick()
+    path = reverse("digest", args=[namer(Purpose.PAGE)(Delivery.objects.get().pk)])
+    assert ">Subscribe<" in client.get(path).text
+    token = links.make(ann, Link.Purpose.PREFERENCES, now=timezone.now())
+    client.post(f"/preferences/{token}/browsers/", {"action": "remember"})
+    page = client.get(path).text
+    assert ">Subscribe<" not in page and "Change topics, hour or length" in page
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_it_is_no_public_edition_however_many_there_are_on_a_day(
+    client, draft, count
+) -> None:
+    for number in range(count):
+        draft.pk, draft.edition = None, None
+        draft.title = f"Tell us {number}"
+        draft.save()
+        start(draft)
+    assert client.get(f"/editions/announcement/{NOW:%Y-%m-%d}/").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,24 @@ def test_an_edition_is_cancelled_after_a_second_thought(
     assert ("cannot be resumed" in said.getvalue()) is not bool(options)
 
 
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    "line",
+    [
+        "publish --day 0001-01-01",
+        "publish --day 9999-12-31 --weekly",
+        "edition 1899-12-31",
+        "deliver --now 0001-01-01T00:00:00Z",
+        "deliver --now 9999-12-31T23:59:59Z",
+        "quarantine --since 0001-01-01T00:00:00+14:00",
+        "quarantine --since 2026-04-17T25:00Z",
+    ],
+)
+def test_a_day_or_time_that_nothing_can_be_counted_from_is_one_line(line: str) -> None:
+    with pytest.raises(CommandError, match=r"is not a (date|time); use 2026-04-17"):
+        call_command(*line.split())
+
+
 PAPER = (
     '{"paper": {"id": "2604.00001", "title": "On graphs", "summary": "Graphs.", '
     '"authors": [], "upvotes": 5, "submittedOnDailyAt": "2026-04-16T00:00:00Z"}}\n'

@@ -15,7 +15,7 @@ from django.urls import reverse
 from digest.deliveries import counts
 from digest.deliveries.plan import plan
 from digest.models import Act, Delivery, DeliveryEvent, Edition
-from digest.ops.console import figures
+from digest.ops.console import charts, figures
 from digest.ops.operators import roles
 from subscribers.addresses import address_hash
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db
 NOW = make.NOON
 PAGES = [
     "today",
+    "charts",
     "editions",
     "edition",
     "readers",
@@ -140,6 +141,8 @@ def test_post_without_the_forms_token_is_refused(ann, admin_user) -> None:
         ),
         ("", {"act": "retry", "since": "2026-04-17"}, "", ""),
         ("", {"act": "retry", "since": "2026-99-17T00:00Z"}, "", ""),
+        ("", {"act": "retry", "since": "0001-01-01T00:00+14:00"}, "", ""),
+        ("", {"act": "retry", "since": "9999-12-31T23:59-14:00"}, "", ""),
     ],
 )
 def test_an_edition_is_steered(admin_client, ann, before, fields, after, said) -> None:
@@ -281,7 +284,7 @@ def test_the_next_hours_count_each_active_reader_at_their_hour() -> None:
     make.reader("e@example.org", when=make.schedule("UTC", 14, cadence="weekly"))
     found = {
         bar.label: bar.value
-        for bar in figures.next_hours(NOW, counts.readers()).bars
+        for bar in charts.next_hours(NOW, counts.readers()).bars
         if bar.value
     }
     assert found == {"14:00": 2, "09:00": 1}
@@ -292,9 +295,44 @@ def test_days_of_confirmations_and_unsubscribes_end_today() -> None:
         ConsentEvent(
             kind=kind, at=NOW - timedelta(days=days), email_hash="", wording="", source=""
         ).save()
-    confirmed, left = figures.confirmed_and_left(NOW)
+    confirmed, left = charts.confirmed_and_left(NOW)
     assert [bar.value for bar in confirmed.bars] == [1, *[0] * 12, 1]
     assert left.total == 0
+
+
+def test_every_state_is_one_part_of_a_days_column(ann) -> None:
+    parts = [state for part in charts.PARTS.values() for state in part]
+    assert sorted(parts) == sorted(Delivery.State.values)
+    make.edition({make.paper(2): {"graphs": 1.0}}, day=make.DAY + timedelta(days=1))
+    drawn = charts.by_day(
+        {one.edition: one.states for one in figures.of_editions(Edition.objects.all())}
+    )
+    assert drawn.rows == [("Fri 17 Apr", [0, 0, 0, 0, 0, 1]), ("Sat 18 Apr", [0] * 6)]
+    (bar,) = drawn.bars
+    assert (bar.label, bar.value, bar.y, bar.height) == ("Fri 17 Apr: open", 1, 0, 120)
+
+
+def test_parts_of_a_column_stand_on_each_other() -> None:
+    drawn = charts.stacked("x", [("a", [6, 0, 3]), ("b", [1, 1, 1])], ["p", "q", "r"])
+    places = [(bar.x, bar.y, bar.height, bar.part) for bar in drawn.bars]
+    assert places[:2] == [(0, 40, 80, 0), (0, 0, 40, 2)]
+    assert [place[1:] for place in places[2:]] == [(107, 13, 0), (94, 13, 1), (81, 13, 2)]
+
+
+def test_readers_are_ranked_by_topic_domain_and_zone(viewer, ann) -> None:
+    make.reader("bob@b.example", "graphs", "vision", when=make.schedule("Asia/Tokyo", 7))
+    make.reader("cat@b.example", "vision", when=make.schedule("Asia/Tokyo", 7))
+    make.reader("gone@c.example", "graphs", state="unsubscribed")
+    assert charts.by_domain(counts.readers("domains")).rows == [
+        ("b.example", 2),
+        ("example.org", 1),
+    ]
+    topics = charts.by_topic(counts.readers("topics"))
+    assert [value for _, value in topics.rows] == [2, 2] and not topics.is_cut
+    zones = charts.by_zone(counts.readers())
+    assert zones.rows[0] == ("Asia/Tokyo (07:00)", 2)
+    assert [bar.width for bar in zones.bars] == [720, 360]
+    assert "b.example" in viewer.get(url("charts")).text
 
 
 @pytest.mark.parametrize(
@@ -302,9 +340,9 @@ def test_days_of_confirmations_and_unsubscribes_end_today() -> None:
     [([], []), ([0, 0], [0, 0]), ([1, 2], [60, 120]), ([1, 1_000_000], [1, 120])],
 )
 def test_a_column_is_as_high_as_its_share_and_one_is_never_none(values, heights) -> None:
-    drawn = figures.chart("x", [("a", value) for value in values])
+    drawn = charts.chart("x", [("a", value) for value in values])
     assert [bar.height for bar in drawn.bars] == heights
-    assert all(bar.y + bar.height == figures.HEIGHT for bar in drawn.bars)
+    assert all(bar.y + bar.height == charts.HEIGHT for bar in drawn.bars)
 
 
 @pytest.mark.parametrize(

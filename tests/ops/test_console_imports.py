@@ -1,7 +1,5 @@
 """Readers imported in the browser: who may, which column is which, the trial, the steps."""
 
-import time
-
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -38,7 +36,7 @@ def start(typed: str) -> dict[str, str]:
 
 
 def work() -> None:
-    import_jobs.work(until=time.monotonic() + 60)
+    import_jobs.work(seconds=60)
 
 
 def log() -> list[tuple[str, str]]:
@@ -69,6 +67,13 @@ def test_a_file_is_uploaded_tried_and_imported(admin_client) -> None:
     ]
     admin_client.post(page(one), start("2"))
     assert len(log()) == 3  # once
+
+
+def test_a_legal_source_is_one_plain_line(admin_client) -> None:
+    one = upload(admin_client)
+    source = " asked\0 at our\n desk\u202e "
+    admin_client.post(page(one), {"act": "check", "legal_source": source})
+    assert Import.objects.get().legal_source == "asked at our desk"
 
 
 def test_what_somebody_tried_in_another_way_meanwhile_is_not_imported(admin_client) -> None:

@@ -27,7 +27,7 @@ from subscribers.models import Import, Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 PASSWORD = "a-long-password"
 NOBODY = "nobody"  # staff without a role
 EVERYBODY = [NOBODY, *roles.ROLES]
@@ -59,6 +59,7 @@ def reader() -> Subscriber:
 # Which role is the first that may open a page; "any" page of the tables by its list.
 PAGES = {
     "console_today": "viewer",
+    "console_charts": "viewer",
     "console_editions": "viewer",
     "console_edition": "viewer",
     "console_preview": "viewer",

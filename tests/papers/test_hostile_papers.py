@@ -142,6 +142,7 @@ def test_an_odd_field_is_read_or_left_out(tmp_path, told, name, read):
     [[], "\"x\"", "null", "{", "\0", "[" * 50_000, "1e999", {"id": ""}, flat(title=""), flat(title=None)]
     + [flat(id="10.1101/2026.01.02"), flat(id=["2604.00002"]), flat(id="2604.2\n"), flat(id=7)]
     + [flat(day="2027-01-15"), flat(day="9999-12-31"), flat(day=1_800_000_000)]
+    + [flat(day="0001-01-01"), flat(day="1991-08-13")]
     + [flat(title="\u200b\u202e"), {"paper": flat(id=None)}, "9" * 5_000],
 )  # fmt: skip
 def test_what_is_no_paper_is_one_clear_line_and_the_others_go_on(tmp_path, line):

@@ -92,11 +92,9 @@ AS_BEFORE += [
 ]
 
 
-@pytest.mark.parametrize("text", AS_BEFORE)
-def test_names_ids_filters_and_nonsense_are_searched_as_before(
-    library: None, text: str
-) -> None:
-    assert search(text) == by_words.search(text)
+def test_names_ids_filters_and_nonsense_are_searched_as_before(library: None) -> None:
+    for text in AS_BEFORE:
+        assert search(text) == by_words.search(text), text
 
 
 def test_nothing_changes_without_the_extra(library: None, settings) -> None:
@@ -149,9 +147,15 @@ def test_points_follow_the_papers_and_the_model(library: None, monkeypatch) -> N
     wanted.delete()
     assert wanted.pk not in [hit.paper_id for hit in search(text).hits]
     PaperMeaning.objects.update(model="another")
-    meaning.stored.cache_clear()
     assert search(text) == by_words.search(text)
     assert refresh(most=3) == 3
+    assert meaning.near(text)[0] == new.pk  # in the same row as before
+
+
+def test_only_papers_that_are_searched_are_read(library: None, monkeypatch) -> None:
+    PaperMeaning.objects.all().delete()
+    monkeypatch.setattr(meaning, "NEWEST", 2)
+    assert (refresh(), refresh()) == (2, 0)
 
 
 def test_lists_are_merged_by_their_places() -> None:

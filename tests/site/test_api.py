@@ -21,6 +21,7 @@ from openapi_spec_validator import validate
 from pytest_django import Settings
 
 from digest.models import Paper
+from digest.papers.search import MOST_HITS
 from digest.site import limits
 from subscribers.models import Request, Subscriber, Topic
 from subscribers.requests import handle_open
@@ -73,6 +74,11 @@ def validator(schema: dict[str, Any], path: str, method: str, status: str) -> An
     details = schema["paths"][ROOT + path][method]["responses"][status]
     (content,) = details["content"].values()
     return Draft202012Validator(content["schema"] | {"components": schema["components"]})
+
+
+def test_the_description_names_the_most_hits_of_a_search(schema: dict[str, Any]) -> None:
+    details = schema["paths"][f"{ROOT}papers"]["get"]
+    assert f"the best {MOST_HITS} papers at most" in details["description"]
 
 
 # -- what is read -------------------------------------------------------------------

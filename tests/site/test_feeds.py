@@ -12,7 +12,9 @@ from xml.etree import ElementTree
 import feedparser
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from digest.models import Paper
 from digest.site import feeds
@@ -244,6 +246,13 @@ def in_sitemap(client: Client) -> set[str]:
         text = html_of(client, html.unescape(part).removeprefix(settings.SITE_URL))
         found.update(re.findall("<loc>(.*?)</loc>", text))
     return found
+
+
+def test_the_index_reads_the_papers_once_to_count_them(client: Client) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        index = html_of(client, "/sitemap.xml")
+    assert f"<lastmod>{DAY}</lastmod>" in index
+    assert sum("arxiv_id" in one["sql"].partition("WHERE")[0] for one in asked) == 1
 
 
 def test_a_long_sitemap_goes_on_in_further_files_with_every_address_once(

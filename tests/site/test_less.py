@@ -145,6 +145,19 @@ def test_a_search_longer_than_its_reason_is_dropped_and_comes_back_whole(
     assert now_stored().searches == (other, search)
 
 
+def test_of_searches_that_begin_alike_each_can_be_dropped(mine) -> None:
+    searches = tuple(LONG[:149] + end for end in (" one", " two"))
+    put(searches=searches)
+    row = Delivery.objects.get()
+    cut = named(Why.SEARCH, LONG).name
+    Delivery.objects.update(picks=row.picks.replace("9 braid group", f"9 {cut}"))
+    page = mine.get(path()).content.decode()
+    for search in searches:
+        assert f'value="search:{search}"' in page and f"“{search}”" in page
+    mine.post(path(), {"action": "drop", "what": f"search:{searches[1]}"})
+    assert now_stored().searches == searches[:1]
+
+
 @pytest.mark.parametrize("end", ["knot", "  s", "\ns", "s" * 200])
 def test_only_the_search_that_the_mail_named_comes_back(mine, end) -> None:
     cut = named(Why.SEARCH, LONG).name

@@ -17,6 +17,7 @@ from digest.models import Edition, Paper
 from digest.site import limits
 from subscribers.http import network
 from subscribers.models import Topic
+from tests import make
 from tests.site.conftest import DAY, MakePaper, html_of, publish
 
 pytestmark = pytest.mark.django_db
@@ -450,7 +451,22 @@ def test_the_calendar_links_the_days_that_have_papers(
         "/weeks/0001-01-01/",
         "/weeks/9999-12-31/",
         "/weeks/2026-13-01/",
+        "/weeks/0500-05-05/",
+        "/weeks/0001-01-09/",
+        "/weeks/9999-12-20/",
+        "/weeks/1990-01-01/",
+        "/weeks/2200-12-31/",
+        "/de/weeks/0500-05-05/",
+        "/topics/knots/weeks/0500-05-05/",
+        "/papers/0001-01-01/",
+        "/papers/9999-12-05/",
+        "/papers/9999-12-31/",
+        "/editions/daily/0001-01-01/",
         "/months/0001-01/",
+        "/months/0500-05/",
+        "/months/1990-01/",
+        "/months/2200-12/",
+        "/topics/knots/months/0500-05/",
         "/months/9999-12/",
         "/months/2026-13/",
         "/months/1999-01/",
@@ -466,6 +482,7 @@ def test_the_calendar_links_the_days_that_have_papers(
 def test_what_has_no_papers_is_not_found(
     client: Client, paper: MakePaper, path: str
 ) -> None:
+    make.topic("knots")
     paper()
     html_of(client, path, status=404)
 

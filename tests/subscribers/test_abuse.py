@@ -270,6 +270,25 @@ def test_s4_under_load_a_proof_of_work_is_needed_and_counts_once(
     assert waits == [timedelta(0)] + [rate_limits.SLOW] * 4
 
 
+@pytest.mark.parametrize("way", ["/subscribe/", "/preferences/", "address"])
+def test_s4_at_every_form_that_writes_to_an_address_a_proof_counts_under_load(
+    client: Client, form, active, way: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "CALM", 0)
+    client.post("/subscribe/", form)  # the one that makes it busy
+    token = links.make(active, Link.Purpose.PREFERENCES, now=timezone.now())
+    path = f"/preferences/{token}/" if way == "address" else way
+    data = form | {"email": "bob@example.org", "proof": solution(client), "action": way}
+    page = client.get(path).text
+    begin = page.index("data-challenge")
+    shown = page[begin : page.index("</form>", begin)]
+    assert 'name="email"' in shown and 'src="/static/proof' in page
+    assert all(f'name="{name}"' in shown for name in ("website", "opened", "proof"))
+    client.post(path, data)
+    row = Request.objects.latest("pk")
+    assert row.email == "bob@example.org" and row.not_before == row.at
+
+
 def test_s4_without_javascript_the_mail_comes_a_quarter_of_an_hour_later(
     client: Client, form, monkeypatch
 ) -> None:

@@ -203,7 +203,7 @@ def test_g3_open_requests_go_in_whatever_letter_case(
             filled=Filled(),
             now=NOW,
         )
-    requests.ask_to_move(reader.pk, canonical(C), origin=HERS, now=NOW)
+    requests.ask_to_move(reader.pk, canonical(C), origin=HERS, filled=Filled(), now=NOW)
     assert len(privacy.personal_data(reader)["open_requests"]) == 2
     privacy.erase(reader.pk, now=NOW)
     assert list(Request.objects.values_list("email", flat=True)) == [other]

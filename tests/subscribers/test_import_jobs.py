@@ -1,14 +1,25 @@
 """Uploaded files of readers: the worker's part, whatever dies or comes twice."""
 
-import time
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
 
-from subscribers import import_export, import_jobs
+from subscribers import import_export, import_jobs, tasks
 from subscribers.import_export import Intake, slices
-from subscribers.models import Import, Notice, Schedule, Subscriber, Suppression
+from subscribers.import_file import ImportFile, Row
+from subscribers.import_rows import Person, Reader
+from subscribers.models import (
+    Import,
+    Notice,
+    Schedule,
+    Subscriber,
+    Suppression,
+    TriedAddress,
+)
 from subscribers.retention import purge
 
 pytestmark = pytest.mark.django_db
@@ -43,13 +54,9 @@ def uploaded(text: str = CSV, *, state: State = State.CHECKING, **fields: object
     )
 
 
-def forever() -> float:
-    return time.monotonic() + 60
-
-
 def test_a_trial_tells_what_would_become_of_each_row_and_stores_nothing() -> None:
     one = uploaded()
-    assert import_jobs.work(until=forever()) is False
+    assert import_jobs.work(seconds=60) is None
     one.refresh_from_db()
     assert (one.state, one.rows, one.tally) == (State.CHECKED, 8, TRIED)
     assert "Line 7: refused: email" in one.notes and "@" not in one.notes
@@ -60,22 +67,98 @@ def test_a_trial_tells_what_would_become_of_each_row_and_stores_nothing() -> Non
 
 def test_an_import_takes_in_what_the_trial_told_and_deletes_the_file() -> None:
     one = uploaded(state=State.IMPORTING)
-    import_jobs.work(until=forever())
+    import_jobs.work(seconds=60)
     one.refresh_from_db()
     assert (one.state, one.rows, one.tally) == (State.DONE, 8, TRIED)
     assert bytes(one.content) == b""
     assert Subscriber.objects.filter(state="pending").count() == 5
-    assert import_jobs.work(until=forever()) is False
+    assert import_jobs.work(seconds=60) is None
 
 
 @pytest.mark.parametrize("state", Import.WORKING)
 def test_a_worker_goes_on_where_another_stopped(state) -> None:
     one = uploaded(state=state)
-    for _ in range(3):  # each takes one slice, as its time is up
-        assert import_jobs.work(until=0), "there is more, and nobody has to wait for it"
-    import_jobs.work(until=forever())
+    for done in (3, 6, 8):  # each takes one slice, as its time is up
+        assert import_jobs.work(seconds=0) == (one.pk, done), "nobody has to wait for more"
+    import_jobs.work(seconds=60)
     one.refresh_from_db()
     assert (one.rows, one.tally) == (8, TRIED)
+
+
+def test_a_trial_reads_each_row_once_however_often_it_stops(monkeypatch) -> None:
+    uploaded()
+    lines: list[int] = []
+    person = Reader.person
+
+    def noting(self: Reader, row: Row) -> Person:
+        lines.append(row.line)
+        return person(self, row)
+
+    monkeypatch.setattr(Reader, "person", noting)
+    while import_jobs.work(seconds=0):
+        pass
+    assert lines == list(range(2, 10))
+
+
+def test_to_find_the_place_does_not_use_up_the_time(monkeypatch) -> None:
+    one = uploaded()
+    Import.objects.update(position=3)
+    clock, rows = count(), ImportFile.rows
+
+    def slow(file: ImportFile) -> Iterator[Row]:  # a second for each row
+        for row in rows(file):
+            next(clock)
+            yield row
+
+    monkeypatch.setattr(ImportFile, "rows", slow)
+    monkeypatch.setattr(import_jobs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert import_jobs.work(seconds=6) == (one.pk, 8)
+
+
+# How many beats come, and how many messages may wait after each: one may be out of date.
+@pytest.mark.parametrize("beats", [1, 2, 6])
+def test_beats_start_no_chains_beside_one_another(monkeypatch, beats) -> None:
+    monkeypatch.setattr(import_export, "SLICE", 1)
+    monkeypatch.setattr(tasks, "TURN", 0)
+    waiting: list[tuple[int, ...]] = []
+    monkeypatch.setattr(tasks, "wake_imports", lambda *place: waiting.append(place))
+    uploaded("email\n" + "\n".join(f"r{number}@x.org" for number in range(20)))
+    for _ in range(beats):
+        waiting.append(())
+        for _ in range(len(waiting)):
+            tasks.take_imports(*waiting.pop(0))
+    assert len(waiting) == min(beats, 2)
+    while waiting:
+        tasks.take_imports(*waiting.pop(0))
+    one = Import.objects.get()
+    assert (one.state, one.rows) == (State.CHECKED, 20)
+
+
+def test_a_worker_that_comes_too_late_wakes_nobody(monkeypatch) -> None:
+    one, file_of = uploaded(), import_jobs.file_of
+
+    def while_another_goes_on(late: Import) -> ImportFile:
+        monkeypatch.setattr(import_jobs, "file_of", file_of)
+        assert import_jobs.go_on(Import.objects.get(), seconds=0)
+        return file_of(late)
+
+    monkeypatch.setattr(import_jobs, "file_of", while_another_goes_on)
+    assert import_jobs.work(seconds=60) is None
+    assert import_jobs.work(seconds=60, place=(one.pk, 0)) is None
+    assert import_jobs.next_place() == (one.pk, 3)
+
+
+def test_a_trial_leaves_nothing_behind_and_can_be_repeated() -> None:
+    one = uploaded()
+    import_jobs.work(seconds=60)
+    assert TriedAddress.objects.exists()
+    one.refresh_from_db()
+    now = timezone.now()
+    assert import_jobs.begin(one, State.CHECKING, before=State.CHECKED, now=now)
+    import_jobs.work(seconds=60)
+    assert Import.objects.get().tally == TRIED
+    purge(timezone.now())
+    assert not TriedAddress.objects.exists()
 
 
 def test_of_two_workers_at_once_one_finds_its_slice_taken() -> None:
@@ -92,7 +175,7 @@ def test_a_slice_that_fails_is_not_noted_as_done(monkeypatch) -> None:
     one = uploaded(state=State.IMPORTING)
     monkeypatch.setattr(import_jobs, "noted", None)  # dies after the rows are stored
     with pytest.raises(TypeError):
-        import_jobs.work(until=forever())
+        import_jobs.work(seconds=60)
     one.refresh_from_db()
     assert one.position == 0 and not Subscriber.objects.exists()
 
@@ -106,7 +189,7 @@ def test_a_slice_that_fails_is_not_noted_as_done(monkeypatch) -> None:
 )
 def test_a_file_that_cannot_be_read_says_where(text, fault) -> None:
     one = uploaded(text, state=State.IMPORTING)
-    import_jobs.work(until=forever())
+    import_jobs.work(seconds=60)
     one.refresh_from_db()
     assert one.state == State.FAILED and fault in one.fault
     assert bytes(one.content) == b""
@@ -114,10 +197,10 @@ def test_a_file_that_cannot_be_read_says_where(text, fault) -> None:
 
 def test_a_cancelled_import_ends_at_the_next_slice() -> None:
     one = uploaded(state=State.IMPORTING)
-    import_jobs.work(until=0)
+    import_jobs.work(seconds=0)
     assert import_jobs.cancel(one.pk, now=timezone.now())
     assert not import_jobs.cancel(one.pk, now=timezone.now())
-    assert import_jobs.work(until=forever()) is False
+    assert import_jobs.work(seconds=60) is None
     assert Subscriber.objects.count() == 3
     assert bytes(Import.objects.get().content) == b""
 
@@ -127,7 +210,10 @@ def test_a_cancelled_import_ends_at_the_next_slice() -> None:
     [
         (State.NEW, 2, b""),
         (State.CHECKED, 2, b""),
+        (State.CHECKING, 2, b""),
+        (State.IMPORTING, 2, b""),
         (State.CHECKED, 0, b"x"),
+        (State.IMPORTING, 0, b"x"),
         (State.DONE, 91, None),
     ],
 )

@@ -615,9 +615,9 @@ def test_u3_the_pages_work_without_scripts_and_submit_nothing_by_themselves(
     for path in mailed_pages(active):
         text = client.get(path).text
         scripts = set(re.findall(r"<script[^>]*>", text))
-        assert scripts <= {
-            f'<script src="{static("preview.js")}" defer>'
-        }  # at a hand's move
+        assert scripts <= {  # both wait for a hand
+            f'<script src="{static(name)}" defer>' for name in ("preview.js", "proof.js")
+        }
         assert "ann@example.org" not in text
 
 

@@ -4,7 +4,7 @@ It is done by the same function as the command of its name, and is written to th
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
@@ -295,11 +295,11 @@ def instant(request: HttpRequest) -> datetime:
     """Return the instant `since` of the form. Raises CannotAct."""
     try:
         since = parse_datetime(request.POST.get("since", "").strip())
-    except ValueError:
-        since = None
-    if since is None or not is_aware(since):
-        raise CannotAct("Enter an instant with its zone, such as 2026-04-17T12:00Z.")
-    return since
+        if since and is_aware(since):
+            return since.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise CannotAct("Enter an instant with its zone, such as 2026-04-17T12:00Z.")
 
 
 def origin(request: HttpRequest) -> Origin:

@@ -13,6 +13,7 @@ from digest.ops.console import acts
 from digest.ops.console.acts import PAGE_LENGTH
 from digest.ops.operators import audit
 from subscribers import import_jobs
+from subscribers.fields import plain
 from subscribers.import_export import Became
 from subscribers.import_file import BadFile
 from subscribers.import_rows import COLUMNS, KNOWN
@@ -113,7 +114,7 @@ def check(request: HttpRequest, found: Import) -> str:
     Import.objects.filter(pk=found.pk, state__in=[State.NEW, State.CHECKED]).update(
         changed_at=(now := timezone.now()),
         columns=look.named(chosen),
-        legal_source=request.POST.get("legal_source", "").strip()[:500],
+        legal_source=plain(request.POST.get("legal_source", ""))[:500],
         state=State.NEW,
     )
     found.changed_at = now

@@ -21,7 +21,7 @@ from digest.deliveries import counts, explain, history, ledger, replay
 from digest.feedback import domain_reports
 from digest.models import BackOff, Delivery, DeliveryEvent, Edition, ReportedCount
 from digest.ops import health
-from digest.ops.console import acts, figures
+from digest.ops.console import acts, charts, figures
 from digest.ops.console.acts import PAGE_LENGTH
 from digest.ops.mailbox.views import MAIL_CSP
 from digest.ops.operators import audit
@@ -62,12 +62,35 @@ def today(request: HttpRequest) -> HttpResponse:
         "readers_counted_at": readers.at,
         "resting": BackOff.objects.filter(resting_until__gt=now)[:PAGE_LENGTH],
         "charts": [
-            figures.sent_by_minute(now),
-            figures.next_hours(now, readers),
-            *figures.confirmed_and_left(now),
+            charts.sent_by_minute(now),
+            charts.next_hours(now, readers),
+            *charts.confirmed_and_left(now),
         ],
     }
     return render(request, "console/today.html", context)
+
+
+@see_editions
+@see_readers
+@require_safe
+def charts_page(request: HttpRequest) -> HttpResponse:
+    """Show what became of the last days' deliveries, and who the readers are."""
+    now = ledger.database_now()
+    newest = Edition.objects.order_by("-day", "kind")[: counts.NEWEST]
+    readers = counts.readers()
+    context = {
+        "charts": [
+            charts.by_day({one.edition: one.states for one in figures.of_editions(newest)}),
+            *charts.confirmed_and_left(now, days=60),
+            charts.by_hour(readers),
+        ],
+        "rankings": [
+            charts.by_topic(counts.readers("topics")),
+            charts.by_domain(counts.readers("domains")),
+            charts.by_zone(readers),
+        ],
+    }
+    return render(request, "console/charts.html", context)
 
 
 # -- editions ----------------------------------------------------------------------------

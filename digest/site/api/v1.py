@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Query
 
 from digest.models import Paper
+from digest.papers.search import MOST_HITS
 from digest.papers.search_query import QUERY_LENGTH, clean_query
 from digest.ranking.meaning import search
 from digest.site import archive
@@ -96,6 +97,9 @@ Cursor = Annotated[
     operation_id="listPapers",
     openapi_extra=ERRORS,
     summary="List papers",
+    description="Return papers: with `q` the best match first, else the newest day first.\n\n"
+    "Papers of a day are in the order of their ids, so that no page misses one while votes "
+    f"come in. `q` finds the best {MOST_HITS} papers at most.",
 )
 def papers(
     request: HttpRequest,
@@ -115,11 +119,6 @@ def papers(
     limit: Limit,
     cursor: Cursor,
 ) -> dict[str, Any]:
-    """Return papers: with `q` the best match first, else the newest day first.
-
-    Papers of a day are in the order of their ids, so that no page misses one while votes
-    come in. `q` finds the best 1,000 papers at most.
-    """
     topics = list(Topic.objects.all())
     if topic and topic not in {one.slug for one in topics}:
         raise Http404("There is no such topic.")
