@@ -208,7 +208,9 @@ def sign_up(sink: Sink, certificate: Path) -> None:
         front = browser.get(f"https://{HERE}/")
         assert front.ok and "An Invented Paper" in front.text, front.text
         stamp = re.search(r'name="started"[^>]*value="([^"]+)"', front.text)
-        form = {"email": READER, "timezone": "UTC", "send_hour": "0", "cadence": "daily"}
+        form = {"email": READER, "timezone": "UTC", "cadence": "daily"}
+        # An hour that has just come: one of many hours ago would be too late for today.
+        form |= {"send_hour": str(datetime.now(UTC).hour)}
         form |= {"topics": "graphs", "started": stamp[1] if stamp else ""}
         assert browser.post(f"https://{HERE}/subscribe/", data=form).ok
         until(lambda: sink.to(READER), seconds=60, what=lambda: "no mail to confirm")
