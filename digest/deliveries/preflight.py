@@ -153,7 +153,7 @@ def read_parts(message: EmailMessage, sample: SampleMail) -> None:
         if part.defects:
             raise PreflightFailed(f"the {name} part cannot be read")
         seen = part.get_content().replace("\r\n", "\n")
-        if seen != as_text(pieces):
+        if seen != as_text(pieces, sample.meant.values):
             raise PreflightFailed(f"the {name} part is not what was meant")
         if f"/u/{sample.reader.token}" not in seen:
             raise PreflightFailed(f"the {name} part has no way out")

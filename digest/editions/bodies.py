@@ -25,9 +25,9 @@ def letter(
     expires_at: datetime | None = None,
 ) -> Letter:
     """Return the mail that `encoded.compose` makes, in parts."""
-    text, html = encoded.bodies(reader, picks)
+    text, html, values = encoded.bodies(reader, picks)
     own = fields(encoded.headers(reader, picks, sent_at, expires_at))
-    return Letter(sent_at, own, shared_fields(encoded.top), text, html)
+    return Letter(sent_at, own, shared_fields(encoded.top), text, html, values)
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 No query, no template and no MIME object per reader: a digest is head + the picks'
 blocks in the reader's order + foot, and only tokens, reasons, counts and address differ.
+A block with its reason is put together for the first reader who gets it, and kept.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from digest.editions import mime
 from digest.editions.phrases import MARKS
-from digest.editions.reasons import Reason
+from digest.editions.reasons import LONGEST_NAME, MOST_REASONS, Reason
 from digest.papers.text import cut
 
 MOST_PICKS = 10
@@ -27,10 +28,16 @@ MOST_BYTES = 200_000
 # Bytes reserved for headers and a reader's tokens.
 SMALL_CHANGE = 3_000
 SUBJECT_LENGTH = 60
-OPEN = re.compile(f"([{MARKS.token}{MARKS.count}{MARKS.ahead}{MARKS.web}{MARKS.more}])")
+# Marks as they stand in encoded pieces: bytes that neither quoted-printable nor UTF-8 holds,
+# so that nothing else is taken for them.
+NAME, TOKEN, COUNT = b"\xf8", b"\xf9", b"\xfa"
+OPEN = {MARKS.web: NAME, MARKS.token: TOKEN, MARKS.count: COUNT}
+MARK = re.compile(f"([{''.join(OPEN)}])")
 USUAL = ("en", "short")
 # The most bytes that the name of a mail's page takes, with its soft break.
 NAME_ROOM = 44
+# The most bytes that reasons take: a character of a name takes 12, and their words the rest.
+REASONS_ROOM = MOST_REASONS * LONGEST_NAME * 16
 
 
 class Reader(NamedTuple):
@@ -59,56 +66,32 @@ class Pick(NamedTuple):
     team: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """Encoded text with open places: `open` holds (index in `fixed`, mark) pairs."""
-
-    fixed: Sequence[bytes]
-    open: Sequence[tuple[int, str]]
-
-    def fill(self, values: Mapping[str, bytes]) -> list[bytes]:
-        pieces = list(self.fixed)
-        for place, mark in self.open:
-            pieces[place] = values[mark]
-        return pieces
-
-
-# The text before the reason's label, and that between and after the names of the mail's
-# page in its two links to vote; the last two are empty where the reader cannot vote.
-type EncodedBlock = tuple[bytes, bytes, bytes, bytes]
+type EncodedBlock = tuple[bytes, bytes]  # the reason stands between the two
 
 type NameReasons = Callable[[tuple[Reason, ...], int | None], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    before: Pieces
+    opening: bytes  # of the frame, up to the list of titles
+    between: bytes
+    closing: bytes  # after the papers
+    foot: bytes  # after the line about those that had no room
     leads: Sequence[EncodedBlock]  # the blocks as they look in the first place
     blocks: Sequence[EncodedBlock]
-    after: Pieces
-    has_votes: bool
     labels: Mapping[int | None, bytes]  # reasons by topic column; None for trending
     name_reasons: NameReasons  # the same for reasons that name something
-    titles: Sequence[bytes]  # as shown in the list at the top; empty without one
+    titles: Sequence[bytes]  # as shown in the list at the top; empty ones without a list
     size: int  # bytes of the frame
     sizes: Sequence[int]  # most bytes of each block with its title and the longest label
 
-    def join(self, picks: Sequence[Pick], values: Mapping[str, bytes]) -> list[bytes]:
-        """Return the part's pieces in order; `values` is mark → bytes."""
-        name = values[MARKS.web] if self.has_votes else b""
-        blocks, labels = self.leads, self.labels
-        pieces = self.before.fill(values)
-        for position, topic, reasons, _ in picks:
-            opening, middle, between, closing = blocks[position]
-            label = self.name_reasons(reasons, topic) if reasons else labels[topic]
-            pieces += (opening, label, middle, name, between, name, closing)
-            blocks = self.blocks
-        pieces += self.after.fill(values)
-        return pieces
-
-    def titles_of(self, picks: Sequence[Pick]) -> bytes:
-        titles = self.titles
-        return b"".join([titles[pick.position] for pick in picks]) if titles else b""
+    def block(self, pick: Pick, *, is_lead: bool) -> Sequence[bytes]:
+        """Return the pick's block with its reasons, in one piece unless they name something."""
+        position, topic, reasons, _ = pick
+        opening, rest = (self.leads if is_lead else self.blocks)[position]
+        if reasons:
+            return opening, self.name_reasons(reasons, topic), rest
+        return (opening + self.labels[topic] + rest,)
 
     def room_for(self, pick: Pick) -> int:
         """Return the most bytes that the pick's block takes with its reasons."""
@@ -117,12 +100,34 @@ class Part:
         return size + len(self.name_reasons(reasons, topic)) if reasons else size
 
     def fits(self, room: int) -> int:
-        """Return how many picks without a name in their reasons surely fit in `room` bytes."""
+        """Return how many picks surely fit in `room` bytes, whatever their reasons name."""
         for count, size in enumerate(sorted(self.sizes, reverse=True)):
-            room -= size
+            room -= size + REASONS_ROOM
             if room < 0:
                 return count
         return len(self.sizes)
+
+
+type ShownPick = tuple[bytes, bytes, Sequence[bytes], Sequence[bytes]]
+
+
+class ShownPicks(dict[Pick, ShownPick]):
+    """By pick: its title in the list of the text and of the HTML, and its block in both.
+
+    A few thousand at most are kept: those with reasons that name something are a reader's own.
+    """
+
+    def __init__(self, text: Part, html: Part, *, is_lead: bool) -> None:
+        self.parts = text, html
+        self.is_lead = is_lead
+
+    def __missing__(self, pick: Pick) -> ShownPick:
+        text_title, html_title = (part.titles[pick.position] for part in self.parts)
+        text, html = (part.block(pick, is_lead=self.is_lead) for part in self.parts)
+        shown = text_title, html_title, text, html
+        if not pick.reasons:
+            self[pick] = shown
+        return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +138,10 @@ class LocalizedEdition:
     html: Part
     counts: Sequence[bytes]  # the headline, by number of papers
     left_out: Sequence[tuple[bytes, bytes]]  # words for text and HTML, by number
-    fits: int  # this many picks have room, whichever they are, if no reason names a thing
+    fits: int  # this many picks have room, whichever they are
     date: str  # in the subject
+    leads: ShownPicks  # in the first place of a mail
+    others: ShownPicks
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +177,13 @@ class EncodedEdition:
         No body line starts with two dashes either, so none is taken for the boundary.
         `expires_at` is the delivery's; a mail that belongs to none has no such header.
         """
-        text, html = self.bodies(reader, picks)
+        text, html, own = self.bodies(reader, picks)
+        for pieces in (text, html):
+            pieces[0] = pieces[0].replace(COUNT, own[COUNT])
+            pieces[-1] = pieces[-1].replace(TOKEN, own[TOKEN])
         headers = self.headers(reader, picks, sent_at, expires_at)
-        return b"".join([headers, self.top, *text, self.middle, *html, self.end])
+        mail = b"".join([headers, self.top, *text, self.middle, *html, self.end])
+        return mail.replace(NAME, own[NAME])
 
     def is_mail(self, reader: Reader, picks: Sequence[Pick]) -> bool:
         """Return whether the reader gets a mail: with papers, or an announcement."""
@@ -183,31 +194,40 @@ class EncodedEdition:
 
     def bodies(
         self, reader: Reader, picks: Sequence[Pick]
-    ) -> tuple[list[bytes], list[bytes]]:
-        """Return text and HTML, each as quoted-printable pieces in order.
+    ) -> tuple[list[bytes], list[bytes], Mapping[bytes, bytes]]:
+        """Return the pieces of text and HTML, and by mark what is the reader's own in them.
 
-        A piece that is not specific to the reader is the same object for all readers.
+        Readers share the pieces. The count is in the first one, the token in the last.
         """
         localized = self.localized_for(reader)
-        name = self.page_name(reader.delivery_id).encode()
-        shown, more = picks, (b"", b"")
-        if len(picks) > localized.fits or any(pick.reasons for pick in picks):
-            shown = picks_that_fit(localized, picks)
-            more = self.left_out(localized, len(picks) - len(shown), name)
+        text, html = localized.text, localized.html
+        page = self.page_name(reader.delivery_id)
+        fitting, more = picks, (b"", b"")
+        if len(picks) > localized.fits:
+            fitting = picks_that_fit(localized, picks)
+            more = self.left_out(localized, len(picks) - len(fitting), page)
+        texts, htmls = [text.opening], [html.opening]
+        text_papers, html_papers = [text.between], [html.between]
+        shown = localized.leads
+        for pick in fitting:
+            text_title, html_title, text_paper, html_paper = shown[pick]
+            texts.append(text_title)
+            htmls.append(html_title)
+            text_papers += text_paper
+            html_papers += html_paper
+            shown = localized.others
         token = reader.token.encode() + mime.SOFT_BREAK
         if token.startswith(b"--"):
             token = self.encode(reader.token)
-        values = {
-            MARKS.count: localized.counts[len(picks)],
-            MARKS.token: token,
-            MARKS.web: name + mime.SOFT_BREAK,
-            MARKS.ahead: localized.text.titles_of(shown),
-            MARKS.more: more[0],
-        }
-        text = localized.text.join(shown, values)
-        values[MARKS.ahead] = localized.html.titles_of(shown)
-        values[MARKS.more] = more[1]
-        return text, localized.html.join(shown, values)
+        return (
+            [*texts, *text_papers, text.closing, more[0], text.foot],
+            [*htmls, *html_papers, html.closing, more[1], html.foot],
+            {
+                NAME: page.encode() + mime.SOFT_BREAK,
+                TOKEN: token,
+                COUNT: localized.counts[len(picks)],
+            },
+        )
 
     def headers(
         self,
@@ -216,20 +236,21 @@ class EncodedEdition:
         sent_at: datetime,
         expires_at: datetime | None,
     ) -> bytes:
+        delivery_id, address, token, _, _ = reader
         expires = by_mail = complaints = ""
         if expires_at and self.with_expiry:
             expires = f"Expires: {date_header(expires_at)}\r\n"  # RFC 10080
         if self.inbox:
-            address = self.inbox(reader.delivery_id)
-            by_mail = f",\r\n <mailto:{address}?subject=unsubscribe>"  # RFC 2369
-            words = f"{address};"  # RFC 9477
+            inbox = self.inbox(delivery_id)
+            by_mail = f",\r\n <mailto:{inbox}?subject=unsubscribe>"  # RFC 2369
+            words = f"{inbox};"  # RFC 9477
             complaints = mime.folded_pair("CFBL-Address", words, "report=arf").decode()
         personal = (
-            f"To: {reader.address}\r\n"
+            f"To: {address}\r\n"
             f"Date: {date_header(sent_at)}\r\n"
             f"{expires}"
             f"Message-ID: {self.message_id(reader)}\r\n"
-            f"List-Unsubscribe: <{self.site}/u/{reader.token}>{by_mail}\r\n"
+            f"List-Unsubscribe: <{self.site}/u/{token}>{by_mail}\r\n"
             f"{complaints}"
         ).encode("ascii")
         if self.subject:
@@ -244,31 +265,29 @@ class EncodedEdition:
         return f"<{hashlib.blake2b(name, digest_size=15).hexdigest()}@{self.host}>"
 
     def left_out(
-        self, localized: LocalizedEdition, count: int, name: bytes
+        self, localized: LocalizedEdition, count: int, page: str
     ) -> tuple[bytes, bytes]:
         """Return the lines about papers that had no room, for the text and for the HTML."""
         if not count:
             return b"", b""
         text, html = localized.left_out[count]
-        url = f"{self.site}/digest/{name.decode()}"
+        url = f"{self.site}/digest/{page}"
         link = self.encode(f'<a href="{url}">{escape(url)}</a></p>\n')
         return text + self.encode(f"{url}\n\n"), html + link
 
 
-def encode_pieces(text: str, encode: Encoder) -> Pieces:
-    """Encode a text that holds marks, and leave the marks' places open."""
-    found = OPEN.split(text)
-    fixed = [encode(piece) for piece in found[0::2]]
-    places = [b""] * len(found)
-    places[0::2] = fixed
-    marks = [(2 * number + 1, mark) for number, mark in enumerate(found[1::2])]
-    return Pieces(places, marks)
+def encode_open(text: str, encode: Encoder) -> bytes:
+    """Encode a text that holds marks, and leave their places open."""
+    return b"".join(OPEN.get(piece) or encode(piece) for piece in MARK.split(text))
+
+
+def size_of(piece: bytes) -> int:
+    return len(piece.translate(None, delete=b"".join(OPEN.values())))
 
 
 def encode_block(block: str, encode: Encoder) -> EncodedBlock:
     opening, rest = block.split(MARKS.reason)
-    middle, between, closing = (rest.split(MARKS.web, 2) + ["", ""])[:3]
-    return encode(opening), encode(middle), encode(between), encode(closing)
+    return encode_open(opening, encode), encode_open(rest, encode)
 
 
 def encode_part(
@@ -282,25 +301,26 @@ def encode_part(
     encode: Encoder,
 ) -> Part:
     """Encode a body part; the last of `labels` is the one for a trending paper."""
-    before, after = (encode_pieces(text, encode) for text in frame.split(MARKS.papers))
+    before, after = frame.split(MARKS.papers)
+    around = *before.partition(MARKS.ahead)[::2], *after.rpartition(MARKS.more)[::2]
+    opening, between, closing, foot = (encode_open(text, encode) for text in around)
     *topics, trending = labels
     personal = max(map(len, labels)) + 2 * NAME_ROOM
-    larger = [
-        max(sum(map(len, lead)), sum(map(len, block)))
-        for lead, block in zip(leads, blocks, strict=True)
-    ]
-    listed = [len(title) for title in titles] or [0] * len(larger)
     return Part(
-        before=before,
+        opening=opening,
+        between=between,
+        closing=closing,
+        foot=foot,
         leads=leads,
         blocks=blocks,
-        after=after,
-        has_votes=any(closing for *_, closing in blocks),
         labels={**dict(enumerate(topics)), None: trending},
         name_reasons=name_reasons,
         titles=titles,
-        size=sum(map(len, [*before.fixed, *after.fixed])),
-        sizes=[size + title + personal for size, title in zip(larger, listed, strict=True)],
+        size=size_of(opening + between + closing + foot),
+        sizes=[
+            max(size_of(b"".join(lead)), size_of(b"".join(block))) + len(title) + personal
+            for lead, block, title in zip(leads, blocks, titles, strict=True)
+        ],
     )
 
 

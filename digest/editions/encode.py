@@ -18,6 +18,7 @@ from digest.editions.compose import (
     LocalizedEdition,
     NameReasons,
     Part,
+    ShownPicks,
     encode_block,
     encode_part,
     sure_to_fit,
@@ -152,7 +153,14 @@ def localized_edition(
         text, html = texts.part(length, encoder), htmls.part(length, encoder)
         fits = sure_to_fit(text, html)
         found[str(length)] = LocalizedEdition(
-            text, html, counts=counts, left_out=left_out, fits=fits, date=spoken.date
+            text,
+            html,
+            counts=counts,
+            left_out=left_out,
+            fits=fits,
+            date=spoken.date,
+            leads=ShownPicks(text, html, is_lead=True),
+            others=ShownPicks(text, html, is_lead=False),
         )
     return found
 
@@ -175,7 +183,7 @@ class Encoded:
             (without if titles_only else with_list)(self.frame),
             self.blocks[lead],
             self.blocks[rest],
-            titles=[] if titles_only else self.titles,
+            titles=[b""] * len(self.titles) if titles_only else self.titles,
             labels=self.labels,
             name_reasons=self.name_reasons,
             encode=encoder,

@@ -22,13 +22,18 @@ MOST_PIECES = 32_768
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One reader's digest; `text` and `html` are quoted-printable pieces."""
+    """One reader's digest; `text` and `html` are quoted-printable pieces that readers share.
+
+    In the pieces a mark stands for each value of the reader's own: a byte that neither
+    quoted-printable nor UTF-8 holds.
+    """
 
     sent_at: datetime  # the intent's instant, UTC
     own: Mapping[str, str]  # header fields of this mail, Subject and To among them
     shared: Mapping[str, str]  # those of all mails of the edition, From among them
     text: Sequence[bytes]
     html: Sequence[bytes]
+    values: Mapping[bytes, bytes]  # in the pieces, by mark; in quoted-printable as well
 
 
 class Mail(NamedTuple):
@@ -53,26 +58,36 @@ class Transport(Protocol):
 
 @lru_cache(maxsize=MOST_PIECES)
 def plain(piece: bytes) -> str:
-    """Return a quoted-printable piece as text with LF line ends."""
-    return binascii.a2b_qp(piece).decode().replace("\r\n", "\n")
+    """Return a quoted-printable piece as text with LF line ends; marks are lone surrogates."""
+    decoded = binascii.a2b_qp(piece).decode(errors="surrogateescape")
+    return decoded.replace("\r\n", "\n")
 
 
 @lru_cache(maxsize=MOST_PIECES)
 def in_json(piece: bytes) -> bytes:
-    """Return a quoted-printable piece as the inside of a JSON string (RFC 8259), UTF-8."""
+    """Return a quoted-printable piece as the inside of a JSON string (RFC 8259), UTF-8.
+
+    Marks stay what they are.
+    """
     return inside(plain(piece))
 
 
 def inside(text: str) -> bytes:
-    return json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode(errors="surrogateescape")
 
 
-def as_text(pieces: Iterable[bytes]) -> str:
-    return "".join(map(plain, pieces))
+def as_text(pieces: Iterable[bytes], values: Mapping[bytes, bytes]) -> str:
+    text = "".join(map(plain, pieces))
+    for mark, value in values.items():
+        text = text.replace(plain(mark), plain(value))
+    return text
 
 
-def as_json(pieces: Iterable[bytes]) -> bytes:
-    return b"".join(map(in_json, pieces))
+def as_json(pieces: Iterable[bytes], values: Mapping[bytes, bytes]) -> bytes:
+    text = b"".join(map(in_json, pieces))
+    for mark, value in values.items():
+        text = text.replace(mark, in_json(value))
+    return text
 
 
 # Seconds that one look is good for. A fast line sends a submit group in less; a look costs

@@ -114,12 +114,12 @@ def as_django(mail: Mail, letter: Letter) -> EmailMultiAlternatives:
     fields = {**letter.shared, **letter.own}
     message = EmailMultiAlternatives(
         subject=fields["Subject"],
-        body=as_text(letter.text),
+        body=as_text(letter.text, letter.values),
         from_email=fields["From"],
         to=[mail.recipient],
         headers={name: fields[name] for name in fields if name not in APART},
     )
-    message.attach_alternative(as_text(letter.html), "text/html")
+    message.attach_alternative(as_text(letter.html, letter.values), "text/html")
     return message
 
 

@@ -136,7 +136,8 @@ class PostmarkBatch:
         values = {name: inside(value) for name, value in letter.own.items()}
         values["To"] = inside(mail.recipient)
         values["delivery"] = b"%d" % mail.delivery_id
-        values["text"], values["html"] = as_json(letter.text), as_json(letter.html)
+        values["text"] = as_json(letter.text, letter.values)
+        values["html"] = as_json(letter.html, letter.values)
         pieces = self.skeletons[names].copy()
         pieces[1::2] = [values[slot.decode()] for slot in pieces[1::2]]
         return b"".join(pieces)

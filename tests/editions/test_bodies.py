@@ -51,8 +51,8 @@ def test_the_parts_say_what_the_mail_says(encoded, language, count):
     for part, pieces in ((text, letter.text), (html, letter.html)):
         assert part
         content = part.get_content().replace("\r\n", "\n")
-        assert base.as_text(pieces) == content
-        assert json.loads(b'"%b"' % base.as_json(pieces)) == content
+        assert base.as_text(pieces, letter.values) == content
+        assert json.loads(b'"%b"' % base.as_json(pieces, letter.values)) == content
     fields = {**letter.shared, **letter.own}
     assert set(fields) == set(mail.keys())
     for name in set(fields) - FRAME:
@@ -68,7 +68,7 @@ def test_pieces_that_readers_share_are_turned_once(encoded):
     for number in range(3):
         reader = Reader(number, f"r{number}@example.org", f"{number:022}")
         letter = bodies.letter(encoded, reader, picks, sent_at=make.NOON)
-        base.as_json([*letter.text, *letter.html])
+        base.as_json([*letter.text, *letter.html], letter.values)
         missed.append(base.in_json.cache_info().misses)
     own = missed[2] - missed[1]
     assert missed[1] - missed[0] == own <= 4  # the names in the reader's links

@@ -107,7 +107,8 @@ def test_a5_a6_one_reader_and_nothing_but_a_number_is_told(payload):
 def test_a8_no_provider_is_asked_to_merge_anything_or_finds_what_to_merge(payload):
     mail, sent = payload
     assert not MERGES.search(sent)
-    html = as_text(mail.letter().html)
+    letter = mail.letter()
+    html = as_text(letter.html, letter.values)
     assert "&#123;&#123;title&#125;&#125;" in html and "{{" not in html
     assert "{{title}}" in mail.letter().own["Subject"]  # a subject is plain text
 
