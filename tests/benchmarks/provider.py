@@ -129,7 +129,10 @@ def anymail_sender(edition: "Edition") -> Sender:
     from digest.transport.base import as_text
 
     letters = [mail.letter() for mail in mails_of(edition, 100) if mail.letter]
-    bodies = [(as_text(letter.text), as_text(letter.html)) for letter in letters]
+    bodies = [
+        (as_text(letter.text, letter.values), as_text(letter.html, letter.values))
+        for letter in letters
+    ]
     shared = letters[0].shared
     headers = {
         name: value

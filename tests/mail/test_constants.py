@@ -106,7 +106,10 @@ def mail_of(edition: Edition) -> tuple[bytes, list[tuple[str, str]]]:
     encoded = load(edition.pk).encoded
     picks = [Pick(position, None) for position in range(len(encoded.titles))]
     meant = letter(encoded, READER, picks, sent_at=make.NOON)
-    parts = [("text/plain", as_text(meant.text)), ("text/html", as_text(meant.html))]
+    parts = [
+        ("text/plain", as_text(meant.text, meant.values)),
+        ("text/html", as_text(meant.html, meant.values)),
+    ]
     return encoded.compose(READER, picks, sent_at=make.NOON), parts
 
 
@@ -218,7 +221,7 @@ def test_m30_a_provider_s_json_holds_the_same_text(name):
     picks = [Pick(position, None) for position in range(len(encoded.titles))]
     meant = letter(encoded, READER, picks, sent_at=make.NOON)
     raw, parts = mail_of(edition)
-    joined = [as_json(meant.text), as_json(meant.html)]
+    joined = [as_json(meant.text, meant.values), as_json(meant.html, meant.values)]
     assert [json.loads(b'"%b"' % one) for one in joined] == [text for _, text in parts]
 
 

@@ -106,7 +106,7 @@ def letter_of(raw: bytes) -> Letter:
     """The mail in parts, its two bodies still encoded as they travel."""
     parts = email.message_from_bytes(raw).walk()
     _, text, html = (str(part.get_payload()).encode() for part in parts)
-    return Letter(NOW, fields(raw.partition(b"\r\n\r\n")[0]), {}, [text], [html])
+    return Letter(NOW, fields(raw.partition(b"\r\n\r\n")[0]), {}, [text], [html], {})
 
 
 MERGE = re.compile(r"\{\{|\}\}|\{%|%\}|\*\||\|\*|\[\[|\]\]|\$\{|<%|%>|%[\w.]+%|\{#")

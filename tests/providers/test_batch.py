@@ -123,6 +123,10 @@ def test_m30_a_paper_with_the_name_of_a_slot_is_text_in_it(use, journal, text, f
     dict(postmark_batch.PostmarkBatch().hand_over([mail]))
     ((sent,),) = [entry["body"] for entry in journal("bodies")]
     assert sent["To"] == "ann@example.org"
-    assert sent["TextBody"] == as_text(made().text) and text in sent["TextBody"]
-    assert sent["HtmlBody"] == as_text(made().html) and text in sent["HtmlBody"]
+    assert (
+        sent["TextBody"] == as_text(made().text, made().values) and text in sent["TextBody"]
+    )
+    assert (
+        sent["HtmlBody"] == as_text(made().html, made().values) and text in sent["HtmlBody"]
+    )
     assert (text in sent["Subject"]) == (field == "title")

@@ -128,7 +128,9 @@ def test_a9_each_http_code_means_the_same_for_digests_and_single_mails(
 ):
     settings.MAILERS = {"default": {"BACKEND": "anymail.backends.postmark.EmailBackend"}}
     own = {"To": "ann@example.org", "Subject": "x"}
-    letter = Letter(NOW, own, {"From": "from@example.org"}, [b"Hello"], [b"<p>Hello</p>"])
+    letter = Letter(
+        NOW, own, {"From": "from@example.org"}, [b"Hello"], [b"<p>Hello</p>"], {}
+    )
     mail = Mail(1, "from@example.org", "ann@example.org", bytes, lambda: letter)
     digests, singles = {}, {}
     for status in sorted(codes):

@@ -77,7 +77,7 @@ def test_a_single_mail_goes_to_the_operator(sink, settings) -> None:
 @pytest.mark.usefixtures("test_mode")
 def test_a_providers_mail_is_redirected_in_its_parts() -> None:
     own = {"Subject": "Papers", "To": "ann@readers.example", "List-Id": "x"}
-    letter = Letter(make.NOON, own, {"From": ADA}, [b"text"], [b"html"])
+    letter = Letter(make.NOON, own, {"From": ADA}, [b"text"], [b"html"], {})
     folded = b"To: =?utf-8?q?a?=\r\n =?utf-8?q?b?= <ann@readers.example>\r\nSubject: x\r\n\r\nTo: y"
     there = redirected(
         Mail(
