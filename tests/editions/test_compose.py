@@ -51,6 +51,17 @@ def parts(raw: bytes) -> tuple[str, str]:
     return text.get_content(), html.get_content()
 
 
+@pytest.mark.parametrize("length", ["titles", "short", "abstracts"])
+def test_the_operators_own_words_stand_at_the_foot_as_text(graphs, settings, length):
+    settings.FOOTER_TEXT = "Run by <us> & \ufdd1friends"
+    reader = READER._replace(length=length)
+    raw = composed({make.paper(1): {"graphs": 1.0}}, [(0, graphs)], reader)
+    text, html = parts(raw)
+    assert "Run by <us> & friends" in text.replace("\n", " ")
+    assert "Run by &lt;us&gt; &amp; friends" in html
+    assert html.index("Run by") > html.index("/u/")
+
+
 def test_m1_every_required_header_is_there_once(mail):
     message = message_from_bytes(mail, policy=policy.default)
     names = [name.lower() for name in message]

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from subscribers import links, subscriptions
 from subscribers.models import Link, Notice, Schedule, Subscriber
@@ -65,6 +66,22 @@ def test_one_welcome_for_each_confirmation_and_none_to_who_left(
         token = act(step, token)
     subjects = [str(mail.message["Subject"]) for mail in mailer.mails()]
     assert subjects.count("You are subscribed to Daily Papers") == welcomes
+
+
+def test_the_operators_own_words_stand_in_the_welcome_as_text(
+    mailer: Sink, settings: Settings
+) -> None:
+    settings.WELCOME_TEXT = "Run by <us> & friends.\nWrite to us."
+    token = ""
+    for step in ("subscribe", "send", "confirm", "send"):
+        token = act(step, token)
+    for mail in mailer.mails():
+        bodies = [mail.message.get_body((kind,)) for kind in ("plain", "html")]
+        plain, html = [str(body.get_content()) if body else "" for body in bodies]
+        is_welcome = str(mail.message["Subject"]).startswith("You are subscribed")
+        assert ("Run by <us> & friends." in plain) == is_welcome
+        assert ("Run by &lt;us&gt; &amp; friends." in html) == is_welcome
+    assert len(mailer.mails()) == 2
 
 
 @pytest.mark.django_db(transaction=True)
