@@ -125,10 +125,14 @@ def install_uv() -> None:
 
 def failure(what: str, said: list[str], index: str) -> str:
     """Return the one line for an installer that failed after it `said` these lines."""
-    cause = next((line for line in said if line.lower().startswith("error")), "")
+    fault = next((line for line in said if line.lower().startswith("error")), "")
+    causes = [
+        line for line in said if line.startswith("cause: ")
+    ]  # the last is the deepest
+    why = "; ".join([fault, *causes[-1:]]) if fault else " ".join(said[-1:])
     return (
-        f"error: {what} ({cause or ' '.join(said[-1:]) or 'no reason given'}). "
-        f"Is there a network? Behind a proxy or a mirror, set HTTPS_PROXY or {index}"
+        f"error: {what} ({why or 'no reason given'}). Is there a network? Behind a proxy or a "
+        f"mirror, set HTTPS_PROXY or {index}, and SSL_CERT_FILE if it has a certificate of its own"
     )
 
 

@@ -56,10 +56,11 @@ class Part(NamedTuple):
     changed_since: datetime | None = None
 
 
-# Make a pending row for each active reader of the schedules, by subscriber_active_by_schedule;
-# delivery_unique drops repeats. (`+` keeps SQLite from reading by id instead.) With `since` only for those who changed from then on, and
-# who have no row: at each tick, to leave them out costs less than to try them again. Ids
-# follow each other: times a prime, modulo the window, they fill it evenly.
+# Make a pending row for each active reader of the schedules, by the index
+# subscriber_active_by_schedule (`+` keeps SQLite from reading by id instead); delivery_unique
+# drops repeats. With `since` only for those who changed from then on, and who have no row: at
+# each tick, to leave them out costs less than to try them again. Ids follow each other: times
+# a prime, modulo the window, they fill it evenly.
 PLAN = Statement(
     postgresql="""
 INSERT INTO digest_delivery (edition_id, subscriber_id, due_at, expires_at, state,

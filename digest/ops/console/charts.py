@@ -18,7 +18,7 @@ State, Kind = Delivery.State, ConsentEvent.Kind
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 WIDTH, HEIGHT, GAP = 720, 120, 2  # of a chart, in its own units
 LONGEST = 20  # rows of a list
-# The parts of a column, from below. What is open, and what was sent or not and why.
+# The parts of a column, the first of them below: what became of deliveries, by their state.
 PARTS = {
     "sent": {State.ACCEPTED},
     "nothing for the reader": {State.SKIPPED},

@@ -13,7 +13,8 @@ from django.views.decorators.http import require_safe
 
 from digest.settings import variables
 
-# The paths of many webhooks are their secrets. ANYMAIL_…: each provider has its own names for its keys, so none of them is shown.
+# The paths of many webhooks are their secrets. ANYMAIL_…: each provider has its own names for
+# its keys, so none of them is shown.
 SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|DSN|POST_URLS|EVENTS_URL|^ANYMAIL_")
 MADE = {"SECRET_KEY", "ADDRESS_KEY"}  # where nobody sets them, in a file of STATE_DIR
 see_settings = permission_required("digest.view_edition", raise_exception=True)
