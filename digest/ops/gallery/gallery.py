@@ -130,10 +130,9 @@ def digest(
 
 
 def announcement(now: datetime) -> bytes:
-    words = Announcement(subject="A change of hours", title="A change of hours", body=WORDS)
-    edition = Edition(
-        pk=1, kind=Edition.Kind.ANNOUNCEMENT, day=DAY, published_at=now, announcement=words
-    )
+    edition = Edition(pk=1, kind=Edition.Kind.ANNOUNCEMENT, day=DAY, published_at=now)
+    title = "A change of hours"
+    Announcement(subject=title, title=title, body=WORDS, edition=edition)
     encoded = encode(edition, [], around=frame_content(edition, topics=TOPICS))
     return encoded.compose(Reader(1, ADDRESS, TOKEN), [], sent_at=now)
 
@@ -183,7 +182,9 @@ REASONS = [
     Reason(Why.INSTITUTION, "Sample Institute"),
     Reason(Why.KEYWORD, "chain of thought"),
     Reason(Why.WRITTEN, "how small models learn to reason"),
-    Reason(Why.LIKED, "Rewards That Cannot Be Gamed by Counting Words and Other Long Titles"),
+    Reason(
+        Why.LIKED, "Rewards That Cannot Be Gamed by Counting Words and Other Long Titles"
+    ),
     Reason(Why.NEAREST, "agents that write and test software"),
     Reason(Why.SEARCH, "speech -music"),
     Reason(Why.TRENDING),
