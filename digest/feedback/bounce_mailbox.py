@@ -24,12 +24,13 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from digest import endpoints, signing
+from digest import signing
 from digest.deliveries import heartbeats
 from digest.deliveries.heartbeats import Loop
-from digest.endpoints import BounceMailbox, Tls
+from digest.endpoints import Tls
 from digest.feedback import domain_reports, dsn, events
 from digest.logs import scrub
+from digest.mailbox_url import BounceMailbox, bounce_mailbox
 from digest.models import Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Session(Protocol):
 
 
 def configured() -> BounceMailbox | None:
-    return endpoints.bounce_mailbox("BOUNCE_MAILBOX_URL", settings.BOUNCE_MAILBOX_URL)
+    return bounce_mailbox("BOUNCE_MAILBOX_URL", settings.BOUNCE_MAILBOX_URL)
 
 
 def read(now: datetime) -> Counter[Letter]:

@@ -32,7 +32,7 @@ class Command(OperatorCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["mailbox"] == bool(options["address"]):
+        if options["mailbox"] == (options["address"] is not None):
             raise CommandError("give the ADDRESS to which the mail came, or --mailbox")
         if options["mailbox"]:
             self.read_mailbox(as_json=options["json"])
