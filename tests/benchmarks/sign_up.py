@@ -158,7 +158,7 @@ def measure(port: int, env: dict[str, str], *, seconds: float, posts: int) -> li
     mails = int(manage(WORK_OFF.replace("MINUTES", "90"), env))
     return [
         Figure("Sign-up POST at 100 a second, 99th percentile, ms", [late], at_most=50),
-        Figure("Six states of an address, least p of a pair, corrected", [least], at_least=0.01),
+        Figure("Six states of an address, least p, corrected", [least], at_least=0.01),
         Figure(f"{posts:,} sign-ups for one mailbox, mails", [mails], at_most=3),
     ]
 
