@@ -409,6 +409,8 @@ MAILBOX = CATCHER and front_end.is_loopback(SITE_HOST)
 RELAYS = variables.several("RELAYS")
 RELAY_ROUTES = variables.text("RELAY_ROUTES")
 
+if RELAYS and CATCHER:
+    raise ImproperlyConfigured("RELAYS needs a MAILER_URL, which names the main relay.")
 mail = endpoints.mailer(MAILER_URL)
 named = relays.named(MAILER_URL, tuple(RELAYS))
 relays.routes(RELAY_ROUTES, tuple(named))

@@ -18,7 +18,7 @@ from django.urls import reverse
 from digest.deliveries import heartbeats, ledger, outlets
 from digest.deliveries.plan import plan
 from digest.deliveries.send import send_due
-from digest.models import BackOff, Delivery, Submission
+from digest.models import BackOff, Delivery, Submission, WarmUpDay
 from digest.ops.console.configuration import shown
 from digest.throttling import circuit_breaker
 from digest.transport import relays
@@ -247,8 +247,8 @@ def test_a_route_without_another_relay_waits_and_keeps_nobody(sinks, settings) -
 @pytest.mark.usefixtures("readers")
 def test_r18_a_slow_relay_does_not_hold_up_the_others(sinks, settings, monkeypatch) -> None:
     settings.RELAY_ROUTES = "d1.example,d2.example,d3.example=second; *=main"
-    monkeypatch.setattr(outlets, "SHARE_SECONDS", 0.05)
-    sinks["second"].turn_slow(0.02)  # a group takes longer
+    monkeypatch.setattr(outlets, "SHARE_SECONDS", 0.3)
+    sinks["second"].turn_slow(0.03)  # a group takes longer
     deliver()
     until_all_is_sent()
     assert each_once(sinks)
@@ -272,6 +272,16 @@ def test_a_relays_rate_holds_back_its_mails_alone(sinks, settings) -> None:
     # One in ten seconds, and no more at once than fifteen seconds bring.
     assert all(0 <= now - before <= 2 for before, now in itertools.pairwise(sent))
     assert sent[-1] > sent[0] and set(arrived(sinks).values()) == {1}
+
+
+@pytest.mark.usefixtures("readers")
+def test_a_rest_uses_up_no_warm_up(sinks, settings) -> None:
+    settings.WARM_UP_FROM = ledger.database_now().date()
+    for relay in relays.configured():
+        circuit_breaker.trip(make.NOON, "530 no", relay=relay)
+    for _ in range(20):
+        deliver()
+    assert not WarmUpDay.objects.filter(handed_over__gt=0).exists()
 
 
 @pytest.mark.usefixtures("readers")
