@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 
 from digest import outgoing
 from digest.deliveries import fencing, heartbeats, ledger
+from digest.feedback import bounce_mailbox
 from digest.logs import scrub
 from digest.papers import source_days
 from digest.throttling import circuit_breaker
@@ -67,13 +68,13 @@ def unwell() -> list[str]:
 
 def degraded() -> list[str]:
     """Return the faults that do not stop mail, one line each. Raises DatabaseError."""
-    now = ledger.database_now()
-    rests = [] if circuit_breaker.stopped(now) else circuit_breaker.rests(now)
-    told = [f"{rest}" for rest in rests]  # others take its mail
+    at, now = ledger.database_now(), timezone.now()
+    rests = [] if circuit_breaker.stopped(at) else circuit_breaker.rests(at)
     return [
-        *told,
-        *source_days.troubles(timezone.now()),
-        *outgoing.troubles(timezone.now()),
+        *(f"{rest}" for rest in rests),  # others take its mail
+        *source_days.troubles(now),
+        *outgoing.troubles(now),
+        *bounce_mailbox.troubles(now),
     ]
 
 
