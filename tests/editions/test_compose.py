@@ -242,6 +242,6 @@ def test_a_frame_of_before_still_lists_the_only_title():
         for code, one in now.spoken.items()
     }
     for frame, listed in ((now, 0), (replace(now, spoken=spoken), 1)):
-        encoded = encode(edition, edition.blocks.all(), around=frame)
+        encoded = encode(edition, list(edition.blocks.all()), around=frame)
         text, html = parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON))
         assert (text.count("* Alone"), html.count("<li>Alone</li>")) == (listed, listed)
