@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 
 from digest.papers.words import HYPHENS, PROSE, WORD, folded, singular
 
@@ -104,7 +105,13 @@ def parse(text: str, topics: Iterable[tuple[str, str]] = ()) -> Query:
 
 def tokens(text: str) -> list[str]:
     """Return the words as the index has them: folded, singular, letters and digits only."""
-    return [singular(word) for word in plain_words(text)]
+    return [token(word) for word in WORD.findall(folded(text))]
+
+
+@lru_cache(maxsize=65_536)  # the words of some hundred papers recur
+def token(word: str) -> str:
+    """Return a folded word as `tokens` does."""
+    return singular(spelled(word)[:WORD_LENGTH])
 
 
 def plain_words(text: str) -> list[str]:
@@ -132,15 +139,11 @@ def joinable(text: str) -> dict[str, tuple[str, ...]]:
         gap = plain[first.end() : second.start()]
         long_enough = min(len(first[0]), len(second[0])) >= LONGER_WORD
         if gap in HYPHENS or (gap == " " and long_enough):
-            whole = _token(first[0]), _token(second[0])
+            # Folding may take a second turn.
+            whole = token(folded(first[0])), token(folded(second[0]))
             for word in whole:
                 found[word] = (*found.get(word, ()), "".join(whole)[:WORD_LENGTH])
     return found
-
-
-def _token(word: str) -> str:
-    """Return one folded word as `tokens` does; folding may take a second turn."""
-    return singular(spelled(folded(word))[:WORD_LENGTH])
 
 
 def first_day(text: str) -> date | None:
