@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from django.db import connection
 from django.db.models import Count, Q, QuerySet, TextField
 from django.db.models.functions import Cast, TruncMonth
 from django.utils import timezone
@@ -16,6 +17,13 @@ from digest.models import Block, Edition, Paper
 from digest.papers import source_days, sources
 
 COUNTED_DAYS = 30
+DAYS = """
+WITH RECURSIVE found (day) AS (
+    SELECT max(day) FROM digest_paper WHERE day <= %s
+    UNION ALL
+    SELECT (SELECT max(day) FROM digest_paper WHERE day < found.day) FROM found
+    WHERE found.day IS NOT NULL
+) SELECT day FROM found WHERE day IS NOT NULL"""
 MONDAY_FIRST = calendar.Calendar()
 
 
@@ -84,6 +92,16 @@ def newest_day() -> date | None:
 def is_current(day: date) -> bool:
     """Return True if a day's papers can be called today's; weekends have none."""
     return sources.newest_day(timezone.now()) - day <= source_days.QUIET
+
+
+def days() -> list[date]:
+    """Return the days with papers that have begun, newest first.
+
+    One step of the index a day, however many papers it has.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(DAYS, [timezone.now().date()])
+        return [date.fromisoformat(str(day)) for (day,) in cursor.fetchall()]
 
 
 def neighbours(day: date) -> Neighbours:
