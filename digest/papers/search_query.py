@@ -68,9 +68,7 @@ def parse(text: str, topics: Iterable[tuple[str, str]] = ()) -> Query:
     """Return the query; `topics` are the (slug, label) pairs that `topic:` may name."""
     cleaned = clean_query(text)
     query = Query(cleaned)
-    by_name = {
-        tuple(tokens(name)): slug for slug, label in topics for name in (label, slug)
-    }
+    by_name = named(tuple(topics))
     free: list[str] = []
     phrases: list[Term] = []
     for part in PART.finditer(cleaned):
@@ -101,6 +99,12 @@ def parse(text: str, topics: Iterable[tuple[str, str]] = ()) -> Query:
         authors=query.authors[:MOST_WORDS],
         run=run,
     )
+
+
+@lru_cache(maxsize=4)  # the topics hardly ever change
+def named(topics: tuple[tuple[str, str], ...]) -> dict[tuple[str, ...], str]:
+    """Return the slugs of topics by the words of label and slug."""
+    return {tuple(tokens(name)): slug for slug, label in topics for name in (label, slug)}
 
 
 def tokens(text: str) -> list[str]:
