@@ -10,6 +10,8 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import BigIntegerField
+from django.db.models.expressions import RawSQL
 
 from digest import sql
 from digest.papers.search_query import Query, Term
@@ -320,6 +322,14 @@ def postgresql_with_most(
         " ORDER BY 4 DESC, day DESC LIMIT %s",
         [*values, *texts, at_least, limit],
     )
+
+
+def tagged(word: str) -> RawSQL:
+    """Return the papers among whose tags is a word, for filter(pk__in=…)."""
+    where, values = condition({"tags": f"'{word}'" if sql.postgres() else f'"{word}"'})
+    key = "paper_id" if sql.postgres() else "rowid"
+    statement = f"SELECT {key} FROM {TABLE[sql.postgres()]} WHERE {where}"
+    return RawSQL(statement, values, BigIntegerField())  # noqa: S611  named above, or tokens
 
 
 # -- words one by one --------------------------------------------------------------------

@@ -9,12 +9,14 @@ from datetime import date, timedelta
 
 from django.db import connection
 from django.db.models import Count, Q, QuerySet, TextField
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, TruncMonth
 from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 
-from digest.models import Block, Edition, Paper
-from digest.papers import source_days, sources
+from digest.models import Block, Edition, Paper, PaperWords
+from digest.papers import search_sql, source_days, sources
+from digest.papers.search_index import topic_word
 
 COUNTED_DAYS = 30
 DAYS = """
@@ -46,24 +48,26 @@ class Period:
         """Return the period's papers, of one topic if given, most upvoted first."""
         days = (self.first, min(self.last, timezone.now().date()))
         found = Paper.objects.filter(day__range=days)
-        if topic:  # of these days' blocks only: each block's topics have to be read
-            blocks = blocks_of_topic(topic).filter(paper__day__range=days)
-            found = found.filter(pk__in=blocks.values("paper_id"))
+        if topic:
+            found = found.filter(pk__in=of_topic(topic))
         return found.order_by("-upvotes", "-day", "arxiv_id")
 
     def around(self, topic: str = "") -> Neighbours:
         """Return the nearest days before and after that have papers, of one topic if given."""
-        day = "paper__day" if topic else "day"
-        found = blocks_of_topic(topic) if topic else begun()
-        days = found.order_by(day).values_list(day, flat=True)
-        before = days.filter(**{f"{day}__lt": self.first}).last()
-        today = timezone.now().date()
-        after = days.filter(**{f"{day}__gt": self.last, f"{day}__lte": today}).first()
-        return Neighbours(before, after)
+        found = papers_of_topic(topic) if topic else begun()
+        days = found.order_by("day").values_list("day", flat=True)
+        return Neighbours(
+            days.filter(day__lt=self.first).last(), days.filter(day__gt=self.last).first()
+        )
 
     def topics(self) -> Counter[str]:
         """Return topic slug → number of its papers in the period. One query."""
-        return count_topics(Block.objects.filter(paper__day__range=(self.first, self.last)))
+        found = PaperWords.objects.filter(day__range=(self.first, self.last))
+        return Counter(
+            slug
+            for topics in found.values_list("topics", flat=True)
+            for slug in topics.split()
+        )
 
 
 @dataclass(frozen=True)
@@ -153,14 +157,14 @@ def months() -> list[tuple[int, list[tuple[date, int]]]]:
 # -- topics, authors, organizations -----------------------------------------------
 
 
-def blocks_of_topic(slug: str) -> QuerySet[Block]:
-    """Return the blocks of daily editions under the topic."""
-    return Block.objects.filter(topics__has_key=slug, edition__kind=Edition.Kind.DAILY)
+def of_topic(slug: str) -> RawSQL:
+    """Return the papers that search knows under the topic, published or not."""
+    return search_sql.tagged(topic_word(slug))
 
 
 def papers_of_topic(slug: str) -> QuerySet[Paper]:
-    """Return the papers published under the topic, newest day first."""
-    return Paper.objects.filter(pk__in=blocks_of_topic(slug).values("paper_id"))
+    """Return the papers of a topic, newest day first."""
+    return begun().filter(pk__in=of_topic(slug))
 
 
 def papers_of_author(name: str) -> QuerySet[Paper]:

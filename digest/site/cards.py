@@ -16,7 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 
-from digest.models import Block, Paper
+from digest.models import Paper, PaperWords
 from digest.papers.summary import LONGEST, first_sentences, telling_sentence
 from subscribers.models import Topic
 
@@ -32,7 +32,7 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Card:
-    """One paper and the topics it was published under, best first."""
+    """One paper and its topics, best first."""
 
     paper: Paper
     topics: tuple[Topic, ...]
@@ -171,22 +171,11 @@ def is_web_address(url: str) -> bool:
 def cards(papers: Sequence[Paper], topics: Iterable[Topic]) -> list[Card]:
     """Return the papers with their topics, in the given order. One query."""
     by_slug = {topic.slug: topic for topic in topics}
-    published = Block.objects.filter(paper__in=papers).order_by("edition__day", "pk")
-    # The newest edition with the paper wins.
-    weights = dict(published.values_list("paper_id", "topics"))
+    told = PaperWords.objects.filter(paper__in=papers).values_list("paper_id", "topics")
+    slugs = {pk: each.split() for pk, each in told}
     return [
         Card(
-            paper,
-            tuple(
-                by_slug[slug]
-                for slug in by_weight(weights.get(paper.pk, {}))
-                if slug in by_slug
-            ),
+            paper, tuple(by_slug[one] for one in slugs.get(paper.pk, ()) if one in by_slug)
         )
         for paper in papers
     ]
-
-
-def by_weight(topics: dict[str, float]) -> list[str]:
-    """Return the slugs, heaviest first."""
-    return sorted(topics, key=lambda slug: (-topics[slug], slug))

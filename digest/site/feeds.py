@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.sitemaps import Sitemap
-from django.contrib.sitemaps.views import SitemapIndexItem, sitemap
+from django.contrib.sitemaps.views import sitemap
 from django.contrib.syndication.views import Feed
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -221,7 +221,7 @@ def sitemap_index(request: HttpRequest) -> HttpResponse:
     for day in days:
         week = archive.week_of(day).first
         files.setdefault(reverse("sitemap_of_week", args=[week]), day)
-    named = [SitemapIndexItem(absolute(path), day) for path, day in files.items()]
+    named = [{"location": absolute(path), "last_mod": day} for path, day in files.items()]
     context = {"sitemaps": named}
     return render(request, "sitemap_index.xml", context, content_type="application/xml")
 
