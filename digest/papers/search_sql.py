@@ -109,18 +109,24 @@ def matching(query: Query, topic_words: Sequence[str], limit: int) -> list[Row]:
                 [*inside[1], limit],
             )
         )
-    asked = conditions(query, topic_words, "all")
-    places = PLACES if query.terms and count(asked) >= COUNTED else PLACES[-1:]
-    found: list[Row] = []
-    for place in places:
-        if len(found) < limit:
-            asked = conditions(query, topic_words, place)
-            found = typed(
-                postgresql(query, asked, inside, limit)
-                if sql.postgres()
-                else sqlite(asked, inside, limit)
-            )
-    return found if sql.postgres() else favoured(query, found, limit)
+
+    def ranked(place: str) -> list[Row]:
+        asked = conditions(query, topic_words, place)
+        if sql.postgres():
+            return typed(postgresql(query, asked, inside, limit))
+        return favoured(query, typed(sqlite(asked, inside, limit)), limit)
+
+    # PostgreSQL ranks the newest only, so that a rare query need not be counted first.
+    found = ranked("all") if sql.postgres() else []
+    if sql.postgres() and len(found) < min(limit, RANKED):
+        return found
+    if not query.terms or count(conditions(query, topic_words, "all")) < COUNTED:
+        return found or ranked("all")
+    for place in PLACES:
+        found = ranked(place)
+        if len(found) >= limit:
+            break
+    return found
 
 
 def conditions(query: Query, topic_words: Sequence[str], place: str) -> dict[str, str]:

@@ -89,8 +89,12 @@ def begun() -> QuerySet[Paper]:
 
 
 def newest_day() -> date | None:
-    """Return the newest day that has papers and has begun; None while there is none."""
-    return begun().order_by("-day").values_list("day", flat=True).first()
+    """Return the newest day that has papers and has begun; None while there is none.
+
+    Samples count only where there is nothing else.
+    """
+    days = begun().order_by("-day").values_list("day", flat=True)
+    return days.filter(is_sample=False).first() or days.first()
 
 
 def is_current(day: date) -> bool:

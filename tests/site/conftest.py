@@ -72,7 +72,7 @@ def publish(*papers: Paper, day: date = DAY, **topics: float) -> None:
         for place, paper in enumerate(papers)
     )
     if topics:  # and search knows them so
-        words = " ".join(map(search_index.topic_word, topics))
+        words = " ".join(search_index.topic_word(one.replace("_", "-")) for one in topics)
         PaperWords.objects.filter(paper__in=papers).update(
             topics=" ".join(sorted(topics, key=lambda slug: -topics[slug])), tags=words
         )
