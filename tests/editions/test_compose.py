@@ -227,4 +227,4 @@ def test_a_summary_by_a_machine_says_so():
     edition = make.edition({make.paper(1, summary="A pot that pours."): {}})
     mail = load.__wrapped__(edition.pk).encoded
     for part in parts(mail.compose(READER, [Pick(0, None)], sent_at=make.NOON)):
-        assert "A pot that pours. (summary" in " ".join(part.split())
+        assert "A pot that pours. (AI summary)" in " ".join(part.split())
