@@ -13,7 +13,7 @@ search_index_at_once = import_module("digest.migrations.0022_search_index_at_onc
 
 
 class Migration(migrations.Migration):
-    dependencies = [("digest", "0033_announcements")]
+    dependencies = [("digest", "0034_mailbox_cause")]
 
     operations = [
         migrations.RunPython(search_index_at_once.let_wait, search_index_at_once.take_in)
