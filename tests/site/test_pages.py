@@ -177,7 +177,7 @@ def test_a_paper_in_a_list_tells_all_that_is_known_of_it(
         (
             {"summary": "A pot <b>that</b> pours.", "abstract": "We introduce Teapot."},
             "A pot &lt;b&gt;that&lt;/b&gt; pours. "
-            '<span class="hint" lang="en">(summary by machine)</span>',
+            '<span class="hint" lang="en">(AI summary)</span>',
         ),
     ],
 )
