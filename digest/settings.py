@@ -169,7 +169,6 @@ OWN_PATHS = frozenset(
     | {
         "search",
         "sitemap-lists.xml",
-        "sitemap-papers.xml",
         "sitemap.xml",
         "static",
         "subscribe",
