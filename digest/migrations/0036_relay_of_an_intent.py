@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("digest", "0034_mailbox_cause"),
+        ("digest", "0035_search_index_in_bulk"),
     ]
 
     operations = [
