@@ -8,14 +8,16 @@ already stays as they are, but for an opt-out that is newer than their confirmat
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 
-from subscribers import address_key, consent, rate_limits, subscriptions
+from subscribers import address_key, consent, preferences, rate_limits, subscriptions
 from subscribers.addresses import key_fingerprint
 from subscribers.bulk import insert
 from subscribers.import_file import BadFile, ImportFile, Row
@@ -31,7 +33,7 @@ from subscribers.models import (
     Topic,
 )
 from subscribers.notices import outbox
-from subscribers.preferences import fill, receipt_detail, schedule, stored
+from subscribers.preferences import Preferences, schedule, stored
 from subscribers.preferences_form import initial_of
 from subscribers.suppression import suppress_each
 from subscribers.tables import as_csv
@@ -196,26 +198,51 @@ def is_newer(person: Person, reader: Subscriber) -> bool:
 
 def suppress(people: Sequence[Person], *, now: datetime) -> None:
     """Take over bars and opt-outs, each with its date; a bar outdoes having left."""
-    current = set(
-        Subscriber.objects.filter(
-            email_hash__in={person.email_hash for person in people},
-            state__in=subscriptions.CONFIRMED,
-        ).values_list("email_hash", flat=True)
+    out = [(person, reason) for person in people if (reason := person.suppression)]
+    confirmed = Subscriber.objects.filter(
+        email_hash__in={person.email_hash for person, _ in out},
+        state__in=subscriptions.CONFIRMED,
     )  # those whose confirmation is newer than the opt-out
-    groups: dict[tuple[Suppression.Reason, datetime], set[str]] = {}
-    for person in people:
-        reason = person.suppression
-        if reason and (person.is_barred or person.email_hash not in current):
-            at = person.suppressed_at or person.unsubscribed_at or now
-            groups.setdefault((reason, at), set()).add(person.email_hash)
+    current = set(confirmed.values_list("email_hash", flat=True))
     suppress_each(
         [
-            (email_hash, reason, at)
-            for (reason, at), many in groups.items()
-            for email_hash in many
+            (
+                person.email_hash,
+                reason,
+                person.suppressed_at or person.unsubscribed_at or now,
+            )
+            for person, reason in out
+            if person.is_barred or person.email_hash not in current
         ],
         now=now,
     )
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What new readers with the same preferences have in common."""
+
+    columns: dict[str, object]
+    topics: list[int]  # ids
+    detail: dict[str, object]  # of the receipt
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """Somebody who is stored as a reader; the columns are theirs alone."""
+
+    person: Person
+    alike: Alike
+    columns: dict[str, Any]
+
+    @property
+    def state(self) -> State:
+        state: State = self.columns["state"]
+        return state
+
+    @property
+    def is_asked(self) -> bool:
+        return self.state == State.PENDING and not self.person.is_barred
 
 
 def add(
@@ -233,83 +260,108 @@ def add(
         for person in people
         if person.preferences is None
     ]
-    pairs = [
-        (person, person.preferences, row_for(person, now=now))
-        for person in people
-        if person.preferences is not None
-    ]
+    groups: dict[Preferences, Alike] = {}
     topics = {topic.slug: topic for topic in Topic.objects.all()}
-    for _, wanted, reader in pairs:
-        when = (wanted.timezone, wanted.send_hour, wanted.cadence, wanted.days)
-        if when not in schedules:
-            schedules[when] = schedule(*when[:3], days=wanted.days)
-        reader.schedule = schedules[when]
-        chosen = [topics[slug] for slug in wanted.topics if slug in topics]
-        fill(reader, wanted, chosen, now=now)
-    insert([reader for _, _, reader in pairs])
-    number([reader for _, _, reader in pairs])
+    new = []
+    for person in people:
+        if (wanted := person.preferences) is not None:
+            if wanted not in groups:
+                groups[wanted] = alike(wanted, topics, schedules, now=now)
+            new.append(New(person, groups[wanted], columns_of(person, now=now)))
+    ids = add_rows(new)
     insert(
+        Subscription,
         [
-            Subscription(subscriber_id=reader.pk, topic_id=topics[slug].pk)
-            for _, wanted, reader in pairs
-            for slug in wanted.topics
-            if slug in topics
-        ]
+            {"subscriber_id": ids[one.person.email_hash], "topic_id": topic}
+            for one in new
+            for topic in one.alike.topics
+        ],
     )
-    consent.append([receipt_for(person, reader, now=now) for person, _, reader in pairs])
-    waiting = [reader for person, _, reader in pairs if is_asked(person, reader)]
-    asked = outbox.enqueue_all(waiting, Notice.Kind.CONFIRM, now=now)
-    for person, _, reader in pairs:
-        done.append(Imported(person.line, became(person, reader, asked)))
+    consent.append([receipt_for(one, ids[one.person.email_hash], now=now) for one in new])
+    asked = outbox.enqueue_all(
+        {ids[one.person.email_hash]: one.person.email for one in new if one.is_asked},
+        Notice.Kind.CONFIRM,
+        now=now,
+    )
+    for one in new:
+        is_asked = ids[one.person.email_hash] in asked
+        done.append(Imported(one.person.line, became(one, is_asked=is_asked)))
     return done
 
 
-def number(readers: Sequence[Subscriber]) -> None:
-    """Give readers that were just inserted their ids."""
-    stored = Subscriber.objects.filter(email_hash__in=[one.email_hash for one in readers])
-    ids = dict(stored.values_list("email_hash", "pk"))
-    for reader in readers:
-        reader.pk = ids[reader.email_hash]
+def add_rows(new: Sequence[New]) -> dict[str, int]:
+    """Insert readers; return their ids by hash of the address."""
+    before = Subscriber.objects.aggregate(pk=Max("pk"))["pk"] or 0
+    insert(Subscriber, [one.alike.columns | one.columns for one in new])
+    stored = Subscriber.objects.filter(pk__gt=before)
+    return dict(stored.values_list("email_hash", "pk"))
 
 
-def row_for(person: Person, *, now: datetime) -> Subscriber:
-    reader = Subscriber(email=person.email, email_hash=person.email_hash)
-    reader.state = person.becomes
-    reader.created_at = person.created_at or person.confirmed_at or now
-    if reader.state != State.PENDING:
-        reader.confirmed_at = person.confirmed_at
-    if reader.state in subscriptions.CONFIRMED:
-        reader.confirmed_at = person.confirmed_at or now
-    if reader.state == State.UNSUBSCRIBED:
-        reader.unsubscribed_at = person.unsubscribed_at or now
-    if reader.state == State.PAUSED:
-        reader.paused_until = person.paused_until
-    return reader
+def alike(
+    wanted: Preferences,
+    topics: Mapping[str, Topic],
+    schedules: dict[tuple[object, ...], Schedule],
+    *,
+    now: datetime,
+) -> Alike:
+    when = (wanted.timezone, wanted.send_hour, wanted.cadence, wanted.days)
+    if when not in schedules:
+        schedules[when] = schedule(*when[:3], days=wanted.days)
+    chosen = [topics[slug] for slug in wanted.topics if slug in topics]
+    columns = preferences.columns(wanted) | {
+        "schedule_id": schedules[when].pk,
+        "profile": preferences.profile([topic.column for topic in chosen], {}),
+        "directions": None if wanted.has_interests else b"",
+        "changed_at": now,
+    }
+    topic_ids = [topic.pk for topic in chosen]
+    return Alike(columns, topic_ids, preferences.receipt_detail(wanted))
 
 
-def receipt_for(person: Person, reader: Subscriber, *, now: datetime) -> ConsentEvent:
+def columns_of(person: Person, *, now: datetime) -> dict[str, Any]:
+    """Return the columns of a new reader that do not follow from their preferences."""
+    state, confirmed_at = person.becomes, None
+    if state != State.PENDING:
+        confirmed_at = person.confirmed_at
+    if state in subscriptions.CONFIRMED:
+        confirmed_at = person.confirmed_at or now
+    left = state == State.UNSUBSCRIBED
+    return {
+        "email": person.email,
+        "email_hash": person.email_hash,
+        "state": state,
+        "created_at": person.created_at or person.confirmed_at or now,
+        "confirmed_at": confirmed_at,
+        "unsubscribed_at": (person.unsubscribed_at or now) if left else None,
+        "paused_until": person.paused_until if state == State.PAUSED else None,
+    }
+
+
+def receipt_for(one: New, subscriber_id: int, *, now: datetime) -> dict[str, object]:
     """Return the proof of what the file said."""
     kinds = {State.PENDING: Kind.REQUESTED, State.UNSUBSCRIBED: Kind.UNSUBSCRIBED}
-    detail = receipt_detail(person.preferences) if person.preferences else {}
-    if reader.state in subscriptions.CONFIRMED:
-        detail |= {"legal_source": person.legal_source, "state": reader.state}
+    person, detail = one.person, dict(one.alike.detail)
+    if one.state in subscriptions.CONFIRMED:
+        detail |= {"legal_source": person.legal_source, "state": one.state}
     for name in INSTANTS:
         if instant := getattr(person, name):
-            detail |= {name: instant.isoformat()}
-    kind = kinds.get(State(reader.state), Kind.IMPORTED)
-    return consent.receipt(reader, kind, origin=ORIGIN, now=now, detail=detail)
+            detail[name] = instant.isoformat()
+    return consent.receipt(
+        person.email_hash,
+        kinds.get(one.state, Kind.IMPORTED),
+        subscriber_id=subscriber_id,
+        origin=ORIGIN,
+        now=now,
+        detail=detail,
+    )
 
 
-def is_asked(person: Person, reader: Subscriber) -> bool:
-    return reader.state == State.PENDING and not person.is_barred
-
-
-def became(person: Person, reader: Subscriber, asked: set[int]) -> Became:
-    if person.is_barred:
+def became(one: New, *, is_asked: bool) -> Became:
+    if one.person.is_barred:
         return Became.BARRED
-    if reader.state == State.PENDING:
-        return Became.ASKED if reader.pk in asked else Became.PENDING
-    left = reader.state == State.UNSUBSCRIBED
+    if one.state == State.PENDING:
+        return Became.ASKED if is_asked else Became.PENDING
+    left = one.state == State.UNSUBSCRIBED
     return Became.OPTED_OUT if left else Became.IMPORTED
 
 
