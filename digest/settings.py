@@ -23,6 +23,7 @@ from django.utils.csp import CSP
 from kombu import Queue
 
 from digest import endpoints, front_end, state_files
+from digest.mailbox_url import bounce_mailbox
 from digest.variables import Variables, check_hook, load_file
 
 # Ranking's products are small; numpy's threads would spin on the other senders' cores.
@@ -167,7 +168,6 @@ OWN_PATHS = frozenset(
     | {
         "search",
         "sitemap-lists.xml",
-        "sitemap-papers.xml",
         "sitemap.xml",
         "static",
         "subscribe",
@@ -347,6 +347,7 @@ CELERY_BEAT_SCHEDULE = {
         ("notices", "subscribers.tasks.send_notices", 10),
         ("readers", "subscribers.tasks.maintain", 60),
         ("events", "digest.tasks.send_events", 10),
+        ("mailbox", "digest.tasks.read_mailbox", 300),
         ("imports", "subscribers.tasks.take_imports", 10),
     ]
 }
@@ -368,7 +369,10 @@ if EHLO_NAME and not re.fullmatch(r"[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f.:]+\]", EH
     raise ImproperlyConfigured(
         "EHLO_NAME must be the name of a host, like mail.example.org."
     )
-# Whether the mail server hands mail to papers+…@ over to `manage.py bounce`: then digests
+# The mailbox that beat has read for bounces and reports, where no mail server can pipe them.
+BOUNCE_MAILBOX_URL = variables.text("BOUNCE_MAILBOX_URL")
+bounce_mailbox("BOUNCE_MAILBOX_URL", BOUNCE_MAILBOX_URL)
+# Whether mail to papers+…@ gets to `manage.py bounce`, by pipe or mailbox: then digests
 # name that address to unsubscribe by mail (RFC 2369) and for complaints (RFC 9477).
 BOUNCES_PIPED = variables.flag("BOUNCES_PIPED", False)
 # The recipients of alarms.

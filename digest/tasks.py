@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery import Task, current_app, shared_task
+from django.conf import settings
 
 from digest import outgoing, process
 from digest.deliveries import (
@@ -21,7 +22,7 @@ from digest.deliveries.plan import due_editions, plan, weeks_wanted
 from digest.deliveries.send import send_due
 from digest.deliveries.sweep import end_leases, end_overdue, prune_deliveries
 from digest.editions.publish import NothingToPublish, publish
-from digest.feedback import alarms, events, reconcile
+from digest.feedback import alarms, bounce_mailbox, events, reconcile
 from digest.logs import alert
 from digest.models import Act, Delivery, Edition, ReportedCount
 from digest.papers import fullness, ingest, source_days, sources
@@ -121,6 +122,19 @@ def count() -> None:
 def send_events() -> None:
     """Send what is due to the operator's own systems and to chats."""
     outgoing.send_open(ledger.database_now())
+
+
+@shared_task
+def read_mailbox() -> None:
+    """Read the bounce mailbox, if there is one."""
+    now = ledger.database_now()
+    if not settings.BOUNCE_MAILBOX_URL or not turn(Loop.MAILBOX, now):
+        return
+    try:
+        if taken := bounce_mailbox.read(now):
+            logger.info("bounce mailbox: %s", bounce_mailbox.told(taken))
+    except bounce_mailbox.MailboxTrouble as trouble:
+        logger.warning("the bounce mailbox was not read: %s", trouble)
 
 
 @shared_task

@@ -33,6 +33,10 @@ Purpose = Link.Purpose
 type More = Callable[[Subscriber], privacy.Tables]
 type Beside = Callable[[int, str], SafeString]
 
+# Button → what the page says next, as a parameter of its address; all others save.
+DONE = {"address": "moved", "data": "asked", "pause": "paused", "resume": "resumed"}
+SAID = ("saved", *DONE.values())
+
 
 @token_page
 def preferences_link(request: HttpRequest) -> HttpResponse:
@@ -82,18 +86,17 @@ def preferences(
     if token == MINE and asked == "address":
         outbox.ask_again(reader.pk, now=now)
         wake()
-        return render(request, "subscribers/link_sent.html")
+        return render(request, "subscribers/link_sent.html", {"known": True})
     if request.method == "POST" and page.change(request, asked):
         wake()
         if asked == "unsubscribe":  # the mails' page says so, and offers the way back
             return see_other("unsubscribe", reader.unsubscribe_token)
         response = see_other("preferences", token)
-        response["Location"] += "?moved=1" if asked == "address" else "?saved=1"
+        response["Location"] += f"?{DONE.get(asked, 'saved')}=1"
         return response
     page.preferences.offer(Topic.objects.all(), counts(), fold=True)
     context = page.context() | {
-        "saved": "saved" in request.GET,
-        "moved": "moved" in request.GET,
+        "done": [] if page.invalid else [done for done in SAID if done in request.GET],
         "more": more(reader.pk, token),
         "mailed": token != MINE,
         "preferences_token": token,

@@ -245,10 +245,15 @@ def unsubscribe(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
 def ask_back(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     """Undo an unsubscribe: all preferences are kept, and one mail asks to confirm them.
 
-    By mail, since anyone to whom a digest was forwarded holds the link to leave as well.
+    By mail, since anyone to whom a digest was forwarded holds the link to leave as well. A
+    reader who asks again before they confirm is mailed again: a quota may have held back the
+    first mail.
     """
     subscriber = locked(subscriber_id)
-    if subscriber is None or subscriber.state != State.UNSUBSCRIBED:
+    if subscriber is None or subscriber.state in CONFIRMED:
+        return
+    if subscriber.state == State.PENDING:
+        outbox.ask_again(subscriber_id, now=now)
         return
     if is_barred(subscriber.email_hash):
         return

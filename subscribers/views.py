@@ -237,7 +237,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """
     found = holder(token)
     if request.method != "POST":
-        left = found is not None and found.state == Subscriber.State.UNSUBSCRIBED
+        left = found is not None and found.state not in subscriptions.CONFIRMED
         return render(request, "subscribers/unsubscribe.html", {"left": left})
     asked = action(request)
     if found is not None:

@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from digest.endpoints import SmtpServer, Tls, smtp_server
+from digest.mailbox_url import bounce_mailbox
 from tests.configured import GIVEN, settings
 from tests.environment import ROOT, bare
 
@@ -29,6 +30,7 @@ URLS = {
     "DATABASE_URL": "postgresql://ann:{}@db.example.org:5432/papers",
     "REDIS_URL": "redis://ann:{}@redis.example.org:6379/0",
     "MAILER_URL": "smtps://ann:{}@mail.example.org",
+    "BOUNCE_MAILBOX_URL": "imaps://ann:{}@mail.example.org/INBOX",
 }
 
 WRONG: dict[str, list[str]] = {
@@ -125,6 +127,20 @@ WRONG: dict[str, list[str]] = {
     "ADMINS": ["ada", "ada@example.org; bob@example.org", "ada@example.org,bob"],
     "EHLO_NAME": ["mail_1.example.org", "a b", "mail.example.org\r\nMAIL FROM:<x>"],
     "BOUNCES_PIPED": ["bounces@example.org"],
+    "BOUNCE_MAILBOX_URL": [
+        "imaps://mail.example.org",
+        "imaps://ann@mail.example.org",
+        "https://ann:hush-hush@mail.example.org",
+        "imap://ann:hush-hush@mail.example.org",
+        "pop3://ann:hush-hush@10.0.0.1:110",
+        "imap://ann:hush-hush@mail.example.org?tls=none",
+        "imaps://ann:hush-hush@mail.example.org?tls=starttls",
+        "pop3s://ann:hush-hush@mail.example.org/INBOX",
+        "pop3s://ann:hush-hush@mail.example.org?verify=no",
+        "imaps://ann:hush%0D%0Ahush@mail.example.org",
+        "imaps://ann:hush-hush@mail.example.org/IN%22BOX",
+        "imaps://ann:hush-hush@mail.example.org/Rückläufer",
+    ],
     "POSTAL_ADDRESS": ["Street 1\n12345 Town", "Street 1\x07"],
     "SECRET_KEY": ["hush-hush\nhush-hush", '"hush-hush'],
     "ADDRESS_KEY": ["hush-hush\rhush-hush", "hush-hush'"],
@@ -262,6 +278,8 @@ def test_a_percent_encoded_password_is_read_alike_by_everything(tmp_path: Path) 
     assert read["DATABASES"]["default"]["PASSWORD"] == PASSWORD
     assert read["MAILERS"]["default"]["OPTIONS"]["password"] == PASSWORD
     assert smtp_server(read["MAILER_URL"]).password == PASSWORD
+    mailbox = bounce_mailbox("BOUNCE_MAILBOX_URL", read["BOUNCE_MAILBOX_URL"])
+    assert mailbox and mailbox.password == PASSWORD
     pool = redis.ConnectionPool.from_url(read["REDIS_URL"])
     assert pool.connection_kwargs["password"] == PASSWORD
     assert pool.connection_kwargs["username"] == "ann"
@@ -338,7 +356,9 @@ def routes(patterns: Iterable[URLPattern | URLResolver], prefix: str = "") -> It
 
 def test_the_admin_is_kept_off_every_path_of_the_urlconf() -> None:
     own = {route.partition("/")[0] for route in routes(get_resolver().url_patterns)}
-    own = {first for first in own if re.match(r"\w", first)} - {django_settings.ADMIN_PATH}
+    own = {first for first in own if re.fullmatch(r"\w[\w.-]*", first)} - {
+        django_settings.ADMIN_PATH
+    }
     assert own | {"static", "media"} == django_settings.OWN_PATHS
 
 

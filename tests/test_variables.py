@@ -115,6 +115,11 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         lambda read: read["EHLO_NAME"],
         "mail.example.net",
     ),
+    "BOUNCE_MAILBOX_URL": (
+        "pop3://ann:p@127.0.0.1",
+        lambda read: read["BOUNCE_MAILBOX_URL"],
+        "pop3://ann:p@127.0.0.1",
+    ),
     "BOUNCES_PIPED": ("yes", lambda read: read["BOUNCES_PIPED"], True),
     "POSTAL_ADDRESS": (
         "O'Brien's, Köln",

@@ -22,6 +22,7 @@ class Loop(StrEnum):
     WATCH = "watch"
     PUBLISH = "publish"
     REFIT = "refit"
+    MAILBOX = "mailbox"
 
 
 # As long after one turn the next may begin: what piled up while nobody worked is not done
@@ -31,6 +32,7 @@ APART = {
     Loop.WATCH: timedelta(seconds=150),
     Loop.PUBLISH: timedelta(seconds=900),
     Loop.REFIT: timedelta(hours=1),  # longer than a refit takes
+    Loop.MAILBOX: timedelta(seconds=150),
 }
 # Clocks ten minutes apart change nothing but what is told.
 WORTH_TELLING, MOST_SKEW = 5.0, 660.0
@@ -46,7 +48,7 @@ def beat(loop: Loop, now: datetime) -> None:
         [Heartbeat(loop=loop, at=now)],
         update_conflicts=True,
         unique_fields=["loop"],
-        update_fields=["at"],
+        update_fields=["at", "cause"],
     )
 
 

@@ -75,7 +75,7 @@ def context(paper: Paper, form: str) -> dict[str, Any]:
         "title": title,
         "said": said,
         "title_script": flatatt(text_layout.attributes(title)),
-        "machine": f" {phrase('machine')}" if by_machine else "",
+        "machine": f" {phrase('ai')}" if by_machine else "",
         "said_script": flatatt(text_layout.attributes(said)),
         "names": names,
         "names_script": flatatt(text_layout.attributes(names)),
@@ -136,7 +136,7 @@ def links(paper: Paper, form: str) -> list[tuple[str, str]]:
         found += [
             (phrase("project"), paper.project_url),
             (phrase("discussion", paper.comments), paper.discussion_url),
-            (phrase("web"), paper_url(paper)),
+            (phrase("about"), paper_url(paper)),
         ]
     return [(name, url) for name, url in found if url]
 

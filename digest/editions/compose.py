@@ -75,6 +75,7 @@ type NameReasons = Callable[[tuple[Reason, ...], int | None], bytes]
 class Part:
     opening: bytes  # of the frame, up to the list of titles
     between: bytes
+    alone: bytes  # instead of both before a single paper; empty if it has the list, too
     closing: bytes  # after the papers
     foot: bytes  # after the line about those that had no room
     leads: Sequence[EncodedBlock]  # the blocks as they look in the first place
@@ -202,10 +203,10 @@ class EncodedEdition:
         localized = self.localized_for(reader)
         text, html = localized.text, localized.html
         page = self.page_name(reader.delivery_id)
-        fitting, more = picks, (b"", b"")
-        if len(picks) > localized.fits:
+        count, fitting, more = len(picks), picks, (b"", b"")
+        if count > localized.fits:
             fitting = picks_that_fit(localized, picks)
-            more = self.left_out(localized, len(picks) - len(fitting), page)
+            more = self.left_out(localized, count - len(fitting), page)
         texts, htmls = [text.opening], [html.opening]
         text_papers, html_papers = [text.between], [html.between]
         shown = localized.leads
@@ -216,6 +217,9 @@ class EncodedEdition:
             text_papers += text_paper
             html_papers += html_paper
             shown = localized.others
+        if count == 1 and text.alone:  # a list of one title says it twice
+            texts, htmls = [text.alone], [html.alone]
+            del text_papers[0], html_papers[0]
         token = reader.token.encode() + mime.SOFT_BREAK
         if token.startswith(b"--"):
             token = self.encode(reader.token)
@@ -225,7 +229,7 @@ class EncodedEdition:
             {
                 NAME: page.encode() + mime.SOFT_BREAK,
                 TOKEN: token,
-                COUNT: localized.counts[len(picks)],
+                COUNT: localized.counts[count],
             },
         )
 
@@ -292,6 +296,7 @@ def encode_block(block: str, encode: Encoder) -> EncodedBlock:
 
 def encode_part(
     frame: str,
+    without_list: str,
     leads: Sequence[EncodedBlock],
     blocks: Sequence[EncodedBlock],
     *,
@@ -300,15 +305,20 @@ def encode_part(
     name_reasons: NameReasons,
     encode: Encoder,
 ) -> Part:
-    """Encode a body part; the last of `labels` is the one for a trending paper."""
+    """Encode a body part; the last of `labels` is the one for a trending paper.
+
+    `without_list` is the frame for a single paper, empty if that has the list of titles, too.
+    """
     before, after = frame.split(MARKS.papers)
     around = *before.partition(MARKS.ahead)[::2], *after.rpartition(MARKS.more)[::2]
     opening, between, closing, foot = (encode_open(text, encode) for text in around)
+    alone = encode_open(without_list.partition(MARKS.papers)[0], encode)
     *topics, trending = labels
     personal = max(map(len, labels)) + 2 * NAME_ROOM
     return Part(
         opening=opening,
         between=between,
+        alone=alone,
         closing=closing,
         foot=foot,
         leads=leads,

@@ -24,7 +24,7 @@ from digest.editions.compose import (
     sure_to_fit,
 )
 from digest.editions.frames import FrameContent, LocalizedFrame
-from digest.editions.phrases import WITHOUT_MARKS
+from digest.editions.phrases import MARKS, WITHOUT_MARKS
 from digest.editions.reasons import Reason, Why
 from digest.models import Block, Edition
 from digest.papers.text import cut
@@ -179,8 +179,10 @@ class Encoded:
         titles_only = length == Length.TITLES
         lead, rest = LENGTHS[length]
         without, with_list = phrases.without_glance, phrases.with_glance
+        has_choice = MARKS.glance in self.frame and not titles_only
         return encode_part(
             (without if titles_only else with_list)(self.frame),
+            without(self.frame) if has_choice else "",
             self.blocks[lead],
             self.blocks[rest],
             titles=[b""] * len(self.titles) if titles_only else self.titles,

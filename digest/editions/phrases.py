@@ -34,13 +34,16 @@ class Marks:
     vote: str = "\ufdd7"  # around text for readers who can vote
     place: str = "\ufdda"
     form: str = "\ufddb"  # between the forms of a block: see blocks.FORMS
-    glance: str = "\ufddc"  # around the list of titles, which a mail of titles has not
+    # Around the list of titles: a mail of titles has none, nor has one with a single paper. A
+    # frame that was stored with the older mark has it for that paper, too.
+    glance: str = "\ufddd"
+    older_glance: str = "\ufddc"
 
 
 MARKS = Marks()
 WITHOUT_MARKS = dict.fromkeys(range(0xFDD0, 0xFDF0))
 VOTE = re.compile("\ufdd7([^\ufdd7]*)\ufdd7")
-GLANCE = re.compile("\ufddc([^\ufddc]*)\ufddc")
+GLANCE = re.compile("[\ufddc\ufddd]([^\ufddc\ufddd]*)[\ufddc\ufddd]")
 PHRASE = re.compile("\ufdd8([a-z]+):([0-9]+)\ufdd9")
 
 
@@ -108,11 +111,13 @@ PHRASES: dict[str, Callable[[int], str]] = {
     "unknown": lambda _: gettext("Authors not known"),
     "code": lambda _: gettext("Code"),
     "project": lambda _: gettext("Project"),
-    "web": lambda _: gettext("On the web"),
-    "machine": lambda _: gettext("(summary by machine)"),
+    "about": lambda _: gettext("More about it"),
+    "ai": lambda _: gettext("(AI summary)"),
     "more": lambda _: gettext("More like this"),
     "less": lambda _: gettext("Less like this"),
-    # In blocks that were published before there were two links.
+    # In blocks that were published with these words.
+    "web": lambda _: gettext("On the web"),
+    "machine": lambda _: gettext("(summary by machine)"),
     "vote": lambda _: gettext("More or less like this"),
 }
 
@@ -184,9 +189,10 @@ def dates(first: date, last: date) -> tuple[str, str]:
     if first == last:
         return long, short
     # Translators: Django's date format, the first of two days in the same month
-    same = first.month == last.month
-    since = date_format(first, pgettext("date format", "j") if same else short_format)
-    return f"{since}–{long}", f"{since}–{short}"
+    same = pgettext("date format", "j") if first.month == last.month else ""
+    # Translators: Django's date format, the first of two days, in a headline
+    since = date_format(first, same or pgettext("date format", "j F"))
+    return f"{since}–{long}", f"{date_format(first, same or short_format)}–{short}"
 
 
 def left_out_notice(count: int) -> str:

@@ -32,7 +32,7 @@ def page(
     """
     frame = page_frame(edition, language, web=True, preferences=preferences)
     lead, rest = LENGTHS[length or Length.ABSTRACTS]
-    with_list = length is not None and length != Length.TITLES
+    with_list = length is not None and length != Length.TITLES and len(shown) > 1
     frame = (phrases.with_glance if with_list else phrases.without_glance)(frame)
     with translation.override(language):
         papers = "".join(

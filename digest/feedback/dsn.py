@@ -1,7 +1,8 @@
 """A bounce mail or a complaint: what a mail server says later, where no provider reports.
 
 It is believed only if it came to the signed envelope address of a delivery (signing.py),
-and then it is about that delivery, whatever it says of its sender and its recipient. Read
+and then it is about that delivery, whatever it says of its sender and its recipient. Feedback
+loops send every complaint to one address: such a one must name the signed address. Read
 are delivery reports (RFC 3464, RFC 6533), as they are and as gateways leave them, the texts
 of qmail and Exim, complaints (RFC 5965), and letters that ask to unsubscribe. Anything else
 that comes to such an address is kept as a report of nothing, and logged.
@@ -14,6 +15,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from email.message import Message
+from email.parser import HeaderParser
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -27,8 +29,11 @@ logger = logging.getLogger(__name__)
 
 STATUS = {"text/delivery-status", "text/global-delivery-status"}
 FEEDBACK = "text/feedback-report"
+FEEDBACK_MARK = b"feedback-report"
 ENCLOSED = {"text/rfc822", "text/global"}
+RETURNED = ENCLOSED | {"text/rfc822-headers"}
 DEEPEST = 3  # gateways around gateways
+MOST_LETTER = 1024 * 1024  # enough, as the report comes before the returned mail
 MOST_PARTS = 100
 MOST_BYTES = 64 * 1024  # of one part: a report has one or two thousand
 MOST_VALUE = 2000  # characters of a field
@@ -76,15 +81,18 @@ class Part(Message):
 
 
 def reports(raw: bytes, *, came_to: str, now: datetime) -> list[Report]:
-    """Return what a mail reports; nothing for one to an address that we did not sign."""
+    """Return what a mail reports; nothing if it neither came to nor names a signed address."""
     delivery_id = signing.delivery_of(came_to)
-    if delivery_id is None:
+    if delivery_id is None and FEEDBACK_MARK not in raw.lower():
         return []
     try:
         mail = email.message_from_bytes(raw, Part)
         found = list(islice(statements(mail, DEEPEST), MOST_RECIPIENTS))
+        delivery_id = delivery_id or complained_of(mail)
     except RecursionError:  # nested a thousand times: no mail server's work
         mail, found = Part(), []
+    if delivery_id is None:
+        return []
     if not found and asks_to_leave(mail):
         found = [Statement(EventType.UNSUBSCRIBED, "a letter asked for it", {})]
     if not found:
@@ -110,6 +118,22 @@ def asks_to_leave(mail: Message) -> bool:
     subject = str(mail.get("Subject", "")).strip().lower()
     automatic = str(mail.get("Auto-Submitted", "no")).strip().lower() != "no"
     return subject == "unsubscribe" and not automatic
+
+
+def complained_of(mail: Message) -> int | None:
+    """Return the delivery that a complaint names, in its fields or in the mail it returns."""
+    leaves = list(parts(mail))
+    if not any(of_feedback(leaves)):
+        return None
+    named: list[str] = []
+    for part in leaves:
+        if part.get_content_type() == FEEDBACK:
+            named += [block.get("original-mail-from", "") for block in blocks(text(part))]
+        elif part.get_content_type() in RETURNED:
+            head = HeaderParser().parsestr(text(part))
+            named += [f"{head.get(name, '')}" for name in ("CFBL-Address", "Return-Path")]
+    addresses = (one.partition(";")[0].strip(" \t<>") for one in named)
+    return next(filter(None, map(signing.delivery_of, addresses)), None)
 
 
 def not_understood(mail: Message, delivery_id: int, now: datetime) -> Report:

@@ -43,6 +43,13 @@ class Heartbeat(models.Model):
 
     loop = models.CharField(max_length=8, unique=True)
     at = models.DateTimeField(help_text="UTC, by the database's clock.")
+    cause = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why no run has succeeded since.",
+    )
     begun_at = models.DateTimeField(null=True, help_text="The same, of its last turn.")
     worker_skew = models.FloatField(
         default=0, help_text="Seconds by which the worker's clock was ahead of it."

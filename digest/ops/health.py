@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 
 from digest import outgoing
 from digest.deliveries import fencing, heartbeats, ledger
+from digest.feedback import bounce_mailbox
 from digest.logs import scrub
 from digest.papers import source_days
 from digest.throttling import circuit_breaker
@@ -68,7 +69,12 @@ def unwell() -> list[str]:
 
 def degraded() -> list[str]:
     """Return the faults that do not stop mail, one line each. Raises DatabaseError."""
-    return source_days.troubles(timezone.now()) + outgoing.troubles(timezone.now())
+    now = timezone.now()
+    return [
+        *source_days.troubles(now),
+        *outgoing.troubles(now),
+        *bounce_mailbox.troubles(now),
+    ]
 
 
 def skewed() -> list[str]:

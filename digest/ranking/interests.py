@@ -10,9 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import accumulate
 
-import numpy as np
-from numpy.typing import NDArray
-
 from digest.papers.words import WORD, folded, joined, words
 
 SEPARATOR = re.compile(r"[,;\n]")
@@ -45,7 +42,6 @@ class Lexicon:
         self.institutions = [f" {name_key(name)} " for name in institutions]
         self.vocabularies: dict[int, frozenset[str]] = {}
         self.known: dict[str, frozenset[int]] = {}
-        self.masks: dict[frozenset[int], NDArray[np.bool_]] = {}
         self.found: dict[str, frozenset[int]] = {}
 
     @cached_property
@@ -80,14 +76,6 @@ class Lexicon:
             for key in keys:
                 found[key].add(position)
         return found
-
-    def mask(self, papers: frozenset[int]) -> NDArray[np.bool_]:
-        """Return the papers as a row (P,); shared, not to be changed."""
-        if papers not in self.masks:
-            row = np.zeros(len(self.texts), dtype=np.bool_)
-            row[list(papers)] = True
-            self.masks[papers] = row
-        return self.masks[papers]
 
     def with_phrase(self, phrase: str) -> frozenset[int]:
         """Return the papers with these words in sequence, however they are hyphenated."""

@@ -1,10 +1,12 @@
 """What a slice of readers and an edition have in common, and what the reasons for it name."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import zip_longest
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +23,7 @@ from digest.ranking.directions import (
     unpack,
     versions,
 )
-from digest.ranking.interests import phrases
+from digest.ranking.interests import Lexicon, phrases
 from digest.ranking.loaded import LaidOut
 from digest.ranking.sent_before import sent_before
 
@@ -81,37 +83,57 @@ ANYBODY = Person(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class PhraseHits:
+    """The phrases of readers that some paper of an edition has, each looked up once."""
+
+    phrases: Sequence[str]  # the first stands for none
+    papers: ranking.Bools  # phrases × P
+    of: ranking.Ints  # slots × N: the phrases of each reader in their order, then zeros
+
+    def marked(self) -> ranking.Bools:
+        """Mark the papers with a phrase of each reader (N × P)."""
+        found = np.zeros((self.of.shape[1], self.papers.shape[1]), dtype=np.bool_)
+        for some in self.of:
+            found |= self.papers[some]
+        return found
+
+    def first(self, readers: NDArray[np.intp], papers: NDArray[np.intp]) -> list[str]:
+        """Return the first phrase of each of some readers that their paper has."""
+        found = np.zeros(len(readers), dtype=np.int32)
+        for some in self.of[::-1, readers]:
+            found = np.where(self.papers[some, papers], some, found)
+        return [self.phrases[one] for one in found.tolist()]
+
+
 @dataclass(slots=True)
 class Found:
     """What a slice's readers have in common with an edition, and the names of it."""
 
     matches: ranking.InterestMatches | None = None
     closeness: ranking.Closeness | None = None
-    # reader → their keywords with the papers that have them
-    keywords: dict[int, list[tuple[str, frozenset[int]]]] = field(default_factory=dict)
-    # (reader, paper) → which of `interests_of`, and the key of the nearest liked paper
-    written: ranking.Ints | None = None
-    likes: dict[tuple[int, int], int] = field(default_factory=dict)
-    titles: dict[int, str] = field(default_factory=dict)
+    phrases: PhraseHits | None = None
+    # by which of `interests_of`: how close the papers are to it (N × P), -inf where none is
+    interests: list[ranking.Floats] = field(default_factory=list)
+    # the key of the liked paper that a paper is like (N × P), or 0
+    likes: NDArray[np.uint32] | None = None
 
     def close_to(
         self, points: ranking.Floats, directions: Directions, shape: tuple[int, int]
     ) -> None:
         """Score the papers by readers' words and likes, of readers who have directions."""
         others = self.closeness or ranking.nothing_close(shape)
-        written, liked = others.written, others.liked
-        if self.written is None:
-            self.written = np.zeros(shape, dtype=np.int32)
+        liked = others.liked
         for place in range(MOST_INTERESTS):
             rows = np.flatnonzero(
                 (directions.kind == Kind.WRITTEN) & (directions.of == place)
             )
-            if not len(rows):
-                continue
-            readers, scores = directions.reader[rows], scored(directions, rows, points)
-            nearer = scores > written[readers]
-            written[readers] = np.where(nearer, scores, written[readers])
-            self.written[readers] = np.where(nearer, place, self.written[readers])
+            if len(rows):
+                while len(self.interests) <= place:
+                    self.interests.append(np.full(shape, -np.inf, dtype=np.float32))
+                readers = directions.reader[rows]
+                self.interests[place][readers] = scored(directions, rows, points)
+        written = np.max(self.interests, axis=0) if self.interests else others.written
         rows = np.flatnonzero(directions.kind == Kind.LIKED)
         liked[directions.reader[rows]] = scored(directions, rows, points)
         rows = np.flatnonzero(directions.kind == Kind.DISLIKED)
@@ -139,15 +161,13 @@ class Found:
             return alike
         who, owner = np.unique(owners, return_inverse=True)
         seat = np.arange(len(rows)) - np.searchsorted(owners, who)[owner]
-        packed = np.zeros((len(who), seat.max() + 1, points.shape[1]), np.int8)
+        packed = np.zeros((len(who), seat.max() + 1, points.shape[1]), np.float32)
         scale = np.zeros(packed.shape[:2], np.float32)
-        packed[owner, seat], scale[owner, seat] = (
-            directions.packed[rows],
-            directions.scale[rows],
-        )
+        packed[owner, seat] = directions.packed[rows]
+        scale[owner, seat] = directions.scale[rows]
         papers = closest(liked[who], COMPARED)
         with np.errstate(invalid="ignore", over="ignore"):
-            near_to = packed.astype(np.float32) @ points[papers].transpose(0, 2, 1)
+            near_to = packed @ points[papers].transpose(0, 2, 1)
             scores = finite(near_to * scale[:, :, None])
         near = liked[who[:, None], papers] >= ranking.CLOSE_TO_LIKES
         reader, nth = (near & (scores.max(axis=1) >= ALIKE)).nonzero()
@@ -156,54 +176,58 @@ class Found:
         which = keys[reader, scores.argmax(axis=1)[reader, nth]]
         readers, places = who[reader], papers[reader, nth]
         alike[readers, places] = True
-        pairs = zip(readers.tolist(), places.tolist(), strict=True)
-        self.likes |= dict(zip(pairs, which.tolist(), strict=True))
+        if self.likes is None:
+            self.likes = np.zeros(liked.shape, dtype=np.uint32)
+        self.likes[readers, places] = which
         return alike
 
-    def name_likes(self, picks: ranking.Ints, reasons: NDArray[np.int8]) -> None:
-        """Read the titles of the liked papers that reasons name, with one query."""
-        rows, places, _ = (reasons == Why.LIKED).nonzero()
-        pairs = zip(rows.tolist(), picks[rows, places].tolist(), strict=True)
-        keys = {self.likes[pair] for pair in pairs if pair in self.likes}
-        if keys:
-            known = Paper.objects.filter(pk__in=keys)
-            self.titles = dict(known.values_list("pk", "title"))
-
-    def interests_at(self, picks: ranking.Ints) -> list[list[int]]:
-        """Return which of `interests_of` each pick is closest to (N × K)."""
-        if self.written is None or not picks.size:
-            return np.zeros_like(picks).tolist()  # type: ignore[no-any-return]
-        found: list[list[int]] = np.take_along_axis(self.written, picks, axis=1).tolist()
+    def nearest_interests(
+        self, readers: NDArray[np.intp], papers: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
+        """Return which of `interests_of` the papers are closest to, of readers who have some."""
+        scores = [interest[readers, papers] for interest in self.interests]
+        found: NDArray[np.intp] = np.argmax(scores, axis=0)
         return found
 
-    def name(
+    def names(
         self,
         loaded: LaidOut,
-        person: Person,
-        pair: tuple[int, int],
+        people: Sequence[Person],
         why: Why,
-        interest: int,
-    ) -> str:
-        """Return what a reason of a (reader, paper) names; empty if it names nothing.
-
-        `interest` is which of `interests_of` the paper is closest to.
-        """
-        reader, paper = pair
+        pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
+    ) -> list[str]:
+        """Return what a reason of some (readers, papers) names; empty if it names nothing."""
+        readers, papers = (places.tolist() for places in pairs)
         match why:
             case Why.WRITTEN | Why.NEAREST:
-                return texts_of(person.interests, person.keywords)[interest]
+                texts = {
+                    one: texts_of(people[one].interests, people[one].keywords)
+                    for one in set(readers)
+                }
+                which = self.nearest_interests(*pairs).tolist()
+                return [
+                    texts[one][place] for one, place in zip(readers, which, strict=True)
+                ]
             case Why.AUTHOR:
-                return loaded.lexicon.author_of(paper, items(person.watched_authors))
+                watched = [items(people[one].watched_authors) for one in readers]
+                return list(map(loaded.lexicon.author_of, papers, watched))
             case Why.INSTITUTION:
-                return loaded.institutions[paper]
-            case Why.KEYWORD:
-                return next(word for word, some in self.keywords[reader] if paper in some)
-            case Why.LIKED:
-                return self.titles[self.likes[pair]]
+                return [loaded.institutions[one] for one in papers]
+            case Why.KEYWORD if self.phrases is not None:
+                return self.phrases.first(*pairs)
+            case Why.LIKED if self.likes is not None:
+                keys = self.likes[pairs].tolist()
+                titles = Paper.objects.filter(pk__in=set(keys)).values_list("pk", "title")
+                return list(map(dict(titles).__getitem__, keys))
             case Why.SEARCH:
-                texts = items(person.searches)
-                return next(one for one in texts if paper in loaded.searched.hits(one))
-        return ""
+                hits = loaded.searched.hits
+                return [
+                    next(
+                        text for text in items(people[one].searches) if paper in hits(text)
+                    )
+                    for one, paper in zip(readers, papers, strict=True)
+                ]
+        return [""] * len(readers)
 
 
 def found_in(
@@ -215,22 +239,15 @@ def found_in(
     """
     found = Found()
     shape = (len(people), len(loaded.papers))
-    writers = [(place, person) for place, person in enumerate(people) if person.wrote]
     places = {person.id: place for place, person in enumerate(people) if person.id}
     had = [
         (places[reader], position)
         for reader, position in sent_before(loaded.edition, list(places), until=until)
     ]
-    if writers or had:
-        keeping = np.array([person.searches != "[]" for person in people])
-        fields = (*np.zeros((5, *shape), dtype=np.bool_), keeping)
-        found.matches = ranking.InterestMatches(*fields)
-        for place, person in writers:
-            look_up(found, found.matches, loaded, place, person)
-            for text in items(person.searches):
-                found.matches.searches[place, list(loaded.searched.hits(text))] = True
-        if had:
-            found.matches.left_out[tuple(zip(*had, strict=True))] = True
+    if had or any(person.wrote for person in people):
+        look_up(found, loaded, people, np.zeros((4, *shape), dtype=np.bool_))
+    if found.matches and had:
+        found.matches.left_out[tuple(zip(*had, strict=True))] = True
     stored = [person.directions for person in people]
     for version in versions(stored):
         points, directions = loaded.points[version], unpack(stored, version)
@@ -240,26 +257,55 @@ def found_in(
 
 
 def look_up(
-    found: Found,
-    matches: ranking.InterestMatches,
-    loaded: LaidOut,
-    place: int,
-    person: Person,
+    found: Found, loaded: LaidOut, people: Sequence[Person], marks: ranking.Bools
 ) -> None:
-    """Mark the papers with a reader's words and names."""
+    """Mark the papers with the readers' words and names; `marks` is 4 × N × P."""
     lexicon = loaded.lexicon
-    for phrase in [*items(person.keywords), *phrases(person.interests)]:
-        if papers := lexicon.with_phrase(phrase):
-            matches.keywords[place] |= lexicon.mask(papers)
-            found.keywords.setdefault(place, []).append((phrase, papers))
-    if some := lexicon.by(items(person.watched_authors)):
-        matches.authors[place, list(some)] = True
-    if some := lexicon.by(items(person.muted_authors)):
-        matches.left_out[place, list(some)] = True
-    for name in items(person.watched_institutions):
-        matches.institutions[place] |= lexicon.mask(lexicon.from_institution(name))
-    for name in items(person.muted_institutions):
-        matches.left_out[place] |= lexicon.mask(lexicon.from_institution(name))
+    from_one = partial(any_of, lexicon.from_institution)
+    searches = lists(people, "searches")
+    asked = [
+        [*keywords, *phrases(person.interests)]
+        for keywords, person in zip(lists(people, "keywords"), people, strict=True)
+    ]
+    found.phrases = phrase_hits(lexicon, asked)
+    found.matches = matches = ranking.InterestMatches(
+        keywords=found.phrases.marked(),
+        authors=marks[0],
+        institutions=marks[1],
+        left_out=marks[2],
+        searches=marks[3],
+        searching=np.array([one != [] for one in searches]),
+    )
+    for mark, texts, find in (
+        (matches.authors, lists(people, "watched_authors"), lexicon.by),
+        (matches.left_out, lists(people, "muted_authors"), lexicon.by),
+        (matches.institutions, lists(people, "watched_institutions"), from_one),
+        (matches.left_out, lists(people, "muted_institutions"), from_one),
+        (matches.searches, searches, partial(any_of, loaded.searched.hits)),
+    ):
+        for place, some in enumerate(texts):
+            if some and (papers := find(some)):
+                mark[place, list(papers)] = True
+
+
+def phrase_hits(lexicon: Lexicon, asked: Sequence[Sequence[str]]) -> PhraseHits:
+    """Look up the phrases that each reader asks for."""
+    hits = {
+        phrase: papers
+        for phrase in {phrase for some in asked for phrase in some}
+        if (papers := lexicon.with_phrase(phrase))
+    }
+    places = {phrase: place for place, phrase in enumerate(hits, start=1)}
+    of = [[places[phrase] for phrase in some if phrase in places] for some in asked]
+    having = np.zeros((len(hits) + 1, len(lexicon.texts)), dtype=np.bool_)
+    for place, papers in enumerate(hits.values(), start=1):
+        having[place, list(papers)] = True
+    slots = np.array(list(zip_longest(*of, fillvalue=0)), dtype=np.int32)
+    return PhraseHits(["", *hits], having, slots.reshape(-1, len(asked)))
+
+
+def any_of(find: Callable[[str], Iterable[int]], texts: Iterable[str]) -> set[int]:
+    return set().union(*map(find, texts))
 
 
 def scored(
@@ -286,6 +332,17 @@ def closest(scores: ranking.Floats, count: int) -> NDArray[np.intp]:
 def items(stored: str) -> list[str]:
     """Return a stored list of texts."""
     return [] if stored == "[]" else DECODER.raw_decode(stored)[0]
+
+
+def lists(people: Sequence[Person], name: str) -> list[list[str]]:
+    """Return the list of texts that each reader has in the field of this name.
+
+    All are decoded at once. Raises ValueError if one is damaged.
+    """
+    found: list[list[str]] = DECODER.decode(f"[{','.join(map(attrgetter(name), people))}]")
+    if len(found) != len(people):
+        raise ValueError(f"{len(people)} readers have {len(found)} lists")
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -92,6 +92,15 @@ class InterestMatches:
     searches: Bools
     searching: Bools
 
+    def weighed(self, tuning: "Tuning") -> dict[Why, tuple[Bools, np.float32]]:
+        """Return what brings papers, with what it adds to their scores."""
+        return {
+            Why.KEYWORD: (self.keywords, tuning.keyword),
+            Why.AUTHOR: (self.authors, tuning.author),
+            Why.INSTITUTION: (self.institutions, INSTITUTION_WEIGHT),
+            Why.SEARCH: (self.searches, SEARCH_WEIGHT),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
@@ -113,6 +122,8 @@ class Closeness:
 
     def liked_points(self) -> Floats:
         """Return the part of the likes; negative only where a reader disliked alone."""
+        if not self.likes.any():
+            return np.zeros_like(self.liked)
         count = np.abs(self.likes)[:, None].astype(np.float32)
         weight = MOST_LIKE_WEIGHT * count / (count + HALF_LIKE_WEIGHT)
         least = np.where(self.likes < 0, -MOST_DISLIKED, np.float32(0))[:, None]
@@ -223,14 +234,11 @@ def rank(
     brought: dict[Why, Bools] = {}
     left_out = matches.left_out if matches else np.zeros_like(fits)
     if matches:
-        scores += matches.keywords * tuning.keyword + matches.authors * tuning.author
-        scores += matches.institutions * INSTITUTION_WEIGHT
-        scores += matches.searches * SEARCH_WEIGHT
+        for why, (papers_brought, weight) in matches.weighed(tuning).items():
+            if papers_brought.any():
+                scores += papers_brought * weight
+                brought[why] = papers_brought
         anything &= ~matches.searching[:, None]
-        brought[Why.AUTHOR] = matches.authors
-        brought[Why.INSTITUTION] = matches.institutions
-        brought[Why.KEYWORD] = matches.keywords
-        brought[Why.SEARCH] = matches.searches
     if closeness:
         scores += closeness.points(tuning.closeness)
         brought |= closeness.brought()
@@ -315,6 +323,8 @@ def best(scores: Floats, most: int, duplicates: Bools | None = None) -> tuple[In
 
 def most_liked(scores: Floats, liked: Bools) -> Bools:
     """Mark the MOST_LIKED best of each reader's liked papers (N × P)."""
+    if not liked.any():
+        return liked
     return the_best(np.where(liked, scores, -np.inf), np.full(len(scores), MOST_LIKED))
 
 
@@ -336,8 +346,8 @@ def the_best(scores: Floats, counts: NDArray[np.int64]) -> Bools:
 
 def winning_topics(chosen: Floats, papers: Floats, picks: Ints) -> Ints:
     """Return, for each pick, the column of the reader's topic with the greatest weight."""
-    if not picks.size:
-        return picks.copy()
+    if not picks.size or not chosen.any():
+        return np.full_like(picks, -1)
     weights = chosen[:, None, :] * papers[picks]
     topics = weights.argmax(axis=2)
     greatest = np.take_along_axis(weights, topics[:, :, None], axis=2)[:, :, 0]

@@ -27,12 +27,8 @@ from subscribers.preferences import CHOSEN
 logger = logging.getLogger(__name__)
 
 
-WHYS = list(Why)
-TOPIC = int(Why.TOPIC)
-# Reasons that name something of the paper; others name the same for all of a reader's picks.
-OF_ONE_PAPER = {
-    int(why) for why in (Why.AUTHOR, Why.INSTITUTION, Why.KEYWORD, Why.LIKED, Why.SEARCH)
-}
+# Reasons that a pick carries itself; a topic is its column.
+NAMED = [why for why in Why if why is not Why.TOPIC]
 UNREADABLE = "the reader's row cannot be read"
 # Accepted as exactly one address by headers, an envelope and a provider's API. Forms accept
 # less; the transport handles letters beyond ASCII.
@@ -95,38 +91,16 @@ def ranked(
     found = found_in(loaded, people)
     most = np.array([person.most_papers for person in people], dtype=np.int32)
     result, teams = drafted(loaded, people, found, most)
-    places = result.picks * loaded.picks.columns + result.topics + 1
+    picks = picks_of(loaded, people, found, result, teams)
     counts = (result.picks >= 0).sum(axis=1)
-    named_ones = (result.reasons > Why.TOPIC) & (result.picks >= 0)[..., None]
-    with_names = named_ones.any(axis=(1, 2)).tolist()
-    if any(with_names):
-        found.name_likes(result.picks, result.reasons)
-    interests = found.interests_at(result.picks)
-    pick = loaded.picks.__getitem__
+    ends = counts.cumsum()
     digests = []
-    for place, (delivery_id, person, chosen, count, codes) in enumerate(
-        zip(
-            delivery_ids,
-            people,
-            places.tolist(),
-            counts.tolist(),
-            result.reasons.tolist(),
-            strict=True,
-        )
+    for delivery_id, person, begin, end in zip(
+        delivery_ids, people, (ends - counts).tolist(), ends.tolist(), strict=True
     ):
         fault = fault_of(person)
         reader = mail_reader(delivery_id, person, fault)
-        picks: Sequence[Pick] = list(map(pick, chosen[: 0 if fault else count]))
-        if with_names[place] and picks:
-            picks = with_reasons(
-                picks, loaded, person, place, found, codes, interests[place]
-            )
-        if teams is not None:
-            picks = [
-                one._replace(team=TEAMS[of])
-                for one, of in zip(picks, teams[place], strict=False)
-            ]
-        digests.append(Digest(reader, picks, fault))
+        digests.append(Digest(reader, [] if fault else picks[begin:end], fault))
     return digests
 
 
@@ -174,34 +148,56 @@ def drafted(
     return interleaved(ranking_by(), other, most, seeds, loaded.duplicates)
 
 
-def with_reasons(
-    picks: Sequence[Pick],
+def picks_of(
     loaded: LaidOut,
-    person: Person,
-    place: int,
+    people: Sequence[Person],
     found: Found,
-    codes: Sequence[list[int]],
-    interests: Sequence[int],
-) -> Sequence[Pick]:
-    """Return a reader's picks with the names of their reasons; `codes` is K × 2."""
-    done = []
-    known: dict[tuple[int, int], Reason] = {}  # those of no single paper
-    for pick, both, interest in zip(picks, codes, interests, strict=False):
-        reasons: tuple[Reason, ...] = ()
-        for code in both:
-            if code <= TOPIC:
-                continue
-            if (reason := known.get((code, interest))) is None:
-                pair = place, pick.position
-                name = found.name(loaded, person, pair, WHYS[code], interest)
-                reason = named(WHYS[code], name)
-                if code not in OF_ONE_PAPER:
-                    known[code, interest] = reason
-            if not reasons or reason.name != reasons[0].name:
-                reasons += (reason,)
-        topic = pick.topic if len(reasons) < MOST_REASONS else None
-        done.append(Pick(pick.position, topic, reasons))
-    return done
+    result: ranking.Ranked,
+    teams: NDArray[np.int8] | None,
+) -> list[Pick]:
+    """Return the picks of all readers, one reader after the other."""
+    taken = result.picks >= 0
+    papers, topics = result.picks[taken], result.topics[taken]
+    plain = papers * loaded.picks.columns + topics + 1
+    picks = list(map(loaded.picks.__getitem__, plain.tolist()))
+    both = named_reasons(loaded, people, found, result, taken)
+    for place, (first, second) in enumerate(zip(*both, strict=True)):
+        position, topic, _, _ = picks[place]
+        if first and second and first.name != second.name:
+            picks[place] = Pick(position, None, (first, second))
+        elif one := first or second:
+            picks[place] = Pick(position, topic, (one,))
+    if teams is None:
+        return picks
+    return [
+        pick._replace(team=TEAMS[team])
+        for pick, team in zip(picks, teams[taken].tolist(), strict=True)
+    ]
+
+
+def named_reasons(
+    loaded: LaidOut,
+    people: Sequence[Person],
+    found: Found,
+    result: ranking.Ranked,
+    taken: ranking.Bools,
+) -> list[list[Reason | None]]:
+    """Return the first and the second reason of each pick taken (N × K), with its name.
+
+    None for a topic, which is the pick's column. Both lists are empty if there is no other.
+    """
+    codes, papers = result.reasons[taken], result.picks[taken]
+    if not (codes > Why.TOPIC).any():
+        return [[], []]
+    readers = taken.nonzero()[0]
+    both: list[list[Reason | None]] = [[None] * len(codes) for _ in range(MOST_REASONS)]
+    for why in NAMED:
+        places, nth = (codes == why).nonzero()
+        if len(places):
+            names = found.names(loaded, people, why, (readers[places], papers[places]))
+            for place, of, name in zip(places.tolist(), nth.tolist(), names, strict=True):
+                both[of][place] = named(why, name)
+    return both
 
 
 def wishes(people: Sequence[Person]) -> ranking.Wishes:

@@ -136,13 +136,14 @@ def muted_name(laid: LaidOut, person: Person, position: int) -> str:
 
 
 def nearest_interest(found: Found, person: Person, position: int) -> tuple[float, str]:
-    if found.closeness is None or found.written is None:
+    if found.closeness is None or not found.interests:
         return -np.inf, ""
     closeness = float(found.closeness.written[0, position])
     if closeness == -np.inf:
         return closeness, ""
     texts = texts_of(person.interests, person.keywords)
-    return closeness, texts[int(found.written[0, position])]
+    (which,) = found.nearest_interests(np.array([0]), np.array([position]))
+    return closeness, texts[which]
 
 
 def terms(
@@ -150,6 +151,7 @@ def terms(
 ) -> list[Term]:
     """Return the parts of a paper's score, the greatest first; popularity is the rest."""
     pair = (0, position)
+    here = np.array([0]), np.array([position])
     profile = profiles(laid, [person])[0]
     some = [
         Term(Why.TOPIC, laid.labels[column][1], float(points))
@@ -157,15 +159,9 @@ def terms(
         if points
     ]
     if found.matches is not None:
-        weights = {
-            Why.AUTHOR: (found.matches.authors, ranking.AUTHOR_WEIGHT),
-            Why.INSTITUTION: (found.matches.institutions, ranking.INSTITUTION_WEIGHT),
-            Why.KEYWORD: (found.matches.keywords, ranking.KEYWORD_WEIGHT),
-            Why.SEARCH: (found.matches.searches, ranking.SEARCH_WEIGHT),
-        }
         some += [
-            Term(why, found.name(laid, person, pair, why, 0), float(weight))
-            for why, (which, weight) in weights.items()
+            Term(why, found.names(laid, [person], why, here)[0], float(weight))
+            for why, (which, weight) in found.matches.weighed(ranking.USUAL).items()
             if which[pair]
         ]
     if found.closeness is not None:

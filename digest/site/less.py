@@ -51,11 +51,11 @@ WORDS = {
     ),
     "watched": (
         gettext_lazy("Stop watching %(name)s"),
-        gettext_lazy("%(name)s is watched no more."),
+        gettext_lazy("You no longer watch %(name)s."),
     ),
     "institution": (
         gettext_lazy("Stop watching %(name)s"),
-        gettext_lazy("%(name)s is watched no more."),
+        gettext_lazy("You no longer watch %(name)s."),
     ),
     "search": (
         gettext_lazy("Drop the search “%(name)s”"),

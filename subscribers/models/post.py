@@ -8,6 +8,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 
 from subscribers.models.people import new_capability
 
@@ -61,6 +62,15 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
     def open(self, now: datetime) -> Self:
         """Return the notices that are due; the index notice_open finds them."""
         return self.filter(state=Notice.State.PENDING, not_before__lte=now)
+
+    def not_accepted(self) -> Self:
+        """Return those that are due or failed, by the index notice_not_accepted.
+
+        With its condition in the SQL's text: PostgreSQL's plan for a prepared statement, which
+        serves all parameters, cannot take an index that has a condition on one of them.
+        """
+        sql = "subscribers_notice.state <> 'accepted'"
+        return self.filter(RawSQL(sql, [], models.BooleanField()))  # noqa: S611
 
 
 class Notice(models.Model):

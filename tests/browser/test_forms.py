@@ -330,7 +330,7 @@ OURS = [
     Form("subscribers/preferences.html", preferences, "This browser is mine"),
     Form("subscribers/preferences.html", at("/preferences/mine/"), "Save"),
     Form("digest/_less.html", own_vote, "Undo", first="Leave out"),
-    Form("subscribers/preferences.html", at("/preferences/mine/"), "Forget it"),
+    Form("subscribers/preferences.html", at("/preferences/mine/"), "Remove it"),
 ]
 
 

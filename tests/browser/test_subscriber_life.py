@@ -145,7 +145,7 @@ def test_from_a_digest_to_changed_topics_without_typing(
     page.locator("input[value=knots]").uncheck()
     press(page, "Save")
     assert list(ann.topics.values_list("slug", flat=True)) == ["graphs"]
-    page.get_by_role("button", name="Forget it").click()
+    page.get_by_role("button", name="Remove it").click()
     page.goto(digest_link)
     assert heading(page) == "Change topics, hour or length"
 

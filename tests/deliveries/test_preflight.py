@@ -49,6 +49,13 @@ def test_r10_a_sound_edition_is_planned_and_goes_on(reader):
     assert len(ledger.claim(NOW, limit=9)) == 1
 
 
+def test_r10_mails_that_name_an_inbox_to_leave_by_mail_are_sound(reader, settings):
+    settings.BOUNCES_PIPED = True
+    make.edition({make.paper(number): {"graphs": 1.0} for number in range(1, 13)})
+    assert plan(NOW) == 1
+    assert Edition.objects.get().hold_reason == ""
+
+
 @pytest.mark.parametrize(
     "fields",
     [

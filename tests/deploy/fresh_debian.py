@@ -2,8 +2,8 @@
 
     sudo -E uv run python -m tests.deploy.fresh_debian [--root FOLDER]
 
-By hand or by night: it needs root, `debootstrap`, `systemd-nspawn`, and Debian's packages and
-PyPI on the network. Nothing stands in for a program of the host: every block of
+By hand or by night: it needs root, `debootstrap`, `systemd-nspawn` (of systemd-container), `ip`
+and `iptables`, and Debian's packages and PyPI on the network. Nothing stands in for a program of the host: every block of
 docs/deploy.md is pasted as it stands, with a mail server and a source of papers of the
 operator's own. The guide's names lead to this machine, and its certificates come from an
 authority that the host trusts. Ends with 1 when anything fails or takes longer than wanted.
@@ -36,6 +36,7 @@ GUIDE = (ROOT / "docs/deploy.md").read_text()
 SITE, RELAY, READER = "papers.example.org", "mail.example.org", "ann@example.org"
 SITE_URL, HERE, CODE = f"https://{SITE}", "127.0.0.1", "/srv/papers"
 UNITS = [f"papers-{name}" for name in ("web", "worker", "beat")]
+PROGRAMS = ("debootstrap", "systemd-nspawn", "ip", "iptables", "nsenter")
 NETWORK, HOST_END = "daily-papers", "papers0"  # its ports are not this machine's
 WITHIN = 15 * 60  # seconds from the first command to the first digest
 EXPOSURE = 3.0  # of 10, by `systemd-analyze security`; systemd itself says OK below 5
@@ -282,6 +283,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, help="a fresh Debian that is there already")
     parser.add_argument("--suite", default="trixie", help="which Debian to make otherwise")
     options = parser.parse_args()
+    if missing := [name for name in PROGRAMS if not shutil.which(name)]:
+        parser.error(f"install {', '.join(missing)} first")
     with tempfile.TemporaryDirectory() as folder:
         root = options.root or Path(folder) / "debian"
         if not options.root:

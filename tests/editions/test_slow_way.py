@@ -84,7 +84,7 @@ def slowly(edition: Edition, reader: Reader, picks: list[Pick]) -> bytes:
         "count": phrases.headline(len(picks)),
         "token": reader.token,
         "web": signing.name(signing.Purpose.PAGE, reader.delivery_id),
-        **dict.fromkeys(("more", "vote", "glance"), ""),
+        **dict.fromkeys(("more", "vote"), ""),
     }
     text, html = (
         frame(
@@ -161,4 +161,6 @@ def frame(edition: Edition, kind: str, marks: dict[str, str], papers: list[str])
     else:
         text = render_to_string("mail/digest.txt", values, using="text")
         made = "\n".join(map(frames.wrap, text.split("\n")))
-    return made.replace("@papers@", "".join(papers)).replace("@ahead@", marks["ahead"])
+    with_list = phrases.without_glance if len(papers) == 1 else phrases.with_glance
+    made = with_list(made).replace("@ahead@", marks["ahead"])
+    return made.replace("@papers@", "".join(papers))

@@ -23,6 +23,13 @@ def test_there_is_every_kind_of_digest_and_of_single_mail(specimens: Specimens) 
     for kind in ["typical", "German", "shortest", "longest", "CJK", "hostile"]:
         assert f"Digest, {kind}" in names
     assert {"Digest, right to left", "Single, confirm", "Single, preferences"} <= names
+    assert {"Digest, with reasons", "Announcement"} <= names
+
+
+def test_a_digest_of_one_paper_has_no_list_of_its_only_title(specimens: Specimens) -> None:
+    one, two = specimens["Digest, shortest"], specimens["Digest, of a day with few papers"]
+    assert "<ul" not in one.html and "* " not in one.text
+    assert two.html.count("<li") == two.text.count("* ") == 2
 
 
 def test_m1_to_m13_no_lint_finding_in_any_kind_of_mail(specimens: Specimens) -> None:
@@ -58,7 +65,7 @@ def test_m4_both_parts_hold_the_same_links_and_words(specimens: Specimens) -> No
     for mail in specimens.values():
         tree = html5lib.parse(mail.html, namespaceHTMLElements=False)
         links = {str(a.get("href")).rstrip("/") for a in tree.iter("a")}
-        assert links == {link.rstrip("/.") for link in LINK.findall(mail.text)}, mail.name
+        assert links == {link.rstrip("/.)") for link in LINK.findall(mail.text)}, mail.name
         text = squeezed(mail.text)
         for heading in tree.iter("h2"):
             assert squeezed("".join(heading.itertext())) in text

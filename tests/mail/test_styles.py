@@ -20,6 +20,7 @@ SUPPORT: dict[str, dict[str, str]] = json.loads(
 # Properties that the data knows under another name.
 NAMES = {
     "background": "css-background-color",
+    "border": "css-border",
     "border-top": "css-border",
     "border-color": "css-border",
 }
@@ -38,9 +39,11 @@ FALLBACKS = {
     "margin": "Outlook.com reads no negative one, and there is none",
     "font-weight": "bold and normal are read by all",
     "line-height": "Outlook for Windows has its own idea, in pixels it follows",
+    "border": "only in high contrast is it another colour than the button",
     "border-top": "Outlook for Windows draws it on cells, and it is on cells only",
     "text-decoration": "only none is used",
     "border-color": "in the dark scheme only",
+    "white-space": "the name beside the mark may take two lines",
     "font-size": "in pixels it is read by all",
 }
 

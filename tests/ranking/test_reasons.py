@@ -165,7 +165,9 @@ def test_what_is_near_the_mean_of_likes_but_like_none_of_them_is_not_called_so(
         people = [NOBODY._replace(directions=pack(version, 1, stored))]
         found = found_in(loaded, people)
         assert found.closeness
-        assert found.closeness.brought()[Why.LIKED].any() == picked == bool(found.likes)
+        assert found.closeness.brought()[Why.LIKED].any() == picked
+        assert found.likes is not None
+        assert found.likes.any() == picked
 
 
 def test_what_a_reason_names_is_erased_with_the_reader(edition: Edition) -> None:

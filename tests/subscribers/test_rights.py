@@ -160,6 +160,21 @@ def test_an_unsubscribe_can_be_undone_by_mail_with_all_wishes_kept(
     assert not Suppression.objects.exists()
 
 
+def test_a_reader_asks_back_again_where_a_quota_held_the_first_mail(
+    client: Client, active
+) -> None:
+    path, asked = f"/u/{active.unsubscribe_token}", {"action": "undo"}
+    mails = Notice.objects.filter(kind=Notice.Kind.CONFIRM)
+    for posted in ({}, asked, {}, asked):  # leaves and comes back, twice in a minute
+        client.post(path, posted)
+    assert (state_of(), mails.filter(mailbox__gt="").count()) == ("pending", 1)
+    assert 'value="undo"' in client.get(path).text  # not as if they still got mail
+    forget_quota()
+    client.post(path, asked)
+    client.post(f"/confirm/{mailed_token()}/")
+    assert (state_of(), mails.filter(mailbox="").count()) == ("active", 3)
+
+
 def test_u12_no_import_revives_who_has_left(client: Client, active) -> None:
     client.post(f"/u/{active.unsubscribe_token}")
     told = bring_in(*ask("Ann@Example.org"), "an old list")

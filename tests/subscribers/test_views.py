@@ -357,6 +357,27 @@ def test_mails_are_paused_resumed_and_ended_from_the_preferences(
     assert "not subscribed" in client.get(path).text
 
 
+@pytest.mark.parametrize(
+    ("posted", "said"),
+    [
+        ({"action": "save", "send_hour": "7", "timezone": "UTC"}, ["Saved."]),
+        ({"action": "data"}, ["Check your inbox: a link to your data is on its way"]),
+        ({"action": "pause"}, ["Your mails are paused."]),
+        ({"action": "resume"}, ["Your mails go on."]),
+        ({"action": "pause", "until": "2020-01-01"}, ["Nothing was saved."]),
+    ],
+)
+def test_the_preferences_say_what_a_button_did_and_what_happens_next(
+    client: Client, active, posted: dict[str, str], said: list[str]
+) -> None:
+    path = f"{preferences_link(client, active)}?saved=1"  # where the last change led
+    page = client.post(path, posted, follow=True).text
+    found = re.findall(r'<p class="notice"[^>]*>([^<]*)', page)
+    assert [text.startswith(start) for text, start in zip(found, said, strict=True)] == [
+        True
+    ], found
+
+
 def test_a_mistake_in_the_preferences_changes_nothing(client: Client, active) -> None:
     path = preferences_link(client, active)
     before = everything()

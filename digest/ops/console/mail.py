@@ -140,6 +140,7 @@ def notices(request: HttpRequest) -> HttpResponse:
         except BadAddress as bad:
             found, error = found.none(), str(bad)
     if query["state"]:
+        found = found if query["state"] == "sent" else found.not_accepted()
         found = found.filter(STATES.get(query["state"], Q(pk=None)))
     before = request.GET.get("before", "")
     if before.isdecimal() and len(before) < 19:

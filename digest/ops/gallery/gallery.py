@@ -20,7 +20,8 @@ from digest.editions import blocks
 from digest.editions.compose import Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import frame_content
-from digest.models import Block, Edition, Paper
+from digest.editions.reasons import Reason, Why
+from digest.models import Announcement, Block, Edition, Paper
 from digest.ops.gallery.mail_lint import lint
 from digest.papers.ingest import SAMPLES, paper_of
 from digest.papers.records import parse_entry
@@ -29,7 +30,7 @@ from subscribers.notices.message import Claim, compose
 from subscribers.preferences import Preferences
 
 DAY = date(2026, 4, 17)
-TOPICS = [("agents", "Agents & tools"), ("graphs", "Graphs & networks")]
+TOPICS = [("agents", "Agents"), ("graphs", "Graphs")]
 ADDRESS = "ann@example.org"
 TOKEN = "A" * 22
 
@@ -90,12 +91,15 @@ def mails(now: datetime) -> Iterator[tuple[str, bytes]]:
     yield "Digest, seven papers", digest(papers[:7], now)
     yield "Digest, of the week", digest(papers, now, kind=Edition.Kind.WEEKLY)
     yield "Digest, after a pause", digest(papers, now, kind=Edition.Kind.MISSED)
+    yield "Digest, with reasons", digest(papers, now, reasons=REASONS)
+    yield "Digest, of a day with few papers", digest(papers[:2], now, has_few=True)
     yield "Digest, shortest", digest(shortest(), now)
     yield "Digest, longest", digest(longest(), now)
     yield "Digest, right to left", digest(right_to_left(), now)
     yield "Digest, CJK", digest(chinese_japanese_korean(), now)
     yield "Digest, hostile", digest(hostile(), now)
     yield "Digest, samples", digest(sample(DAY), now)
+    yield "Announcement", announcement(now)
     for kind in Notice.Kind:
         if has_text(kind):
             yield f"Single, {kind.value}", single(kind, now)
@@ -109,15 +113,28 @@ def digest(
     language: str = "en",
     kind: str = Edition.Kind.DAILY,
     length: str = Length.SHORT,
+    reasons: Sequence[Reason] = (),
+    has_few: bool = False,
 ) -> bytes:
     """Return the digest of a reader who gets all these papers, ten at most."""
-    edition = Edition(pk=1, kind=kind, day=DAY, published_at=now)
+    edition = Edition(pk=1, kind=kind, day=DAY, published_at=now, has_few=has_few)
     made = [block(paper, place) for place, paper in enumerate(papers)]
     encoded = encode(edition, made, around=frame_content(edition, topics=TOPICS))
     topics = [0, 1, None]
-    picks = [Pick(place, topics[place % 3]) for place in range(min(len(papers), 10))]
+    picks = [
+        Pick(place, topics[place % 3], tuple(reasons[place : place + 1]))
+        for place in range(min(len(papers), 10))
+    ]
     reader = Reader(1, ADDRESS, TOKEN, language, length)
     return encoded.compose(reader, picks, sent_at=now)
+
+
+def announcement(now: datetime) -> bytes:
+    edition = Edition(pk=1, kind=Edition.Kind.ANNOUNCEMENT, day=DAY, published_at=now)
+    title = "A change of hours"
+    Announcement(subject=title, title=title, body=WORDS, edition=edition)
+    encoded = encode(edition, [], around=frame_content(edition, topics=TOPICS))
+    return encoded.compose(Reader(1, ADDRESS, TOKEN), [], sent_at=now)
 
 
 def block(paper: Paper, place: int) -> Block:
@@ -137,7 +154,10 @@ def has_text(kind: Notice.Kind) -> bool:
 
 def single(kind: Notice.Kind, now: datetime, *, language: str = "en") -> bytes:
     preferences = Preferences(
-        timezone="Europe/Berlin", cadence=Schedule.Cadence.WEEKDAYS, language=language
+        topics=tuple(slug for slug, _ in TOPICS),
+        timezone="Europe/Berlin",
+        cadence=Schedule.Cadence.WEEKDAYS,
+        language=language,
     )
     subscriber = Subscriber(pk=1, email=ADDRESS, unsubscribe_token=TOKEN)
     claim = Claim(
@@ -150,6 +170,26 @@ def single(kind: Notice.Kind, now: datetime, *, language: str = "en") -> bytes:
     return compose(claim, now=now).message().as_bytes()
 
 
+WORDS = """From *May* on, digests leave an hour **earlier**.
+
+## What you can do
+
+- Nothing, if your hour suits you.
+- Choose another in [your preferences](https://papers.example/preferences/).
+"""
+REASONS = [
+    Reason(Why.AUTHOR, "Ada Example"),
+    Reason(Why.INSTITUTION, "Sample Institute"),
+    Reason(Why.KEYWORD, "chain of thought"),
+    Reason(Why.WRITTEN, "how small models learn to reason"),
+    Reason(
+        Why.LIKED, "Rewards That Cannot Be Gamed by Counting Words and Other Long Titles"
+    ),
+    Reason(Why.NEAREST, "agents that write and test software"),
+    Reason(Why.SEARCH, "speech -music"),
+    Reason(Why.TRENDING),
+    Reason(Why.EXPLORED),
+]
 HOSTILE = [
     "<script>alert(1)</script>",
     '<img src=x onerror="alert(1)">',
