@@ -434,7 +434,7 @@ def test_o8_a_single_mail_that_may_be_there_or_is_refused_goes_by_no_other(
     outcome = hand_over(f"ann+{fault}@d.example", SingleMails())
     refused = fault == "rcpt-550"
     assert outcome.verdict is (Verdict.REFUSED if refused else Verdict.UNKNOWN)
-    assert not sinks["second"].mails() and not sinks["third"].mails()
+    assert not sinks["second"].begun() and not sinks["third"].begun()
 
 
 def test_in_test_mode_the_mark_is_there_once(sinks, settings, mailers) -> None:

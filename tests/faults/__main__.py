@@ -56,7 +56,7 @@ def soak(folder: Path, wish: Wish) -> list[Figure]:
 
 PARTS: dict[str, Callable[[Path, Wish], list[Figure]]] = {
     "sweep": sweep,
-    "relays": lambda folder, wish: switch.figures(folder, step=12 if wish.short else 2),
+    "relays": lambda folder, wish: switch.figures(folder, step=12 if wish.short else 6),
     "senders": lambda folder, wish: courses.senders(folder, 100 if wish.short else 1000),
     "storm": lambda folder, wish: courses.storms(folder, 10 if wish.short else 100),
     "broker": lambda folder, wish: courses.brokers(folder, 1 if wish.short else 15),
