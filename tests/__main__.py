@@ -1,8 +1,8 @@
-"""`python -m tests`: the whole suite, on SQLite and on PostgreSQL at the same time.
+"""`python -m tests`: the suite on SQLite and on PostgreSQL at the same time.
 
-Arguments go to pytest. PostgreSQL is the server of DATABASE_URL when that is given,
-else one that is started for the run. Its report comes when the other has ended. The exit
-status is the worse of the two.
+Without arguments all but the long tests, which `-m long` runs. Arguments go to pytest.
+PostgreSQL is the server of DATABASE_URL when that is given, else one that is started for the
+run. Its report comes when the other has ended. The exit status is the worse of the two.
 """
 
 import os
@@ -16,6 +16,7 @@ from typing import IO
 from tests.postgres import PostgresError, server
 
 ROOT = Path(__file__).resolve().parent.parent
+SHORT = ["-m", "not gate and not nightly and not long"]
 NO_TESTS = 5  # pytest's status when all that was chosen runs on the other database
 
 
@@ -32,7 +33,7 @@ def suite(database: str, output: IO[bytes] | None = None) -> subprocess.Popen[by
         **os.environ,
         "DATABASE_URL": database,
     }
-    command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
+    command = [sys.executable, "-m", "pytest", *(sys.argv[1:] or SHORT)]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=output, stderr=output
     )

@@ -101,6 +101,14 @@ SLOW = re.compile(
     r"ranking/test_(everyday|outlook|votes)|subscribers/test_(tasks|network_flood|hostile|"
     r"abuse|one_click|in_flight))"
 )
+# Of these what takes seconds of a processor each: a part of its own, `-m long`.
+LONG = re.compile(
+    r"tests/(deploy/test_guide|fuzz|browser|migrations/test_rolling|"
+    r"faults/test_(adversity|broker|crash|life|mutants|provider|restore|senders|storm)|"
+    r"mail/test_(pictures|constants|every_kind)|ops/test_(simulate|broker|operators)|"
+    r"test_(up|story|bare|deployment|bodies|proxies|front_end)|providers/test_first|"
+    r"deliveries/test_(schedule_sweep|wake_ups|ill_relay)|ranking/test_everyday)"
+)
 FIRST_ROWS = 2
 rows: Counter[str] = Counter()
 
@@ -114,6 +122,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     # The rows of a table differ in what they say, seldom in their statements.
     if POSTGRES and later and not item.get_closest_marker("each_row"):
         item.add_marker(pytest.mark.nightly)
+    if LONG.match(item.nodeid) and not item.get_closest_marker("nightly"):
+        item.add_marker(pytest.mark.long)
 
 
 # Fixtures behind which there is a database.

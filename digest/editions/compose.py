@@ -203,10 +203,10 @@ class EncodedEdition:
         localized = self.localized_for(reader)
         text, html = localized.text, localized.html
         page = self.page_name(reader.delivery_id)
-        fitting, more = picks, (b"", b"")
-        if len(picks) > localized.fits:
+        count, fitting, more = len(picks), picks, (b"", b"")
+        if count > localized.fits:
             fitting = picks_that_fit(localized, picks)
-            more = self.left_out(localized, len(picks) - len(fitting), page)
+            more = self.left_out(localized, count - len(fitting), page)
         texts, htmls = [text.opening], [html.opening]
         text_papers, html_papers = [text.between], [html.between]
         shown = localized.leads
@@ -217,7 +217,7 @@ class EncodedEdition:
             text_papers += text_paper
             html_papers += html_paper
             shown = localized.others
-        if len(fitting) == 1 and text.alone:  # a list of one title says it twice
+        if count == 1 and text.alone:  # a list of one title says it twice
             texts, htmls = [text.alone], [html.alone]
             del text_papers[0], html_papers[0]
         token = reader.token.encode() + mime.SOFT_BREAK
@@ -229,7 +229,7 @@ class EncodedEdition:
             {
                 NAME: page.encode() + mime.SOFT_BREAK,
                 TOKEN: token,
-                COUNT: localized.counts[len(picks)],
+                COUNT: localized.counts[count],
             },
         )
 

@@ -189,9 +189,10 @@ def dates(first: date, last: date) -> tuple[str, str]:
     if first == last:
         return long, short
     # Translators: Django's date format, the first of two days in the same month
-    same = first.month == last.month
-    since = date_format(first, pgettext("date format", "j") if same else short_format)
-    return f"{since}–{long}", f"{since}–{short}"
+    same = pgettext("date format", "j") if first.month == last.month else ""
+    # Translators: Django's date format, the first of two days, in a headline
+    since = date_format(first, same or pgettext("date format", "j F"))
+    return f"{since}–{long}", f"{date_format(first, same or short_format)}–{short}"
 
 
 def left_out_notice(count: int) -> str:

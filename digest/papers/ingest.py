@@ -263,8 +263,9 @@ def _upsert(
         if arxiv_id not in known
     ]
     Paper.objects.bulk_create(new, ignore_conflicts=True)
+    rows = list(ours.select_for_update().order_by("arxiv_id"))
     changed = []
-    for row in ours.select_for_update().order_by("arxiv_id"):
+    for row in rows:
         news = [_merge(row, record) for record in told[row.arxiv_id]]
         if any(news):
             changed.append(row)
@@ -274,8 +275,8 @@ def _upsert(
         changed, update_conflicts=True, unique_fields=["arxiv_id"], update_fields=TOLD
     )
     ours.update(fetched_at=now)
-    written = [row.arxiv_id for row in (*new, *changed)]
-    search_index.index(list(Paper.objects.filter(arxiv_id__in=written)))
+    written = {row.arxiv_id for row in (*new, *changed)}
+    search_index.index([row for row in rows if row.arxiv_id in written])
     updated = sum(row.arxiv_id in known for row in changed)
     return Counts(len(new), updated, len(told) - len(new) - updated)
 

@@ -87,8 +87,6 @@ OURS = re.compile(
     re.IGNORECASE,
 )
 NAME_LIMIT = 40
-# One of these is in every match of a rule below.
-SIGNS = re.compile(rf"[\\{{}}^_~*`$]|''|--|times|approx|{LOST}")
 
 
 def _accented(found: re.Match[str]) -> str:
@@ -132,10 +130,12 @@ def _dashes(found: re.Match[str]) -> str:
 
 
 Change = str | Callable[[re.Match[str]], str]
-RULES: list[tuple[re.Pattern[str], Change]] = [
+# What every match of a rule contains one of, which is found faster than the match; the rule.
+RULES: list[tuple[tuple[str, ...], re.Pattern[str], Change]] = [
     # \"{\i}, \c{c}, and inside a word \"\i, \'e: before one it may be a quotation mark,
     # and a bare \' before s or t an apostrophe.
     (
+        ("\\",),
         re.compile(
             r"""\\(?P<accent>["'`^~=.]|[cvHukr](?=\{))(?:\{\\?(?P<braced>[A-Za-z])\}"""
             r"""|(?:(?<=[^\W\d_]..)|(?<=\{..))(?:\\(?P<dotless>[ij])(?![A-Za-z])"""
@@ -143,58 +143,62 @@ RULES: list[tuple[re.Pattern[str], Change]] = [
         ),
         _accented,
     ),
-    (re.compile(r"\{([À-ɏ])\}"), r"\1"),
-    (re.compile(r"(?<=\d)\\?times(?=\d|[A-Z]|\b)"), "×"),
+    (("{",), re.compile(r"\{([À-ɏ])\}"), r"\1"),
+    (("times",), re.compile(r"(?<=\d)\\?times(?=\d|[A-Z]|\b)"), "×"),
     (
+        ("{",),
         re.compile(rf"\{{\\?({'|'.join(re.escape(k) for k in BRACED)})\}}"),
         lambda found: BRACED[found[1]],
     ),
-    (re.compile(rf"(?:\\(?:{FONTS})|\b(?:textit|textbf|texttt))\{{([^{{}}\\]*)\}}"), r"\1"),
-    (re.compile(r"\^\{?\\?circ\b\}?"), "°"),
-    (re.compile(r"\\([A-Za-z]+)(?:\{\})?"), _symbol),
-    (re.compile(r"\\[,;: ]"), " "),
-    (re.compile(r"(?<!\\)\\([%&$#_])"), r"\1"),
+    (("{",), re.compile(rf"(?:\\(?:{FONTS})|\b(?:textit|textbf|texttt))\{{([^{{}}\\]*)\}}"), r"\1"),
+    (("circ",), re.compile(r"\^\{?\\?circ\b\}?"), "°"),
+    (("\\",), re.compile(r"\\([A-Za-z]+)(?:\{\})?"), _symbol),
+    (("\\",), re.compile(r"\\[,;: ]"), " "),
+    (("\\",), re.compile(r"(?<!\\)\\([%&$#_])"), r"\1"),
     # Exponents and indices: T^2PO, pass^k, 10^(-9), x^{i+1}; L_2, v_i, p_{0.5}, G_{stack}.
     (
+        ("^",),
         re.compile(
             r"(?<=[\w)\]}])\^(?:\{(?P<braced>[\w+=.-]{1,12})\}|\((?P<bracketed>-?[0-9]{1,3})\)"
             r"|(?P<bare>-?[0-9]{1,3}|[A-Za-zθ](?![A-Za-z])))"
         ),
         _raised,
     ),
-    (re.compile(r"(?<=\w)\^\*"), "*"),
+    (("^*",), re.compile(r"(?<=\w)\^\*"), "*"),
     (
+        ("_",),
         re.compile(
             r"(?<![\w./@-])(?P<base>[A-Za-zΑ-ω])_"
             r"(?:\{(?P<braced>[\w+=.-]{1,12})\}|(?P<bare>[0-9]{1,2}|[a-z])(?![\w]))"
         ),
         lambda found: found["base"] + _lowered(found),
     ),
-    (re.compile(r"_\{([\w.+-]{1,20})\}"), r"_\1"),
+    (("_{",), re.compile(r"_\{([\w.+-]{1,20})\}"), r"_\1"),
     # What lost its backslash: 1024 times 1024, leq 4B, approx 0.5, nabla^2, chi_1.
-    (re.compile(r"(?<=\d) times (?=\d)"), " × "),
-    (re.compile(rf"(?<![A-Za-z\\])({LOST})(?![A-Za-z])"), lambda found: SYMBOLS[found[1]]),
-    (re.compile(r"(?<![A-Za-z\\])approx(?= ?[0-9])"), "≈"),
-    (re.compile(rf"(?<![A-Za-z\\])({GREEK})(?=[_^])"), lambda found: SYMBOLS[found[1]]),
+    ((" times ",), re.compile(r"(?<=\d) times (?=\d)"), " × "),
+    ((*LOST.split("|"),), re.compile(rf"(?<![A-Za-z\\])({LOST})(?![A-Za-z])"), lambda found: SYMBOLS[found[1]]),
+    (("approx",), re.compile(r"(?<![A-Za-z\\])approx(?= ?[0-9])"), "≈"),
+    (("_", "^",), re.compile(rf"(?<![A-Za-z\\])({GREEK})(?=[_^])"), lambda found: SYMBOLS[found[1]]),
     # Thousands, fonts, colours, braces around one word, Markdown.
-    (re.compile(r"(?<=[0-9])\{,\}(?=[0-9])"), ","),
-    (re.compile(r"\{\\(?:em|it|bf|sc|tt|rm|sl)\b ?([^{}\\]{0,120})\}"), r"\1"),
-    (re.compile(r"\{(?:em|it|bf|sc|tt) ([^{}\\]{1,120})\}"), r"\1"),
-    (re.compile(r"\\(?:text)?color\{[^{}\\]{0,20}\}"), ""),
-    (re.compile(r"\\[()\[\]]"), ""),
-    (re.compile(r"(?<![\\\w:])\\([A-Za-z]{3,30})(?![A-Za-z{])"), r"\1"),
-    (re.compile(r"(?<![\\A-Za-z])\{([\w%.°Δ-]{1,20})\}"), r"\1"),
-    (re.compile(r"(?<=[a-z])\{([A-Z]{1,12})\}"), r"\1"),
-    (re.compile(r"(?<=[A-Za-z])~(?=[A-Za-z])"), " "),
-    (re.compile(r"(?<![\d*\w])\*\*(?! )([^*]{1,80})(?<! )\*\*(?!\*)"), r"\1"),
-    (re.compile(r"(?<=[^\s-])---?(?=[^\s-])|(?<= )---?(?= )"), _dashes),
+    (("{,}",), re.compile(r"(?<=[0-9])\{,\}(?=[0-9])"), ","),
+    (("{\\",), re.compile(r"\{\\(?:em|it|bf|sc|tt|rm|sl)\b ?([^{}\\]{0,120})\}"), r"\1"),
+    (("{",), re.compile(r"\{(?:em|it|bf|sc|tt) ([^{}\\]{1,120})\}"), r"\1"),
+    (("color{",), re.compile(r"\\(?:text)?color\{[^{}\\]{0,20}\}"), ""),
+    (("\\",), re.compile(r"\\[()\[\]]"), ""),
+    (("\\",), re.compile(r"(?<![\\\w:])\\([A-Za-z]{3,30})(?![A-Za-z{])"), r"\1"),
+    (("{",), re.compile(r"(?<![\\A-Za-z])\{([\w%.°Δ-]{1,20})\}"), r"\1"),
+    (("{",), re.compile(r"(?<=[a-z])\{([A-Z]{1,12})\}"), r"\1"),
+    (("~",), re.compile(r"(?<=[A-Za-z])~(?=[A-Za-z])"), " "),
+    (("**",), re.compile(r"(?<![\d*\w])\*\*(?! )([^*]{1,80})(?<! )\*\*(?!\*)"), r"\1"),
+    (("--",), re.compile(r"(?<=[^\s-])---?(?=[^\s-])|(?<= )---?(?= )"), _dashes),
     # Quotation marks: ``a'', ``a", ''a'', "a'', and what is left of a pair.
-    (re.compile(r"``(?! )([^`\"]{1,200}?)(?:''|\"|``)"), "“\\1”"),
-    (re.compile(r"(?<![\w'])''(?=[\w])([^'\"]{1,120})''(?!')"), "“\\1”"),
-    (re.compile(r"(?<![\w\"])\"(?=\w)([^'\"]{1,120})''(?!')"), "“\\1”"),
-    (re.compile(r"``(?=\w)"), "“"),
-    (re.compile(r"(?<=[A-Za-z][A-Za-z.,!?)])''(?!')"), "”"),
+    (("``",), re.compile(r"``(?! )([^`\"]{1,200}?)(?:''|\"|``)"), "“\\1”"),
+    (("''",), re.compile(r"(?<![\w'])''(?=[\w])([^'\"]{1,120})''(?!')"), "“\\1”"),
+    (("''",), re.compile(r"(?<![\w\"])\"(?=\w)([^'\"]{1,120})''(?!')"), "“\\1”"),
+    (("``",), re.compile(r"``(?=\w)"), "“"),
+    (("''",), re.compile(r"(?<=[A-Za-z][A-Za-z.,!?)])''(?!')"), "”"),
 ]  # fmt: skip
+SIGNS = tuple({"$"}.union(*(signs for signs, _, _ in RULES)))
 
 
 def with_name(text: str, title: str) -> str:
@@ -202,6 +206,8 @@ def with_name(text: str, title: str) -> str:
 
     The name is the one word of the title before its colon; without one the text stays.
     """
+    if "\\" not in text:
+        return text
     name, colon, _ = title.partition(":")
     name = name.strip()
     if not colon or not name or " " in name or len(name) > NAME_LIMIT:
@@ -211,7 +217,7 @@ def with_name(text: str, title: str) -> str:
 
 def is_plain(text: str) -> bool:
     """Return True if no rule can change the text, as is so for nearly all names."""
-    return SIGNS.search(text) is None
+    return not any(sign in text for sign in SIGNS)
 
 
 def mend(text: str) -> str:
@@ -225,8 +231,9 @@ def mend(text: str) -> str:
 
 
 def _by_rules(text: str) -> str:
-    for pattern, change in RULES:
-        text = pattern.sub(change, text)
+    for signs, pattern, change in RULES:
+        if any(sign in text for sign in signs):
+            text = pattern.sub(change, text)
     return text
 
 

@@ -70,7 +70,7 @@ class Found:
     def papers(self, first: int = 0, last: int = MOST_HITS) -> list[Paper]:
         """Return the papers of these places in the list, in its order. One query."""
         ids = [hit.paper_id for hit in self.hits[first:last]]
-        by_id = Paper.objects.in_bulk(ids)
+        by_id = Paper.objects.order_by().in_bulk(ids)
         return [by_id[pk] for pk in ids if pk in by_id]
 
 

@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from digest import sql
 from digest.models import KnownWord, Paper, PaperWords
+from digest.papers import search_sql
 from digest.papers.search_query import WORD_LENGTH, joinable, plain_words, tokens
 from digest.papers.topics import assigned
 
@@ -32,6 +33,7 @@ def index(papers: Sequence[Paper]) -> None:
         rows, update_conflicts=True, unique_fields=["paper"], update_fields=WORDS
     )
     learn({word for paper in papers for word in spellings(paper)})
+    search_sql.take_in()
 
 
 def refresh() -> int:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 
 from digest.papers.words import HYPHENS, PROSE, WORD, folded, singular
 
@@ -67,9 +68,7 @@ def parse(text: str, topics: Iterable[tuple[str, str]] = ()) -> Query:
     """Return the query; `topics` are the (slug, label) pairs that `topic:` may name."""
     cleaned = clean_query(text)
     query = Query(cleaned)
-    by_name = {
-        tuple(tokens(name)): slug for slug, label in topics for name in (label, slug)
-    }
+    by_name = named(tuple(topics))
     free: list[str] = []
     phrases: list[Term] = []
     for part in PART.finditer(cleaned):
@@ -102,9 +101,21 @@ def parse(text: str, topics: Iterable[tuple[str, str]] = ()) -> Query:
     )
 
 
+@lru_cache(maxsize=4)  # the topics hardly ever change
+def named(topics: tuple[tuple[str, str], ...]) -> dict[tuple[str, ...], str]:
+    """Return the slugs of topics by the words of label and slug."""
+    return {tuple(tokens(name)): slug for slug, label in topics for name in (label, slug)}
+
+
 def tokens(text: str) -> list[str]:
     """Return the words as the index has them: folded, singular, letters and digits only."""
-    return [singular(word) for word in plain_words(text)]
+    return [token(word) for word in WORD.findall(folded(text))]
+
+
+@lru_cache(maxsize=65_536)  # the words of some hundred papers recur
+def token(word: str) -> str:
+    """Return a folded word as `tokens` does."""
+    return singular(spelled(word)[:WORD_LENGTH])
 
 
 def plain_words(text: str) -> list[str]:
@@ -132,15 +143,11 @@ def joinable(text: str) -> dict[str, tuple[str, ...]]:
         gap = plain[first.end() : second.start()]
         long_enough = min(len(first[0]), len(second[0])) >= LONGER_WORD
         if gap in HYPHENS or (gap == " " and long_enough):
-            whole = _token(first[0]), _token(second[0])
+            # Folding may take a second turn.
+            whole = token(folded(first[0])), token(folded(second[0]))
             for word in whole:
                 found[word] = (*found.get(word, ()), "".join(whole)[:WORD_LENGTH])
     return found
-
-
-def _token(word: str) -> str:
-    """Return one folded word as `tokens` does; folding may take a second turn."""
-    return singular(spelled(folded(word))[:WORD_LENGTH])
 
 
 def first_day(text: str) -> date | None:

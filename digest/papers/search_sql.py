@@ -10,6 +10,8 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import BigIntegerField
+from django.db.models.expressions import RawSQL
 
 from digest import sql
 from digest.papers.search_query import Query, Term
@@ -107,18 +109,24 @@ def matching(query: Query, topic_words: Sequence[str], limit: int) -> list[Row]:
                 [*inside[1], limit],
             )
         )
-    asked = conditions(query, topic_words, "all")
-    places = PLACES if query.terms and count(asked) >= COUNTED else PLACES[-1:]
-    found: list[Row] = []
-    for place in places:
-        if len(found) < limit:
-            asked = conditions(query, topic_words, place)
-            found = typed(
-                postgresql(query, asked, inside, limit)
-                if sql.postgres()
-                else sqlite(asked, inside, limit)
-            )
-    return found if sql.postgres() else favoured(query, found, limit)
+
+    def ranked(place: str) -> list[Row]:
+        asked = conditions(query, topic_words, place)
+        if sql.postgres():
+            return typed(postgresql(query, asked, inside, limit))
+        return favoured(query, typed(sqlite(asked, inside, limit)), limit)
+
+    # PostgreSQL ranks the newest only, so that a rare query need not be counted first.
+    found = ranked("all") if sql.postgres() else []
+    if sql.postgres() and len(found) < min(limit, RANKED):
+        return found
+    if not query.terms or count(conditions(query, topic_words, "all")) < COUNTED:
+        return found or ranked("all")
+    for place in PLACES:
+        found = ranked(place)
+        if len(found) >= limit:
+            break
+    return found
 
 
 def conditions(query: Query, topic_words: Sequence[str], place: str) -> dict[str, str]:
@@ -169,6 +177,18 @@ def days(query: Query) -> tuple[str, list[date]]:
     bounds = {f"{day} >= %s": query.after, f"{day} < %s": query.before}
     told = {text: day for text, day in bounds.items() if day}
     return " AND ".join(told), list(told.values())
+
+
+def take_in() -> None:
+    """Let PostgreSQL's indexes take in the rows written last, which each search would read."""
+    if sql.postgres():
+        rows(
+            "SELECT gin_clean_pending_list(indexrelid) FROM pg_index"
+            " JOIN pg_class ON pg_class.oid = indexrelid"
+            " JOIN pg_am ON pg_am.oid = relam AND amname = 'gin' WHERE indrelid"
+            " IN ('digest_paperwords'::regclass, 'digest_knownword'::regclass)",
+            [],
+        )
 
 
 def typed(found: Iterable[tuple[Any, ...]]) -> list[Row]:
@@ -308,6 +328,14 @@ def postgresql_with_most(
         " ORDER BY 4 DESC, day DESC LIMIT %s",
         [*values, *texts, at_least, limit],
     )
+
+
+def tagged(word: str) -> RawSQL:
+    """Return the papers among whose tags is a word, for filter(pk__in=…)."""
+    where, values = condition({"tags": f"'{word}'" if sql.postgres() else f'"{word}"'})
+    key = "paper_id" if sql.postgres() else "rowid"
+    statement = f"SELECT {key} FROM {TABLE[sql.postgres()]} WHERE {where}"
+    return RawSQL(statement, values, BigIntegerField())  # noqa: S611  named above, or tokens
 
 
 # -- words one by one --------------------------------------------------------------------

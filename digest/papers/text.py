@@ -62,6 +62,8 @@ def clean_text(text: str) -> str:
 
 def normal(text: str) -> str:
     """Normalize to NFC without invisible characters; make white space single spaces."""
+    if text.isascii() and text.isprintable():  # most text; a fifth of the time
+        return " ".join(text.split())
     visible = REMOVED.sub("", text).replace("\u2800", " ")
     line = " ".join(visible.split())
     return unicodedata.normalize("NFC", UNUSUAL_RUN.sub(_cap_marks, line))

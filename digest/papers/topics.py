@@ -95,9 +95,12 @@ class Rule(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """All patterns, sorted so that a word is compared with a few of their 900 alternatives."""
+    """All patterns, sorted so that a word is compared with a few of their 900 alternatives.
 
-    by_beginning: dict[str, list[Rule]]
+    Before the rules of a beginning stands one pattern of them all, which most words end with.
+    """
+
+    by_beginning: dict[str, tuple[re.Pattern[str], list[Rule]]]
     # Topics with alternatives that may begin with anything: such, and the whole pattern.
     others: list[tuple[re.Pattern[str], Rule]]
 
@@ -119,8 +122,12 @@ def rules() -> Rules:
         }
         return [Rule(*key, _pattern(few)) for key, few in kept.items() if few]
 
+    def at_beginning(start: str) -> tuple[re.Pattern[str], list[Rule]]:
+        every = [one for one in begins if not begins[one].isdisjoint((start, start[:2]))]
+        return _pattern(every), fitting(start, start[:2])
+
     all_begin = set[str]().union(*begins.values()) - {""}
-    by_beginning = {start: fitting(start, start[:2]) for start in sorted(all_begin)}
+    by_beginning = {start: at_beginning(start) for start in sorted(all_begin)}
     others = [
         (rule.pattern, Rule(*rule[:2], _pattern(patterns[rule[:2]])))
         for rule in fitting("")
@@ -165,8 +172,10 @@ def recognized(text: str) -> tuple[dict[int, set[str]], set[int]]:
     for word in WORD_START.finditer(text):
         at = word.start()
         start = "0" if word[0].isdecimal() else text[at : at + 3]
-        fitting = by_beginning.get(start) or by_beginning.get(start[:2]) or []
-        for topic, is_strong, pattern in fitting:
+        fitting = by_beginning.get(start) or by_beginning.get(start[:2])
+        if not fitting or not fitting[0].match(text, at):
+            continue
+        for topic, is_strong, pattern in fitting[1]:
             if is_strong:
                 if at >= ends[topic] and (match := pattern.match(text, at)):
                     strong.setdefault(topic, set()).add(match[0])

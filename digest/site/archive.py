@@ -7,15 +7,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from django.db import connection
 from django.db.models import Count, Q, QuerySet, TextField
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, TruncMonth
 from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 
-from digest.models import Block, Edition, Paper
-from digest.papers import source_days, sources
+from digest.models import Block, Edition, Paper, PaperWords
+from digest.papers import search_sql, source_days, sources
+from digest.papers.search_index import topic_word
 
 COUNTED_DAYS = 30
+DAYS = """
+WITH RECURSIVE found (day) AS (
+    SELECT max(day) FROM digest_paper WHERE day <= %s
+    UNION ALL
+    SELECT (SELECT max(day) FROM digest_paper WHERE day < found.day) FROM found
+    WHERE found.day IS NOT NULL
+) SELECT day FROM found WHERE day IS NOT NULL"""
 MONDAY_FIRST = calendar.Calendar()
 
 
@@ -38,24 +48,26 @@ class Period:
         """Return the period's papers, of one topic if given, most upvoted first."""
         days = (self.first, min(self.last, timezone.now().date()))
         found = Paper.objects.filter(day__range=days)
-        if topic:  # of these days' blocks only: each block's topics have to be read
-            blocks = blocks_of_topic(topic).filter(paper__day__range=days)
-            found = found.filter(pk__in=blocks.values("paper_id"))
+        if topic:
+            found = found.filter(pk__in=of_topic(topic))
         return found.order_by("-upvotes", "-day", "arxiv_id")
 
     def around(self, topic: str = "") -> Neighbours:
         """Return the nearest days before and after that have papers, of one topic if given."""
-        day = "paper__day" if topic else "day"
-        found = blocks_of_topic(topic) if topic else begun()
-        days = found.order_by(day).values_list(day, flat=True)
-        before = days.filter(**{f"{day}__lt": self.first}).last()
-        today = timezone.now().date()
-        after = days.filter(**{f"{day}__gt": self.last, f"{day}__lte": today}).first()
-        return Neighbours(before, after)
+        found = papers_of_topic(topic) if topic else begun()
+        days = found.order_by("day").values_list("day", flat=True)
+        return Neighbours(
+            days.filter(day__lt=self.first).last(), days.filter(day__gt=self.last).first()
+        )
 
     def topics(self) -> Counter[str]:
         """Return topic slug → number of its papers in the period. One query."""
-        return count_topics(Block.objects.filter(paper__day__range=(self.first, self.last)))
+        found = PaperWords.objects.filter(day__range=(self.first, self.last))
+        return Counter(
+            slug
+            for topics in found.values_list("topics", flat=True)
+            for slug in topics.split()
+        )
 
 
 @dataclass(frozen=True)
@@ -77,13 +89,27 @@ def begun() -> QuerySet[Paper]:
 
 
 def newest_day() -> date | None:
-    """Return the newest day that has papers and has begun; None while there is none."""
-    return begun().order_by("-day").values_list("day", flat=True).first()
+    """Return the newest day that has papers and has begun; None while there is none.
+
+    Samples count only where there is nothing else.
+    """
+    days = begun().order_by("-day").values_list("day", flat=True)
+    return days.filter(is_sample=False).first() or days.first()
 
 
 def is_current(day: date) -> bool:
     """Return True if a day's papers can be called today's; weekends have none."""
     return sources.newest_day(timezone.now()) - day <= source_days.QUIET
+
+
+def days() -> list[date]:
+    """Return the days with papers that have begun, newest first.
+
+    One step of the index a day, however many papers it has.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(DAYS, [timezone.now().date()])
+        return [date.fromisoformat(str(day)) for (day,) in cursor.fetchall()]
 
 
 def neighbours(day: date) -> Neighbours:
@@ -135,14 +161,14 @@ def months() -> list[tuple[int, list[tuple[date, int]]]]:
 # -- topics, authors, organizations -----------------------------------------------
 
 
-def blocks_of_topic(slug: str) -> QuerySet[Block]:
-    """Return the blocks of daily editions under the topic."""
-    return Block.objects.filter(topics__has_key=slug, edition__kind=Edition.Kind.DAILY)
+def of_topic(slug: str) -> RawSQL:
+    """Return the papers that search knows under the topic, published or not."""
+    return search_sql.tagged(topic_word(slug))
 
 
 def papers_of_topic(slug: str) -> QuerySet[Paper]:
-    """Return the papers published under the topic, newest day first."""
-    return Paper.objects.filter(pk__in=blocks_of_topic(slug).values("paper_id"))
+    """Return the papers of a topic, newest day first."""
+    return begun().filter(pk__in=of_topic(slug))
 
 
 def papers_of_author(name: str) -> QuerySet[Paper]:

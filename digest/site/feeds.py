@@ -4,17 +4,18 @@ Django's syndication framework makes both kinds; all addresses are built from SI
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.sitemaps import Sitemap
+from django.contrib.sitemaps.views import sitemap
 from django.contrib.syndication.views import Feed
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.feedgenerator import Atom1Feed, SyndicationFeed
@@ -191,20 +192,20 @@ class Page(NamedTuple):
 
 
 class Addresses(Sitemap):  # type: ignore[type-arg]
-    """The addresses of one kind of page, in each language; the pages name one another."""
+    """The addresses of some pages, in each language; the pages name one another."""
 
     protocol = urlsplit(settings.SITE_URL).scheme
-    limit = 20_000  # in one answer, so that it stays small
+    limit = 50_000  # the most that one file may have: some 25,000 papers a week
     i18n = True
 
-    def __init__(self, found: Callable[[], list[Page]]) -> None:
-        self.found = found
+    def __init__(self, pages: list[Page]) -> None:
+        self.pages = pages
 
     def get_domain(self, site: Any = None) -> str:
         return urlsplit(settings.SITE_URL).netloc
 
     def items(self) -> list[Page]:
-        return self.found()
+        return self.pages
 
     def location(self, item: Page) -> str:
         return reverse(item.route, args=item.args)
@@ -212,32 +213,40 @@ class Addresses(Sitemap):  # type: ignore[type-arg]
     def lastmod(self, item: Page) -> date | None:
         return item.changed
 
-    def get_latest_lastmod(self) -> date | None:  # type: ignore[override]  # or an instant
-        """Return the newest day, for the index, without a look at each page."""
-        return archive.newest_day()
+
+def sitemap_index(request: HttpRequest) -> HttpResponse:
+    """Name a file of lists, and one for each week that has papers, with its newest day."""
+    days = archive.days()
+    files = {reverse("sitemap_of_lists"): max(days, default=None)}
+    for day in days:
+        week = archive.week_of(day).first
+        files.setdefault(reverse("sitemap_of_week", args=[week]), day)
+    named = [{"location": absolute(path), "last_mod": day} for path, day in files.items()]
+    context = {"sitemaps": named}
+    return render(request, "sitemap_index.xml", context, content_type="application/xml")
 
 
-def papers() -> list[Page]:
-    rows = archive.begun().filter(is_sample=False).order_by("-day", "arxiv_id")
-    return [
-        Page("paper", (arxiv_id,), day)
-        for arxiv_id, day in rows.values_list("arxiv_id", "day")
-    ]
-
-
-def lists() -> list[Page]:
-    rows = archive.begun().order_by("-day").values_list("day", flat=True)
-    days = list(rows.distinct())
-    newest = archive.begun().aggregate(day=Max("day"))["day"]
+def sitemap_of_lists(request: HttpRequest) -> HttpResponse:
+    newest = archive.newest_day()
     slugs = Topic.objects.values_list("slug", flat=True)
-    return [
-        *(Page(name, (), newest) for name in ("today", "archive", "topics")),
-        *(Page("topic", (slug,), newest) for slug in slugs),
-        *(Page("day", (day,), day) for day in days),
-    ]
+    pages = [Page(name, (), newest) for name in ("today", "archive", "topics")]
+    pages += [Page("topic", (slug,), newest) for slug in slugs]
+    return sitemap(request, {"lists": Addresses(pages)})
 
 
-SITEMAPS = {"lists": Addresses(lists), "papers": Addresses(papers)}
+def sitemap_of_week(request: HttpRequest, day: date) -> HttpResponse:
+    """Name the days and papers of the week that begins with `day`; 404 without any."""
+    week = archive.week_of(day)
+    found = archive.begun().filter(day__range=(week.first, week.last))
+    papers = list(
+        found.order_by("-day", "arxiv_id").values_list("arxiv_id", "day", "is_sample")
+    )
+    if day != week.first or not papers:
+        raise Http404("no papers of a week that begins on this day")
+    days = dict.fromkeys(day for _, day, _ in papers)
+    pages = [Page("day", (day,), day) for day in days]
+    pages += [Page("paper", (pk,), day) for pk, day, is_sample in papers if not is_sample]
+    return sitemap(request, {"week": Addresses(pages)})
 
 
 def robots(request: HttpRequest) -> HttpResponse:

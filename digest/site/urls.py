@@ -2,7 +2,6 @@
 
 from datetime import date
 
-from django.contrib.sitemaps.views import index, sitemap
 from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 from django.utils.html import format_html_join
@@ -91,7 +90,6 @@ def beside(subscriber_id: int, token: str) -> SafeString:
 # Extra content for the subscribers' pages, which know nothing of papers.
 COUNTS = {"counts": archive.recent_counts}
 BESIDE = COUNTS | {"more": beside}
-SITEMAPS: dict[str, object] = {"sitemaps": feeds.SITEMAPS}
 
 # With an address for each language.
 pages = [
@@ -143,20 +141,10 @@ urlpatterns = [
         "feeds/mine/<str:token>.<feed:kind>", private_feed.private_feed, name="private_feed"
     ),
     path("robots.txt", views.feed(feeds.robots), name="robots"),
+    path("sitemap.xml", views.feed(feeds.sitemap_index), name="sitemap"),
+    path("sitemap-lists.xml", views.feed(feeds.sitemap_of_lists), name="sitemap_of_lists"),
     path(
-        "sitemap.xml",
-        views.feed(index),
-        SITEMAPS | {"sitemap_url_name": "sitemap_of"},
-        name="sitemap",
-    ),
-    *(
-        path(
-            f"sitemap-{section}.xml",
-            views.feed(sitemap),
-            SITEMAPS | {"section": section},
-            name="sitemap_of",
-        )
-        for section in feeds.SITEMAPS
+        "sitemap-<day:day>.xml", views.feed(feeds.sitemap_of_week), name="sitemap_of_week"
     ),
     path("digest/<str:name>", mail_pages.digest, name="digest"),
     path("v/<str:name>/<int:position>", votes.vote, name="vote"),

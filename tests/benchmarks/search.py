@@ -159,6 +159,7 @@ def multiply(times: int) -> None:
     from django.db import connection
 
     from digest.models import Paper, PaperWords
+    from digest.papers.search_sql import take_in
 
     papers = [str(column.column) for column in Paper._meta.concrete_fields]
     papers = [f'"{name}"' for name in papers if name not in {"id", "arxiv_id"}]
@@ -180,6 +181,7 @@ def multiply(times: int) -> None:
                 " ON paper.id = words.paper_id JOIN digest_paper AS copy"
                 f" ON copy.arxiv_id = paper.arxiv_id || '-{number}'"
             )
+        take_in()
         cursor.execute("ANALYZE")
 
 

@@ -1,6 +1,7 @@
 """The composed mail, read back by the standard library from its raw bytes."""
 
 import re
+from dataclasses import replace
 from email import message_from_bytes, policy
 
 import pytest
@@ -228,3 +229,19 @@ def test_a_summary_by_a_machine_says_so():
     mail = load.__wrapped__(edition.pk).encoded
     for part in parts(mail.compose(READER, [Pick(0, None)], sent_at=make.NOON)):
         assert "A pot that pours. (AI summary)" in " ".join(part.split())
+
+
+def test_a_frame_of_before_still_lists_the_only_title():
+    """So a mail of one paper that went out is replayed as it was."""
+    edition = make.edition({make.paper(1, title="Alone"): {}})
+    ready = load.__wrapped__(edition.pk)
+    now = load_frame(edition, ready.encoded.fingerprint)
+    marks = str.maketrans({phrases.MARKS.glance: phrases.MARKS.older_glance})
+    spoken = {
+        code: replace(one, html=one.html.translate(marks), text=one.text.translate(marks))
+        for code, one in now.spoken.items()
+    }
+    for frame, listed in ((now, 0), (replace(now, spoken=spoken), 1)):
+        encoded = encode(edition, list(edition.blocks.all()), around=frame)
+        text, html = parts(encoded.compose(READER, [Pick(0, None)], sent_at=make.NOON))
+        assert (text.count("* Alone"), html.count("<li>Alone</li>")) == (listed, listed)

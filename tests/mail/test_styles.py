@@ -43,6 +43,7 @@ FALLBACKS = {
     "border-top": "Outlook for Windows draws it on cells, and it is on cells only",
     "text-decoration": "only none is used",
     "border-color": "in the dark scheme only",
+    "white-space": "the name beside the mark may take two lines",
     "font-size": "in pixels it is read by all",
 }
 

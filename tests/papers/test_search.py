@@ -221,3 +221,11 @@ def test_what_is_too_long_for_a_database_is_stored(db):
     store([parse_entry(entry, day=make.DAY)], now=make.NOON)
     assert len(search("author4999").hits) == 1
     assert tokens("word" * 120) == ["word" * 10]
+
+
+def test_no_search_reads_through_a_list_of_new_entries(library):
+    if connection.vendor != "postgresql":
+        pytest.skip("PostgreSQL keeps such lists")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT gin_clean_pending_list('digest_paperwords_all_vector')")
+        assert cursor.fetchone() == (0,)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.papers.latex import is_plain, mend, with_name
+from digest.papers.latex import RULES, is_plain, mend, with_name
 from digest.papers.text import (
     ABSTRACT_LIMIT,
     TITLE_LIMIT,
@@ -133,6 +133,13 @@ def test_a_text_that_no_rule_can_change_is_told_at_once(text, tex):
     for one in (text, tex, text + tex):
         if is_plain(one):
             assert mend(one) == one
+
+
+@given(st.text(), TEX)
+def test_a_rule_that_is_passed_over_for_want_of_its_signs_would_change_nothing(text, tex):
+    for one in (text, tex, text + tex):
+        for signs, pattern, _ in RULES:
+            assert any(sign in one for sign in signs) or not pattern.search(one)
 
 
 def test_a_recorded_text_that_no_rule_can_change_is_told_at_once(data_folder):

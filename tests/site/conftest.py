@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 from django.test import Client
 
-from digest.models import Block, Edition, Paper
+from digest.models import Block, Edition, Paper, PaperWords
 from digest.papers import search_index
 from subscribers.models import Topic
 
@@ -71,3 +71,8 @@ def publish(*papers: Paper, day: date = DAY, **topics: float) -> None:
         )
         for place, paper in enumerate(papers)
     )
+    if topics:  # and search knows them so
+        words = " ".join(search_index.topic_word(one.replace("_", "-")) for one in topics)
+        PaperWords.objects.filter(paper__in=papers).update(
+            topics=" ".join(sorted(topics, key=lambda slug: -topics[slug])), tags=words
+        )

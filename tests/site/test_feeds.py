@@ -17,7 +17,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from digest.models import Paper
-from digest.site import feeds
 from subscribers.models import Topic
 from tests import make
 from tests.site.conftest import DAY, MakePaper, html_of, publish
@@ -248,19 +247,37 @@ def in_sitemap(client: Client) -> set[str]:
     return found
 
 
-def test_the_index_reads_the_papers_once_to_count_them(client: Client) -> None:
+def test_the_index_steps_from_day_to_day_and_reads_no_paper(client: Client) -> None:
     with CaptureQueriesContext(connection) as asked:
         index = html_of(client, "/sitemap.xml")
     assert f"<lastmod>{DAY}</lastmod>" in index
-    assert sum("arxiv_id" in one["sql"].partition("WHERE")[0] for one in asked) == 1
+    assert len(asked) == 1 and "arxiv_id" not in asked[0]["sql"]
 
 
-def test_a_long_sitemap_goes_on_in_further_files_with_every_address_once(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+def test_each_week_with_papers_has_a_file_that_changes_with_its_newest_day(
+    client: Client, paper: MakePaper
 ) -> None:
-    whole = in_sitemap(client)
-    monkeypatch.setattr(feeds.Addresses, "limit", 3)
-    assert "?p=2" in html_of(client, "/sitemap.xml") and in_sitemap(client) == whole
+    earlier = DAY - timedelta(days=7)
+    paper(day=earlier), paper(day=earlier + timedelta(days=1))
+    named = re.findall(
+        "<loc>(.*?)</loc><lastmod>(.*?)</lastmod>", html_of(client, "/sitemap.xml")
+    )
+    changed = {urlsplit(url).path: day for url, day in named}
+    monday = earlier - timedelta(days=earlier.weekday())
+    week = f"/sitemap-{monday}.xml"
+    assert changed[week] == str(earlier + timedelta(days=1))
+    assert list(changed) == [
+        "/sitemap-lists.xml",
+        f"/sitemap-{monday + timedelta(days=7)}.xml",
+        week,
+    ]
+    found = re.findall("<loc>(.*?)</loc>", html_of(client, week))
+    assert {day.split("/")[-2] for day in found if "2026-" in day} == {
+        str(earlier),
+        str(earlier + timedelta(days=1)),
+    }
+    for wrong in (monday + timedelta(days=1), monday - timedelta(days=7)):
+        assert client.get(f"/sitemap-{wrong}.xml").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/de/topics/", "/papers/2604.00002/"])

@@ -14,6 +14,8 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from digest.models import Edition, Paper
+from digest.papers.ingest import store
+from digest.papers.records import parse_entry
 from digest.site import limits
 from subscribers.http import network
 from subscribers.models import Topic
@@ -46,6 +48,39 @@ def test_the_front_page_shows_the_newest_day_most_upvoted_first(
     assert "Of yesterday" in html[html.index("Best of the week") :]
     assert "Friday, 17 April 2026" in html
     assert 'href="/papers/2026-04-16/"' in html
+
+
+def test_samples_of_today_do_not_hide_the_newest_real_day(
+    client: Client, paper: MakePaper
+) -> None:
+    paper(is_sample=True, title="A sample")
+    assert "A sample" in html_of(client, "/")
+    paper(title="Of an archive", day=DAY - timedelta(days=90))
+    assert "Of an archive" in html_of(client, "/") and "A sample" not in html_of(
+        client, "/"
+    )
+
+
+def test_an_archive_without_editions_stands_under_its_topics(
+    client: Client, graphs: Topic
+) -> None:
+    entry = {
+        "id": "2604.09999",
+        "title": "Graph neural networks, deeper",
+        "abstract": "GNNs.",
+    }
+    store([parse_entry(entry, day=DAY)], now=make.NOON)
+    link = '<a href="/topics/graphs/">'
+    for path in (
+        "/topics/graphs/",
+        f"/topics/graphs/weeks/{DAY}/",
+        "/feeds/topics/graphs.atom",
+    ):
+        assert "Graph neural networks, deeper" in html_of(client, path)
+    assert link in html_of(client, "/papers/2604.09999/")
+    assert f'href="/topics/graphs/weeks/{DAY - timedelta(days=4)}/"' in html_of(
+        client, f"/weeks/{DAY}/"
+    )
 
 
 def test_what_changes_of_a_paper_or_its_topics_shows_at_once(
