@@ -117,7 +117,7 @@ def watched(stages: Stages) -> Iterator[None]:
             *((owner, name, name, True) for owner, name in steps),
             (ledger, "database_now", "read the clock", True),
             (send, "composed", "load the edition", True),
-            (send, "digests", "read and rank", True),
+            (send, "select", "read and rank", True),
             (EncodedEdition, "compose", "compose", False),
             (Smtp, "hand_over", "hand over", False),
         ]:
