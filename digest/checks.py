@@ -13,6 +13,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from digest import endpoints, front_end
 from digest.feedback import webhooks
 from digest.models import owners
+from digest.transport import relays
 from subscribers import address_key
 
 KEY_LENGTH, PASSWORD_LENGTH = 32, 16
@@ -81,11 +82,12 @@ def connections_are_secret(
             words = f"SITE_URL is {settings.SITE_URL}, which only this machine can open."
         hint = "Set SITE_URL=https://… and let a proxy end TLS, as deploy/Caddyfile does."
         found.append(Warning(words, hint=hint, id="digest.W008"))
-    server = endpoints.mailer(settings.MAILER_URL)
-    if isinstance(server, endpoints.SmtpServer) and server.in_clear_text:
-        words = "MAILER_URL sends mail in clear text, and its password if it has one."
-        hint = "Add ?tls=starttls, or use smtps://."
-        found.append(Warning(words, hint=hint, id="digest.W004"))
+    for name, server in relays.configured().items():
+        if isinstance(server, endpoints.SmtpServer) and server.in_clear_text:
+            variable = "MAILER_URL" if name == relays.MAIN else f"RELAYS: {name}"
+            words = f"{variable} sends mail in clear text, and its password if it has one."
+            hint = "Add ?tls=starttls, or use smtps://."
+            found.append(Warning(words, hint=hint, id="digest.W004"))
     if "ssl_cert_reqs=none" in settings.REDIS_URL:
         words = "REDIS_URL accepts any server certificate."
         hint = "Use ssl_ca_certs=FILE with its authority instead of ssl_cert_reqs=none."

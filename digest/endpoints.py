@@ -303,10 +303,9 @@ def mailer(url: str, *, name: str = "MAILER_URL") -> SmtpServer | ProviderApi:
 
 def smtp_server(url: str, *, name: str = "MAILER_URL") -> SmtpServer:
     """Parse a mail server's URL. Raises ImproperlyConfigured."""
-    like = (
-        "smtp://user:password@host:587?tls=starttls, smtps://user:password@host:465 "
-        "or anymail://postmark (any provider that Anymail knows)."
-    )
+    like = "smtp://user:password@host:587?tls=starttls, smtps://user:password@host:465"
+    also = " or anymail://postmark (any provider that Anymail knows)"
+    like += f"{also if name == 'MAILER_URL' else ''}."
     address = split(name, url, like=like, schemes={"smtp", "smtps"}, options={"tls"})
     if address.path.strip("/"):
         raise ImproperlyConfigured(f"{name} must be like {like}")

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
+from django.conf import settings
 from django.core.mail import mail_admins
 from django.views.debug import SafeExceptionReporterFilter
 from pythonjsonlogger.json import JsonFormatter
@@ -256,7 +257,11 @@ def alert(message: str) -> None:
     """Log the message as an error and mail it to the ADMINS. Never raises."""
     logger.error(message)
     message = scrub(message)
-    try:
-        mail_admins(message[:100], message)
-    except Exception as error:  # any error of any transport
-        logger.error("the ADMINS could not be alerted: %s", type(error).__name__)
+    for mailer in settings.MAILERS:  # that of a relay which is ill may be the first
+        try:
+            mail_admins(message[:100], message, using=mailer)
+        except Exception as error:  # any error of any transport
+            failed = type(error).__name__
+        else:
+            return
+    logger.error("the ADMINS could not be alerted: %s", failed)

@@ -24,6 +24,7 @@ from kombu import Queue
 
 from digest import endpoints, front_end, state_files
 from digest.mailbox_url import bounce_mailbox
+from digest.transport import relays
 from digest.variables import Variables, check_hook, load_file
 
 # Ranking's products are small; numpy's threads would spin on the other senders' cores.
@@ -407,24 +408,21 @@ CATCHER = EMBEDDED and not variables.text("MAILER_URL")
 MAILBOX = CATCHER and front_end.is_loopback(SITE_HOST)
 
 
+# More mail servers by short names, second=smtps://…,third=smtp://…, and which of them serve
+# which receiving domain, the preferred one first: gmail.com=second,main; *=main.
+RELAYS = variables.several("RELAYS")
+RELAY_ROUTES = variables.text("RELAY_ROUTES")
+
+if RELAYS and CATCHER:
+    raise ImproperlyConfigured("RELAYS needs a MAILER_URL, which names the main relay.")
 mail = endpoints.mailer(MAILER_URL)
-if isinstance(mail, endpoints.SmtpServer):
-    MAILERS: dict[str, Any] = {
-        "default": {
-            "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-            "OPTIONS": {
-                "host": mail.host,
-                "port": mail.port,
-                "username": mail.user,
-                "password": mail.password,
-                "use_ssl": mail.tls is endpoints.Tls.IMPLICIT,
-                "use_tls": mail.tls is endpoints.Tls.STARTTLS,
-                "timeout": 120,
-            },
-        }
-    }
-else:
-    MAILERS = {"default": {"BACKEND": f"anymail.backends.{mail.name}.EmailBackend"}}
+named = relays.named(MAILER_URL, tuple(RELAYS))
+relays.routes(RELAY_ROUTES, tuple(named))
+# By Django's names for them: MAILER_URL's is the default.
+MAILERS: dict[str, Any] = {
+    "default" if name == relays.MAIN else name: relays.django_mailer(relay)
+    for name, relay in named.items()
+}
 
 # All mail goes there, marked, and none to readers: for a copy of a database.
 TEST_MODE_TO = variables.mailbox("TEST_MODE_TO", optional=True)
@@ -475,6 +473,12 @@ SEND_WINDOW = variables.whole("SEND_WINDOW", 0, least=0, most=720)
 SEND_RATE = variables.number("SEND_RATE", 0.0, least=0, most=1e6)
 # The same for single receiving domains: gmail.com=20,outlook.com=10.
 DOMAIN_RATES = variables.rates("DOMAIN_RATES")
+# The same for single relays, by their short names: main=50,second=10.
+RELAY_RATES = variables.rates("RELAY_RATES", of=relays.NAME, like="main=50,second=10")
+if unknown := RELAY_RATES.keys() - named:
+    raise ImproperlyConfigured(
+        f"RELAY_RATES names {min(unknown)}, but there is {', '.join(named)}."
+    )
 # The first day (UTC) of the warm-up of a new sender address or domain.
 WARM_UP_FROM = variables.day("WARM_UP_FROM")
 

@@ -194,8 +194,14 @@ class Variables:
             check_mailbox(name, value)
         return values
 
-    def rates(self, name: str) -> dict[str, float]:
-        """Return numbers by domain, from gmail.com=20,outlook.com=10."""
+    def rates(
+        self,
+        name: str,
+        *,
+        of: re.Pattern[str] = DOMAIN,
+        like: str = "gmail.com=20,outlook.com=10",
+    ) -> dict[str, float]:
+        """Return numbers by domain, or by what else is `like` that."""
         rates = {}
         for pair in self.several(name):
             domain, _, rate = (part.strip().lower() for part in pair.partition("="))
@@ -204,10 +210,8 @@ class Variables:
                 rates[domain] = float(rate)
             except ValueError:
                 rates[domain] = math.nan
-            if not (is_new and 0 < rates[domain] < 1e6 and DOMAIN.fullmatch(domain)):
-                raise ImproperlyConfigured(
-                    f"{name} must be like gmail.com=20,outlook.com=10."
-                )
+            if not (is_new and 0 < rates[domain] < 1e6 and of.fullmatch(domain)):
+                raise ImproperlyConfigured(f"{name} must be like {like}.")
         return rates
 
     def folder(self, name: str, default: Path, *, base: Path) -> Path:

@@ -1,23 +1,30 @@
-"""Many rows in one statement, without an object's full way through the ORM."""
+"""Many rows in one statement, without an object for each: that alone would double the time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection, models
 
+type Field = models.Field[Any, Any]
 
-def insert(rows: Sequence[models.Model]) -> None:
-    """Insert rows of one model, which get no ids; bulk_create looks at each value anew.
 
+def insert(model: type[models.Model], rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows, all of which name the same columns, by the names of their attributes.
+
+    A column that they leave out has its default, so they get an id unless they bring one.
     PostgreSQL takes them by COPY, in two thirds of the time of as many INSERTs.
     """
     if not rows:
         return
-    options, quoted = type(rows[0])._meta, connection.ops.quote_name
-    fields = [field for field in options.concrete_fields if not field.primary_key]
+    quoted = connection.ops.quote_name
+    fields = [
+        field
+        for field in model._meta.concrete_fields
+        if field.attname in rows[0] or not field.primary_key
+    ]
     columns = ", ".join(quoted(str(field.column)) for field in fields)
-    table = f"{quoted(options.db_table)} ({columns})"
-    values = list(zip(*(prepared(field, rows) for field in fields), strict=True))
+    table = f"{quoted(model._meta.db_table)} ({columns})"
+    values = zip(*(column(field, rows) for field in fields), strict=True)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with (
@@ -28,15 +35,25 @@ def insert(rows: Sequence[models.Model]) -> None:
                     copy.write_row(row)
         else:
             marks = ", ".join(["%s"] * len(fields))
-            cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608
+            cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", list(values))  # noqa: S608
 
 
-def prepared(field: "models.Field[Any, Any]", rows: Sequence[models.Model]) -> list[object]:
-    """Return the rows' values of a column for the database; most rows share theirs."""
+def column(field: Field, rows: Sequence[Mapping[str, object]]) -> list[object]:
+    """Return the rows' values of a column for the database."""
+    if (name := field.attname) in rows[0]:
+        return prepared(field, [row[name] for row in rows])
+    if field.has_default() and callable(field.default):  # a token, say
+        return prepared(field, [field.get_default() for _ in rows])
+    return prepared(field, [field.get_default()]) * len(rows)
+
+
+def prepared(field: Field, values: Sequence[object]) -> list[object]:
+    """Return values as the database takes them; most rows share theirs."""
+    if values.count(values[0]) == len(values):
+        return [field.get_db_prep_save(values[0], connection)] * len(values)
     known: dict[object, object] = {}
     found = []
-    for row in rows:
-        value = field.pre_save(row, True)
+    for value in values:
         try:
             key = value or type(value)  # of most rows a list is empty
             if key not in known:

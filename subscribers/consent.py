@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 SEALED_AT_ONCE = 1000
 SEALING = 0x64617065  # the advisory lock's number: one sealer at a time
 SEAL = "UPDATE subscribers_consentevent SET number = %s, seal = %s WHERE id = %s"
+type Columns = dict[str, Any]
+encoded = json.JSONEncoder(sort_keys=True).encode
 events = ConsentEvent._base_manager  # the open door past "appended, never changed"
 
 
@@ -78,20 +81,29 @@ def record(
     detail: dict[str, object] | None = None,
 ) -> None:
     """Append a receipt."""
-    event = receipt(subscriber, kind, origin=origin, now=now, detail=detail)
-    append([event])
-    webhooks.tell_receipt(event)
+    append(
+        [
+            receipt(
+                subscriber.email_hash,
+                kind,
+                subscriber_id=subscriber.pk,
+                origin=origin,
+                now=now,
+                detail=detail,
+            )
+        ]
+    )
+    webhooks.tell_receipt(kind, subscriber.pk, now=now)
 
 
-def append(receipts: Sequence[ConsentEvent]) -> None:
+def append(receipts: Sequence[Columns]) -> None:
     """Save receipts, and note them in STATE_DIR once they are committed."""
     if len(receipts) == 1:
-        receipts[0].save()
-        saved = {(receipts[0].pk, receipts[0].content_hash)}
+        saved = {(events.create(**receipts[0]).pk, receipts[0]["content_hash"])}
     else:  # bulk_create would bring the ids, and takes four times as long
         before = events.aggregate(pk=Max("pk"))["pk"] or 0
-        insert(receipts)
-        mine = {one.content_hash for one in receipts}
+        insert(ConsentEvent, receipts)
+        mine = {one["content_hash"] for one in receipts}
         new = events.filter(pk__gt=before).values_list("pk", "content_hash")
         saved = {one for one in new if one[1] in mine}
     lines = [f"{pk} {content_hash}\n" for pk, content_hash in sorted(saved)]
@@ -99,46 +111,47 @@ def append(receipts: Sequence[ConsentEvent]) -> None:
 
 
 def receipt(
-    subscriber: Subscriber | None,
+    email_hash: str,
     kind: ConsentEvent.Kind,
     *,
+    subscriber_id: int | None,
     origin: Origin,
     now: datetime,
     detail: dict[str, object] | None = None,
-    email_hash: str = "",
-) -> ConsentEvent:
-    """Return a receipt that is not saved yet; by `email_hash` if there is no reader."""
-    event = ConsentEvent(
-        subscriber=subscriber,
-        email_hash=subscriber.email_hash if subscriber else email_hash,
-        kind=kind,
-        at=now,
-        wording=origin.wording,
-        source=origin.source,
-        network=origin.network,
-        detail=detail or {},
-        salt=new_capability(),
-    )
-    event.content_hash = content_hash(event)
-    return event
+) -> Columns:
+    """Return a receipt that is not saved yet: an import makes many, and no object of them."""
+    columns: Columns = {
+        "subscriber_id": subscriber_id,
+        "email_hash": email_hash,
+        "kind": kind,
+        "at": now,
+        "wording": origin.wording,
+        "source": origin.source,
+        "network": origin.network,
+        "detail": detail or {},
+        "salt": new_capability(),
+    }
+    return columns | {"content_hash": content_hash(columns)}
 
 
-def content_hash(event: ConsentEvent) -> str:
-    where = [event.wording, event.source, event.network]
+def content_hash(columns: Mapping[str, Any]) -> str:
+    """Return the hash of a receipt's columns by name, as in `vars(event)`."""
     content = [
-        event.salt,
-        event.email_hash,
-        event.kind,
-        instant(event),
-        *where,
-        event.detail,
+        columns["salt"],
+        columns["email_hash"],
+        columns["kind"],
+        instant(columns["at"]),
+        columns["wording"],
+        columns["source"],
+        columns["network"],
+        columns["detail"],
     ]
-    return keyed_hash("receipt " + json.dumps(content, sort_keys=True))
+    return keyed_hash("receipt " + encoded(content))
 
 
 def seal_of(before: Head, event: ConsentEvent) -> str:
     """Return what stays of a blanked receipt and is sealed beside its hash: time and kind."""
-    kept = f"{event.kind} {instant(event)} {event.content_hash}"
+    kept = f"{event.kind} {instant(event.at)} {event.content_hash}"
     return keyed_hash(f"seal {before} {kept}")
 
 
@@ -147,8 +160,8 @@ def blank_mark(event: ConsentEvent) -> str:
     return "-" + keyed_hash(f"blanked {event.content_hash}")[:21]
 
 
-def instant(event: ConsentEvent) -> str:
-    return event.at.astimezone(UTC).isoformat()
+def instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
 
 
 # -- sealing --------------------------------------------------------------------------
@@ -279,7 +292,7 @@ def wrong_with(event: ConsentEvent) -> list[str]:
         left = (event.email_hash, event.subscriber_id, event.source, event.network)
         emptied = left == ("", None, "", "") and event.detail == {}
         return [] if emptied else ["it was blanked, and its content was changed since"]
-    if event.content_hash != content_hash(event):
+    if event.content_hash != content_hash(vars(event)):
         return ["its content was changed"]
     reader = event.subscriber
     if reader is None or reader.email_hash == event.email_hash:

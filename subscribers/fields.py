@@ -23,7 +23,9 @@ LONGEST_LINE = 80
 
 def plain(text: str) -> str:
     """Return one line without control and format characters (bidi marks among them)."""
-    kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
+    kept = text
+    if not text.isprintable():
+        kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
     return " ".join(kept.split())
 
 

@@ -9,64 +9,29 @@ already stays as they are, but for an opt-out that is newer than their confirmat
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from django.db import transaction
 
-from subscribers import address_key, consent, rate_limits, subscriptions
+from subscribers import address_key, rate_limits, subscriptions
 from subscribers.addresses import key_fingerprint
-from subscribers.bulk import insert
 from subscribers.import_file import BadFile, ImportFile, Row
+from subscribers.import_new import ORIGIN, Became, Imported, add
 from subscribers.import_rows import COLUMNS, INSTANTS, LINES, Person, Reader, Unusable
 from subscribers.models import (
-    ConsentEvent,
     Import,
-    Notice,
     Schedule,
     Subscriber,
-    Subscription,
     Suppression,
-    Topic,
 )
-from subscribers.notices import outbox
-from subscribers.preferences import fill, receipt_detail, schedule, stored
+from subscribers.preferences import stored
 from subscribers.preferences_form import initial_of
 from subscribers.suppression import suppress_each
 from subscribers.tables import as_csv
 
-ORIGIN = consent.Origin("import")
 SLICE = 2000  # rows in one transaction, of half a second
 State = Subscriber.State
 Reason = Suppression.Reason
-Kind = ConsentEvent.Kind
-
-
-class Became(StrEnum):
-    """What became of a row."""
-
-    IMPORTED = "imported"  # active or paused, as the file says
-    ASKED = "asked by mail to confirm"
-    PENDING = "pending without a mail"  # their mailbox had its share of mails
-    OPTED_OUT = "kept as opted out"
-    BARRED = "kept as barred"
-    KNOWN = "known already"
-    OUT = "left or barred here"
-    REFUSED = "refused"  # the row cannot be used
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What became of the row that begins in this line; `words` say why it was not taken."""
-
-    line: int
-    became: Became
-    words: str = ""
-
-    @property
-    def refused(self) -> str:
-        return self.words
 
 
 class Intake:
@@ -196,121 +161,24 @@ def is_newer(person: Person, reader: Subscriber) -> bool:
 
 def suppress(people: Sequence[Person], *, now: datetime) -> None:
     """Take over bars and opt-outs, each with its date; a bar outdoes having left."""
-    current = set(
-        Subscriber.objects.filter(
-            email_hash__in={person.email_hash for person in people},
-            state__in=subscriptions.CONFIRMED,
-        ).values_list("email_hash", flat=True)
+    out = [(person, reason) for person in people if (reason := person.suppression)]
+    confirmed = Subscriber.objects.filter(
+        email_hash__in={person.email_hash for person, _ in out},
+        state__in=subscriptions.CONFIRMED,
     )  # those whose confirmation is newer than the opt-out
-    groups: dict[tuple[Suppression.Reason, datetime], set[str]] = {}
-    for person in people:
-        reason = person.suppression
-        if reason and (person.is_barred or person.email_hash not in current):
-            at = person.suppressed_at or person.unsubscribed_at or now
-            groups.setdefault((reason, at), set()).add(person.email_hash)
+    current = set(confirmed.values_list("email_hash", flat=True))
     suppress_each(
         [
-            (email_hash, reason, at)
-            for (reason, at), many in groups.items()
-            for email_hash in many
+            (
+                person.email_hash,
+                reason,
+                person.suppressed_at or person.unsubscribed_at or now,
+            )
+            for person, reason in out
+            if person.is_barred or person.email_hash not in current
         ],
         now=now,
     )
-
-
-def add(
-    people: Sequence[Person],
-    schedules: dict[tuple[object, ...], Schedule],
-    *,
-    now: datetime,
-) -> list[Imported]:
-    """Store new readers with their topics, receipts and mails to confirm.
-
-    `schedules` keeps the rows that were found, from slice to slice.
-    """
-    done = [
-        Imported(person.line, Became.BARRED if person.is_barred else Became.OPTED_OUT)
-        for person in people
-        if person.preferences is None
-    ]
-    pairs = [
-        (person, person.preferences, row_for(person, now=now))
-        for person in people
-        if person.preferences is not None
-    ]
-    topics = {topic.slug: topic for topic in Topic.objects.all()}
-    for _, wanted, reader in pairs:
-        when = (wanted.timezone, wanted.send_hour, wanted.cadence, wanted.days)
-        if when not in schedules:
-            schedules[when] = schedule(*when[:3], days=wanted.days)
-        reader.schedule = schedules[when]
-        chosen = [topics[slug] for slug in wanted.topics if slug in topics]
-        fill(reader, wanted, chosen, now=now)
-    insert([reader for _, _, reader in pairs])
-    number([reader for _, _, reader in pairs])
-    insert(
-        [
-            Subscription(subscriber_id=reader.pk, topic_id=topics[slug].pk)
-            for _, wanted, reader in pairs
-            for slug in wanted.topics
-            if slug in topics
-        ]
-    )
-    consent.append([receipt_for(person, reader, now=now) for person, _, reader in pairs])
-    waiting = [reader for person, _, reader in pairs if is_asked(person, reader)]
-    asked = outbox.enqueue_all(waiting, Notice.Kind.CONFIRM, now=now)
-    for person, _, reader in pairs:
-        done.append(Imported(person.line, became(person, reader, asked)))
-    return done
-
-
-def number(readers: Sequence[Subscriber]) -> None:
-    """Give readers that were just inserted their ids."""
-    stored = Subscriber.objects.filter(email_hash__in=[one.email_hash for one in readers])
-    ids = dict(stored.values_list("email_hash", "pk"))
-    for reader in readers:
-        reader.pk = ids[reader.email_hash]
-
-
-def row_for(person: Person, *, now: datetime) -> Subscriber:
-    reader = Subscriber(email=person.email, email_hash=person.email_hash)
-    reader.state = person.becomes
-    reader.created_at = person.created_at or person.confirmed_at or now
-    if reader.state != State.PENDING:
-        reader.confirmed_at = person.confirmed_at
-    if reader.state in subscriptions.CONFIRMED:
-        reader.confirmed_at = person.confirmed_at or now
-    if reader.state == State.UNSUBSCRIBED:
-        reader.unsubscribed_at = person.unsubscribed_at or now
-    if reader.state == State.PAUSED:
-        reader.paused_until = person.paused_until
-    return reader
-
-
-def receipt_for(person: Person, reader: Subscriber, *, now: datetime) -> ConsentEvent:
-    """Return the proof of what the file said."""
-    kinds = {State.PENDING: Kind.REQUESTED, State.UNSUBSCRIBED: Kind.UNSUBSCRIBED}
-    detail = receipt_detail(person.preferences) if person.preferences else {}
-    if reader.state in subscriptions.CONFIRMED:
-        detail |= {"legal_source": person.legal_source, "state": reader.state}
-    for name in INSTANTS:
-        if instant := getattr(person, name):
-            detail |= {name: instant.isoformat()}
-    kind = kinds.get(State(reader.state), Kind.IMPORTED)
-    return consent.receipt(reader, kind, origin=ORIGIN, now=now, detail=detail)
-
-
-def is_asked(person: Person, reader: Subscriber) -> bool:
-    return reader.state == State.PENDING and not person.is_barred
-
-
-def became(person: Person, reader: Subscriber, asked: set[int]) -> Became:
-    if person.is_barred:
-        return Became.BARRED
-    if reader.state == State.PENDING:
-        return Became.ASKED if reader.pk in asked else Became.PENDING
-    left = reader.state == State.UNSUBSCRIBED
-    return Became.OPTED_OUT if left else Became.IMPORTED
 
 
 # -- export -------------------------------------------------------------------------

@@ -5,22 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 
-from django.core.exceptions import ValidationError
 from django.utils.datastructures import MultiValueDict
 
-from subscribers.addresses import (
-    address_hash,
-    key_fingerprint,
-)
+from subscribers.addresses import BadAddress, address_hash, canonical, key_fingerprint
 from subscribers.fields import plain
-from subscribers.forms import AddressField
 from subscribers.import_file import Row
 from subscribers.models import (
     Subscriber,
     Suppression,
 )
 from subscribers.preferences import Preferences
-from subscribers.preferences_form import PreferencesForm
+from subscribers.preferences_form import PreferencesForm, chosen
 from subscribers.suppression import LEFT
 
 State = Subscriber.State
@@ -66,6 +61,13 @@ BARS = {reason.value: reason for reason in Reason} | {
 ZONE = re.compile(r"(?: UTC)?(?: ([+-]\d\d:?\d\d))?(?: (?:UTC|[+-]\d{4}))?$")
 
 
+# Columns that the form looks at together, in its order; the others each for themselves.
+WHEN = ("cadence", "days", "weekday")
+PARTS = [(name,) for name in PreferencesForm.base_fields if name not in WHEN] + [WHEN]
+type Cell = tuple[str, ...]
+type Cells = tuple[tuple[str, Cell], ...]
+
+
 class Unusable(Exception):
     """A row cannot be used; the message names the column."""
 
@@ -107,19 +109,36 @@ class Person:
         return (self.state or State.ACTIVE) if self.legal_source else State.PENDING
 
 
-class Reader:
-    """Turns rows into people by the rules of the sign-up form, with one form for all rows.
+class Part:
+    """A few fields of the form, and what it made of the last few thousand values of theirs."""
 
-    Most rows of a file share their preferences with many others, and checking them is most of
-    the work: what the form made of the last few thousand is remembered.
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names, self.form = names, PreferencesForm(MultiValueDict())
+        self.form.fields = {name: self.form.fields[name] for name in names}
+        self.checked = lru_cache(maxsize=4096)(self.check)
+
+    def check(self, cells: tuple[Cell | None, ...]) -> dict[str, object] | str:
+        """Return the values that these cells say, or what is wrong with the first."""
+        given = zip(self.names, cells, strict=True)
+        self.form.data = MultiValueDict({name: [*cell] for name, cell in given if cell})
+        self.form.full_clean()
+        for name, errors in self.form.errors.items():
+            return f"{name}: {errors[0]}"
+        return {name: self.form.cleaned_data[name] for name in self.names}
+
+
+class Reader:
+    """Turns rows into people by the rules of the sign-up form.
+
+    Values repeat from row to row, each in its column, and checking them is most of the work:
+    what the form made of the last few thousand of each is remembered.
     """
 
     def __init__(self, legal_source: str, now: datetime) -> None:
         self.legal_source, self.now = legal_source, now
-        self.form = PreferencesForm(MultiValueDict())
-        self.address = AddressField()
         self.fingerprint = key_fingerprint()
-        self.checked = lru_cache(maxsize=4096)(self.check)
+        self.parts = [Part(names) for names in PARTS]
+        self.together = lru_cache(maxsize=4096)(self.put_together)
 
     def person(self, row: Row) -> Person:
         """Return the row's person. Raises Unusable."""
@@ -158,9 +177,9 @@ class Reader:
         if not (given := text(values, "email")):
             return ""
         try:
-            return self.address.clean(given)
-        except ValidationError as error:
-            raise Unusable(f"email: {error.messages[0]}") from None
+            return canonical(given)
+        except BadAddress as error:
+            raise Unusable(f"email: {error}") from None
 
     def hash_of(self, values: dict[str, object], *, out: bool, is_ours: bool) -> str:
         email_hash = text(values, "email_hash")
@@ -174,32 +193,42 @@ class Reader:
 
     def preferences(self, values: dict[str, object], *, out: bool) -> Preferences | None:
         """Return what the row asks for; None if it cannot be used, but its opt-out can."""
-        found = self.checked(posted(values))
+        found = self.together(posted(values))
         if isinstance(found, Preferences):
             return found
         if out:
             return None  # an opt-out counts whatever the preferences beside it
         raise Unusable(found)
 
-    def check(self, cells: tuple[tuple[str, tuple[str, ...]], ...]) -> Preferences | str:
+    def put_together(self, cells: Cells) -> Preferences | str:
         """Return the preferences that these cells say, or what is wrong with the first."""
-        self.form.data = MultiValueDict({name: list(many) for name, many in cells})
-        self.form.full_clean()
-        if not self.form.errors:
-            return self.form.preferences()
-        name, errors = next(iter(self.form.errors.items()))
-        return f"{name}: {errors[0]}"
+        cleaned: dict[str, object] = {}
+        given = dict(cells)
+        for part in self.parts:
+            found = part.checked(tuple(map(given.get, part.names)))
+            if isinstance(found, str):
+                return found
+            cleaned |= found
+        return chosen(cleaned)
 
     def instant(self, values: dict[str, object], name: str) -> datetime | None:
         given = text(values, name)
         if not given:
             return None
         try:
-            found = datetime.fromisoformat(ZONE.sub(r"\1", given))
+            found = parsed(given)
             found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             raise Unusable(f"{name}: not an instant like 2026-04-17T08:00+00:00") from None
         return min(found, self.now)
+
+
+def parsed(given: str) -> datetime:
+    """Parse an instant as ISO 8601 has it, or other tools. Raises ValueError."""
+    try:
+        return datetime.fromisoformat(given)
+    except ValueError:
+        return datetime.fromisoformat(ZONE.sub(r"\1", given))
 
 
 def text(values: dict[str, object], name: str) -> str:
@@ -234,12 +263,15 @@ def day_of(values: dict[str, object]) -> date | None:
         raise Unusable("paused_until: not a date like 2026-04-17") from None
 
 
-def posted(values: dict[str, object]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def posted(values: dict[str, object]) -> Cells:
     """Return the row's preferences as the form would have posted them: names and values."""
-    data: dict[str, tuple[str, ...]] = {}
+    data: dict[str, Cell] = {}
     for name in PREFERENCES:
         value = values.get(name)
         if value is None:
+            continue
+        if isinstance(value, str) and name not in LISTS:
+            data[name] = (value,) if value else ()
             continue
         if isinstance(value, list) and name in LINES:
             value = "\n".join(map(str, value))

@@ -154,22 +154,31 @@ def fill(
     now: datetime,
 ) -> None:
     """Set the row's preferences, but for its schedule, with these topics; saves nothing."""
-    words = (preferences.interests, list(preferences.keywords))
-    if words != (subscriber.interests, subscriber.keywords):
-        subscriber.interests, subscriber.keywords = words
+    before = (subscriber.interests, subscriber.keywords)
+    for name, value in columns(preferences).items():
+        setattr(subscriber, name, value)
+    if before != (subscriber.interests, subscriber.keywords):
         subscriber.directions = None
-    subscriber.watched_authors = list(preferences.watched_authors)
-    subscriber.muted_authors = list(preferences.muted_authors)
-    subscriber.watched_institutions = list(preferences.watched_institutions)
-    subscriber.muted_institutions = list(preferences.muted_institutions)
-    subscriber.searches = list(preferences.searches)
-    subscriber.trending = preferences.trending
-    subscriber.most_papers = preferences.most_papers
-    subscriber.wants_missed = preferences.wants_missed
-    subscriber.language = preferences.language
-    subscriber.length = preferences.length
     subscriber.changed_at = now
     follow_choice(subscriber, topics)
+
+
+def columns(preferences: Preferences) -> dict[str, object]:
+    """Return the columns of a reader's row that have no table of their own."""
+    return {
+        "interests": preferences.interests,
+        "keywords": list(preferences.keywords),
+        "watched_authors": list(preferences.watched_authors),
+        "muted_authors": list(preferences.muted_authors),
+        "watched_institutions": list(preferences.watched_institutions),
+        "muted_institutions": list(preferences.muted_institutions),
+        "searches": list(preferences.searches),
+        "trending": preferences.trending,
+        "most_papers": preferences.most_papers,
+        "wants_missed": preferences.wants_missed,
+        "language": preferences.language,
+        "length": preferences.length,
+    }
 
 
 def receipt_detail(preferences: Preferences) -> dict[str, object]:

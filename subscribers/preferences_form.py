@@ -5,6 +5,7 @@ Which widget, label and hint a field has stands here once; the templates say whe
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from django.conf import settings
 from django.utils.dates import WEEKDAYS
@@ -48,6 +49,7 @@ WORDS = (
     "watched_institutions",
     "muted_institutions",
 )
+NAMES = [field.name for field in fields(Preferences)]
 DAY_CHOICES = list(WEEKDAYS.items())  # 0 is Monday
 
 
@@ -264,9 +266,12 @@ class PreferencesForm(Form):
 
     def preferences(self) -> Preferences:
         """Return what a valid form asks for."""
-        return Preferences(
-            **{field.name: self.cleaned_data[field.name] for field in fields(Preferences)}
-        )
+        return chosen(self.cleaned_data)
+
+
+def chosen(cleaned: Mapping[str, Any]) -> Preferences:
+    """Return the preferences of a form's cleaned data."""
+    return Preferences(**{name: cleaned[name] for name in NAMES})
 
 
 def initial_of(preferences: Preferences) -> dict[str, object]:

@@ -74,7 +74,10 @@ def suppress_each(
     rows: Iterable[tuple[str, Suppression.Reason, datetime]], *, now: datetime
 ) -> None:
     """Suppress (hash, reason, since when), by the same rules, in a few statements."""
-    found = {email_hash: (reason, at) for email_hash, reason, at in rows}
+    found: dict[str, tuple[Suppression.Reason, datetime]] = {}
+    for email_hash, reason, at in rows:
+        if email_hash not in found or found[email_hash][0] == LEFT != reason:
+            found[email_hash] = (reason, at)
     known = barred(found) if settings.EVENTS_URL else set[str]()
     Suppression.objects.bulk_create(
         [
@@ -130,10 +133,15 @@ def lift_bar(
         "since": bar.at.isoformat(),
     }
     kind = ConsentEvent.Kind.LIFTED
-    event = consent.receipt(
-        reader, kind, origin=origin, now=now, detail=detail, email_hash=email_hash
+    receipt = consent.receipt(
+        email_hash,
+        kind,
+        subscriber_id=reader.pk if reader else None,
+        origin=origin,
+        now=now,
+        detail=detail,
     )
-    consent.append([event])
+    consent.append([receipt])
     if reader and reader.state in (State.ACTIVE, State.PAUSED):
         bar.delete()
         return reader

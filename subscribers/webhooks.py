@@ -57,10 +57,10 @@ def insert(rows: list[OutgoingEvent]) -> None:
     OutgoingEvent.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def tell_receipt(receipt: ConsentEvent) -> None:
+def tell_receipt(kind: ConsentEvent.Kind, subscriber: int, *, now: datetime) -> None:
     """Tell what a receipt of consent says, if anybody should know."""
-    if kind := TOLD.get(Kind(receipt.kind)):
-        tell(kind, now=receipt.at, subscriber=receipt.subscriber_id)
+    if told := TOLD.get(kind):
+        tell(told, now=now, subscriber=subscriber)
 
 
 def tell_of_addresses(

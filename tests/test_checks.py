@@ -79,11 +79,15 @@ def test_one_key_for_two_purposes_is_named(settings) -> None:
         ("MAILER_URL", "smtp://a:b@mail.example.org?tls=starttls", False),
         ("MAILER_URL", "smtp://127.0.0.1", False),
         ("MAILER_URL", "anymail://postmark", False),
+        ("RELAYS", ["second=smtp://mail.example.org"], True),
+        ("RELAYS", ["second=smtp://a:b@mail.example.org?tls=starttls"], False),
         ("REDIS_URL", "rediss://redis.example.org/0?ssl_cert_reqs=none", True),
         ("REDIS_URL", "rediss://redis.example.org/0?ssl_cert_reqs=required", False),
     ],
 )
-def test_clear_text_is_named(name: str, value: str, clear: bool, settings) -> None:
+def test_clear_text_is_named(
+    name: str, value: str | list[str], clear: bool, settings
+) -> None:
     setattr(settings, name, value)
     settings.ANYMAIL = settings.ANYMAIL | {"POSTMARK_SERVER_TOKEN": "k"}
     assert [name in line for line in found()] == [True] * clear

@@ -30,6 +30,7 @@ URLS = {
     "DATABASE_URL": "postgresql://ann:{}@db.example.org:5432/papers",
     "REDIS_URL": "redis://ann:{}@redis.example.org:6379/0",
     "MAILER_URL": "smtps://ann:{}@mail.example.org",
+    "RELAYS": "second=smtps://ann:{}@mail.example.org",
     "BOUNCE_MAILBOX_URL": "imaps://ann:{}@mail.example.org/INBOX",
 }
 
@@ -166,6 +167,26 @@ WRONG: dict[str, list[str]] = {
         *("gmail.com", "gmail.com=fast", "gmail.com=0", "=5", "gmail.com=nan"),
         *("*.com=5", "@gmail.com=5", "ann@gmail.com=5", "gmail.com=5,GMAIL.com=7"),
     ],
+    "RELAYS": [
+        "second",
+        "smtps://ann:hush-hush@mail.example.org",
+        "=smtps://ann:hush-hush@mail.example.org",
+        "main=smtps://ann:hush-hush@mail.example.org",
+        "default=smtps://ann:hush-hush@mail.example.org",
+        "Second One=smtps://ann:hush-hush@mail.example.org",
+        "second=smtp://ann:hush-hush@mail.example.org",
+        "second=smtps://ann:hush-hush@mail.example.org?verify=no",
+        "second=smtps://ann:hush-hush,hush-hush@mail.example.org",
+        "second=smtps://ann:hush-hush@a.example,second=smtps://ann:hush-hush@b.example",
+        "second=anymail://postmark",
+        "hush-hush@second=smtp://127.0.0.1",
+    ],
+    "RELAY_ROUTES": [
+        *("main", "=main", "gmail.com=", "gmail.com=second", "gmail.com=hush-hush@main"),
+        *("*.com=main", "ann@gmail.com=main", "gmail.com=main; gmail.com=main"),
+        *("gmail.com=main,main", "gmail.com,Gmail.com=main", "gmail.com=main *=main"),
+    ],
+    "RELAY_RATES": [*("main", "main=fast", "second=5", "=5", "main=5,main=6")],
     "SENTRY_DSN": [
         *("foo", "https://sentry.example.org/1", "http://key@h/", "https://k@h:99999/1"),
     ],

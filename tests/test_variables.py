@@ -100,6 +100,20 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         ),
         ("smtp://relay.example.org:26", "relay.example.org", False),
     ),
+    "RELAYS": (
+        "second=smtps://ann:h%2Fsh@mail.example.net, third=smtp://127.0.0.1:26",
+        lambda read: (
+            [*read["MAILERS"]],
+            read["MAILERS"]["second"]["OPTIONS"]["password"],
+            read["MAILERS"]["third"]["OPTIONS"]["port"],
+        ),
+        (["default", "second", "third"], "h/sh", 26),
+    ),
+    "RELAY_ROUTES": (
+        "gmail.com, GoogleMail.com = main; *=main",
+        lambda read: read["RELAY_ROUTES"],
+        "gmail.com, GoogleMail.com = main; *=main",
+    ),
     "ANYMAIL_WEBHOOK_SECRET": (
         "ann:one, ann:two",
         lambda read: read["ANYMAIL"]["WEBHOOK_SECRET"],
@@ -136,6 +150,11 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         "Gmail.com=20, outlook.com = 1.5",
         lambda read: read["DOMAIN_RATES"],
         {"gmail.com": 20.0, "outlook.com": 1.5},
+    ),
+    "RELAY_RATES": (
+        "main=20",
+        lambda read: read["RELAY_RATES"],
+        {"main": 20.0},
     ),
     "WARM_UP_FROM": (
         "2026-04-17",

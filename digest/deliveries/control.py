@@ -17,6 +17,7 @@ from digest.deliveries.plan import plan
 from digest.deliveries.schedule import release_at
 from digest.models import Delivery, DeliveryEvent, Edition, Submission
 from digest.throttling import circuit_breaker
+from digest.transport import relays
 from digest.transport.outcomes import RELAY_REFUSES
 from subscribers import webhooks
 from subscribers.models import Subscriber, Suppression
@@ -91,9 +92,10 @@ def why_waiting(editions: QuerySet[Edition], now: datetime) -> list[str]:
             pk__in=rows.values("edition"), hold__gt=Edition.Hold.NONE
         )
     ]
-    rest = circuit_breaker.resting(now)
-    if rest and rest.until > now and rows.exists():
-        found.append(f"the provider cannot be used; senders rest until {at(rest.until)}")
+    rests = [rest for rest in circuit_breaker.rests(now) if rest.until > now]
+    for rest in rests if rests and rows.exists() else ():
+        called = relays.called(rest.relay)
+        found.append(f"{called} cannot be used; senders rest until {at(rest.until)}")
     later = rows.filter(state=State.PENDING, not_before__gt=now).order_by("not_before")
     counted = later.values_list("reason").order_by("reason")
     for reason, count, first in counted.annotate(Count("pk"), Min("not_before")):

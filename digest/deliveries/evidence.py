@@ -18,7 +18,7 @@ from digest.transport.outcomes import RELAY_REFUSES, Outcome, Verdict
 JUST_NOW = timedelta(minutes=10)
 # What was refused longer ago is not judged again: most of it would be too late.
 LATELY = timedelta(days=1)
-MOST = 1000
+MOST = NEWEST = 1000
 # An address that was put back until its mail was too late is remembered for so long, and
 # only while these are few: more is a relay that was ill.
 REMEMBERED = timedelta(days=3)
@@ -36,10 +36,14 @@ class Taken(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was taken and refused before this group, for throttling/relay.py."""
+    """What was taken and refused before this group, for throttling/relay.py.
+
+    By one relay, where there are several.
+    """
 
     editions: Collection[int]
     clock: Callable[[], datetime]
+    relay: str = ""
 
     def took_others(self) -> bool:
         """Return whether any sender has had a mail accepted just now."""
@@ -49,7 +53,7 @@ class Evidence:
     def newest(self) -> Taken | None:
         """Return the newest acceptance, of these editions and those published lately."""
         lately = Q(pk__in=self.editions) | Q(published_at__gte=self.clock() - LATELY)
-        rows = map(newest_accepted, Edition.objects.filter(lately))
+        rows = [newest_accepted(one, self.relay) for one in Edition.objects.filter(lately)]
         found = [
             Taken(row.outcome_at, row.intent_at)
             for row in rows
@@ -77,12 +81,13 @@ class Evidence:
 
     def refusals(self, since: datetime) -> QuerySet[DeliveryEvent]:
         """Select the refusals that stand, each with its row (index delivery_event_lately)."""
-        return DeliveryEvent.objects.filter(
+        found = DeliveryEvent.objects.filter(
             kind=Verdict.REFUSED,
             at__gt=since,
             source=SENDER,
             delivery__state=Delivery.State.REFUSED,
         ).exclude(email_hash="")
+        return found.filter(delivery__relay=self.relay) if self.relay else found
 
     def answered_for(self, ids: Collection[int]) -> set[int]:
         """Return those that were put back, and others were taken since: it is not the relay.
@@ -140,8 +145,16 @@ class Evidence:
         return old if len(others) < FEW_ADDRESSES else {}
 
 
-def newest_accepted(edition: Edition) -> Delivery | None:
-    """Return the row that was accepted last, by the index delivery_outcome."""
+def newest_accepted(edition: Edition, relay: str = "") -> Delivery | None:
+    """Return the row that was accepted last, by the index delivery_outcome.
+
+    If a relay is named, by that one, and among the last NEWEST outcomes: no proof is better
+    than a look at a whole edition.
+    """
     known = Delivery.objects.filter(edition=edition, outcome_at__isnull=False)
+    if relay:
+        last = known.order_by("-outcome_at").values("pk")[:NEWEST]
+        known = Delivery.objects.filter(pk__in=list(last.values_list("pk", flat=True)))
+        known = known.filter(relay=relay)
     handed_over = known.filter(state=Delivery.State.ACCEPTED, intent_at__isnull=False)
     return handed_over.order_by("-outcome_at").first()

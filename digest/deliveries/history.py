@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from digest.models import Delivery, DeliveryEvent
+from digest.transport import relays
 from digest.transport.outcomes import Outcome, Verdict
 
 Source = DeliveryEvent.Source
@@ -73,7 +74,8 @@ def steps(row: Delivery) -> list[Step]:
         for event in row.events.all()
     ]
     if row.intent_at and row.state not in NEVER_HANDED_OVER:
-        found.append(Step(row.intent_at, "sender", "intent"))
+        by = f"by {relays.called(row.relay)}" if row.relay and relays.several() else ""
+        found.append(Step(row.intent_at, "sender", "intent", by))
     if row.outcome_at:
         found.append(Step(row.outcome_at, "ledger", row.state, row.reason, row.reply))
     return sorted(found, key=lambda step: step.at)

@@ -22,6 +22,7 @@ from digest.models import Delivery, Lease
 from digest.sql import Rows, Statement, among, change, fetch, postgres
 from digest.throttling.domains import Wait
 from digest.transport.outcomes import Outcome, Verdict, backoff
+from digest.transport.relays import MAIN
 
 State, Reason = Delivery.State, Delivery.Reason
 
@@ -157,7 +158,7 @@ SET state = CASE WHEN expires_at <= %(due)s::timestamptz THEN 'expired'
         WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
     reason = CASE WHEN expires_at <= %(due)s::timestamptz THEN %(too_late)s::text
         ELSE v.reason END,
-    picks = v.picks, intent_at = %(now)s::timestamptz,
+    picks = v.picks, relay = %(relay)s::text, intent_at = %(now)s::timestamptz,
     outcome_at = CASE WHEN expires_at <= %(due)s::timestamptz OR v.reason <> ''
         THEN %(now)s::timestamptz END
 FROM (
@@ -179,7 +180,7 @@ UPDATE digest_delivery
 SET state = CASE WHEN expires_at <= %(due)s THEN 'expired'
         WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
     reason = CASE WHEN expires_at <= %(due)s THEN %(too_late)s ELSE v.reason END,
-    picks = v.picks, intent_at = %(now)s,
+    picks = v.picks, relay = %(relay)s, intent_at = %(now)s,
     outcome_at = CASE WHEN expires_at <= %(due)s OR v.reason <> '' THEN %(now)s END
 FROM (
     SELECT r.id, r.picks, CASE
@@ -208,13 +209,14 @@ def intend(
     *,
     now: datetime,
     due: datetime | None = None,
+    relay: str = MAIN,
 ) -> set[int]:
     """Commit the intents to hand over and return the ids of the mails that may go out.
 
     Consent and suppression are looked at under the readers' row locks. `picks` is
     delivery id → block positions, `faults` why a mail cannot be made; a row with a fault
     or without picks is skipped, one of a held edition stays claimed. All rows carry one
-    lease token.
+    lease token, and go by one relay.
     """
     token = claimed[0].lease_token
     readers = sorted({row.subscriber_id or 0 for row in claimed})
@@ -236,6 +238,7 @@ def intend(
             due=due or now,
             too_late=Reason.TOO_LATE.value,
             left=Reason.LEFT.value,
+            relay=relay,
         )
     return {pk for pk, state in written if state == State.SUBMITTING}
 

@@ -7,7 +7,7 @@ two lines of `send_slice`, the ledger says what may still be sent and what may n
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -28,6 +28,7 @@ from digest.deliveries import (
 from digest.deliveries.evidence import Evidence
 from digest.deliveries.hand_over import hand_over
 from digest.deliveries.ledger import Claimed
+from digest.deliveries.outlets import Clock, Outlet, Outlets
 from digest.deliveries.preflight import composed
 from digest.deliveries.throughput import Meter
 from digest.editions.bodies import letter
@@ -39,19 +40,13 @@ from digest.ranking.select import Digest, select
 from digest.signing import senders
 from digest.throttling import circuit_breaker, rate
 from digest.throttling.domains import Gate
-from digest.throttling.relay import SEVERAL, Relay
-from digest.transport.base import Mail, Transport
-from digest.transport.open import open_transport
+from digest.transport.base import Mail
 from digest.transport.outcomes import Cause, Outcome, Verdict
+from digest.transport.relays import MAIN, several
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
-
-SLICE = 1000
-SLICE_GROUPS = 10
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(slots=True)
@@ -73,30 +68,6 @@ class Group:
         }
 
 
-class BatchSizer:
-    """The number of mails between two looks at holds and consent: about a second's worth.
-
-    A pause or an unsubscribe so reaches a slow line as soon as a fast one.
-    """
-
-    SECONDS, GROWTH = 1.0, 4
-
-    def __init__(self) -> None:
-        self.group = min(max(2 * settings.SEND_CONNECTIONS, SEVERAL), settings.SUBMIT_GROUP)
-
-    @property
-    def slice(self) -> int:
-        """Return how many rows to claim at once; a slow line leaves the rest to others."""
-        return min(SLICE, SLICE_GROUPS * self.group)
-
-    def learn(self, mails: int, seconds: float) -> None:
-        """Fit the group to the seconds that the last one took, up to SUBMIT_GROUP."""
-        if mails:
-            fitting = int(mails * self.SECONDS / max(seconds, 0.001))
-            most = min(settings.SUBMIT_GROUP, self.group * self.GROWTH)
-            self.group = min(max(fitting, 1), most)
-
-
 @dataclass
 class Run:
     """One sender at work: how it sends, how fast the line is, and until when it sends."""
@@ -104,9 +75,7 @@ class Run:
     clock: Clock
     due: Clock | None
     until: datetime | None
-    transport: Transport = field(default_factory=open_transport)
-    batch_sizer: BatchSizer = field(default_factory=BatchSizer)
-    relay: Relay = field(default_factory=Relay)
+    outlets: Outlets
     meter: Meter = field(default_factory=Meter)
 
     def judged_at(self) -> datetime | None:
@@ -134,17 +103,18 @@ def send_due(
     """
     tally: Counter[str] = Counter()
     outcome_journal.replay(ledger.database_now())
-    run = Run(clock, due, until)
+    run = Run(clock, due, until, Outlets(clock))
     try:
         while not run.over():
-            permits = rate.ask(run.batch_sizer.slice, ledger.database_now)
+            permits = rate.ask(run.outlets.slice, ledger.database_now)
             if not permits.mails:
                 if rate.wait_for(permits):
                     continue
                 break
             mark = fencing.rise()
-            provider, rests = circuit_breaker.read()
-            if provider and provider.rests_at(clock()):
+            known, rests = circuit_breaker.read()
+            if not run.outlets.begin(known):
+                rate.settle(permits, Counter(), ledger.database_now)
                 break
             claimed = ledger.claim(
                 clock(), due=run.judged_at(), limit=permits.mails, edition_id=edition_id
@@ -159,13 +129,10 @@ def send_due(
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
             run.meter.count(sent, clock)
-            if run.relay.cause:
-                circuit_breaker.trip(clock(), run.relay.cause, asked=run.relay.asked)
+            if not run.outlets.settle():
                 break
-            if sent["accepted"] and provider and provider.failures:
-                circuit_breaker.reset()
     finally:
-        run.transport.close()
+        run.outlets.close()
     run.meter.write(clock())
     return tally
 
@@ -183,18 +150,23 @@ def send_slice(
     rest = {row.delivery_id: row for row in claimed}
     sent = Group()
     try:
-        for loaded, batch in groups(claimed, run.batch_sizer, gate):
+        for outlet, loaded, batch in groups(claimed, run.outlets, gate):
             now = run.clock()
             rows = [rest[digest.reader.delivery_id] for digest in batch]
             group = prepared(loaded.encoded, rows, batch, now)
             with transaction.atomic():
                 record(sent, now)
                 intended = ledger.intend(
-                    group.rows, group.picks, group.faults, now=now, due=run.judged_at()
+                    group.rows,
+                    group.picks,
+                    group.faults,
+                    now=now,
+                    due=run.judged_at(),
+                    relay=outlet.name,
                 )
-                idempotent_retry.note_submission(
-                    [pk for pk in group.mails if pk in intended], now
-                )
+                if outlet.name == MAIN:  # a provider can be no other
+                    mails = [pk for pk in group.mails if pk in intended]
+                    idempotent_retry.note_submission(mails, now)
                 fencing.advance(mark)
             sent = group
             fencing.remember(mark)
@@ -202,13 +174,13 @@ def send_slice(
                 del rest[pk]
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
             begin = time.monotonic()
-            for pk, outcome in hand_over(wanted, run.transport, claimed[0].lease_token):
+            for pk, outcome in hand_over(wanted, outlet.transport, claimed[0].lease_token):
                 group.outcomes[pk] = outcome
-            run.batch_sizer.learn(len(group.begun()), time.monotonic() - begin)
-            judge(group, run, gate)
+            outlet.learn(len(group.begun()), time.monotonic() - begin)
+            judge(group, run, outlet, gate)
             run.meter.look_at(group.outcomes)
-            tally += tallied(group, len(group.rows) - len(intended), run.relay)
-            if run.relay.cause or run.over():
+            tally += tallied(group, len(group.rows) - len(intended), outlet)
+            if not run.outlets.left() or run.over():
                 break
     except BaseException:
         settle(sent, run.clock)
@@ -233,9 +205,12 @@ def settle(sent: Group, clock: Clock) -> None:
 
 
 def groups(
-    claimed: Sequence[Claimed], batch_sizer: BatchSizer, gate: Gate
-) -> Iterator[tuple[LoadedEdition, Sequence[Digest]]]:
-    """Yield the slice's digests that may pass now in submit groups, each of one edition."""
+    claimed: Sequence[Claimed], outlets: Outlets, gate: Gate
+) -> Iterator[tuple[Outlet, LoadedEdition, Sequence[Digest]]]:
+    """Yield the slice's digests that may pass now in submit groups.
+
+    Each is of one edition and goes by one relay.
+    """
     editions = defaultdict(list)
     for row in claimed:
         editions[row.edition_id].append(row)
@@ -250,9 +225,10 @@ def groups(
             continue
         owed = [(row.delivery_id, row.subscriber_id) for row in rows]
         ranked = iter(select(loaded, owed))
-        while batch := tuple(islice(ranked, batch_sizer.group)):
+        while batch := tuple(islice(ranked, outlets.group)):
             if passing := gate.passing(batch):
-                yield loaded, passing
+                for outlet, some in outlets.shared(passing, gate):
+                    yield outlet, loaded, some
 
 
 def prepared(
@@ -303,24 +279,26 @@ def refused_hashes(group: Group) -> dict[int, str]:
     return {pk: hashes[owner] for pk, owner in owners.items() if owner in hashes}
 
 
-def judge(group: Group, run: Run, gate: Gate) -> None:
+def judge(group: Group, run: Run, outlet: Outlet, gate: Gate) -> None:
     """Tell whose fault it was: the relay's or ours first, then a domain's."""
-    evidence = Evidence({row.edition_id for row in group.rows}, run.clock)
+    one = outlet.name if several() else ""
+    evidence = Evidence({row.edition_id for row in group.rows}, run.clock, one)
     outcomes = group.begun()
-    is_down = run.relay.judge(group.mails, outcomes, evidence)
+    is_down = outlet.relay.judge(group.mails, outcomes, evidence)
     group.outcomes |= outcomes
-    if run.relay.wronged:
-        control.forgive(run.relay.wronged, now=run.clock())
-        run.relay.wronged.clear()
+    if outlet.relay.wronged:
+        control.forgive(outlet.relay.wronged, now=run.clock())
+        outlet.relay.wronged.clear()
     if not is_down:
         gate.judge(group.mails, outcomes)
 
 
-def tallied(group: Group, skipped: int, relay: Relay) -> Counter[str]:
+def tallied(group: Group, skipped: int, outlet: Outlet) -> Counter[str]:
     """Count the group by verdict; `not tried` is what a relay that is down did not take."""
     outcomes: Mapping[int, Outcome] = group.outcomes
     tally = Counter([str(outcome.verdict) for outcome in outcomes.values()])
     tally["skipped"] += skipped
-    if relay.cause:
+    outlet.took |= bool(tally[Verdict.ACCEPTED])
+    if outlet.relay.cause:
         tally[Cause.NOT_TRIED] += sum(not one.charged for one in group.begun().values())
     return tally

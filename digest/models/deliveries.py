@@ -78,8 +78,12 @@ class Delivery(models.Model):
         QUARANTINED = "quarantined after a restore"
         # pending: waits until its receiving domain's rest is over
         DOMAIN_RESTS = "its domain rests"
+        # pending: waits until a relay that serves its domain can be used, or has room
+        RELAY_WAITS = "waits for its relay"
         # pending: stands in the line of its domain's rate, before rows without this word
         DOMAIN_LIMIT = "its domain's limit"
+        # pending: stands in the line of its relay's rate, the same
+        RELAY_LIMIT = "its relay's limit"
         # pending: a person took an unknown for not sent; it may arrive twice
         SENT_AGAIN = "sent again by the operator"
         # accepted, by a person's word on an unknown
@@ -118,6 +122,13 @@ class Delivery(models.Model):
     reason = models.CharField(max_length=60, blank=True, default="")
     reply = models.CharField(
         max_length=500, blank=True, default="", help_text="The server's own words."
+    )
+    relay = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The short name of the relay of its last intent.",
     )
     intent_at = models.DateTimeField(null=True, blank=True)
     outcome_at = models.DateTimeField(null=True, blank=True)

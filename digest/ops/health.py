@@ -52,7 +52,6 @@ def readyz(request: HttpRequest) -> HttpResponse:
 def unwell() -> list[str]:
     """Return the faults that stop mail, one line each. Raises DatabaseError."""
     now = ledger.database_now()
-    rest = circuit_breaker.resting(now)
     far = [
         f"the clock of {name} is {abs(skew):.0f} seconds off: set it"
         for name, skew in heartbeats.skews(now).items()
@@ -62,15 +61,17 @@ def unwell() -> list[str]:
     return [
         *([f"sending is refused: {refused}"] if refused else []),
         *heartbeats.troubles(now),
-        *([f"degraded: {rest}"] if rest else []),
+        *(f"degraded: {rest}" for rest in circuit_breaker.stopped(now)),
         *far,
     ]
 
 
 def degraded() -> list[str]:
     """Return the faults that do not stop mail, one line each. Raises DatabaseError."""
-    now = timezone.now()
+    at, now = ledger.database_now(), timezone.now()
+    rests = [] if circuit_breaker.stopped(at) else circuit_breaker.rests(at)
     return [
+        *(f"{rest}" for rest in rests),  # others take its mail
         *source_days.troubles(now),
         *outgoing.troubles(now),
         *bounce_mailbox.troubles(now),

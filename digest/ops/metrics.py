@@ -27,6 +27,8 @@ from digest.feedback import domain_reports
 from digest.models import BackOff, Delivery, Edition, Heartbeat, ReportedCount
 from digest.ops.console import figures
 from digest.papers import source_days
+from digest.throttling import circuit_breaker
+from digest.transport import relays
 from subscribers.models import Notice, Request
 
 # Rows are counted up to here: an alarm needs no more, and a million due would take too long.
@@ -149,10 +151,14 @@ class Figures(Collector):
         words = "By which a clock is ahead of the database's."
         yield gauges("clock_skew_seconds", words, "clock", told)
         resting = BackOff.objects.filter(resting_until__gt=self.now)
-        names = list(resting.values_list("name", flat=True)[:MOST])
-        relay = names.count(BackOff.PROVIDER)
-        yield gauge("relay_resting", "1 while nothing is handed to the relay.", relay)
-        yield gauge("domains_resting", "Domains that put us off.", len(names) - relay)
+        names = set(resting.values_list("name", flat=True)[:MOST])
+        each = {
+            name: float(circuit_breaker.key(name) in names) for name in relays.configured()
+        }
+        words = "1 while nothing is handed to the relay."
+        yield gauges("relay_resting", words, "relay", each)
+        domains = [name for name in names if not circuit_breaker.relay_of(name)]
+        yield gauge("domains_resting", "Domains that put us off.", len(domains))
         free = shutil.disk_usage(settings.STATE_DIR.parent).free
         yield gauge("state_disk_free_bytes", "Room on the disk of STATE_DIR.", free)
 

@@ -45,7 +45,7 @@ urlpatterns = [
     operators("readers/", console.readers, "readers"),
     operators("readers/<int:pk>/", console.reader, "reader"),
     operators("suppressions/", console.suppressions, "suppressions"),
-    operators("relays/", mail.relays, "relays"),
+    operators("relays/", mail.relays_page, "relays"),
     operators("unknown/", mail.unknown, "unknown"),
     operators("notices/", mail.notices, "notices"),
     operators("imports/", imports.imports, "imports"),

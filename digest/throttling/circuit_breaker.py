@@ -1,8 +1,8 @@
-"""Stop sending to a provider or domain that keeps failing, for longer after each failure.
+"""Stop sending to a relay or domain that keeps failing, for longer after each failure.
 
-One row for the provider, one for each receiving domain. Kept in the database, so that all
-senders on all machines rest together. Rows lose no attempt by it, as the fault is not
-theirs.
+One row for each relay or provider, one for each receiving domain. Kept in the database, so
+that all senders on all machines rest together. Rows lose no attempt by it, as the fault is
+not theirs. While a relay rests, others that serve the same domain take its mail.
 """
 
 import logging
@@ -14,10 +14,11 @@ from django.db import transaction
 
 from digest.logs import alert
 from digest.models import BackOff
+from digest.transport import relays
+from digest.transport.relays import MAIN
 
 logger = logging.getLogger(__name__)
 
-PROVIDER = BackOff.PROVIDER
 FIRST_REST = timedelta(seconds=5)
 LONGEST_REST = timedelta(minutes=5)
 # Ticks try again every ten seconds: after this, nothing is due that could be tried.
@@ -36,47 +37,69 @@ FORGOTTEN = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Rest:
-    """The provider could not be used when it was last tried."""
+    """The relay could not be used when it was last tried."""
 
+    relay: str
     until: datetime
     failures: int
     cause: str
 
     def __str__(self) -> str:
         return (
-            f"the relay cannot be used ({self.failures} times in a row), "
+            f"{relays.called(self.relay)} cannot be used ({self.failures} times in a row), "
             f"tried again at {self.until:%Y-%m-%d %H:%M:%S}Z: {self.cause}"
         )
 
 
-def read() -> tuple[BackOff | None, dict[str, BackOff]]:
-    """Return the provider's back-off and those of domains by name, in one query."""
+def key(relay: str) -> str:
+    """Return the name of a relay's row; that of the main one is as it was before others."""
+    return BackOff.PROVIDER if relay == MAIN else f"{BackOff.PROVIDER}{relay}"
+
+
+def relay_of(name: str) -> str:
+    """Return the relay that a row's name is of; empty for a domain's."""
+    return name[1:] or MAIN if name.startswith(BackOff.PROVIDER) else ""
+
+
+def read() -> tuple[dict[str, BackOff], dict[str, BackOff]]:
+    """Return the back-offs of relays by their names, and those of domains, in one query."""
     domains = {one.name: one for one in BackOff.objects.all()}
-    return domains.pop(PROVIDER, None), domains
+    known = {relay_of(name): name for name in domains if relay_of(name)}
+    return {relay: domains.pop(name) for relay, name in known.items()}, domains
 
 
 def is_open(now: datetime) -> bool:
-    """Return whether nothing may be handed over to the provider."""
-    return BackOff.objects.filter(pk=PROVIDER, resting_until__gt=now).exists()
+    """Return whether nothing may be handed over to the main relay or provider."""
+    return BackOff.objects.filter(pk=key(MAIN), resting_until__gt=now).exists()
 
 
-def resting(now: datetime) -> Rest | None:
-    """Return the rest that senders keep, or that has ended a moment ago without a trial."""
-    row = BackOff.objects.filter(pk=PROVIDER, resting_until__gt=now - TRIED_WITHIN).first()
-    if row is None or row.resting_until is None:
-        return None
-    return Rest(row.resting_until, row.failures, row.cause)
+def rests(now: datetime) -> list[Rest]:
+    """Return the rests that senders keep, or that have ended a moment ago without a trial."""
+    names = {key(relay): relay for relay in relays.configured()}
+    rows = BackOff.objects.filter(pk__in=names, resting_until__gt=now - TRIED_WITHIN)
+    return [
+        Rest(names[row.name], row.resting_until, row.failures, row.cause)
+        for row in rows.order_by("name")
+        if row.resting_until
+    ]
 
 
-def trip(now: datetime, cause: str, *, asked: float = 0.0) -> None:
+def stopped(now: datetime) -> list[Rest]:
+    """Return the rests of all relays if none takes mail, else nothing."""
+    found = rests(now)
+    return found if len(found) == len(relays.configured()) else []
+
+
+def trip(now: datetime, cause: str, *, asked: float = 0.0, relay: str = MAIN) -> None:
     """Stop all senders: for 5 s after the first failure, twice as long after each further one.
 
     `asked` is a Retry-After in seconds (RFC 9110 section 10.2.3): at least so long.
     """
-    row, _ = BackOff.objects.get_or_create(pk=PROVIDER, defaults={"changed_at": now})
+    row, _ = BackOff.objects.get_or_create(pk=key(relay), defaults={"changed_at": now})
     rest = doubled(FIRST_REST, row.failures, most=LONGEST_REST)
-    logger.warning("the relay cannot be used, senders rest for %s: %s", rest, cause)
-    tripped = BackOff.objects.filter(pk=PROVIDER, failures=row.failures).update(
+    called = relays.called(relay)
+    logger.warning("%s cannot be used, senders rest for %s: %s", called, rest, cause)
+    tripped = BackOff.objects.filter(pk=row.name, failures=row.failures).update(
         failures=row.failures + 1,
         rests=row.failures + 1,
         resting_until=now + max(rest, timedelta(seconds=asked)),
@@ -84,35 +107,39 @@ def trip(now: datetime, cause: str, *, asked: float = 0.0) -> None:
         changed_at=now,
     )
     if tripped and may_alarm(row, now):
-        alert(f"The relay cannot be used, and mail waits until it can: {cause}")
+        waits = "mail waits until it can"
+        if not stopped(now):
+            waits = "others that serve the same domains take its mail meanwhile"
+        alert(f"{called.capitalize()} cannot be used, and {waits}: {cause}")
 
 
 def may_alarm(row: BackOff, now: datetime) -> bool:
     """Return True for one sender in an hour, so that a relay that flaps is told of once."""
     if row.alarmed_at and abs(now - row.alarmed_at) < ALARM_EVERY:
         return False
-    same = BackOff.objects.filter(pk=PROVIDER, alarmed_at=row.alarmed_at)
+    same = BackOff.objects.filter(pk=row.name, alarmed_at=row.alarmed_at)
     return bool(same.update(alarmed_at=now))
 
 
-def reset() -> None:
-    """End the rest: the provider accepts again. When it was told of stays known."""
-    known = BackOff.objects.filter(pk=PROVIDER, failures__gt=0)
+def reset(relay: str = MAIN) -> None:
+    """End the rest: the relay accepts again. When it was told of stays known."""
+    known = BackOff.objects.filter(pk=key(relay), failures__gt=0)
     if known.update(failures=0, rests=0, resting_until=None, cause=""):
-        logger.warning("the relay can be used again")
+        logger.warning("%s can be used again", relays.called(relay))
 
 
 def reset_all() -> None:
-    """End the rests of provider and domains, as the operator asks for."""
-    reset()
-    BackOff.objects.exclude(pk=PROVIDER).delete()
+    """End the rests of relays and domains, as the operator asks for."""
+    for relay in relays.configured():
+        reset(relay)
+    BackOff.objects.exclude(name__startswith=BackOff.PROVIDER).delete()
 
 
 def end_rest(name: str) -> bool:
-    """End the rest of the provider or of one domain. False if it has none."""
-    if name == PROVIDER:
-        rested = BackOff.objects.filter(pk=PROVIDER, resting_until__isnull=False).exists()
-        reset()
+    """End the rest of a relay or of one domain, by its row's name. False if it has none."""
+    if relay := relay_of(name):
+        rested = BackOff.objects.filter(pk=name, resting_until__isnull=False).exists()
+        reset(relay)
         return rested
     return bool(BackOff.objects.filter(pk=name).delete()[0])
 

@@ -59,7 +59,8 @@ class Gate:
         for domain in by_domain.keys() & (self.rests.keys() | self.limits.keys()):
             waiting = self.rest(domain, by_domain[domain])
             if domain in self.limits and not waiting:
-                self.limit(domain, by_domain[domain])
+                limit = rate.Limit(f"to {domain}", self.limits[domain], HOLDS)
+                self.limit(limit, by_domain[domain], Delivery.Reason.DOMAIN_LIMIT)
         return [one for one in digests if one.reader.delivery_id not in self.waits]
 
     def rest(self, domain: str, rows: Sequence[int]) -> bool:
@@ -79,17 +80,16 @@ class Gate:
             )
         return True
 
-    def limit(self, domain: str, rows: Sequence[int]) -> None:
-        """Hold back what is over the domain's limit, each row until its place in the line.
+    def limit(
+        self, limit: rate.Limit, rows: Sequence[int], reason: Delivery.Reason
+    ) -> None:
+        """Hold back what is over the limit, each row until its place in the line.
 
-        Who has stood in line goes first, and nobody passes by it.
+        Who has stood in line, by that reason, goes first, and nobody passes by it.
         """
-        limit = rate.Limit(f"to {domain}", self.limits[domain], HOLDS)
         first = rows
         if rate.line(limit, now=self.now):
-            stood = Delivery.objects.filter(
-                pk__in=among(rows), reason=Delivery.Reason.DOMAIN_LIMIT
-            )
+            stood = Delivery.objects.filter(pk__in=among(rows), reason=reason)
             first = sorted(stood.values_list("pk", flat=True))
         tokens = rate.take(limit, len(first), now=self.now).tokens if first else 0
         go = set(first[:tokens])
@@ -97,8 +97,7 @@ class Gate:
         if late:
             places = rate.queue(limit, len(late), now=self.now)
             self.waits |= {
-                row: Wait(at, Delivery.Reason.DOMAIN_LIMIT)
-                for row, at in zip(late, places, strict=True)
+                row: Wait(at, reason) for row, at in zip(late, places, strict=True)
             }
 
     def judge(self, mails: Mapping[int, Mail], outcomes: Mapping[int, Outcome]) -> None:

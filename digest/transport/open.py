@@ -1,4 +1,4 @@
-"""The transport that settings.MAILER_URL names, and that of single mails.
+"""The transport of a relay, and that of single mails.
 
 A transport is given a group of mails whose intents are committed and yields an outcome
 for each, as it becomes known; it never raises for what a server does.
@@ -18,11 +18,13 @@ from django.core.mail import EmailMultiAlternatives, mailers
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend
 
-from digest.endpoints import ProviderApi, SmtpServer, Tls, mailer
+from digest.endpoints import ProviderApi, SmtpServer, Tls
+from digest.transport import relays
 from digest.transport.base import Line, Mail, Transport, line_of
 from digest.transport.esp import Provider, of_error, of_sent
-from digest.transport.outcomes import Outcome, put_back
+from digest.transport.outcomes import Outcome, Verdict, put_back
 from digest.transport.postmark_batch import PostmarkBatch
+from digest.transport.relays import MAIN
 from digest.transport.smtp import Connection, Smtp, run_all
 from digest.transport.test_mode import Redirected, judged_of_operator, redirect_message
 
@@ -97,15 +99,15 @@ def give_next(asked: Asked, line: Line) -> None:
         asked.set_result(mail)
 
 
-def open_transport() -> Transport:
-    """Return the transport; it connects at the first hand-over and after a loss."""
-    return Redirected(configured()) if settings.TEST_MODE_TO else configured()
+def open_transport(relay: str = MAIN) -> Transport:
+    """Return a relay's transport; it connects at the first hand-over and after a loss."""
+    return Redirected(transport_of(relay)) if settings.TEST_MODE_TO else transport_of(relay)
 
 
-def configured() -> Transport:
-    if settings.PROVIDER_BATCH:
+def transport_of(relay: str) -> Transport:
+    if relay == MAIN and settings.PROVIDER_BATCH:
         return PostmarkBatch()
-    match mailer(settings.MAILER_URL):
+    match relays.configured()[relay]:
         case SmtpServer() as server:
             return Smtp(server, connections=settings.SEND_CONNECTIONS)
         case ProviderApi():
@@ -126,8 +128,9 @@ DOT_STUFFED = re.compile(rb"^\.", re.MULTILINE)
 class SingleMail:
     """A connection for single mails. It knows of no other mail, so a suspect reply counts as ours."""
 
-    def __init__(self) -> None:
-        self.backend: BaseEmailBackend = mailers["default"]
+    def __init__(self, relay: str = MAIN) -> None:
+        self.relay = relay
+        self.backend: BaseEmailBackend = mailers["default" if relay == MAIN else relay]
         self.connection: Connection | None = None
         if isinstance(self.backend, EmailBackend):
             self.connection = Connection(server_of(self.backend), may_pipeline=True)
@@ -165,6 +168,50 @@ class SingleMail:
             self.connection.close()
         else:
             self.backend.close()
+
+
+class SingleMails:
+    """The relays for a batch of single mails; one that could not be used is not asked again."""
+
+    def __init__(self) -> None:
+        self.ill: dict[str, Outcome] = {}
+
+    def left(self) -> bool:
+        return not self.ill.keys() >= relays.configured().keys()
+
+    def open(self, recipient: str) -> SingleMail | Outcome:
+        """Open a session (blocking) at the first relay that serves the recipient's domain.
+
+        Return why the last of them cannot be used, if none is left.
+        """
+        serving = relays.serving(recipient.rpartition("@")[2].lower())
+        for name in serving:
+            if name not in self.ill:
+                mailer = SingleMail(name)
+                if not (closed := mailer.open()):
+                    return mailer
+                self.ill[name] = closed
+        return self.ill[serving[-1]]
+
+    def hand_over(self, message: EmailMultiAlternatives, mailer: SingleMail) -> Outcome:
+        """Hand over by this one; by the next, after a no that is about us or the relay.
+
+        What may have been taken goes by no other. Raises errors that are not the mail
+        server's.
+        """
+        recipient, serving = message.to[0], mailer
+        while True:
+            try:
+                outcome = serving.hand_over(message)
+            finally:
+                serving.close()
+            if outcome.verdict is not Verdict.RETRY or outcome.charged:
+                return outcome
+            self.ill[serving.relay] = outcome
+            following = self.open(recipient)
+            if isinstance(following, Outcome):
+                return outcome
+            serving = following
 
 
 def server_of(backend: EmailBackend) -> SmtpServer:

@@ -72,5 +72,6 @@ def marked_letter(letter: Letter, to: str) -> Letter:
 
 
 def redirect_message(message: EmailMultiAlternatives) -> None:
-    """Do the same to a single mail."""
-    message.to, message.subject = [operator()], MARK + message.subject
+    """Do the same to a single mail, as often as it is handed over."""
+    message.to = [operator()]
+    message.subject = MARK + message.subject.removeprefix(MARK)

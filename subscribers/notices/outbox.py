@@ -4,7 +4,7 @@ mail.py hands them over. A link is mailed again here too, under the same quota a
 the same silence towards whoever asks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -44,29 +44,25 @@ def enqueue(
 
 
 def enqueue_all(
-    subscribers: Sequence[Subscriber], kind: Notice.Kind, *, now: datetime
+    addresses: Mapping[int, str], kind: Notice.Kind, *, now: datetime
 ) -> set[int]:
-    """Do the same for many readers and return the ids of those who get a mail.
+    """Do the same for many readers, addresses by id, and return the ids of who gets a mail.
 
     Call it under rate_limits.no_sign_up_meanwhile. Spellings of one mailbox share one.
     """
-    mailboxes: dict[str, Subscriber] = {}
-    for subscriber in subscribers:
-        mailboxes.setdefault(counting_key(subscriber.email), subscriber)
+    mailboxes: dict[str, int] = {}
+    for subscriber_id, email in addresses.items():
+        mailboxes.setdefault(counting_key(email), subscriber_id)
     free = rate_limits.may_be_written(mailboxes.keys(), kind, now=now)
+    same: dict[str, object] = {"kind": kind, "created_at": now, "not_before": now}
     insert(
+        Notice,
         [
-            Notice(
-                subscriber_id=mailboxes[mailbox].pk,
-                kind=kind,
-                mailbox=mailbox,
-                created_at=now,
-                not_before=now,
-            )
+            same | {"subscriber_id": mailboxes[mailbox], "mailbox": mailbox}
             for mailbox in sorted(free)
-        ]
+        ],
     )
-    return {mailboxes[mailbox].pk for mailbox in free}
+    return {mailboxes[mailbox] for mailbox in free}
 
 
 def welcome(subscriber: Subscriber, *, now: datetime) -> None:

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
-from digest.transport.open import SingleMail
+from digest.transport.open import SingleMail, SingleMails
 from digest.transport.outcomes import Outcome, Verdict, without_addresses
+from digest.transport.relays import several
 from subscribers import links
 from subscribers.addresses import address_hash
 from subscribers.models import Link, Notice, Subscriber, Topic
@@ -58,33 +59,47 @@ def send_open_notices(*, now: datetime) -> int:
     """
     due = Notice.objects.open(now).order_by("not_before", "pk")
     ids = list(due.values_list("pk", flat=True)[:BATCH])
-    try:
-        for notice_id in ids:
-            send_notice(notice_id, now=now)
-    except Unreachable as error:
-        logger.warning("%s notices wait, the relay cannot be used: %s", len(ids), error)
-        return 0
+    mails = SingleMails()
+    for notice_id in ids:
+        try:
+            send_notice(notice_id, mails, now=now)
+        except Unreachable as error:
+            if not mails.left():
+                words = "%s notices wait, the relay cannot be used: %s"
+                logger.warning(words, len(ids), error)
+                return 0
+            # Others' relays can: this one must not keep them waiting.
+            Notice.objects.open(now).filter(pk=notice_id).update(
+                not_before=now + FIRST_WAIT
+            )
     return len(ids)
 
 
-def send_notice(notice_id: int, *, now: datetime) -> None:
+def send_notice(notice_id: int, mails: SingleMails, *, now: datetime) -> None:
     """Claim one notice, hand it over, record the outcome. Raises Unreachable.
 
     Does nothing if it is not due, or somebody else has it.
     """
-    mailer = SingleMail()
-    if closed := mailer.open():
-        raise Unreachable(closed.reply)
+    mailer = mails.open(recipient(notice_id) if several() else "")
+    if isinstance(mailer, Outcome):
+        raise Unreachable(mailer.reply)
     try:
         claim = claim_notice(notice_id, now=now)
         if claim is None:
             return
-        outcome = hand_over(claim, mailer, now=now)
+        outcome = hand_over(claim, mails, mailer, now=now)
         record_outcome(claim.notice, outcome, now=now)
     finally:
         mailer.close()
     if not outcome.charged:
         raise Unreachable(without_addresses(outcome.reply))
+
+
+def recipient(notice_id: int) -> str:
+    """Return the address that a notice goes to; empty if it is gone."""
+    known = Notice.objects.filter(pk=notice_id).values_list("email", "subscriber__email")
+    own, subscribers = known.first() or ("", "")
+    return own or subscribers
 
 
 @transaction.atomic
@@ -134,7 +149,9 @@ def link_for(
     )
 
 
-def hand_over(claim: Claim, mailer: SingleMail, *, now: datetime) -> Outcome:
+def hand_over(
+    claim: Claim, mails: SingleMails, mailer: SingleMail, *, now: datetime
+) -> Outcome:
     """Return the outcome of one mail. An error nobody expected is recorded, then raised."""
     try:
         message = compose(claim, now=now)
@@ -143,7 +160,7 @@ def hand_over(claim: Claim, mailer: SingleMail, *, now: datetime) -> Outcome:
         close(claim.notice, Notice.State.REFUSED, type(error).__name__)
         raise
     try:
-        return mailer.hand_over(message)
+        return mails.hand_over(message, mailer)
     except Exception as error:
         close(claim.notice, Notice.State.UNKNOWN, type(error).__name__)
         raise

@@ -22,7 +22,7 @@ NAMES = {
     "databases": "SQLite beside PostgreSQL, one sender",
     "replies": "one connection to a server with slow replies, beside smtplib",
     "provider": "a provider's HTTP API, beside Anymail's own path",
-    "imports": "a file of readers taken in by the command, on both databases",
+    "imports": "files of readers taken in by command and by upload, on both databases",
     "sign_up": "a sign-up's latency, states of an address told apart, a flood",
     "web": "sign-up and front page while an edition goes out",
     "pages": "the front page and the API for many at once: rate, CPU, bytes",

@@ -42,6 +42,7 @@ PARTS = [
     Part("databases", "--readers 10000 --rounds 5", "--readers 5000 --rounds 3"),
     Part("replies", "--rounds 3", "--rounds 1"),
     Part("provider", "--readers 2000 --rounds 5", "--readers 1000 --rounds 3"),
+    Part("imports", "", "--readers 20000"),
     Part("sign_up", "", ""),
     Part("web", "--readers 200000", "--readers 60000"),
     Part("servers", "--rounds 3", "--rounds 1"),

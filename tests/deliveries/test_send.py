@@ -9,8 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import fencing, ledger
+from digest.deliveries.outlets import BatchSizer
 from digest.deliveries.plan import plan
-from digest.deliveries.send import BatchSizer, send_due
+from digest.deliveries.send import send_due
 from digest.models import Delivery, Lease
 from digest.ranking import loaded
 from subscribers.addresses import BadAddress, canonical

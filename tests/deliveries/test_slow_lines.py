@@ -10,8 +10,9 @@ from django.test import Client
 
 from digest import process
 from digest.deliveries import control, ledger
+from digest.deliveries.outlets import BatchSizer
 from digest.deliveries.plan import plan_edition
-from digest.deliveries.send import BatchSizer, send_due
+from digest.deliveries.send import send_due
 from digest.models import Delivery, Edition
 from subscribers.models import Subscriber
 from tests import make

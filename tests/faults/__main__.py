@@ -5,6 +5,7 @@ tests.faults sweep mutants` runs these parts only:
 
   sweep    a sender killed at every system call that leaves the process, on SQLite and
            PostgreSQL, with SMTP and with providers over HTTP; a disk full at every write
+  relays   the same while one relay takes over from another, or other settings name another
   senders  one and eight senders, one and 32 connections, with faults and a kill
   storm    SQLite: 50 sign-ups a second while senders and web server are killed 100 times
   broker   Redis killed, emptied, flushed, full, frozen, cut off while readers come due
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.environment import FOLDER
-from tests.faults import adversity, courses, sweeps
+from tests.faults import adversity, courses, sweeps, switch
 from tests.faults.figures import Figure, table
 
 
@@ -55,6 +56,7 @@ def soak(folder: Path, wish: Wish) -> list[Figure]:
 
 PARTS: dict[str, Callable[[Path, Wish], list[Figure]]] = {
     "sweep": sweep,
+    "relays": lambda folder, wish: switch.figures(folder, step=12 if wish.short else 6),
     "senders": lambda folder, wish: courses.senders(folder, 100 if wish.short else 1000),
     "storm": lambda folder, wish: courses.storms(folder, 10 if wish.short else 100),
     "broker": lambda folder, wish: courses.brokers(folder, 1 if wish.short else 15),

@@ -412,6 +412,11 @@ FAULTS = [
     (without_tls, "relay-starttls", "smtps://"),
     (nobody_there, "relay-unreachable", "MAILER_URL"),
     (wrong_name, "relay-certificate", "localhost"),
+    (
+        sends(others={"second": SmtpServer("127.0.0.1", 9, Tls.NONE)}),
+        "relay-unreachable",
+        "RELAYS (second)",
+    ),
     # settings
     (sets(POSTAL_ADDRESS="1, Sample Town"), "postal-address", "POSTAL_ADDRESS="),
     (sets(ADMINS=[]), "admins", "ADMINS="),

@@ -353,5 +353,5 @@ def test_alerts_and_dashboard_name_metrics_and_labels_that_exist(client) -> None
         for goal in panel["targets"]
         for found in re.findall(r"\{\{(\w+)\}\}", goal["legendFormat"])
     }
-    assert labels <= {"quantile", "verdict", "kind", "hold", "loop", "clock"}
+    assert labels <= {"quantile", "verdict", "kind", "hold", "loop", "clock", "relay"}
     assert set(re.findall(r"(\w+)=\"", text)) >= labels - {"quantile"}

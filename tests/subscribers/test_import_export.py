@@ -376,6 +376,13 @@ def test_g30_an_opt_out_counts_whatever_stands_beside_it(topics, written) -> Non
     assert Subscriber.objects.get(email="c@example.org").state == "unsubscribed"
 
 
+@pytest.mark.parametrize("words", [("bounced", "left"), ("left", "bounced")])
+def test_a_bar_outdoes_having_left_in_whichever_order_they_come(words, written) -> None:
+    rows = "".join(f"a@example.org,{word},2026-01-01\n" for word in words)
+    bring(written("email,suppressed,suppressed_at\n" + rows))
+    assert Suppression.objects.get().reason == "bounced"
+
+
 @pytest.mark.parametrize(
     ("left", "after"),
     [("2025-12-01", "active"), ("2026-03-01", "unsubscribed"), ("", "unsubscribed")],

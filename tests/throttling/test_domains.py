@@ -18,6 +18,7 @@ from digest.throttling import circuit_breaker, domains, relay
 from digest.throttling.domains import Gate
 from digest.transport.base import Mail
 from digest.transport.outcomes import Outcome, Phase, Verdict, of_reply, of_silence
+from digest.transport.relays import MAIN
 from tests import make
 from tests.race import at_once
 
@@ -213,7 +214,8 @@ def test_r9_the_providers_retry_after_is_kept_by_all():
     seen = relay.Relay()
     assert seen.judge(mails("a@gmail.test"), {0: busy}, Evidence((), lambda: NOW))
     circuit_breaker.trip(NOW, seen.cause, asked=seen.asked)
-    provider, rests = circuit_breaker.read()
+    known, rests = circuit_breaker.read()
+    provider = known.get(MAIN)
     assert provider and provider.resting_until == NOW + timedelta(minutes=30)
     assert not rests
 

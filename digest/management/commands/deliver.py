@@ -12,8 +12,9 @@ from django.core.management.base import CommandError
 from digest import process
 from digest.deliveries import control, fencing, idempotent_retry, ledger, preflight
 from digest.deliveries.ledger import DatabaseClock
+from digest.deliveries.outlets import Clock
 from digest.deliveries.plan import due_editions, plan, plan_edition
-from digest.deliveries.send import Clock, send_due
+from digest.deliveries.send import send_due
 from digest.logs import begin_run
 from digest.management.base import OperatorCommand, parse_day, parse_instant
 from digest.models import Delivery, Edition
@@ -79,5 +80,6 @@ class Command(OperatorCommand):
             self.stdout.write("\n".join([f"planned {planned}: {told}", *waiting]))
             if not any(tally.values()) and not Delivery.objects.filter(edition__in=found):
                 self.stdout.write("nothing is due to anybody")
-        if rest := circuit_breaker.resting(clock()):
-            raise CommandError(f"{rest}. To retry at once, run `manage.py relay resume`.")
+        if stopped := circuit_breaker.stopped(clock()):
+            rests = "; ".join(map(str, stopped))
+            raise CommandError(f"{rests}. To retry at once, run `manage.py relay resume`.")

@@ -52,19 +52,21 @@ class Command(OperatorCommand):
             self.act(edition, options["action"], options["reason"])
             edition.refresh_from_db()
         account = control.account(edition)
-        rest = circuit_breaker.resting(ledger.database_now())
+        rests = [f"{rest}" for rest in circuit_breaker.rests(ledger.database_now())]
         if options["json"]:
             words = {"day": f"{edition.day}", "kind": edition.kind, "hold": edition.hold}
             sums = {"eligible": account.eligible, "states": account.states}
-            relay = {"relay": f"{rest}" if rest else ""}
+            relay = {"relay": "; ".join(rests)}
             self.stdout.write(json.dumps(words | sums | relay))
             return
         held = f", {edition.hold}: {edition.hold_reason}" if edition.hold else ""
         self.stdout.write(f"{edition}{held}\n{account.eligible:9} eligible")
         for state, count in account.states.items():
             self.stdout.write(f"{count:9} {state}")
-        if rest:
-            self.stdout.write(f"{rest}\nTo retry at once, run `manage.py relay resume`.")
+        for rest in rests:
+            self.stdout.write(rest)
+        if rests:
+            self.stdout.write("To retry at once, run `manage.py relay resume`.")
 
     def retry_refused(self, edition: Edition, since: datetime | None) -> None:
         if since is None:

@@ -1,4 +1,4 @@
-"""`manage.py relay [status|resume] [--json]`: show or end the rests of relay and domains."""
+"""`manage.py relay [status|resume] [--json]`: show or end the rests of relays and domains."""
 
 import json
 from argparse import ArgumentParser
@@ -8,11 +8,12 @@ from digest.deliveries import ledger
 from digest.management.base import OperatorCommand
 from digest.ops.operators import audit
 from digest.throttling import circuit_breaker
+from digest.transport import relays
 
 
 class Command(OperatorCommand):
     help = (
-        "Show whether the relay or provider can be used, and which domains rest."
+        "Show whether each relay or provider can be used, and which domains rest."
         " `resume` ends all rests, so that senders retry at once."
     )
 
@@ -26,14 +27,17 @@ class Command(OperatorCommand):
             circuit_breaker.reset_all()
             audit.record_command("relay resume")
         now = ledger.database_now()
-        rest = circuit_breaker.resting(now)
+        rests = {rest.relay: f"{rest}" for rest in circuit_breaker.rests(now)}
         _, known = circuit_breaker.read()
         domains = [one for one in known.values() if one.rests_at(now)]
         if options["json"]:
-            told = {"rest": f"{rest}" if rest else ""}
-            rests = {one.name: f"{one.resting_until}" for one in domains}
-            self.stdout.write(json.dumps(told | {"domains": rests}))
+            each = {name: rests.get(name, "") for name in relays.configured()}
+            told = {"rest": "; ".join(rests.values()), "relays": each}
+            domains_rest = {one.name: f"{one.resting_until}" for one in domains}
+            self.stdout.write(json.dumps(told | {"domains": domains_rest}))
             return
-        self.stdout.write(f"{rest or 'the relay is in use: no rest'}")
+        for name in relays.configured():
+            well = f"{relays.called(name)} is in use: no rest"
+            self.stdout.write(rests.get(name, well))
         for one in domains:
             self.stdout.write(f"{one.name} rests until {one.resting_until}")

@@ -17,11 +17,12 @@ from django.utils.timezone import is_aware
 
 from digest import privacy as digest_privacy
 from digest.deliveries import control, fencing, ledger
-from digest.models import BackOff, Delivery, Edition
+from digest.models import Delivery, Edition
 from digest.ops import announcements
 from digest.ops.doctor import sample_digest
 from digest.ops.operators import audit
 from digest.throttling import circuit_breaker
+from digest.transport import relays
 from digest.transport.outcomes import Outcome, Verdict
 from subscribers import address_key, preference_views, privacy, subscriptions
 from subscribers.addresses import BadAddress
@@ -171,7 +172,8 @@ def end_rest(request: HttpRequest, name: str) -> str:
     """End the rest of the relay or of one domain, so that senders try at once."""
     if not circuit_breaker.end_rest(name):
         raise CannotAct("It does not rest any more.")
-    return f"Rest ended: {'the relay' if name == BackOff.PROVIDER else name}"
+    relay = circuit_breaker.relay_of(name)
+    return f"Rest ended: {relays.called(relay) if relay else name}"
 
 
 def settle_unknown(

@@ -64,7 +64,10 @@ def shown(value: object) -> str:
     text = "" if value is None else str(value)
     if isinstance(value, Path) or "://" not in text:
         return text
-    parts = urlsplit(text)
+    name, equals, url = text.partition("=")
+    if "://" in name:
+        name, equals, url = "", "", text
+    parts = urlsplit(url)
     login, at, host = parts.netloc.rpartition("@")
     options = "?…" if parts.query else ""
-    return f"{parts.scheme}://{'***@' if login or at else ''}{host}{parts.path}{options}"
+    return f"{name}{equals}{parts.scheme}://{'***@' if login or at else ''}{host}{parts.path}{options}"

@@ -17,7 +17,8 @@ from digest.deliveries import control, fencing, ledger
 from digest.models import BackOff, Bucket, WarmUpDay
 from digest.ops.console import acts
 from digest.ops.console.acts import PAGE_LENGTH
-from digest.throttling import rate
+from digest.throttling import circuit_breaker, rate
+from digest.transport import relays
 from subscribers.addresses import BadAddress, canonical, counting_key
 from subscribers.models import Notice
 
@@ -37,19 +38,20 @@ see_notices = permission_required("subscribers.view_notice", raise_exception=Tru
 
 @see_mail
 @require_http_methods(["GET", "HEAD", "POST"])
-def relays(request: HttpRequest) -> HttpResponse:
-    """Show what takes our mail, what rests and why, the limits, and the warm-up."""
+def relays_page(request: HttpRequest) -> HttpResponse:
+    """Show what takes our mail, what rests and why, the routes, limits, and warm-up."""
     if request.method == "POST":
         acts.act(request, request.POST.get("name", "")[:255], acts.RELAY_ACTS)
         return redirect("console_relays")
     now = ledger.database_now()
     known = BackOff.objects.order_by("-resting_until", "name")
+    domains = known.exclude(name__startswith=BackOff.PROVIDER)
     context = {
         "now": now,
-        "relay": relay_words(),
-        "rest": known.filter(pk=BackOff.PROVIDER, resting_until__gt=now).first(),
-        "failing": known.filter(pk=BackOff.PROVIDER, failures__gt=0).first(),
-        "domains": known.exclude(pk=BackOff.PROVIDER)[:PAGE_LENGTH],
+        "relays": [RelayShown(name, now) for name in relays.configured()],
+        "several": relays.several(),
+        "routes": routes(),
+        "domains": domains[:PAGE_LENGTH],
         "limits": limits(now),
         "warm_up": warm_up(now),
         "may_steer": request.user.has_perm(acts.STEER),
@@ -57,18 +59,34 @@ def relays(request: HttpRequest) -> HttpResponse:
     return render(request, "console/relays.html", context)
 
 
-def relay_words() -> str:
-    """Return where our mail is handed over, without a login."""
-    found = endpoints.mailer(settings.MAILER_URL)
-    if isinstance(found, endpoints.SmtpServer):
-        return f"{found.host}, port {found.port}, {TLS[found.tls]}"
-    return f"{found.name}, by its API"
+class RelayShown:
+    """A relay as the page shows it: where it is, without a login, and how it is."""
+
+    def __init__(self, name: str, now: datetime) -> None:
+        self.name = name
+        found = relays.configured()[name]
+        self.words = f"{getattr(found, 'name', '')}, by its API"
+        if isinstance(found, endpoints.SmtpServer):
+            self.words = f"{found.host}, port {found.port}, {TLS[found.tls]}"
+        row = BackOff.objects.filter(pk=circuit_breaker.key(name)).first()
+        self.rest = row if row and row.rests_at(now) else None
+        self.failing = row if row and row.failures else None
+
+
+def routes() -> list[tuple[str, str]]:
+    """Return each route: the domain, and who serves it; none where there is no choice."""
+    if not relays.several():
+        return []
+    known = {domain: ", then ".join(by) for domain, by in relays.by_domain().items()}
+    others = known.pop(relays.OTHERS)
+    return [*sorted(known.items()), ("all others", others)]
 
 
 def limits(now: datetime) -> list[tuple[str, str, datetime | None]]:
     """Return each limit: of whom, mails a second, and until when mails stand in its line."""
-    lines = dict(Bucket.objects.filter(name__startswith="line to ").values_list())
-    found = [(f"to {name}", rate) for name, rate in settings.DOMAIN_RATES.items()]
+    lines = dict(Bucket.objects.filter(name__startswith="line ").values_list())
+    found = [(f"by {name}", rate) for name, rate in settings.RELAY_RATES.items()]
+    found += [(f"to {name}", rate) for name, rate in settings.DOMAIN_RATES.items()]
     rows: list[tuple[str, str, datetime | None]] = []
     for name, number in found:
         until = lines.get(f"line {name}")

@@ -5,6 +5,7 @@ What they do to editions and readers is in acts.py.
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from email import message_from_bytes, policy
 
 from django.conf import settings
@@ -26,6 +27,8 @@ from digest.ops.console.acts import PAGE_LENGTH
 from digest.ops.mailbox.views import MAIL_CSP
 from digest.ops.operators import audit
 from digest.papers.search_query import QUERY_LENGTH
+from digest.throttling import circuit_breaker
+from digest.transport import relays
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, Topic
 
@@ -60,7 +63,7 @@ def today(request: HttpRequest) -> HttpResponse:
         "reports": figures.reports(now),
         "readers": figures.readers(readers),
         "readers_counted_at": readers.at,
-        "resting": BackOff.objects.filter(resting_until__gt=now)[:PAGE_LENGTH],
+        "resting": resting(now),
         "charts": [
             charts.sent_by_minute(now),
             charts.next_hours(now, readers),
@@ -68,6 +71,16 @@ def today(request: HttpRequest) -> HttpResponse:
         ],
     }
     return render(request, "console/today.html", context)
+
+
+def resting(now: datetime) -> list[tuple[str, BackOff]]:
+    """Return which relays and domains rest, each with how to speak of it."""
+    rows = BackOff.objects.filter(resting_until__gt=now)[:PAGE_LENGTH]
+    known = [(circuit_breaker.relay_of(row.name), row) for row in rows]
+    return [
+        (relays.called(relay).capitalize() if relay else row.name, row)
+        for relay, row in known
+    ]
 
 
 @see_editions

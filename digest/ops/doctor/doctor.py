@@ -12,10 +12,11 @@ from importlib.util import find_spec
 
 from django.conf import settings
 
-from digest.endpoints import mailer
+from digest.endpoints import SmtpServer
 from digest.ops.doctor import configuration, reported, servers
 from digest.ops.doctor.findings import Finding, error, warning, worst_first
 from digest.ops.doctor.network import Network, Sender, Unreachable
+from digest.transport import relays
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,19 @@ def configured_sender(
 ) -> Sender:
     """Return the sender of the settings."""
     domain = settings.FROM_EMAIL.rpartition("@")[2].strip("<> ").lower()
-    relay = mailer(settings.MAILER_URL)
-    return Sender(domain, settings.EHLO_NAME, relay, tuple(addresses), tuple(selectors))
+    others = {
+        name: server
+        for name, server in relays.configured().items()
+        if name != relays.MAIN and isinstance(server, SmtpServer)
+    }
+    return Sender(
+        domain,
+        settings.EHLO_NAME,
+        relays.configured()[relays.MAIN],
+        tuple(addresses),
+        tuple(selectors),
+        others,
+    )
 
 
 def examine(
@@ -45,7 +57,10 @@ def examine(
     """Return the findings on this installation and, if given, on a mail as received."""
     asking: list[Check] = [
         partial(servers.site, network, now=now),
-        partial(servers.relay, sender, network, now=now),
+        *(
+            partial(servers.relay, name, server, network, now=now)
+            for name, server in {relays.MAIN: sender.relay, **sender.others}.items()
+        ),
     ]
     found = local(sender, now)
     if configuration.is_real(sender.domain):

@@ -8,9 +8,9 @@ import http.client
 import smtplib
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -144,15 +144,22 @@ class Sender:
     relay: SmtpServer | ProviderApi
     addresses: Sequence[str] = ()  # from which mail leaves, if given
     selectors: Sequence[str] = ()  # of DKIM, if given
+    others: Mapping[str, SmtpServer] = field(default_factory=dict)  # of RELAYS, by name
 
     def outbound(self, network: Network) -> list[str]:
         """Return the addresses from which mail leaves: given, or guessed from the relay.
 
-        Empty for a provider, whose addresses are its own affair.
+        None of a provider, whose addresses are its own affair.
         """
-        if self.addresses or isinstance(self.relay, ProviderApi):
+        if self.addresses:
             return list(self.addresses)
-        return network.addresses(self.ehlo if self.relay.is_local else self.relay.host)
+        hosts = [
+            self.ehlo if server.is_local else server.host
+            for server in (self.relay, *self.others.values())
+            if isinstance(server, SmtpServer)
+        ]
+        found = [address for host in hosts for address in network.addresses(host)]
+        return list(dict.fromkeys(found))
 
 
 class Greeted(smtplib.SMTP):

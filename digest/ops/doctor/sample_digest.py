@@ -18,6 +18,8 @@ from digest.ranking.loaded import load
 from digest.ranking.matching import NOTHING, Person
 from digest.ranking.select import sound
 from digest.signing import senders
+from digest.throttling.domains import domain_of
+from digest.transport import relays
 from digest.transport.base import Mail
 from digest.transport.open import open_transport
 from digest.transport.outcomes import Outcome
@@ -74,7 +76,8 @@ def allowed(address: str) -> str:
 
 def hand_over(sample: Mail) -> Outcome:
     """Hand one mail of no delivery over."""
-    transport = open_transport()
+    relay, *_ = relays.serving(domain_of(sample.recipient))
+    transport = open_transport(relay)
     try:
         return dict(transport.hand_over([sample]))[NO_DELIVERY]
     finally:

@@ -8,35 +8,39 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from digest import front_end
-from digest.endpoints import SmtpServer
+from digest.endpoints import ProviderApi, SmtpServer
 from digest.ops.doctor.findings import Finding, error, one_line, warning
-from digest.ops.doctor.network import Network, Sender, Unreachable
+from digest.ops.doctor.network import Network, Unreachable
 from digest.ops.doctor.sample_digest import NOBODYS_TOKEN
+from digest.transport.relays import MAIN, several
 from digest.transport.smtp import Connection
 
 RENEW = timedelta(days=14)
 ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058 section 3.1
 
 
-def relay(sender: Sender, network: Network, *, now: datetime) -> Iterator[Finding]:
+def relay(
+    name: str, server: SmtpServer | ProviderApi, network: Network, *, now: datetime
+) -> Iterator[Finding]:
     """Find a mail server that does not answer, refuses the login or has a bad certificate."""
-    server = sender.relay
     if not isinstance(server, SmtpServer):
         return
+    variable = "MAILER_URL" if name == MAIN else f"RELAYS ({name})"
+    lost = "No mail can go out." if not several() else f"Nothing can go out by {name}."
     where = f"{server.host}:{server.port}"
     try:
         ends_at = network.certificate_of_relay(server)
     except Unreachable as failed:
         what = f"The mail server cannot be reached: {failed}"
-        remedy = "Correct host and port in MAILER_URL, or open the firewall for them."
-        yield error("relay-unreachable", what, why="No mail can go out.", remedy=remedy)
+        remedy = f"Correct host and port in {variable}, or open the firewall for them."
+        yield error("relay-unreachable", what, why=lost, remedy=remedy)
         return
     except ssl.SSLError as failed:
         yield bad_certificate("relay-certificate", where, failed)
         return
     except smtplib.SMTPException:
         what = f"{where} does not offer STARTTLS."
-        why = "MAILER_URL asks for it, so no mail goes out."
+        why = f"{variable} asks for it, so no mail goes out there."
         remedy = "Use the port for smtps:// (465), or enable STARTTLS on the server."
         yield error("relay-starttls", what, why=why, remedy=remedy)
         return
@@ -45,8 +49,10 @@ def relay(sender: Sender, network: Network, *, now: datetime) -> Iterator[Findin
     connection = Connection(server, may_pipeline=False)
     if refusal := connection.open():
         what = f"{where} refuses us: {one_line(f'{refusal.reason} {refusal.reply}')}"
-        remedy = "Correct user and password in MAILER_URL, or what the server complains of."
-        yield error("relay-refuses", what, why="No mail can go out.", remedy=remedy)
+        remedy = (
+            f"Correct user and password in {variable}, or what the server complains of."
+        )
+        yield error("relay-refuses", what, why=lost, remedy=remedy)
     connection.close()
 
 

@@ -128,12 +128,16 @@ def found(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     return dict(json.loads(printed))
 
 
+RELAYS = ("RELAYS", "RELAY_ROUTES", "RELAY_RATES")
+
+
 @contextmanager
 def scratch_surroundings(mailer: str) -> Iterator[dict[str, str]]:
     """Create a state folder and a database; yield the environment of the children."""
     settings.STATE_DIR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.STATE_DIR, prefix="simulate-") as folder:
-        own = {"STATE_DIR": folder, "MAILER_URL": mailer}
+        # All mail goes to the sink: no relay may take an invented reader's.
+        own = {"STATE_DIR": folder, "MAILER_URL": mailer, **dict.fromkeys(RELAYS, "")}
         if settings.EMBEDDED:
             yield for_child(**own)
             return

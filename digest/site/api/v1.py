@@ -18,6 +18,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Query
+from pydantic import BeforeValidator
 
 from digest.models import Paper
 from digest.papers.search import MOST_HITS
@@ -85,6 +86,15 @@ def next_url(request: HttpRequest, cursor: str) -> str:
 
 # -- papers and search ----------------------------------------------------------------
 
+
+def as_written(value: object) -> object:
+    """Refuse what is a date to pydantic only: seconds since 1970, say. Raises ValueError."""
+    if isinstance(value, str) and dt.date.fromisoformat(value).isoformat() != value:
+        raise ValueError("a date is written like 2026-04-17")
+    return value
+
+
+Day = Annotated[dt.date, BeforeValidator(as_written)]
 Limit = Annotated[int, Query(PAGE_LENGTH, ge=1, le=MOST, description="Results on a page.")]
 Cursor = Annotated[
     str, Query("", max_length=60, description="From `next`; it has no other meaning.")
@@ -113,7 +123,7 @@ def papers(
         ),
     ],
     date: Annotated[
-        dt.date | None, Query(None, lt=dt.date.max, description="Of this day only.")
+        Day | None, Query(None, lt=dt.date.max, description="Of this day only.")
     ],
     topic: Annotated[str, Query("", max_length=100, description="The slug of a topic.")],
     limit: Limit,
