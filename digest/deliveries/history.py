@@ -81,6 +81,12 @@ def steps(row: Delivery) -> list[Step]:
     return sorted(found, key=lambda step: step.at)
 
 
+def came_back(row: Delivery) -> str:
+    """Return the kind of the newest report about a mail that was handed over; "" without one."""
+    kinds = [event.kind for event in row.events.all() if event.source == "provider"]
+    return kinds[-1] if kinds else ""
+
+
 def reply_of(event: DeliveryEvent) -> str:
     """Return the server's reply and the provider's id of the mail, if any."""
     name = f"(the provider's {event.message_id})" if event.message_id else ""

@@ -158,15 +158,21 @@ def picks_of(
     """Return the picks of all readers, one reader after the other."""
     taken = result.picks >= 0
     papers, topics = result.picks[taken], result.topics[taken]
-    plain = papers * loaded.picks.columns + topics + 1
-    picks = list(map(loaded.picks.__getitem__, plain.tolist()))
+    places = (papers * loaded.picks.columns + topics + 1).tolist()
     both = named_reasons(loaded, people, found, result, taken)
-    for place, (first, second) in enumerate(zip(*both, strict=True)):
-        position, topic, _, _ = picks[place]
-        if first and second and first.name != second.name:
-            picks[place] = Pick(position, None, (first, second))
-        elif one := first or second:
-            picks[place] = Pick(position, topic, (one,))
+    if both is None:
+        picks = list(map(loaded.picks.__getitem__, places))
+    else:
+        picks = []
+        for place, position, topic, first, second in zip(
+            places, papers.tolist(), topics.tolist(), *both, strict=True
+        ):
+            if first and second and first.name != second.name:
+                picks.append(Pick(position, None, (first, second)))
+            elif one := first or second:
+                picks.append(Pick(position, topic if topic >= 0 else None, (one,)))
+            else:
+                picks.append(loaded.picks[place])
     if teams is None:
         return picks
     return [
@@ -181,22 +187,23 @@ def named_reasons(
     found: Found,
     result: ranking.Ranked,
     taken: ranking.Bools,
-) -> list[list[Reason | None]]:
+) -> list[list[Reason | None]] | None:
     """Return the first and the second reason of each pick taken (N × K), with its name.
 
-    None for a topic, which is the pick's column. Both lists are empty if there is no other.
+    None stands for a topic, which is the pick's column; None for both lists if all are.
     """
     codes, papers = result.reasons[taken], result.picks[taken]
     if not (codes > Why.TOPIC).any():
-        return [[], []]
+        return None
     readers = taken.nonzero()[0]
     both: list[list[Reason | None]] = [[None] * len(codes) for _ in range(MOST_REASONS)]
     for why in NAMED:
         places, nth = (codes == why).nonzero()
-        if len(places):
-            names = found.names(loaded, people, why, (readers[places], papers[places]))
-            for place, of, name in zip(places.tolist(), nth.tolist(), names, strict=True):
-                both[of][place] = named(why, name)
+        if not len(places):
+            continue
+        names = found.names(loaded, people, why, (readers[places], papers[places]))
+        for place, of, name in zip(places.tolist(), nth.tolist(), names, strict=True):
+            both[of][place] = named(why, name)
     return both
 
 

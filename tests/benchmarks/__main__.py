@@ -31,7 +31,7 @@ NAMES = {
     "stages": "what each step of a mail costs",
     "profile": "where the sender's own time goes, function by function",
     "ranking": "how well it finds what a reader wants on recorded days (PAPERS_DATA)",
-    "selecting": "CPU of choosing the papers of a thousand readers (PAPERS_DATA)",
+    "selecting": "CPU of choosing the papers of a thousand readers, and around it (PAPERS_DATA)",
     "search": "how well and how quickly search finds papers (PAPERS_DATA)",
     "votes": "what votes are worth on recorded days (PAPERS_DATA)",
     "building": "instructions and CPU to make a mail, beside Django's way",

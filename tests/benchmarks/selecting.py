@@ -1,7 +1,8 @@
-"""What `select` costs a slice of readers, beside its matrix product (PAPERS_DATA).
+"""What ranking costs beside its matrix product, in CPU of one process (PAPERS_DATA).
 
-A thousand readers of two kinds, over real papers: a sentence only, and everything that a
-form takes, with twenty likes. On SQLite, so that the database's part is in the figures.
+`select` for a thousand readers of three kinds, over real papers: topics only, a sentence
+only, and everything that a form takes, with twenty likes. On SQLite, so that the database's
+part is in the figures. And the product alone, a changed profile, and a day's publishing.
 """
 
 import json
@@ -9,8 +10,9 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from tests.environment import KEYS, bare
 
 if TYPE_CHECKING:
     from digest.models import Edition, Paper
+    from digest.ranking.loaded import LaidOut
 
 DAY = date(2026, 4, 17)
 NOW = datetime(2026, 4, 17, 12, tzinfo=UTC)
@@ -38,6 +41,7 @@ KEYWORDS = [
     "robots",
     "GUI agent",
 ]
+A_DAY = 21  # the median of 2026
 MOST = {50: 20, 500: 30}  # papers → the most milliseconds of `select`
 
 
@@ -70,25 +74,71 @@ def figures(file: Path, rounds: int) -> list[Figure]:
     from subscribers.models import Subscriber
 
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    found = []
-    for number, (count, most) in enumerate(MOST.items()):
-        edition = published(lines[-count:], DAY - timedelta(days=number))
-        laid = lay_out(edition.pk)
-        for kind in ("a sentence", "everything"):
-            Subscriber.objects.all().delete()
-            add_readers(kind, lines)
-            readers = Subscriber.objects.order_by("pk").values_list("pk", flat=True)
-            owed = list(enumerate(readers, start=1))
-            select(laid, owed)
-            took = []
-            for _ in range(rounds):
-                begin = time.process_time()
-                digests = select(laid, owed)
-                took.append((time.process_time() - begin) * 1000)
-            assert all(digest.picks for digest in digests)
+    found = [publishing(lines, rounds)]
+    laid = {
+        count: lay_out(published(lines[-count:], DAY - timedelta(days=ago)).pk)
+        for ago, count in enumerate(MOST)
+    }
+    for kind in ("topics", "a sentence", "everything"):
+        Subscriber.objects.all().delete()
+        changes = add_readers(kind, lines)
+        readers = Subscriber.objects.order_by("pk").values_list("pk", flat=True)
+        owed = list(enumerate(readers, start=1))
+        for count, most in MOST.items():
+            chosen = partial(select, laid[count], owed)
+            assert all(digest.picks for digest in chosen())
+            took = [milliseconds(chosen) for _ in range(rounds)]
             name = f"select, ms: {READERS:,} readers of {kind} × {count} papers"
             found.append(Figure(name, took, at_most=most))
+        if kind == "a sentence":
+            found += [product(laid[count], count, owed, rounds) for count in MOST]
+        if changes:
+            name = f"a changed profile, ms: {kind}"
+            found.append(Figure(name, changes, at_most=60))
     return found
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    """CPU of this process."""
+    begin = time.process_time()
+    work()
+    return (time.process_time() - begin) * 1000
+
+
+def product(
+    laid: "LaidOut", count: int, owed: Sequence[tuple[int, int]], rounds: int
+) -> Figure:
+    """The product of readers and papers alone, from the stored bytes of a direction each."""
+    import numpy as np
+
+    from digest.ranking.directions import unpack
+    from digest.ranking.matching import scored
+    from digest.ranking.projections import newest_version
+    from digest.ranking.select import readers
+
+    stored = [person.directions for person in readers([pk for _, pk in owed])]
+    version = newest_version()
+    points, unpacked = laid.points[version], unpack(stored, version)
+    assert points is not None and unpacked is not None
+    rows = np.arange(len(unpacked.kind))
+    took = [milliseconds(lambda: scored(unpacked, rows, points)) for _ in range(rounds)]
+    name = f"product alone, ms: {len(rows):,} directions × {count} papers"
+    return Figure(name, took, at_most=5 if count == min(MOST) else None)
+
+
+def publishing(lines: Sequence[dict], rounds: int) -> Figure:
+    """A day of the median size, its blocks rendered; the first render is warm-up."""
+    from digest.editions.publish import publish
+    from digest.models import Edition, Paper
+
+    for line in lines[:A_DAY]:
+        stored(line)
+    took = []
+    for _ in range(rounds + 1):
+        took.append(milliseconds(lambda: publish(DAY, now=NOW)))
+        Edition.objects.all().delete()
+    Paper.objects.all().delete()
+    return Figure(f"publishing a day of {A_DAY} papers, ms", took[1:], at_most=200)
 
 
 def published(lines: Sequence[dict], day: date) -> "Edition":
@@ -126,8 +176,11 @@ def stored(line: dict) -> "Paper":
     return Paper.objects.get_or_create(arxiv_id=line["id"], defaults=fields)[0]
 
 
-def add_readers(kind: str, lines: Sequence[dict]) -> None:
-    """READERS rows with directions as the tick computes them, of KINDS different readers."""
+def add_readers(kind: str, lines: Sequence[dict]) -> list[float]:
+    """READERS rows with directions as the tick computes them, of KINDS different readers.
+
+    Returns the milliseconds that each of those took; none for topics, which are stored as such.
+    """
     from digest.models import Vote
     from digest.ranking import directions
     from subscribers.models import Subscriber, new_capability
@@ -139,7 +192,10 @@ def add_readers(kind: str, lines: Sequence[dict]) -> None:
     sentences = [sentence for sentence, _ in CONCEPTS]
     for number in range(KINDS):
         reader = make.reader(f"kind{number}@example.org")
-        reader.directions, reader.interests = None, chance.choice(sentences)
+        if kind == "topics":
+            reader.profile = profile(chance.sample(range(38), 3), {})
+        else:
+            reader.directions, reader.interests = None, chance.choice(sentences)
         if kind == "everything":
             reader.interests = "\n".join(chance.sample(sentences, 5))
             reader.watched_institutions = ["Tsinghua University", "NVIDIA"]
@@ -147,7 +203,9 @@ def add_readers(kind: str, lines: Sequence[dict]) -> None:
             for line in chance.sample(lines[:500], 20):
                 Vote.objects.create(subscriber=reader, paper=stored(line), value=1, at=NOW)
         reader.save()
-    directions.refresh()
+    stale = Subscriber.objects.filter(directions=None)
+    directions.refresh(1)  # what a process computes once
+    took = [milliseconds(lambda: directions.refresh(1)) for _ in range(stale.count())]
     some = list(Subscriber.objects.order_by("pk"))
     for number in range(READERS - KINDS):
         reader = some[number % KINDS]
@@ -160,3 +218,4 @@ def add_readers(kind: str, lines: Sequence[dict]) -> None:
             reader.watched_authors, reader.muted_authors = names[:8], names[8:10]
             reader.keywords = chance.sample(KEYWORDS, 5)
             reader.save()
+    return took

@@ -117,6 +117,95 @@ def test_a_reader_is_helped(page: Page, live_server: LiveServer) -> None:
         page.get_by_role("status").get_by_text(says).wait_for()
 
 
+# What has the focus: its words, its form's buttons, and whether it is seen to have it.
+FOCUSED = """() => {
+  const it = document.activeElement, box = it.getBoundingClientRect(), css = getComputedStyle(it);
+  const buttons = [...(it.form?.querySelectorAll("button") || [])].map((one) => one.innerText);
+  return {
+    words: (it.labels?.[0] || it).innerText.trim(), buttons: buttons.join(),
+    shown: css.outlineStyle !== "none" && parseFloat(css.outlineWidth) >= 2,
+    inside: box.width > 0 && box.top < innerHeight && box.bottom > 0,
+    over: it === document.body,
+  };
+}"""
+
+
+def tab_to(page: Page, words: str, *, button: str = "") -> None:
+    """Press Tab until this has the focus, which must be seen at every stop."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        found = page.evaluate(FOCUSED)
+        assert found["shown"] and found["inside"], found
+        if found["words"] == words and button in found["buttons"]:
+            return
+    raise AssertionError(f"{words} is not reached")
+
+
+def test_an_operator_needs_no_mouse(
+    live_server: LiveServer, browser: BrowserContext
+) -> None:
+    page = browser.new_page()
+    page.goto(live_server.url + reverse("console_today"))
+    keys = page.keyboard
+
+    def fill(words: str, text: str, *, button: str = "") -> None:
+        tab_to(page, words, button=button)
+        keys.type(text)
+
+    def says(words: str) -> None:
+        page.get_by_role("status").get_by_text(words).wait_for()
+
+    def follow(words: str, *, to: str) -> None:
+        tab_to(page, words)
+        with page.expect_navigation(url=to):
+            keys.press("Enter")
+
+    page.get_by_label("Username").focus()  # where the page itself puts it
+    keys.type("owner")
+    fill("Password", "a-long-password")
+    keys.press("Enter")
+    page.get_by_label("Code").wait_for()
+    page.get_by_label("Code").focus()
+    keys.type(f"{totp(bytes.fromhex(KEY)):06}")
+    keys.press("Enter")
+    page.get_by_role("heading", name="Today", exact=True).wait_for()
+
+    tab_to(page, "Skip to the content")
+    keys.press("Enter")  # past the operators' tabs, too
+    follow("Daily edition of 17 Apr 2026", to="**/editions/*/")
+    fill("Reason to pause", "a wrong title")
+    keys.press("Enter")
+    says("Paused: a wrong title.")
+    tab_to(page, "Resume")
+    keys.press("Space")
+    says("Resumed.")
+    tab_to(page, "Cancel this edition")
+    keys.press("Space")
+    fill("Reason to cancel", "wrong papers")
+    fill("Type 2026-04-17 to confirm", "2026-04-17")
+    tab_to(page, "Cancel for good")
+    keys.press("Space")
+    says("Cancelled")
+
+    follow("Readers", to="**/readers/")
+    fill("The whole address", "reader-3@example.org")
+    with page.expect_navigation(url="**?q=*"):
+        keys.press("Enter")
+    reader = Subscriber.objects.get(email="reader-3@example.org")
+    follow(f"{reader.masked_email} ({reader.pk})", to=f"**/{reader.pk}/")
+    for act, told in (("Suppress", "Suppressed"), ("Lift the suppression", "lifted")):
+        fill("Reason", "as asked", button=act)
+        tab_to(page, act)
+        keys.press("Space")
+        says(told)
+    # No trap: the Tab that follows the last link leaves the page.
+    for _ in range(120):
+        keys.press("Tab")
+        if page.evaluate(FOCUSED)["over"]:
+            return
+    raise AssertionError("the focus never leaves the page")
+
+
 def test_mail_is_steered_and_readers_are_written_to(
     page: Page, live_server: LiveServer, tmp_path: Path
 ) -> None:
@@ -169,6 +258,8 @@ def test_the_pages_are_accessible_at_each_width(
     one_each = {"edition": site.pk, "reader": reader}
     one_each |= {"announcement": draft.pk, "import": file.pk}
     paths = [reverse(f"console_{name}", args=[pk]) for name, pk in one_each.items()]
+    why = reverse("console_why", args=[site.pk, reader])
+    paths += [why, f"{why}?paper={site.blocks.get().paper.arxiv_id}", f"{why}?paper=x"]
     names = "today charts editions readers suppressions relays unknown notices imports"
     names += " announcements announcement_new reports settings audit account doctor"
     paths += [reverse(f"console_{name}") for name in names.split()]

@@ -226,6 +226,18 @@ def test_a_reader_page_tells_each_delivery_in_the_servers_words(viewer, ann) -> 
     assert "<script>" not in page
 
 
+def test_a_reader_page_says_at_a_glance_that_a_mail_came_back(viewer, ann) -> None:
+    Delivery.objects.update(state="accepted", reason="accepted", outcome_at=NOW)
+    for kind in ("delivered", "bounced"):
+        DeliveryEvent.objects.create(
+            delivery=Delivery.objects.get(), at=NOW, source="provider", kind=kind
+        )
+    assert (
+        ">accepted</strong>, then <strong>bounced</strong></summary>"
+        in viewer.get(url("reader")).text
+    )
+
+
 def test_counts_are_those_of_the_ledger(ann) -> None:
     for name, state, reason in [
         ("bob", "skipped", "no longer subscribed"),

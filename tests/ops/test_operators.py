@@ -294,6 +294,16 @@ def opens(client: Client) -> bool:
     return client.get(reverse("console_today")).status_code == 200
 
 
+def test_a_login_at_the_admin_leads_to_today_and_not_to_bare_tables(client) -> None:
+    account("owner")
+    page = client.get(reverse("admin:index"), follow=True)
+    assert page.redirect_chain[-1][0].endswith("?next=%2Fadmin%2Ftoday%2F")
+    where = client.get(reverse("admin:login"))
+    assert where.headers["Location"] == page.redirect_chain[-1][0]
+    log_in(client)
+    assert client.get(reverse("admin:index")).status_code == 200  # the tab "All tables"
+
+
 def test_from_the_second_factor_on_a_password_alone_opens_nothing(client) -> None:
     user = account("owner")
     log_in(client)

@@ -227,6 +227,7 @@ def test_topics_are_right_on_papers_labelled_by_hand(data_folder):
         ("Asynchronous Workers", "Many workers share a queue.", "society-ethics"),
         ("An Economical Network", "Economical layers.", "society-ethics"),
         ("Posterior Sampling", "The posterior.", "image-generation"),
+        ("Perovskite Transistors", "The morphology of thin films.", "video"),
         ("Brainstorming Ideas", "They brainstorm.", "bio-health"),
         ("Gradient Clip Higher", "We clip gradients.", "multimodal-vlm"),
         ("Charting a Course", "A charter.", "multimodal-vlm"),

@@ -241,7 +241,7 @@ def reader(request: HttpRequest, pk: int) -> HttpResponse:
         "reader": found,
         "topics": found.topics.all(),
         "bar": Suppression.objects.filter(email_hash=found.email_hash).first(),
-        "deliveries": [(row, history.steps(row)) for row in newest],
+        "deliveries": [(row, history.steps(row), history.came_back(row)) for row in newest],
         "receipts": ConsentEvent.objects.filter(subscriber=found).order_by("-at", "-pk"),
         "notices": Notice.objects.filter(subscriber=found).order_by("-pk")[:PAGE_LENGTH],
         "reports": DeliveryEvent.objects.filter(

@@ -95,7 +95,11 @@ class OperatorsSite(AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Ask for name and password, then for what is still owed."""
+        """Ask for name and password, then for what is still owed; lead to Today, not the tables."""
+        index = reverse("admin:index")
+        if request.method == "GET" and request.GET.get("next", index) == index:
+            query = {"next": reverse("console_today")}
+            return redirect(reverse("admin:login", query=query))
         if super().has_permission(request) and (page := owed(request)):
             return redirect(reverse(page, query={"next": request.GET.get("next", "")}))
         return super().login(request, extra_context)
