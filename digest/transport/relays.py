@@ -121,7 +121,9 @@ def by_domain() -> Mapping[str, Sequence[str]]:
 
 def in_use() -> set[str]:
     """Return the names of the relays that serve any domain."""
-    return {name for names in by_domain().values() for name in names} if several() else {MAIN}
+    if not several():
+        return {MAIN}
+    return {name for serving in by_domain().values() for name in serving}
 
 
 def called(name: str) -> str:
