@@ -46,8 +46,9 @@ SILENT = timedelta(hours=1)
 RECIPIENTS = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "To", "Cc")
 ADDRESS = re.compile(r"[^\s<>,;:\"]{1,64}@[^\s<>,;:\"]{1,255}")
 MOST_ADDRESSES = 50
-# Its 2,048 would end the session at a letter with one long line, and again the next time.
-poplib._MAXLINE = MOST_BYTES  # type: ignore[attr-defined]
+# Theirs would end the session, and again the next time: POP3's 2,048 bytes at a letter with one
+# long line, IMAP's million at the one line that names 140,000 letters.
+poplib._MAXLINE = imaplib._MAXLINE = MOST_BYTES  # type: ignore[attr-defined]
 
 
 class MailboxTrouble(Exception):

@@ -2,7 +2,7 @@ r"""Repair damaged LaTeX, by allow-list.
 
 arXiv's abstracts hold TeX, and the daily lists lose its backslashes: `3.5times` for
 `3.5\times`, `64{times}64`, `N{+}D`. Certain cases become Unicode; uncertain ones stay as
-they are. URLs are never changed. Every pattern is linear and only shortens.
+they are. URLs are never changed. Every pattern is linear and takes signs away.
 """
 
 import re
@@ -66,12 +66,14 @@ GREEK = "|".join(
     if len(symbol) == 1 and symbol > "Ͱ" and symbol < "Ͽ"
 )
 
-# Excluded from the rules: URLs (group 1) and $math$ (group 2 or 3);
-# a closing dollar before a digit is money, unless TeX follows the opening one.
+# Excluded from the rules: URLs, with the words of a link that was \href{URL}{words}, and
+# $math$; a closing dollar before a digit is money, unless TeX follows the opening one.
 APART = re.compile(
-    r"(https?://[^\s{}]+(?:\{[^\s{}]{0,40}\})?)"
-    r"|(?<![\\$\w])\$(?:(?! )([^$]{1,80})(?<! )\$(?![\w$])|(\\[^$]{1,80})\$)"
+    r"(?P<url>https?://[^\s{}]++)\{(?P<words>[^{}\\]{1,120})\}(?![\w/{])"
+    r"|https?://[^\s{}]+(?:\{[^\s{}]{0,40}\})?"
+    r"|(?<![\\$\w])\$(?:(?! )(?P<math>[^$]{1,80})(?<! )\$(?![\w$])|(?P<tex>\\[^$]{1,80})\$)"
 )
+POINTERS = {"here", "link", "this link", "this url", "url", "this https url", "https url"}
 # The alternatives exclude each other (words are ASCII letters only, as Greek letters
 # are in a class of their own) and the repeat is possessive: no text matches in two ways,
 # so a text that does not match fails in linear time.
@@ -150,7 +152,7 @@ RULES: list[tuple[tuple[str, ...], re.Pattern[str], Change]] = [
         re.compile(rf"\{{\\?({'|'.join(re.escape(k) for k in BRACED)})\}}"),
         lambda found: BRACED[found[1]],
     ),
-    (("{",), re.compile(rf"(?:\\(?:{FONTS})|\b(?:textit|textbf|texttt))\{{([^{{}}\\]*)\}}"), r"\1"),
+    (("{",), re.compile(rf"(?:\\|\b)(?:{FONTS})\{{([^{{}}\\]*)\}}"), r"\1"),
     (("circ",), re.compile(r"\^\{?\\?circ\b\}?"), "°"),
     (("\\",), re.compile(r"\\([A-Za-z]+)(?:\{\})?"), _symbol),
     (("\\",), re.compile(r"\\[,;: ]"), " "),
@@ -164,7 +166,7 @@ RULES: list[tuple[tuple[str, ...], re.Pattern[str], Change]] = [
         ),
         _raised,
     ),
-    (("^*",), re.compile(r"(?<=\w)\^\*"), "*"),
+    (("^",), re.compile(r"(?<=\w)\^(?:\*|\{\*\}|\{?\\?star\b\}?)"), "*"),
     (
         ("_",),
         re.compile(
@@ -174,6 +176,7 @@ RULES: list[tuple[tuple[str, ...], re.Pattern[str], Change]] = [
         lambda found: found["base"] + _lowered(found),
     ),
     (("_{",), re.compile(r"_\{([\w.+-]{1,20})\}"), r"_\1"),
+    (("^",), re.compile(r"(?<=\w)\^\{?\\?top\b\}?"), "ᵀ"),
     # What lost its backslash: 1024 times 1024, leq 4B, approx 0.5, nabla^2, chi_1.
     ((" times ",), re.compile(r"(?<=\d) times (?=\d)"), " × "),
     ((*LOST.split("|"),), re.compile(rf"(?<![A-Za-z\\])({LOST})(?![A-Za-z])"), lambda found: SYMBOLS[found[1]]),
@@ -238,8 +241,14 @@ def _by_rules(text: str) -> str:
 
 
 def _kept(apart: re.Match[str]) -> str:
-    """Return a URL unchanged, or the inside of $…$ if it becomes plain characters."""
-    inside = apart[2] or apart[3]
+    """Return a URL, after its link's words if they say more, or what $…$ becomes if plain."""
+    if url := apart["url"]:
+        words = apart["words"].strip(" .:")
+        says_more = (
+            "://" not in words and words not in url and words.lower() not in POINTERS
+        )
+        return f"{words}: {url}" if says_more else url
+    inside = apart["math"] or apart["tex"]
     if not inside:
         return apart[0]
     inside = re.sub(r"\^([0-9n])(?![A-Za-z0-9])", lambda m: m[1].translate(RAISED), inside)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.db import connection
-from django.db.models import Count, Q, QuerySet, TextField
+from django.db.models import Count, Exists, Q, QuerySet, TextField
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, TruncMonth
 from django.utils import timezone
@@ -21,9 +21,9 @@ from digest.papers.search_index import topic_word
 COUNTED_DAYS = 30
 DAYS = """
 WITH RECURSIVE found (day) AS (
-    SELECT max(day) FROM digest_paper WHERE day <= %s
+    SELECT max(day) FROM digest_paper WHERE day <= %s AND NOT is_sample
     UNION ALL
-    SELECT (SELECT max(day) FROM digest_paper WHERE day < found.day) FROM found
+    SELECT (SELECT max(day) FROM digest_paper WHERE day < found.day AND NOT is_sample) FROM found
     WHERE found.day IS NOT NULL
 ) SELECT day FROM found WHERE day IS NOT NULL"""
 MONDAY_FIRST = calendar.Calendar()
@@ -84,17 +84,15 @@ class CalendarMonth:
 
 
 def begun() -> QuerySet[Paper]:
-    """Return the papers of days that have begun."""
-    return Paper.objects.filter(day__lte=timezone.now().date())
+    """Return the papers of days that have begun; samples only where there is nothing else."""
+    real = Exists(Paper.objects.filter(is_sample=False))
+    shown = Q(is_sample=False) | ~real
+    return Paper.objects.filter(shown, day__lte=timezone.now().date())
 
 
 def newest_day() -> date | None:
-    """Return the newest day that has papers and has begun; None while there is none.
-
-    Samples count only where there is nothing else.
-    """
-    days = begun().order_by("-day").values_list("day", flat=True)
-    return days.filter(is_sample=False).first() or days.first()
+    """Return the newest day that has papers and has begun; None while there is none."""
+    return begun().order_by("-day").values_list("day", flat=True).first()
 
 
 def is_current(day: date) -> bool:
@@ -103,7 +101,7 @@ def is_current(day: date) -> bool:
 
 
 def days() -> list[date]:
-    """Return the days with papers that have begun, newest first.
+    """Return the days with real papers that have begun, newest first.
 
     One step of the index a day, however many papers it has.
     """
@@ -114,7 +112,7 @@ def days() -> list[date]:
 
 def neighbours(day: date) -> Neighbours:
     """Return the days with papers before and after, whether or not this day has any."""
-    days = Paper.objects.order_by("day").values_list("day", flat=True)
+    days = begun().order_by("day").values_list("day", flat=True)
     return Neighbours(
         previous=days.filter(day__lt=day).last(), next=days.filter(day__gt=day).first()
     )

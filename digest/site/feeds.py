@@ -238,14 +238,13 @@ def sitemap_of_week(request: HttpRequest, day: date) -> HttpResponse:
     """Name the days and papers of the week that begins with `day`; 404 without any."""
     week = archive.week_of(day)
     found = archive.begun().filter(day__range=(week.first, week.last))
-    papers = list(
-        found.order_by("-day", "arxiv_id").values_list("arxiv_id", "day", "is_sample")
-    )
+    found = found.filter(is_sample=False).order_by("-day", "arxiv_id")
+    papers = list(found.values_list("arxiv_id", "day"))
     if day != week.first or not papers:
         raise Http404("no papers of a week that begins on this day")
-    days = dict.fromkeys(day for _, day, _ in papers)
+    days = dict.fromkeys(day for _, day in papers)
     pages = [Page("day", (day,), day) for day in days]
-    pages += [Page("paper", (pk,), day) for pk, day, is_sample in papers if not is_sample]
+    pages += [Page("paper", (arxiv_id,), day) for arxiv_id, day in papers]
     return sitemap(request, {"week": Addresses(pages)})
 
 

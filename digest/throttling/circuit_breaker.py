@@ -85,9 +85,9 @@ def rests(now: datetime) -> list[Rest]:
 
 
 def stopped(now: datetime) -> list[Rest]:
-    """Return the rests of all relays if none takes mail, else nothing."""
+    """Return the rests of all relays if none that serves a domain takes mail, else nothing."""
     found = rests(now)
-    return found if len(found) == len(relays.configured()) else []
+    return found if relays.in_use() <= {rest.relay for rest in found} else []
 
 
 def trip(now: datetime, cause: str, *, asked: float = 0.0, relay: str = MAIN) -> None:

@@ -22,6 +22,8 @@ from digest.transport.outcomes import Outcome, without_addresses
 HOLDS = 15.0
 # Mails that stand behind one that tries a domain come back after it has its answer.
 BEHIND_PROBE = timedelta(seconds=30)
+# Why a row stood in line, for a domain's rate or a relay's.
+LINES = (Delivery.Reason.DOMAIN_LIMIT, Delivery.Reason.RELAY_LIMIT)
 
 
 class Addressed(Protocol):
@@ -85,11 +87,13 @@ class Gate:
     ) -> None:
         """Hold back what is over the limit, each row until its place in the line.
 
-        Who has stood in line, by that reason, goes first, and nobody passes by it.
+        Who has stood in line goes first, and nobody passes by it. In which line does not
+        matter: who met two limits would else lose its place in one while it stands in the
+        other, and go after all who met one.
         """
         first = rows
         if rate.line(limit, now=self.now):
-            stood = Delivery.objects.filter(pk__in=among(rows), reason=reason)
+            stood = Delivery.objects.filter(pk__in=among(rows), reason__in=LINES)
             first = sorted(stood.values_list("pk", flat=True))
         tokens = rate.take(limit, len(first), now=self.now).tokens if first else 0
         go = set(first[:tokens])

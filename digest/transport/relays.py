@@ -119,6 +119,13 @@ def by_domain() -> Mapping[str, Sequence[str]]:
     return routes_once(settings.RELAY_ROUTES, tuple(configured()))
 
 
+def in_use() -> set[str]:
+    """Return the names of the relays that serve any domain."""
+    if not several():
+        return {MAIN}
+    return {name for serving in by_domain().values() for name in serving}
+
+
 def called(name: str) -> str:
     """Return how to speak of a relay: without its name where there is but one."""
     return f"the relay {name}" if several() else "the relay"

@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from digest.models import PaperWords
+from digest.papers import search_index
 from subscribers import links
 from subscribers.models import Link, Topic
 from tests.accessibility import ALL, CONTRAST, findings
@@ -82,6 +84,8 @@ def site(settings: Settings, tmp_path: Path) -> None:
         paper(3, is_sample=True, organization="Some Institute"),
     ]
     edition({one: {"graphs": 1.0} for one in papers})
+    search_index.index(papers)
+    PaperWords.objects.update(topics="graphs", tags=search_index.topic_word("graphs"))
 
 
 @pytest.fixture

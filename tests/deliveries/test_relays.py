@@ -75,7 +75,7 @@ def readers() -> None:
     )
 
 
-def deliver(minutes: int = 0) -> dict[str, int]:
+def deliver(minutes: float = 0) -> dict[str, int]:
     """Plan and send so many minutes after noon, by a clock that ticks when it is read."""
     now = make.NOON + timedelta(minutes=minutes)
     plan(now)
@@ -187,7 +187,7 @@ def test_both_ill_nothing_is_lost_and_both_are_told(sinks, settings, mailoutbox)
     assert set(Delivery.objects.values_list("state", "attempts")) == {("pending", 0)}
     first, last = (mail.body for mail in mailoutbox)
     assert "main cannot be used, and others" in first
-    assert "second cannot be used, and others" in last  # the third: it serves nobody here
+    assert "second cannot be used, and mail waits" in last  # the third serves nobody here
     sinks["second"].ails(None)
     until_all_is_sent()
     assert each_once(sinks) and not sinks["main"].mails()
@@ -272,6 +272,22 @@ def test_a_relays_rate_holds_back_its_mails_alone(sinks, settings) -> None:
     # One in ten seconds, and no more at once than fifteen seconds bring.
     assert all(0 <= now - before <= 2 for before, now in itertools.pairwise(sent))
     assert sent[-1] > sent[0] and set(arrived(sinks).values()) == {1}
+
+
+def test_a_domain_with_a_rate_of_its_own_is_served_beside_others_of_its_relay(
+    sinks, settings
+) -> None:
+    settings.SUBMIT_GROUP = 100
+    settings.RELAY_RATES, settings.DOMAIN_RATES = {"main": 1}, {"slow.example": 0.4}
+    make.edition({make.paper(1): {"graphs": 1.0}})
+    addresses = [f"r{n}@{'slow' if n % 5 < 2 else 'quick'}.example" for n in range(120)]
+    make.readers(addresses, "graphs")
+    for tenth in range(7):
+        deliver(tenth / 6)
+    went = Counter(address.partition("@")[2] for address in arrived(sinks))
+    # In a minute about 24 and 36; nobody waits until all of the other have gone.
+    assert 15 <= went["slow.example"] <= 30
+    assert 25 <= went["quick.example"] <= 45
 
 
 @pytest.mark.usefixtures("readers")

@@ -175,6 +175,17 @@ def test_a_run_ends_after_so_many_letters_and_the_next_goes_on(box, monkeypatch)
     assert [run(), run(), run()] == [{"report": 2}, {"report": 1}, {}]
 
 
+def test_a_mailbox_of_years_is_read_though_imap_names_all_letters_in_one_line(
+    settings, monkeypatch, db
+):
+    monkeypatch.setattr(bounce_mailbox, "MOST_LETTERS", 2)
+    letters = dict.fromkeys(range(1_000_000, 1_150_000), b"Subject: hello\r\n\r\n")
+    flags: dict[int, set[str]] = {uid: set() for uid in letters}
+    with serve(Mailbox("imap", letters, flags)) as box:
+        settings.BOUNCE_MAILBOX_URL = box.url
+        assert run() == {"other": 2}
+
+
 # -- nothing lost, nothing twice -----------------------------------------------------------------
 
 

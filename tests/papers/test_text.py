@@ -90,6 +90,10 @@ def test_what_looks_like_markup_or_a_header_stays_as_text_on_one_line():
         ("**C**urriculum and **Roads to Rome**", "Curriculum and Roads to Rome"),
         ("a ``world model\" or ''plug-in'' or \"fast''", "a “world model” or “plug-in” or “fast”"),
         ("on OmniDocBench~v1.5", "on OmniDocBench v1.5"),
+        ("at https://a.example/b{https://a.example/b}.", "at https://a.example/b."),
+        ("see https://a.example/FE2E/{here}.", "see https://a.example/FE2E/."),
+        ("we https://a.example{open our code} to all", "we open our code: https://a.example to all"),
+        ("text{length}3, mathrm{Cal}, λ^star, q^{*}, v_t^top", "length3, Cal, λ*, q*, vₜᵀ"),
     ],
 )  # fmt: skip
 def test_lost_latex_is_mended(lost, mended):
@@ -104,7 +108,7 @@ def test_lost_latex_is_mended(lost, mended):
         "run it with --flag, see https://a--b.example/x_2/3times",
         "$\\mathcal{L}_{foo}$ and \\unknown{x}",
         "states in {-1, 0, 1} of {(patch, ID)} pairs",
-        "see https://a.example/FE2E/{here}.",
+        "get https://a.example/{id}/papers",
         "2**3 * 4**5, N_E, snake_case_name, ^_^ and ~5%",
         "(approx. 30 GB), 5 runs at all times 3 of us",
         "f''(x) and 5'' wide",

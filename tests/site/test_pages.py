@@ -55,10 +55,13 @@ def test_samples_of_today_do_not_hide_the_newest_real_day(
 ) -> None:
     paper(is_sample=True, title="A sample")
     assert "A sample" in html_of(client, "/")
-    paper(title="Of an archive", day=DAY - timedelta(days=90))
-    assert "Of an archive" in html_of(client, "/") and "A sample" not in html_of(
-        client, "/"
-    )
+    day = DAY - timedelta(days=90)
+    paper(title="Of an archive", day=day)
+    html = html_of(client, "/")
+    assert "Of an archive" in html and "A sample" not in html
+    week = html_of(client, f"/weeks/{day}/")
+    assert "1 paper, most upvoted first" in week and f"/weeks/{DAY}/" not in week
+    assert f"/papers/{DAY}/" not in html_of(client, f"/papers/{day}/")
 
 
 def test_an_archive_without_editions_stands_under_its_topics(

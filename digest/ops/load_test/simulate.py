@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -122,7 +122,11 @@ def child(*words: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[byte
 
 def found(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     """Return the result that a step printed. Raises subprocess.CalledProcessError."""
-    printed, _ = process.communicate()
+    printed = None
+    # In turns: a Ctrl-C that comes just before a read would be seen only at the read's end.
+    while printed is None:
+        with suppress(subprocess.TimeoutExpired):
+            printed, _ = process.communicate(timeout=1)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
     return dict(json.loads(printed))
