@@ -474,7 +474,9 @@ SEND_RATE = variables.number("SEND_RATE", 0.0, least=0, most=1e6)
 # The same for single receiving domains: gmail.com=20,outlook.com=10.
 DOMAIN_RATES = variables.rates("DOMAIN_RATES")
 # The same for single relays, by their short names: main=50,second=10.
-RELAY_RATES = variables.rates("RELAY_RATES", of=relays.NAME, like="main=50,second=10")
+RELAY_RATES = variables.rates(
+    "RELAY_RATES", of=relays.NAME.fullmatch, like="main=50,second=10"
+)
 if unknown := RELAY_RATES.keys() - named:
     raise ImproperlyConfigured(
         f"RELAY_RATES names {min(unknown)}, but there is {', '.join(named)}."

@@ -11,7 +11,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import date
 from email.utils import getaddresses
@@ -56,6 +56,10 @@ ARXIV = frozenset(
     "quant-ph",
 }
 DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+
+
+def is_domain(text: str) -> bool:
+    return bool(DOMAIN.fullmatch(text))
 
 
 def load_file(path: Path, *, environ: MutableMapping[str, str], must_exist: bool) -> None:
@@ -198,7 +202,7 @@ class Variables:
         self,
         name: str,
         *,
-        of: re.Pattern[str] = DOMAIN,
+        of: Callable[[str], object] = is_domain,
         like: str = "gmail.com=20,outlook.com=10",
     ) -> dict[str, float]:
         """Return numbers by domain, or by what else is `like` that."""
@@ -210,7 +214,7 @@ class Variables:
                 rates[domain] = float(rate)
             except ValueError:
                 rates[domain] = math.nan
-            if not (is_new and 0 < rates[domain] < 1e6 and of.fullmatch(domain)):
+            if not (is_new and 0 < rates[domain] < 1e6 and of(domain)):
                 raise ImproperlyConfigured(f"{name} must be like {like}.")
         return rates
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from digest.endpoints import ProviderApi, SmtpServer, Tls, mailer, smtp_server
-from digest.variables import DOMAIN
+from digest.variables import is_domain
 
 MAIN = "main"  # the short name of the relay that MAILER_URL names
 OTHERS = "*"  # in RELAY_ROUTES: all domains that have no route of their own
@@ -57,7 +57,7 @@ def routes(text: str, relays: tuple[str, ...]) -> Mapping[str, Sequence[str]]:
                 raise ImproperlyConfigured(
                     f"RELAY_ROUTES names the relay {name}: there is {', '.join(relays)}."
                 )
-        known = all(name == OTHERS or DOMAIN.fullmatch(name) for name in domains)
+        known = all(name == OTHERS or is_domain(name) for name in domains)
         once = len({*domains, *found}) == len(domains) + len(found)
         once = once and len(set(chosen)) == len(chosen)
         if not (domains and chosen and known and once and set(chosen) <= set(relays)):
