@@ -103,11 +103,13 @@ SLOW = re.compile(
 )
 # Of these what takes seconds of a processor each: a part of its own, `-m long`.
 LONG = re.compile(
-    r"tests/(deploy/test_guide|fuzz|browser|migrations/test_rolling|"
-    r"faults/test_(adversity|broker|crash|life|mutants|provider|restore|senders|storm)|"
+    r"tests/(deploy/test_guide|fuzz|browser|migrations|test_german|test_logs|"
+    r"faults/test_(adversity|broker|clocks|crash|life|mutants|order|provider|restore|"
+    r"senders|stop|storm|switch)|subscribers/test_(network_flood|abuse|hostile)|"
     r"mail/test_(pictures|constants|every_kind)|ops/test_(simulate|broker|operators)|"
     r"test_(up|story|bare|deployment|bodies|proxies|front_end)|providers/test_first|"
-    r"deliveries/test_(schedule_sweep|wake_ups|ill_relay)|ranking/test_everyday)"
+    r"deliveries/test_(schedule_sweep|wake_ups|ill_relay|plan)|ranking/test_everyday|"
+    r"papers/test_sources|throttling/test_domains)"
 )
 FIRST_ROWS = 2
 rows: Counter[str] = Counter()

@@ -264,11 +264,15 @@ def test_t30_a_change_of_schedule_leaves_no_edition_without_a_row(
 
 
 @pytest.mark.parametrize(
-    "first",
-    [date(2026, 10, 22), pytest.param(date(2033, 3, 28), marks=pytest.mark.nightly)],
+    ("first", "hours"),
+    [
+        (date(2026, 10, 22), range(1, 24, 3)),
+        pytest.param(date(2026, 10, 22), range(24), marks=pytest.mark.nightly),
+        pytest.param(date(2033, 3, 28), range(24), marks=pytest.mark.nightly),
+    ],
 )
-def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first):
-    """Each kind of clock that changes in these days, each hour; ticks six hours apart."""
+def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first, hours):
+    """Each kind of clock that changes in these days, at these hours; ticks six hours apart."""
     days = [first + n * DAY for n in range(13)]
     zones = [name for name in one_of_each_clock() if days_of_change(name, first, len(days))]
     assert len(zones) > 5
@@ -276,7 +280,7 @@ def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first):
         make.edition({make.paper(n, day=day): {}}, day=day) for n, day in enumerate(days)
     ]
     for zone in zones:
-        for hour in range(24):
+        for hour in hours:
             at = release_at(first) - DAY
             make.reader(
                 f"{zone.replace('/', '.')}.{hour}@example.org".lower(),
@@ -290,8 +294,9 @@ def test_t30_when_clocks_change_everybody_has_a_row_for_every_edition(first):
     readers = Subscriber.objects.count()
     assert Delivery.objects.count() == len(editions) * readers
     shared = sum(
-        two_at_once(zone, hour, first, len(days)) for zone in zones for hour in range(24)
+        two_at_once(zone, hour, first, len(days)) for zone in zones for hour in hours
     )
+    assert shared > 0
     assert Delivery.objects.filter(state="skipped").count() == shared
     assert not Delivery.objects.exclude(state__in=["pending", "skipped"]).exists()
 

@@ -35,19 +35,21 @@ def carry(client: Smtp, count: int) -> list[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("kind", ["endless", "drip", "reset"])
-def test_r34_a_reply_without_an_end_holds_nobody(kind, stage, sink, client):
+def test_r34_a_reply_without_an_end_holds_nobody(kind, stage, sink, client, monkeypatch):
     sink.ails(Illness(stage, kind))
     began = time.monotonic()
     assert carry(client, 1) == ["unknown" if stage == "dot" else "retry"]
     assert time.monotonic() - began < 20
     sink.ails(None)
+    monkeypatch.undo()  # well again: half a second is too short on a busy machine
     assert carry(client, 2) == ["accepted"] * 2
 
 
-def test_r34_a_mail_of_which_one_byte_was_read_is_not_accepted(sink, client):
+def test_r34_a_mail_of_which_one_byte_was_read_is_not_accepted(sink, client, monkeypatch):
     sink.ails(Illness("body", "reset"))
     assert carry(client, 1) == ["retry"]
     sink.ails(None)
+    monkeypatch.undo()
     assert carry(client, 1) == ["accepted"]
 
 
