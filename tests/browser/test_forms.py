@@ -403,6 +403,7 @@ def test_s30_a_browser_posts_a_form_from_behind(site: tuple[str, Page]) -> None:
     page.goto(url + way_out())
     press(page, "Unsubscribe", says="You are unsubscribed")
     log_in(page, url)
+    page.goto(f"{url}/admin/")
     press(page, "Log out", says="Logged out")
 
 
