@@ -1,4 +1,4 @@
-"""Parse the URL of the mailbox into which bounces come: see feedback/bounce_mailbox.py.
+"""Parse the URL of the mailbox into which bounces come: see feedback/mailbox_session.py.
 
 As the other URLs in the variables (endpoints.py): one line if it is wrong, without a secret.
 """

@@ -23,6 +23,7 @@ from digest.deliveries.send import send_due
 from digest.deliveries.sweep import end_leases, end_overdue, prune_deliveries
 from digest.editions.publish import NothingToPublish, publish
 from digest.feedback import alarms, bounce_mailbox, events, reconcile
+from digest.feedback.mailbox_session import MailboxTrouble
 from digest.logs import alert
 from digest.models import Act, Delivery, Edition, ReportedCount
 from digest.papers import fullness, ingest, source_days, sources
@@ -133,7 +134,7 @@ def read_mailbox() -> None:
     try:
         if taken := bounce_mailbox.read(now):
             logger.info("bounce mailbox: %s", bounce_mailbox.told(taken))
-    except bounce_mailbox.MailboxTrouble as trouble:
+    except MailboxTrouble as trouble:
         logger.warning("the bounce mailbox was not read: %s", trouble)
 
 

@@ -48,10 +48,6 @@ class Imported:
     became: Became
     words: str = ""
 
-    @property
-    def refused(self) -> str:
-        return self.words
-
 
 @dataclass(frozen=True)
 class Alike:

@@ -90,18 +90,7 @@ def pytest_report_header() -> str:
     return f"database: {'PostgreSQL' if POSTGRES else 'SQLite'}"
 
 
-# Whole stacks, processes that are killed, installations, tables of many days: the daily
-# loop leaves them out, and of each other table all but the first rows.
-SLOW = re.compile(
-    r"tests/(faults|deploy|fuzz|browser|migrations|benchmarks|"
-    r"mail/test_(pictures|every_kind)|ops/test_(simulate|processes|commands|broker)|"
-    r"test_(up|story|bare|deployment|bodies|proxies|state_files|variables|calls|settings|"
-    r"checks|logs|log_lines|error_tracking|front_end)|providers/test_first|"
-    r"deliveries/test_(schedule_sweep|wake_ups|ill_relay|dead_relay|slow_lines|plan)|"
-    r"ranking/test_(everyday|outlook|votes)|subscribers/test_(tasks|network_flood|hostile|"
-    r"abuse|one_click|in_flight))"
-)
-# Of these what takes seconds of a processor each: a part of its own, `-m long`.
+# What takes seconds of a processor each, whole stacks, browsers, kills: `-m long`.
 LONG = re.compile(
     r"tests/(deploy/test_guide|fuzz|browser|migrations|test_german|test_logs|"
     r"faults/test_(adversity|broker|clocks|crash|life|mutants|order|provider|restore|"
@@ -111,6 +100,13 @@ LONG = re.compile(
     r"deliveries/test_(schedule_sweep|wake_ups|ill_relay|plan)|ranking/test_everyday|"
     r"papers/test_sources|throttling/test_domains)"
 )
+# These as well the daily loop leaves out, and of each other table all but the first rows.
+SLOW = re.compile(
+    r"tests/(faults|deploy|benchmarks|ops/test_(processes|commands)|"
+    r"test_(state_files|variables|calls|settings|checks|log_lines|error_tracking)|"
+    r"deliveries/test_(dead_relay|slow_lines)|ranking/test_(outlook|votes)|"
+    r"subscribers/test_(tasks|one_click|in_flight))"
+)
 FIRST_ROWS = 2
 rows: Counter[str] = Counter()
 
@@ -119,12 +115,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     table = item.nodeid.partition("[")[0]
     rows[table] += 1
     later = rows[table] > FIRST_ROWS
-    if SLOW.match(item.nodeid) or later:
+    is_long = LONG.match(item.nodeid)
+    if is_long or SLOW.match(item.nodeid) or later:
         item.add_marker(pytest.mark.slow)
     # The rows of a table differ in what they say, seldom in their statements.
     if POSTGRES and later and not item.get_closest_marker("each_row"):
         item.add_marker(pytest.mark.nightly)
-    if LONG.match(item.nodeid) and not item.get_closest_marker("nightly"):
+    if is_long and not item.get_closest_marker("nightly"):
         item.add_marker(pytest.mark.long)
 
 

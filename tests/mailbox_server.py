@@ -9,6 +9,7 @@ import shlex
 import socketserver
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class Gone(Exception):
     """The server hangs up."""
 
 
-class Session(socketserver.StreamRequestHandler):
+class Session(socketserver.StreamRequestHandler, ABC):
     """One connection."""
 
     box: Mailbox
@@ -95,11 +96,11 @@ class Session(socketserver.StreamRequestHandler):
             raise Gone
         self.wfile.write(before + letter + after)
 
-    def greet(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def greet(self) -> None: ...
 
-    def answer(self, line: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def answer(self, line: str) -> None: ...
 
 
 class Imap(Session):

@@ -107,10 +107,21 @@ def trip(now: datetime, cause: str, *, asked: float = 0.0, relay: str = MAIN) ->
         changed_at=now,
     )
     if tripped and may_alarm(row, now):
-        waits = "mail waits until it can"
-        if not stopped(now):
-            waits = "others that serve the same domains take its mail meanwhile"
-        alert(f"{called.capitalize()} cannot be used, and {waits}: {cause}")
+        alert(
+            f"{called.capitalize()} cannot be used, and {what_waits(relay, now)}: {cause}"
+        )
+
+
+def what_waits(relay: str, now: datetime) -> str:
+    """Return in words what becomes of a resting relay's mail."""
+    resting = {rest.relay for rest in rests(now)}
+    routes = [set(serving) for serving in relays.by_domain().values() if relay in serving]
+    waiting = [serving <= resting for serving in routes]
+    if not any(waiting):
+        return "others that serve the same domains take its mail meanwhile"
+    if stopped(now) or all(waiting):
+        return "mail waits until it can"
+    return "mail that no other relay serves waits until it can"
 
 
 def may_alarm(row: BackOff, now: datetime) -> bool:

@@ -213,6 +213,20 @@ def test_all_ill_stops_the_run_and_leaves_the_rows_alone(
     assert "and mail waits until it can" in mailoutbox[1].body
 
 
+@pytest.mark.parametrize(
+    ("routes", "said"),
+    [
+        ("*=main,second", "and others that serve the same domains take its mail"),
+        ("gmail.com=second; *=second,main", "and mail that no other relay serves waits"),
+        ("gmail.com=second; *=main", "and mail waits until it can"),
+    ],
+)
+def test_the_alarm_says_which_mail_waits(sinks, settings, mailoutbox, routes, said) -> None:
+    settings.RELAY_ROUTES = routes
+    circuit_breaker.trip(make.NOON, "530 no", relay="second")
+    assert said in mailoutbox[0].body
+
+
 @pytest.mark.usefixtures("readers")
 def test_a_relay_that_is_well_again_gets_its_mail_back(sinks) -> None:
     sinks["main"].ails(REFUSES)

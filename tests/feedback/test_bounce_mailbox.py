@@ -17,8 +17,8 @@ from django.db import OperationalError
 from digest import signing, tasks
 from digest.deliveries import heartbeats, ledger
 from digest.deliveries.heartbeats import Loop
-from digest.feedback import bounce_mailbox, events
-from digest.feedback.bounce_mailbox import MailboxBusy
+from digest.feedback import bounce_mailbox, events, mailbox_session
+from digest.feedback.mailbox_session import MailboxBusy
 from digest.models import Delivery, DeliveryEvent, Heartbeat, ReportedCount
 from subscribers.models import Subscriber, Suppression
 from tests import make
@@ -163,7 +163,7 @@ def test_b7_hostile_letters_stop_nothing_behind_them(box, row):
 
 
 def test_of_a_huge_letter_only_the_beginning_is_read(box, row, monkeypatch):
-    monkeypatch.setattr(bounce_mailbox, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(mailbox_session, "MOST_BYTES", 20_000)
     box.add(bounce(address(row)).encode() + b"words\r\n" * 1_000_000)
     assert run() == {"report": 1} and reasons() == {"bounced"}
 
@@ -329,7 +329,7 @@ def test_a_mailbox_that_nobody_has_read_for_long_is_told_of(box, client):
 
 
 def test_a_server_that_says_nothing_is_waited_for_not_long(settings, monkeypatch, db):
-    monkeypatch.setattr(bounce_mailbox, "TIMEOUT", 0.05)
+    monkeypatch.setattr(mailbox_session, "TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.BOUNCE_MAILBOX_URL = f"imap://a:b@127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(CommandError, match="no answer in time"):

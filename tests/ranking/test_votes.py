@@ -187,7 +187,7 @@ def test_imported_readers_have_their_profile(papers, tmp_path):
     imported = list(
         import_export.load(ImportFile(path, KNOWN), legal_source="a list", now=make.NOON)
     )
-    assert [row.refused for row in imported] == ["", ""]
+    assert [row.words for row in imported] == ["", ""]
     cy, di = Subscriber.objects.order_by("email")
     assert weights(cy) == {"knots": 1, "films": 1} and weights(di) == {}
     assert bytes(cy.profile) == recomputed(cy)

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from digest.deliveries import ledger
 from digest.feedback import bounce_mailbox, dsn, events
+from digest.feedback.mailbox_session import MailboxTrouble
 from digest.management.base import TRY_AGAIN, OperatorCommand
 
 
@@ -56,7 +57,7 @@ class Command(OperatorCommand):
             raise CommandError("set BOUNCE_MAILBOX_URL: imaps://user:password@host/INBOX")
         try:
             taken = bounce_mailbox.read(ledger.database_now())
-        except bounce_mailbox.MailboxTrouble as trouble:
+        except MailboxTrouble as trouble:
             raise CommandError(f"the bounce mailbox was not read: {trouble}") from None
         if as_json:
             self.stdout.write(json.dumps({one.name.lower(): taken[one] for one in taken}))
