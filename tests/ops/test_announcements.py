@@ -52,7 +52,7 @@ def tick(now=NOW) -> None:
 
 
 def states() -> list[tuple[str, str]]:
-    rows = Delivery.objects.order_by("pk")
+    rows = Delivery.objects.order_by("subscriber_id")
     return list(rows.values_list("subscriber__email", "state"))
 
 
