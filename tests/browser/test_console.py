@@ -26,12 +26,14 @@ from tests.accessibility import ALL, CONTRAST, findings
 from tests.browser.test_pages import SMALL
 from tests.ops.test_doctor import (
     DOMAIN,
-    KEY as DKIM_KEY,
     PUBLIC,
     received,
     rsa_key,
     signed,
     sound_zone,
+)
+from tests.ops.test_doctor import (
+    KEY as DKIM_KEY,
 )
 
 pytestmark = [
