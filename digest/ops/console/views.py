@@ -34,6 +34,7 @@ from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, To
 
 EDITIONS_LENGTH = 14
 MOST_SELECTORS = 5  # of DKIM, as typed
+MOST_OF_A_MAIL = 1024 * 1024  # bytes; ours have a tenth
 LINK = re.compile(r"https?://[^\s\"'<>]+")
 HISTORY_LENGTH = 30  # of a reader's newest deliveries
 see_editions = permission_required("digest.view_edition", raise_exception=True)
@@ -333,7 +334,21 @@ def doctor_page(request: HttpRequest) -> HttpResponse:
     context = {"asked": request.method == "POST", "selectors": " ".join(selectors)}
     if request.method == "POST":
         acts.allow(request, acts.STEER)
-        sender = doctor.configured_sender(selectors=selectors)
-        found = doctor.examine(sender, Network(), now=timezone.now())
-        context |= {"found": found, "faults": sum(one.is_fault for one in found)}
+        mail = received_mail(request)
+        found = doctor.examine(
+            doctor.configured_sender(selectors=selectors),
+            Network(),
+            now=timezone.now(),
+            blocklists=bool(request.POST.get("blocklists")),
+            received=mail or None,
+        )
+        faults = sum(one.is_fault for one in found)
+        context |= {"found": found, "faults": faults, "judged": bool(mail)}
     return render(request, "console/doctor.html", context)
+
+
+def received_mail(request: HttpRequest) -> bytes:
+    """Return the mail of the form, from its file or as pasted; it is stored nowhere."""
+    if file := request.FILES.get("file"):
+        return bytes(file.read(MOST_OF_A_MAIL))
+    return request.POST.get("mail", "").strip().encode()[:MOST_OF_A_MAIL]
