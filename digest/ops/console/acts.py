@@ -209,6 +209,7 @@ def abandon(request: HttpRequest, ids: Sequence[int]) -> str:
 def quarantine(request: HttpRequest, ids: Sequence[int]) -> str:
     """Set aside what may have gone out since a backup, and let senders start again."""
     since = instant(request)
+    until = instant(request, "until") if request.POST.get("until", "").strip() else None
     if request.POST.get("typed", "").strip() != "quarantine":
         raise CannotAct("Nothing changed: type quarantine to confirm.")
     now = ledger.database_now()
@@ -217,11 +218,11 @@ def quarantine(request: HttpRequest, ids: Sequence[int]) -> str:
     rows = Delivery.objects.filter(is_open=True)
     if sum(some[: MOST_AT_ONCE + 1].count() for some in (readers, rows)) > MOST_AT_ONCE:
         raise CannotAct("Too many for a page: run `manage.py quarantine` on the server.")
-    count = control.quarantine(since, now=now)
+    count = control.quarantine(since, until=until, now=now)
     done = f"Quarantine since {since:%Y-%m-%d %H:%M}Z: {count} unknown"
     if drafts := announcements.drafts_after_restore():
         messages.warning(request, f"{drafts}.")
-    days = control.unpublished(since, now=now)
+    days = control.unpublished(since, until=until, now=now)
     if days and not request.POST.get("unsent"):
         audit.record_request(request, "quarantine", None, detail=done)
         raise CannotAct(
@@ -293,10 +294,10 @@ def why(request: HttpRequest) -> str:
     return reason
 
 
-def instant(request: HttpRequest) -> datetime:
-    """Return the instant `since` of the form. Raises CannotAct."""
+def instant(request: HttpRequest, name: str = "since") -> datetime:
+    """Return an instant of the form. Raises CannotAct."""
     try:
-        since = parse_datetime(request.POST.get("since", "").strip())
+        since = parse_datetime(request.POST.get(name, "").strip())
         if since and is_aware(since):
             return since.astimezone(UTC)
     except (ValueError, OverflowError):
