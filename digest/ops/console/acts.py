@@ -134,6 +134,17 @@ def lift_reader(request: HttpRequest, reader: Subscriber) -> str:
     return f"Suppression lifted: {reason}"
 
 
+def lift_bar_of(request: HttpRequest, bar: Suppression) -> str:
+    """Lift a bar by itself, as of an address that an import brought and that has no reader."""
+    reason, now = why(request), ledger.database_now()
+    try:
+        reader = lift_bar(bar.email_hash, reason, origin=origin(request), now=now)
+    except NotBarred as error:
+        raise CannotAct(f"Not lifted: {error}.") from None
+    waits = "" if reader else "; mail goes there once its holder has confirmed"
+    return f"Suppression lifted{waits}: {reason}"
+
+
 def resend_link(request: HttpRequest, reader: Subscriber) -> str:
     """Mail a pending reader the link to confirm, any other the one to the preferences."""
     if outbox.known(reader.pk) is None:
@@ -253,6 +264,9 @@ READER_ACTS: dict[str, Act[Subscriber]] = {
     "suppress": ("subscribers.add_suppression", suppress_reader),
     "lift": ("subscribers.delete_suppression", lift_reader),
     "erase": ("subscribers.delete_subscriber", erase_reader),
+}
+SUPPRESSION_ACTS: dict[str, Act[Suppression]] = {
+    "lift": ("subscribers.delete_suppression", lift_bar_of),
 }
 RELAY_ACTS: dict[str, Act[str]] = {"end rest": (STEER, end_rest)}
 UNKNOWN_ACTS: dict[str, Act[Sequence[int]]] = {
