@@ -58,5 +58,5 @@ def add_until(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--until",
         type=parse_instant,
-        help="`deliver --now` sent ahead what comes due by then, on another machine",
+        help="`deliver --now` sent ahead what comes due by then, where nothing remembers it",
     )
