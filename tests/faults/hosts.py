@@ -38,7 +38,8 @@ from tests.faults.scene import Scene, scene
 WORKERS = {"worker1": -120.0, "worker2": 180.0}  # seconds by which their clocks are wrong
 SENDERS = 2  # on each of them
 GROUP = 5
-SHARE = 24  # readers who come due in a round
+SHARE = 40  # readers who come due in a round
+RATE = 6  # mails a second: each sender takes few at once, so that all of them are at work
 LASTS = 6.0  # seconds that a fault lasts
 TICK = 11.0
 PATIENCE = 90.0  # seconds until all of a round must have ended
@@ -400,6 +401,7 @@ def running(folder: Path, readers: int) -> Iterator[Bed]:
             "RELAYS": f"second={relays[1]}",
             "SUBMIT_GROUP": f"{GROUP}",
             "SEND_CONNECTIONS": "1",
+            "SEND_RATE": f"{RATE}",
         }
         address = f"postgresql://postgres@{net.address('pool')}:6432/postgres"
         played = scene(folder, env, database=address)
