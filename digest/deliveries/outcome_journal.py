@@ -55,9 +55,7 @@ def replay(now: datetime) -> int:
     taken = 0
     for path in sorted(folder().glob("*.json")):
         try:
-            rows, outcomes = read(path.read_bytes())
-            with transaction.atomic():
-                taken += ledger.record(outcomes, rows, now=now)
+            taken += recorded(path, now)
         except FileNotFoundError:
             continue  # another sender has just replayed it
         except (OSError, DataError, *MALFORMED) as error:
@@ -65,6 +63,33 @@ def replay(now: datetime) -> int:
         else:
             path.unlink(missing_ok=True)
     return taken
+
+
+def replay_copy(copied: Path, now: datetime) -> tuple[int, list[str]]:
+    """Record what another machine had kept, and leave its folder as it is.
+
+    `copied` is its STATE_DIR or the folder of outcomes in it. Returns how many rows took
+    their outcome and the names of files that cannot be recorded. Raises the database's errors,
+    but for those of what is in a file, and NotADirectoryError.
+    """
+    inner = copied / folder().name
+    copied = inner if inner.is_dir() else copied
+    if not copied.is_dir():
+        raise NotADirectoryError(copied)
+    taken, damaged = 0, []
+    for path in sorted(copied.glob("*.json")):
+        try:
+            taken += recorded(path, now)
+        except (OSError, DataError, *MALFORMED):
+            damaged.append(path.name)
+    return taken, damaged
+
+
+def recorded(path: Path, now: datetime) -> int:
+    """Record a file of outcomes; return how many rows took theirs. Raises as `read`."""
+    rows, outcomes = read(path.read_bytes())
+    with transaction.atomic():
+        return ledger.record(outcomes, rows, now=now)
 
 
 # What reading a file of another version, or none of ours, raises.

@@ -41,7 +41,7 @@ from digest.signing import senders
 from digest.throttling import circuit_breaker, rate
 from digest.throttling.domains import Gate
 from digest.transport.base import Mail
-from digest.transport.outcomes import Cause, Outcome, Verdict
+from digest.transport.outcomes import NOT_BEGUN, Cause, Outcome, Verdict
 from digest.transport.relays import MAIN, several
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
@@ -116,8 +116,10 @@ def send_due(
             if not run.outlets.begin(known):
                 rate.settle(permits, Counter(), ledger.database_now)
                 break
+            now, judged_at = clock(), run.judged_at()
+            fencing.remember_due(mark, judged_at or now)
             claimed = ledger.claim(
-                clock(), due=run.judged_at(), limit=permits.mails, edition_id=edition_id
+                now, due=judged_at, limit=permits.mails, edition_id=edition_id
             )
             if not claimed:
                 rate.settle(permits, Counter(), ledger.database_now)
@@ -169,9 +171,12 @@ def send_slice(
                     idempotent_retry.note_submission(mails, now)
                 fencing.advance(mark)
             sent = group
-            fencing.remember(mark)
             for pk in intended:
                 del rest[pk]
+            # Should it refuse, these are the outcomes: nothing of the group has begun.
+            group.outcomes = dict.fromkeys(intended, NOT_BEGUN)
+            fencing.attest(mark)
+            group.outcomes.clear()
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
             begin = time.monotonic()
             for pk, outcome in hand_over(wanted, outlet.transport, claimed[0].lease_token):

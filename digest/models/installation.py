@@ -25,8 +25,16 @@ class Fence(models.Model):
         help_text="PostgreSQL's server, timeline, database and table; another is a restore.",
     )
 
+    is_replicated = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Each commit there waits for a standby, which then lacks nothing.",
+    )
+
     # The fingerprint of the database's ADDRESS_KEY; fencing.rise() reads it with the row.
     known_key: str | None = None
+    # What Redis remembered of this database, read before its number was raised.
+    witnessed = 0
 
     class Meta:
         verbose_name_plural = "fences"

@@ -24,6 +24,9 @@ class Paper(models.Model):
     submitted_at = models.DateTimeField(null=True, blank=True, help_text="arXiv, UTC.")
     day = models.DateField(db_index=True, help_text="The day it was first listed, UTC.")
     upvotes = models.PositiveIntegerField(default=0)
+    has_votes = models.BooleanField(
+        default=True, db_default=True, help_text="A source told their number."
+    )
     comments = models.PositiveIntegerField(default=0)
     code_url = models.URLField(max_length=500, blank=True)
     project_url = models.URLField(max_length=500, blank=True)

@@ -47,7 +47,10 @@ class State(NamedTuple):
 
 def fullness(day: date) -> Fullness:
     """Judge the last answer for the day. At most four queries."""
-    papers = counts([day])[day]
+    return _judged(day, counts([day])[day])
+
+
+def _judged(day: date, papers: int) -> Fullness:
     row = SourceDay.objects.filter(source=PRIMARY, day=day).first()
     norm = norm_of(day)
     if papers:
@@ -61,8 +64,9 @@ def fullness(day: date) -> Fullness:
 
 
 def state_of(day: date, now: datetime) -> State:
-    found = fullness(day)
-    return State(day, found, counts([day])[day], _is_late(day, found, now))
+    papers = counts([day])[day]
+    found = _judged(day, papers)
+    return State(day, found, papers, _is_late(day, found, now))
 
 
 def is_held(day: date, now: datetime) -> bool:

@@ -43,6 +43,7 @@ TOLD = [
     "day",
     "is_listed",
     "upvotes",
+    "has_votes",
     "comments",
     "code_url",
     "project_url",
@@ -289,6 +290,7 @@ def paper_of(record: PaperRecord, *, now: datetime, is_sample: bool = False) -> 
         is_listed=record.is_listed,
         fetched_at=now,
         is_sample=is_sample,
+        has_votes=False,
     )
     _merge(paper, record)
     return paper
@@ -307,6 +309,7 @@ def _merge(paper: Paper, record: PaperRecord) -> bool:
         "day": _day(paper, record),
         "is_listed": record.is_listed or paper.is_listed,
         "upvotes": record.upvotes,
+        "has_votes": record.upvotes is not None,
         "comments": record.comments,
         "code_url": record.code_url,
         "project_url": record.project_url,

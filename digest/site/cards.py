@@ -1,18 +1,18 @@
 """Cards: papers as the pages show them, with byline, links and topics.
 
-To render a page's cards is most of its work, so each is kept, apart from its votes, which
-change all day: it is rendered again when another of its stored values has changed.
+A list of them is most of a page's work, so its HTML is joined here: a template takes six
+times as long. Only what `escape` returned, and our own words, may stand between tags.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
+from html import escape
 from urllib.parse import urlsplit
 
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 
@@ -21,13 +21,6 @@ from digest.papers.summary import LONGEST, first_sentences, telling_sentence
 from subscribers.models import Topic
 
 NAMES_SHOWN = 3
-KEPT = 1_000  # cards in the memory of each process, some 6 kB each
-FLEETING = {"upvotes", "fetched_at"}
-COLUMNS = [
-    column.attname
-    for column in Paper._meta.concrete_fields
-    if column.attname not in FLEETING
-]
 
 
 @dataclass(frozen=True)
@@ -82,81 +75,149 @@ class Card:
         ]
         return [(words, url) for words, url in found if is_web_address(url)]
 
-    # Parts of the card as safe HTML: templates take five times as long for lists of links.
+    # Parts of the card as safe HTML in the active language.
 
     @property
-    def hidden_title(self) -> SafeString:
+    def votes(self) -> SafeString:
+        """The votes; where it is from if it has none; empty if nobody told their number."""
+        if not self.paper.is_listed:
+            return SafeString(gettext("from arXiv"))
+        if not self.paper.has_votes:
+            return SafeString()
+        n = self.paper.upvotes
+        words = ngettext("<b>%(n)s</b> upvote", "<b>%(n)s</b> upvotes", n)
+        return SafeString(words % {"n": n})
+
+    @property
+    def hidden_title(self) -> str:
         """The title that tells a list's like-named links apart, for who cannot see them."""
-        title = self.paper.title
-        return format_html(
-            '<span class="visually-hidden">: <span lang="en">{}</span></span>', title
-        )
+        title = escape(self.paper.title)
+        return f'<span class="visually-hidden">: <span lang="en">{title}</span></span>'
 
     @property
-    def byline_links(self) -> SafeString:
+    def byline_links(self) -> str:
         """The first authors, how many more there are, and the organization."""
-        names = [(reverse("author", args=[name]), name) for name in self.first_authors]
-        links = format_html_join(", ", '<a href="{}">{}</a>', names)
+        names = [link("author", name, name) for name in self.first_authors]
         told = {"n": self.more_authors}
         more = ""
         if names and self.more_authors:
             more = ", " + ngettext("%(n)s more", "%(n)s more", self.more_authors) % told
         elif self.more_authors:
             more = ngettext("%(n)s author", "%(n)s authors", self.more_authors) % told
-        people = format_html('<span lang="en">{}</span>{}', links, more)
+        people = f'<span lang="en">{", ".join(names)}</span>{more}'
         if not (name := self.paper.organization):
             return people
-        return format_html(
-            '{}{}<span lang="en"><a href="{}">{}</a></span>',
-            people,
-            " · " * bool(self.author_count),
-            reverse("organization", args=[name]),
-            name,
-        )
+        separator = " · " if self.author_count else ""
+        organization = link("organization", name, name)
+        return f'{people}{separator}<span lang="en">{organization}</span>'
 
     @property
     def topic_items(self) -> SafeString:
-        topics = [(reverse("topic", args=[one.slug]), str(one)) for one in self.topics]
-        return format_html_join("", '<li><a href="{}">{}</a></li>', topics)
+        links = (link("topic", topic.slug, str(topic)) for topic in self.topics)
+        return SafeString("".join(f"<li>{each}</li>" for each in links))
 
     @property
     def link_items(self) -> SafeString:
         title = self.hidden_title
-        return format_html_join(
-            "\n      ",
-            '<li><a href="{}" rel="noopener nofollow">{}{}</a></li>',
-            [(url, words, title) for words, url in self.links],
+        return SafeString(
+            "".join(
+                f'<li><a href="{escape(url)}" rel="noopener nofollow">{words}{title}</a></li>'
+                for words, url in self.links
+            )
         )
 
     @property
-    def with_day(self) -> str:
-        """The card without its votes as safe HTML in the active language, with its day."""
+    def save_item(self) -> SafeString:
+        """The button that site.js shows; it keeps the list in the browser."""
+        return SafeString(
+            f'<li><button class="button-text save" type="button" aria-pressed="false" '
+            f'data-paper="{escape(self.paper.arxiv_id)}" hidden>'
+            f"<span>{gettext('Save')}</span>{self.hidden_title}</button></li>"
+        )
+
+    @property
+    def remove_item(self) -> str:
+        """The button of a reader's own list; the page has the form."""
+        return (
+            f'<li><button class="button-text" form="remove-form" name="action" '
+            f'value="{escape(self.paper.arxiv_id)}">'
+            f"{gettext('Remove')}{self.hidden_title}</button></li>"
+        )
+
+    def item(self, *, show_day: bool, removes: bool) -> str:
+        """Return the paper as an item of a list."""
+        paper, language = self.paper, get_language()
+        title, sample, said, byline = link("paper", paper.arxiv_id, paper.title), "", "", ""
+        if paper.is_sample:
+            sample = f' <span class="tag" lang="{language}">{gettext("sample")}</span>'
+        if sentence := self.said:
+            hint = f' <span class="hint" lang="{language}">{gettext("(AI summary)")}</span>'
+            said = (
+                f'<p class="said" lang="en" dir="auto">{escape(sentence)}'
+                f"{hint if paper.summary else ''}</p>"
+            )
+        if self.author_count or paper.organization:
+            byline = f'<p class="byline" dir="auto">{self.byline_links}</p>'
+        about: str = self.topic_items
+        if paper.comments:
+            told = {"n": paper.comments}
+            words = ngettext("%(n)s comment", "%(n)s comments", paper.comments) % told
+            about = f"<li>{words}</li>{about}"
+        if show_day:
+            about = f"<li>{day_link(paper.day, language)}</li>{about}"
+        return f"""<li class="paper" id="paper-{escape(paper.arxiv_id)}">
+<p class="votes">{self.votes}</p>
+<div>
+<h3 lang="en" dir="auto">{title}{sample}</h3>
+{said}{byline}
+{f'<ul class="meta">{about}</ul>' if about else ""}
+<div class="actions">
+<details class="abstract">
+<summary>{gettext("Abstract")}{self.hidden_title}</summary>
+<p lang="en" dir="auto">{escape(paper.abstract)}</p>
+</details>
+<ul>{self.link_items}{self.remove_item if removes else self.save_item}</ul>
+</div>
+</div>
+</li>
+"""
+
+
+class Cards(list[Card]):
+    """Cards in the order of their list, which is safe HTML in the active language."""
+
+    @property
+    def of_one_day(self) -> SafeString:
+        return self.html()
+
+    @property
+    def with_days(self) -> SafeString:
         return self.html(show_day=True)
 
     @property
-    def without_day(self) -> str:
-        return self.html(show_day=False)
+    def to_remove(self) -> SafeString:
+        return self.html(show_day=True, removes=True)
 
-    def html(self, *, show_day: bool) -> str:
-        stored = [getattr(self.paper, name) for name in COLUMNS]
-        topics = [(topic.slug, str(topic)) for topic in self.topics]
-        seen = repr((get_language(), show_day, stored, topics)).encode()
-        return rendered(Shown(hashlib.blake2b(seen).digest(), self, show_day))
+    def html(self, *, show_day: bool = False, removes: bool = False) -> SafeString:
+        items = [card.item(show_day=show_day, removes=removes) for card in self]
+        return SafeString(f'<ol class="papers">\n{"".join(items)}</ol>')
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A card that is compared by the hash of all that is shown of it."""
-
-    fingerprint: bytes
-    card: Card = field(compare=False)
-    show_day: bool = field(compare=False)
+def link(page: str, name: str, words: str) -> str:
+    """Return a link to a page of this site that is named by one text."""
+    return f'<a href="{address(page, name, get_language())}">{escape(words)}</a>'
 
 
-@lru_cache(maxsize=KEPT)
-def rendered(shown: Shown) -> str:
-    context = {"card": shown.card, "show_day": shown.show_day}
-    return render_to_string("digest/_paper.html", context)
+@lru_cache(maxsize=10_000)
+def address(page: str, name: str, language: str | None) -> str:
+    return escape(reverse(page, args=[name]))
+
+
+@lru_cache
+def day_link(day: date, language: str | None) -> str:
+    words = date_format(day, gettext("j M Y"))
+    url = reverse("day", args=[day])
+    return f'<a href="{url}"><time datetime="{day.isoformat()}">{words}</time></a>'
 
 
 def is_web_address(url: str) -> bool:
@@ -168,14 +229,14 @@ def is_web_address(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
-def cards(papers: Sequence[Paper], topics: Iterable[Topic]) -> list[Card]:
+def cards(papers: Sequence[Paper], topics: Iterable[Topic]) -> Cards:
     """Return the papers with their topics, in the given order. One query."""
     by_slug = {topic.slug: topic for topic in topics}
     told = PaperWords.objects.filter(paper__in=papers).values_list("paper_id", "topics")
     slugs = {pk: each.split() for pk, each in told}
-    return [
+    return Cards(
         Card(
             paper, tuple(by_slug[one] for one in slugs.get(paper.pk, ()) if one in by_slug)
         )
         for paper in papers
-    ]
+    )

@@ -155,7 +155,8 @@ def change_papers() -> None:
 
     from digest.models import Paper
 
-    Paper.objects.update(title=Concat("title", Value(" anew")))
+    anew = Value(" Anew.")
+    Paper.objects.update(title=Concat("title", anew), abstract=Concat("abstract", anew))
 
 
 def exchange_once(port: int, sent: bytes) -> None:

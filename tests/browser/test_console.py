@@ -1,26 +1,40 @@
 """The operator's pages in a real browser: log in, see, steer; axe finds nothing."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+import dns.resolver
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from digest.deliveries.plan import plan
 from digest.models import Announcement, BackOff, Delivery, Edition, ReportedCount
+from digest.ops.doctor import sample_digest
 from subscribers.models import Import, Subscriber, Suppression
 from subscribers.suppression import suppress
-from tests import make
+from tests import dns_server, make
 from tests.accessibility import ALL, CONTRAST, findings
 from tests.browser.test_pages import SMALL
+from tests.ops.test_doctor import (
+    DOMAIN,
+    PUBLIC,
+    received,
+    rsa_key,
+    signed,
+    sound_zone,
+)
+from tests.ops.test_doctor import (
+    KEY as DKIM_KEY,
+)
 
 pytestmark = [
     pytest.mark.browser,
@@ -239,6 +253,62 @@ def test_mail_is_steered_and_readers_are_written_to(
     press("Try all rows", "A worker does it")
 
 
+@pytest.fixture
+def zone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[tuple[str, str], list[str]]]:
+    """The records of a sound domain, told by a name server that stands in resolv.conf."""
+    settings.FROM_EMAIL = f"Daily Papers <papers@{DOMAIN}>"
+    settings.SITE_URL = f"https://{DOMAIN}:9"
+    zone = sound_zone()
+    with dns_server.running(zone) as nameserver:
+        host, port = nameserver.split(":")
+
+        def read_resolv_conf(resolver: dns.resolver.Resolver, file: object) -> None:
+            resolver.nameservers, resolver.port = [host], int(port)
+
+        monkeypatch.setattr(dns.resolver.Resolver, "read_resolv_conf", read_resolv_conf)
+        yield zone
+
+
+def test_a_wrong_dkim_record_is_found_and_mended(
+    page: Page, zone: dict[tuple[str, str], list[str]], site: Edition, tmp_path: Path
+) -> None:
+    """A record that cannot be read, then the key of another: only a received mail shows that."""
+    mail = sample_digest.compose(site, "ann@gmail.com", now=make.NOON).compose()
+    arrived = received(mail, signature=signed(mail))
+    findings = page.get_by_role("article").filter(has_text="DKIM")
+
+    def run() -> None:
+        page.get_by_role("button", name="Run the checks").click()
+        page.get_by_role("heading", name="to mend").wait_for()
+
+    def finding(what: str, remedy: str) -> None:
+        found = findings.filter(has=page.get_by_role("heading", name=what))
+        expect(found).to_be_visible()
+        expect(found.locator("pre")).to_contain_text(remedy)
+
+    zone[DKIM_KEY, "TXT"] = [dns_server.text(PUBLIC.replace("p=", "p=!"))]
+    page.get_by_role("link", name="Doctor").click()
+    run()
+    finding(f"The key at {DKIM_KEY} cannot be read", f'{DKIM_KEY}. TXT "v=DKIM1; k=rsa; p=')
+    zone[DKIM_KEY, "TXT"] = [dns_server.text(rsa_key(2048)[1])]
+    run()
+    expect(findings).to_have_count(0)
+    page.get_by_text("Judge a mail as it was received").click()
+    page.get_by_label("Or pasted").fill(arrived.decode())
+    run()
+    finding(f"The DKIM signature of {DOMAIN} is not valid", f"at s1._domainkey.{DOMAIN}")
+    zone[DKIM_KEY, "TXT"] = [dns_server.text(PUBLIC)]
+    saved = tmp_path / "mail.eml"
+    saved.write_bytes(arrived)
+    page.get_by_text("Judge a mail as it was received").click()
+    page.get_by_label("The source as a file").set_input_files(saved)
+    run()
+    expect(page.get_by_text("The received mail was judged, too.")).to_be_visible()
+    expect(findings).to_have_count(0)
+
+
 def test_the_pages_are_accessible_at_each_width(
     page: Page, live_server: LiveServer, site: Edition
 ) -> None:
@@ -257,6 +327,7 @@ def test_the_pages_are_accessible_at_each_width(
     )
     one_each = {"edition": site.pk, "reader": reader}
     one_each |= {"announcement": draft.pk, "import": file.pk}
+    one_each["suppression"] = Suppression.objects.get().pk
     paths = [reverse(f"console_{name}", args=[pk]) for name, pk in one_each.items()]
     why = reverse("console_why", args=[site.pk, reader])
     paths += [why, f"{why}?paper={site.blocks.get().paper.arxiv_id}", f"{why}?paper=x"]

@@ -1,10 +1,12 @@
 """The outcome journal: what was kept comes back whole, and a damaged file stops nobody."""
 
+import io
 import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from digest.deliveries import outcome_journal
 from digest.deliveries.ledger import Claimed
@@ -139,3 +141,25 @@ def test_r31_a_file_where_the_folder_should_be_stops_nobody(settings):
     settings.STATE_DIR.mkdir()
     outcome_journal.folder().write_text("not a folder")
     assert outcome_journal.replay(NOW) == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("where", ["its state folder", "its outcomes"])
+def test_r37_what_a_dead_machine_had_kept_is_recorded_from_a_copy(
+    settings, tmp_path, where
+):
+    kept(ACCEPTED)
+    theirs = settings.STATE_DIR
+    (theirs / "outcomes" / "0.json").write_text("[")
+    copied = theirs if where == "its state folder" else theirs / "outcomes"
+    settings.STATE_DIR = tmp_path / "ours"
+    before = sorted(path.name for path in (theirs / "outcomes").iterdir())
+    output = io.StringIO()
+    for count in (1, 0):  # a second time nothing is left to say
+        with pytest.raises(CommandError, match=r"cannot be read: 0\.json"):
+            call_command("unknown", folder=copied, stdout=output)
+        assert f"{count} outcomes recorded" in output.getvalue()
+    assert make.states() == {"r0@example.org": "accepted"}
+    assert sorted(path.name for path in (theirs / "outcomes").iterdir()) == before
+    with pytest.raises(CommandError, match="not a folder"):
+        call_command("unknown", "--from", f"{tmp_path / 'nowhere'}")

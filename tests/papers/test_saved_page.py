@@ -187,10 +187,12 @@ def test_a_paper_takes_its_arxiv_id_when_it_is_told(tmp_path):
     path.write_text(HEAD + paper("To Be Known Later") + paper("Unknown"))
     ingest.fetch_file(path, now=NOW)
     row = Paper.objects.get(title="To Be Known Later")
+    assert not row.has_votes
     told = parse_entry(entry(5, title="To be known later", upvotes=8), day=DAY)
     assert ingest.store([told], now=NOW) == ingest.Counts(updated=1)
     same = Paper.objects.get(arxiv_id="2604.00005")
     assert (same.pk, same.upvotes, same.authors[:1]) == (row.pk, 8, ["Ada Example"])
+    assert same.has_votes
     assert ingest.fetch_file(path, now=NOW).counts.added == 0
     assert Paper.objects.count() == 2
 

@@ -205,6 +205,18 @@ def test_a_paper_in_a_list_tells_all_that_is_known_of_it(
         assert f'href="{url}"' in html
 
 
+def test_votes_that_nobody_told_are_not_zero(client: Client, paper: MakePaper) -> None:
+    paper(has_votes=False, upvotes=0)
+    pages = ["/", "/papers/2604.00001/", "/search/?q=paper", "/weeks/2026-04-13/"]
+    assert not [page for page in pages if "0</b> upvote" in html_of(client, page)]
+    assert "0 upvotes" not in html_of(client, "/papers/2604.00001/")
+    told = client.get("/api/v1/papers/2604.00001").json()
+    assert told["upvotes"] is None
+    Paper.objects.update(has_votes=True)
+    assert not [page for page in pages if "upvote" not in html_of(client, page)]
+    assert client.get("/api/v1/papers/2604.00001").json()["upvotes"] == 0
+
+
 @pytest.mark.parametrize(
     ("fields", "line"),
     [

@@ -61,7 +61,8 @@ class Command(OperatorCommand):
     def print(self, found: list[Finding], faults: int) -> None:
         for one in found:
             self.stdout.write(f"{one.severity.upper()}  {one.what}  [{one.code}]")
-            self.stdout.write(f"    why  {one.why}\n    set  {one.remedy}\n")
+            remedy = one.remedy.replace("\n", f"\n{' ' * 9}")
+            self.stdout.write(f"    why  {one.why}\n    set  {remedy}\n")
         self.stdout.write(f"{settings.FROM_EMAIL}: {faults} to mend" if faults else "sound")
 
     def send_test(self, address: str) -> None:

@@ -1,12 +1,16 @@
-"""`manage.py unknown [list|mark-sent|resend|abandon] [ID …|--all]`: resolve unknowns."""
+"""`manage.py unknown [list|mark-sent|resend|abandon] [ID …|--all]`: resolve unknowns.
+
+`manage.py unknown --from FOLDER` resolves those whose outcomes another machine had kept.
+"""
 
 import json
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 
-from digest.deliveries import control, ledger
+from digest.deliveries import control, ledger, outcome_journal
 from digest.management.base import OperatorCommand
 from digest.ops.operators import audit
 
@@ -28,9 +32,19 @@ class Command(OperatorCommand):
         parser.add_argument("action", nargs="?", choices=actions, default="list")
         parser.add_argument("ids", nargs="*", type=int, metavar="ID")
         parser.add_argument("--all", action="store_true", help="all unknown deliveries")
+        parser.add_argument(
+            "--from",
+            dest="folder",
+            type=Path,
+            metavar="FOLDER",
+            help="record the outcomes in this copy of a dead machine's STATE_DIR",
+        )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["folder"]:
+            self.record_copy(options["folder"], as_json=options["json"])
+            return
         if options["action"] == "list":
             self.print_list(options["ids"], as_json=options["json"])
             return
@@ -45,6 +59,19 @@ class Command(OperatorCommand):
         self.stdout.write(told if options["json"] else f"{count} {done}")
         if count < len(ids):
             raise CommandError(f"{len(ids) - count} of them were not unknown")
+
+    def record_copy(self, folder: Path, *, as_json: bool) -> None:
+        now = ledger.database_now()
+        try:
+            count, damaged = outcome_journal.replay_copy(folder, now)
+        except OSError:
+            raise CommandError(f"{folder} is not a folder that can be read") from None
+        words = f"{count} outcomes recorded"
+        audit.record_command("record outcomes", detail=f"{words} from {folder}"[:200])
+        told = json.dumps({"action": "record", "count": count, "damaged": damaged})
+        self.stdout.write(told if as_json else words)
+        if damaged:
+            raise CommandError(f"these files cannot be read: {', '.join(damaged)}")
 
     def print_list(self, ids: list[int], *, as_json: bool) -> None:
         rows = control.unknown(ids).select_related("subscriber")

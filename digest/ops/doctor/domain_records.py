@@ -54,11 +54,11 @@ def mta_sts(sender: Sender, network: Network) -> Iterator[Finding]:
         yield info("mta-sts-missing", what, why=STS_WHY, remedy=remedy)
         return
     hosts = [host for host in exchangers(sender, network) if host]
-    good = "\\n".join(
+    good = "\n".join(
         ["version: STSv1", "mode: enforce", *(f"mx: {host}" for host in hosts)]
         + ["max_age: 604800"]
     )
-    remedy = f"Serve at {url}: {good}"
+    remedy = f"Serve at {url}:\n{good}"
     try:
         page = network.request("GET", url)
         if page.status != 200:

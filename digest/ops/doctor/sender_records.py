@@ -51,8 +51,8 @@ def dkim_keys(sender: Sender, network: Network) -> Iterator[Finding]:
         what = f"No DKIM key of {sender.domain} is under one of the usual selectors."
         remedy = (
             "Publish the record that your mail server or provider shows, then give its "
-            "selector: manage.py doctor --dkim-selector NAME; or give a mail as received: "
-            "manage.py doctor --received FILE"
+            "selector to doctor (--dkim-selector NAME; a field on its page) or a mail "
+            "as received (--received FILE)"
         )
         yield warning("dkim-unknown", what, why=DKIM_WHY, remedy=remedy)
 

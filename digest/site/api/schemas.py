@@ -17,7 +17,6 @@ PLAIN = [
     "authors",
     "organization",
     "submitted_at",
-    "upvotes",
     "comments",
     "keywords",
     "categories",
@@ -41,7 +40,7 @@ class PaperOut(Schema):
     organization: str
     date: dt.date = Field(description="The day on which it was first listed, UTC.")
     submitted_at: dt.datetime | None
-    upvotes: int
+    upvotes: int | None = Field(description="Null where no source told them.")
     comments: int
     topics: list[str] = Field(description="Slugs of topics, the best first.")
     keywords: list[str]
@@ -132,6 +131,7 @@ def paper_out(card: Card) -> dict[str, Any]:
     return {name: getattr(paper, name) for name in PLAIN} | {
         "id": paper.arxiv_id,
         "author_count": card.author_count,
+        "upvotes": paper.upvotes if paper.has_votes else None,
         "date": paper.day,
         "topics": [topic.slug for topic in card.topics],
         "url": absolute("paper", paper.arxiv_id),
