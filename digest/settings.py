@@ -258,6 +258,11 @@ else:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 10,
+            # A server or pool that is gone without a word is noticed in half a minute.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
             # A sender's statements are parsed and planned once per connection.
             "server_side_binding": True,
             "prepare_threshold": 5,

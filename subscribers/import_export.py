@@ -8,6 +8,7 @@ already stays as they are, but for an opt-out that is newer than their confirmat
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
@@ -32,19 +33,30 @@ from subscribers.tables import as_csv
 SLICE = 2000  # rows in one transaction, of half a second
 State = Subscriber.State
 Reason = Suppression.Reason
+WORD = re.compile(r"\S+")
+
+
+def without_addresses(text: str) -> str:
+    return WORD.sub(lambda word: "…" if "@" in word[0] else word[0], text)
 
 
 class Intake:
     """Takes slices of a file in, one after the other, each in a transaction of its own.
 
     A `trial` is rolled back by its caller, slice by slice, who notes in its `tried` whom a
-    slice had: `seen`.
+    slice had: `seen`. `name` is how bars tell later by which import they came.
     """
 
     def __init__(
-        self, legal_source: str, now: datetime, *, trial: Import | None = None
+        self,
+        legal_source: str,
+        now: datetime,
+        *,
+        name: str = "",
+        trial: Import | None = None,
     ) -> None:
         self.reader, self.now, self.trial = Reader(legal_source, now), now, trial
+        self.name = without_addresses(name)[:200]
         self.schedules: dict[tuple[object, ...], Schedule] = {}
         self.seen: set[str] = set()
 
@@ -63,7 +75,7 @@ class Intake:
             hashes = {person.email_hash for person in people}
             tried = self.trial.tried.filter(email_hash__in=hashes)
             self.seen.update(tried.values_list("email_hash", flat=True))
-        found = store(people, self.schedules, self.seen, now=self.now)
+        found = store(people, self.schedules, self.seen, name=self.name, now=self.now)
         return sorted([*refused, *found], key=lambda one: one.line)
 
 
@@ -75,7 +87,7 @@ def load(file: ImportFile, *, legal_source: str, now: datetime) -> Iterator[Impo
     WrongKey, as everybody would be taken for new.
     """
     address_key.check()
-    intake = Intake(legal_source, now)
+    intake = Intake(legal_source, now, name=file.path.name)
     for rows in slices(file.rows()):
         yield from intake.take(rows)
 
@@ -107,11 +119,12 @@ def store(
     schedules: dict[tuple[object, ...], Schedule],
     seen: set[str],
     *,
+    name: str,
     now: datetime,
 ) -> list[Imported]:
     """Store a slice in a few statements, however many people it has.
 
-    `seen` are the hashes of earlier rows, and gets those of these.
+    `seen` are the hashes of earlier rows, and gets those of these; `name` is the import's.
     """
     rate_limits.no_sign_up_meanwhile()
     hashes = {person.email_hash for person in people}
@@ -134,7 +147,7 @@ def store(
         else:
             new.append(person)
         seen.add(person.email_hash)
-    suppress(people, now=now)
+    suppress(people, name=name, now=now)
     return done + add(new, schedules, now=now)
 
 
@@ -159,7 +172,7 @@ def is_newer(person: Person, reader: Subscriber) -> bool:
     return left is None or confirmed is None or left > confirmed
 
 
-def suppress(people: Sequence[Person], *, now: datetime) -> None:
+def suppress(people: Sequence[Person], *, name: str, now: datetime) -> None:
     """Take over bars and opt-outs, each with its date; a bar outdoes having left."""
     out = [(person, reason) for person in people if (reason := person.suppression)]
     confirmed = Subscriber.objects.filter(
@@ -177,6 +190,7 @@ def suppress(people: Sequence[Person], *, now: datetime) -> None:
             for person, reason in out
             if person.is_barred or person.email_hash not in current
         ],
+        taken_from=name,
         now=now,
     )
 

@@ -6,7 +6,6 @@ that the position has moved, and ends.
 """
 
 import logging
-import re
 import time
 from collections import Counter, deque
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from subscribers import address_key
-from subscribers.import_export import Intake, slices
+from subscribers.import_export import Intake, slices, without_addresses
 from subscribers.import_file import BadFile, ImportFile, Row
 from subscribers.import_new import Imported
 from subscribers.import_rows import KNOWN
@@ -30,12 +29,7 @@ MOST_BYTES = 32 * 1024 * 1024  # of a file; `subscribers import` takes any
 MOST_NOTES = 200  # lines about single rows
 UNUSED = timedelta(days=1)  # then a file that nobody imports, or no worker can, is deleted
 KEPT = timedelta(days=90)  # the report
-WORD = re.compile(r"\S+")
 Place = tuple[int, int]  # the key of an import, and how many of its rows are done
-
-
-def without_addresses(text: str) -> str:
-    return WORD.sub(lambda word: "…" if "@" in word[0] else word[0], text)
 
 
 def file_of(one: Import) -> ImportFile:
@@ -97,7 +91,8 @@ def go_on(one: Import, *, seconds: float) -> bool:
     The seconds count from there: to find the place in a large file takes some, too.
     """
     trial = one if one.state == State.CHECKING else None
-    intake = Intake(one.legal_source, timezone.now(), trial=trial)
+    name = f"import {one.pk}, {one.name}"
+    intake = Intake(one.legal_source, timezone.now(), name=name, trial=trial)
     rows, fault = file_of(one).rows(), ""
     try:
         deque(islice(rows, one.position), maxlen=0)

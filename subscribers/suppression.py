@@ -71,9 +71,15 @@ def barred(hashes: Collection[str]) -> set[str]:
 
 
 def suppress_each(
-    rows: Iterable[tuple[str, Suppression.Reason, datetime]], *, now: datetime
+    rows: Iterable[tuple[str, Suppression.Reason, datetime]],
+    *,
+    taken_from: str,
+    now: datetime,
 ) -> None:
-    """Suppress (hash, reason, since when), by the same rules, in a few statements."""
+    """Suppress (hash, reason, since when), by the same rules, in a few statements.
+
+    `taken_from` names the import that they come by.
+    """
     found: dict[str, tuple[Suppression.Reason, datetime]] = {}
     for email_hash, reason, at in rows:
         if email_hash not in found or found[email_hash][0] == LEFT != reason:
@@ -82,7 +88,10 @@ def suppress_each(
     Suppression.objects.bulk_create(
         [
             Suppression(
-                email_hash=email_hash, reason=found[email_hash][0], at=found[email_hash][1]
+                email_hash=email_hash,
+                reason=found[email_hash][0],
+                at=found[email_hash][1],
+                taken_from=taken_from,
             )
             for email_hash in sorted(found)
         ],
@@ -91,7 +100,7 @@ def suppress_each(
     for reason in {reason for reason, _ in found.values()} - {LEFT}:
         hashes = {one for one, (why, _) in found.items() if why == reason}
         left = Suppression.objects.filter(email_hash__in=hashes, reason=LEFT)
-        left.update(reason=reason)
+        left.update(reason=reason, taken_from=taken_from)
         tell(hashes - known, reason, now=now)
 
 

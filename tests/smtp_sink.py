@@ -398,10 +398,12 @@ class Connection:
         )
 
 
-async def listen(server: Server, port: int, *, secure: bool = False) -> asyncio.Server:
+async def listen(
+    server: Server, port: int, *, secure: bool = False, host: str = "127.0.0.1"
+) -> asyncio.Server:
     """`secure`: TLS from the first byte on, by the server's context."""
     return await asyncio.start_server(
-        server.accept, "127.0.0.1", port, limit=SIZE, ssl=server.tls if secure else None
+        server.accept, host, port, limit=SIZE, ssl=server.tls if secure else None
     )
 
 
@@ -409,13 +411,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.smtp_sink")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--smtputf8", action="store_true")
     options = parser.parse_args()
 
     async def run() -> None:
         extensions = ("SMTPUTF8",) if options.smtputf8 else ()
         server = Server(options.folder, extensions=extensions)
-        listener = await listen(server, options.port)
+        listener = await listen(server, options.port, host=options.host)
         print(listener.sockets[0].getsockname()[1], flush=True)
         await listener.serve_forever()
 

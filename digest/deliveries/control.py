@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.functions import Greatest
 
-from digest.deliveries import history
-from digest.deliveries.plan import plan
-from digest.deliveries.schedule import release_at
+from digest.deliveries import fencing, history
+from digest.deliveries.plan import HORIZON, plan
+from digest.deliveries.schedule import DAILY_LATENESS, release_at
 from digest.models import Delivery, DeliveryEvent, Edition, Submission
 from digest.throttling import circuit_breaker
 from digest.transport import relays
@@ -224,22 +224,63 @@ def resend(ids: Sequence[int], *, now: datetime) -> int:
         )
 
 
-def quarantine(since: datetime, *, now: datetime) -> int:
+def quarantine(since: datetime, *, until: datetime | None = None, now: datetime) -> int:
     """Mark as unknown what may have gone out since the backup; return how many rows.
 
     Rows that the restored database has lost are made first, or the next tick would make
-    them and send. An open row counts whenever it came due: it was open at the backup, and
-    who knows what became of it. Safe to repeat when it was cut short.
+    them and send. So are those that come due later, up to `until` and to what this machine
+    remembers, as `deliver --now` or a clock that was ahead has sent them. An open row counts
+    whenever it came due: it was open at the backup, and who knows what became of it. Safe to
+    repeat when it was cut short.
     """
-    plan(now)
+    ahead = sent_ahead(until, now=now)
+    plan_ahead(now, ahead)
     # What had been in flight may have gone out since by another key: nobody asks again.
     Submission.objects.all().delete()
     webhooks.give_up_posts(now)
-    rows = Delivery.objects.filter(is_open=True, due_at__lte=now, expires_at__gt=since)
+    rows = Delivery.objects.filter(is_open=True, due_at__lte=ahead, expires_at__gt=since)
     count = 0
     while moved := set_aside(rows[:BATCH], now=now):
         count += moved
     return count
+
+
+def sent_ahead(until: datetime | None, *, now: datetime) -> datetime:
+    """Return until when what comes due may have been sent: now, or a later instant.
+
+    No edition of a day until today comes due after the horizon.
+    """
+    known = [one for one in (until, fencing.sent_until()) if one]
+    return min(max([now, *known]), now + HORIZON)
+
+
+def plan_ahead(now: datetime, until: datetime) -> None:
+    """Make the rows of all that comes due until then, as if it were that late already.
+
+    In steps that are shorter than any lateness, so that nothing ends as too late. The next
+    tick looks again from now on: who joins meanwhile has no row yet.
+    """
+    at = now
+    while at < until:
+        plan(at)
+        at += DAILY_LATENESS / 2
+    plan(until)
+    Edition.objects.filter(planned_until__gt=now).update(planned_until=now)
+
+
+def sent_since(since: datetime) -> datetime | None:
+    """Return the latest due instant of what was handed over since then; None for nothing.
+
+    A restore asks the database that it replaces.
+    """
+    ended, open_now = Q(outcome_at__gte=since), Q(is_open=True)
+    editions = Edition.objects.filter(day__gte=(since - HORIZON).date())
+    rows = Delivery.objects.filter(edition__in=editions.values("pk"), intent_at__gte=since)
+    found = [
+        rows.filter(which).aggregate(latest=Max("due_at"))["latest"]
+        for which in (ended, open_now)
+    ]
+    return max(filter(None, found), default=None)
 
 
 @transaction.atomic
@@ -259,10 +300,12 @@ def chosen(rows: Sequence[Delivery]) -> QuerySet[Delivery]:
     return Delivery.objects.filter(pk__in=[row.pk for row in rows])
 
 
-def unpublished(since: datetime, *, now: datetime) -> list[date]:
-    """Return the days released since then of which the database has no edition."""
-    first = since.date() - timedelta(days=1)
-    days = [first + timedelta(days=step) for step in range((now.date() - first).days + 1)]
+def unpublished(
+    since: datetime, *, until: datetime | None = None, now: datetime
+) -> list[date]:
+    """Return the days that may have been sent since then and have no edition here."""
+    first, last = since.date() - timedelta(days=1), sent_ahead(until, now=now)
+    days = [first + timedelta(days=step) for step in range((last.date() - first).days + 1)]
     editions = Edition.objects.of_papers().filter(day__gte=first)
     known = set(editions.values_list("day", flat=True))
-    return [day for day in days if since <= release_at(day) <= now and day not in known]
+    return [day for day in days if since <= release_at(day) <= last and day not in known]

@@ -8,14 +8,19 @@ the last slice was restored, copied or has failed over; and one made for another
 a copy. In all these cases senders refuse until `manage.py quarantine` has been told since
 when, but for a failover to a standby that each commit had waited for. Under another
 ADDRESS_KEY than the database was made with they refuse until it is right.
+
+Beside it they note until when what comes due was sent: `deliver --now` and a clock that was
+ahead send what a backup knows nothing of, and quarantine has to set that aside as well.
 """
 
 import fcntl
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +40,7 @@ class SendingRefused(Exception):
     """This database may not send; the message says why and what to do."""
 
 
+HIGH_WATER, SENT_UNTIL = "high-water", "sent-until"  # files in STATE_DIR
 ADVICE = (
     "Mails that it knows nothing of may have gone out. Run `manage.py quarantine "
     "--since INSTANT` with the time of the backup"
@@ -117,10 +123,15 @@ def raised(known: Mapping[str, int]) -> Fence:
         mark.witnessed = known.get(mark.identity, 0)
         check_count(mark)
         return mark
+    begin()
+    return raised(known)
+
+
+def begin() -> None:
+    """Make the one row unless there is one: a backup without it would look like a new database."""
     here = place()
     defaults = {"place": here.name, "is_replicated": here.is_replicated}
     Fence.objects.get_or_create(pk=1, defaults={"site_url": site_url(), **defaults})
-    return raised(known)
 
 
 def advance(mark: Fence) -> None:
@@ -253,43 +264,71 @@ def beyond(mark: Fence) -> int:
     return max(known + 1, int(time.time()) << 20)
 
 
-def path() -> Path:
-    return Path(settings.STATE_DIR) / "high-water"
+def remember(mark: Fence) -> None:
+    """Note the number on this machine, before the mails of that commit leave."""
+    note(HIGH_WATER, mark.identity, mark.count)
 
 
-def remembered(identity: str) -> int:
+def remember_due(mark: Fence, due: datetime) -> None:
+    """Note on this machine and in Redis what is sent: all that has come due by then.
+
+    Call it before that is claimed.
+    """
+    seconds = math.ceil(due.timestamp())
+    note(SENT_UNTIL, mark.identity, seconds)
+    witness.tell(mark.identity, seconds, key=witness.SENT_UNTIL)
+
+
+def sent_until() -> datetime | None:
+    """Return until when what came due was sent, as this machine and Redis know; None: nothing."""
+    mark = Fence.objects.filter(pk=1).first()
+    if mark is None:
+        return None
+    told = witness.known(witness.SENT_UNTIL).get(mark.identity, 0)
+    seconds = max(remembered(mark.identity, SENT_UNTIL), told)
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+# -- the files of this machine -----------------------------------------------------------------
+
+
+def path(name: str = HIGH_WATER) -> Path:
+    return Path(settings.STATE_DIR) / name
+
+
+def remembered(identity: str, name: str = HIGH_WATER) -> int:
     """Return this machine's number for that database; 0 if it last saw another one.
 
     A damaged file is set aside: this machine has to learn the number anew.
     """
     try:
-        with locked() as file:
+        with locked(name) as file:
             return number(file, identity)
     except FileNotFoundError:
         return 0
     except (OSError, ValueError) as error:
-        state_files.set_aside(path(), f"{type(error).__name__}: {error}")
+        state_files.set_aside(path(name), f"{type(error).__name__}: {error}")
         return 0
 
 
-def remember(mark: Fence) -> None:
-    """Note the number on this machine, unless another sender has noted a higher one.
+def note(name: str, identity: str, value: int) -> None:
+    """Write the number, unless another sender has noted a higher one.
 
     Not synced: after a power cut an older number only notices less.
     """
-    line = f"{mark.identity} {mark.count:020}\n"
-    if state_files.create(path(), line):
+    line = f"{identity} {value:020}\n"
+    if state_files.create(path(name), line):
         return
-    with locked() as file:
-        if mark.count > number(file, mark.identity):
+    with locked(name) as file:
+        if value > number(file, identity):
             os.pwrite(file, line.encode(), 0)
             os.ftruncate(file, len(line))
 
 
 @contextmanager
-def locked() -> Iterator[int]:
+def locked(name: str) -> Iterator[int]:
     """Open the file, ours alone until the end: the senders of a machine share it."""
-    file = os.open(path(), os.O_RDWR)
+    file = os.open(path(name), os.O_RDWR)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file

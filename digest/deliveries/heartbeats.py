@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from django.db.models import Q
 
+from digest.deliveries import fencing
 from digest.models import Delivery, Heartbeat
 
 MISSED = 3
@@ -59,6 +60,8 @@ def turn(loop: Loop, now: datetime, *, beat_at: float | None = None) -> bool:
     the database's clock was begun before somebody set that back.
     """
     row, made = Heartbeat.objects.get_or_create(loop=loop, defaults={"at": EPOCH})
+    if made:
+        fencing.begin()
     soon = Q(begun_at__gt=now - APART[loop], begun_at__lte=now)
     skew = {"worker_skew": time.time() - now.timestamp()}
     if beat_at is not None:

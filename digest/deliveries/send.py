@@ -116,8 +116,10 @@ def send_due(
             if not run.outlets.begin(known):
                 rate.settle(permits, Counter(), ledger.database_now)
                 break
+            now, judged_at = clock(), run.judged_at()
+            fencing.remember_due(mark, judged_at or now)
             claimed = ledger.claim(
-                clock(), due=run.judged_at(), limit=permits.mails, edition_id=edition_id
+                now, due=judged_at, limit=permits.mails, edition_id=edition_id
             )
             if not claimed:
                 rate.settle(permits, Counter(), ledger.database_now)

@@ -1,6 +1,6 @@
-"""The fence's third witness: Redis remembers the number for the senders of all machines.
+"""The fence's third witness: Redis remembers its numbers for the senders of all machines.
 
-It is one sorted set, with a member for each database. Redis may be down, full or emptied at
+Each is one sorted set, with a member for each database. Redis may be down, full or emptied at
 any time: then this witness is absent, and senders go on by the database and by their own
 disk. It is told the number again by the next commit of intents.
 """
@@ -8,7 +8,7 @@ disk. It is told the number again by the next commit of intents.
 import logging
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import redis
@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
-KEY = "daily-papers:high-water"
+KEY, SENT_UNTIL = "daily-papers:high-water", "daily-papers:sent-until"
 # Seconds. A Redis that does not answer must not slow the senders: it is left alone for a while.
 PATIENCE = 0.5
 REST = 10.0
@@ -61,23 +61,23 @@ def witness(url: str) -> Witness:
     return Witness(url)
 
 
-def known() -> dict[str, int]:
+def known(key: str = KEY) -> dict[str, int]:
     """Return the number of each database by its identity; empty when Redis is absent."""
-    return witness(settings.REDIS_URL).ask(numbers, {})
+    return witness(settings.REDIS_URL).ask(partial(numbers, key=key), {})
 
 
-def numbers(client: redis.Redis) -> dict[str, int]:
-    found: Any = client.zrange(KEY, 0, -1, withscores=True)
+def numbers(client: redis.Redis, *, key: str) -> dict[str, int]:
+    found: Any = client.zrange(key, 0, -1, withscores=True)
     return {identity: int(score) for identity, score in found if 0 <= score < MOST}
 
 
-def tell(identity: str, count: int) -> int:
+def tell(identity: str, count: int, *, key: str = KEY) -> int:
     """Tell Redis the number, and return the highest that it knows; 0 when it is absent."""
 
     def highest(client: redis.Redis) -> int:
         # One command: 1 says that no higher number was there (GT needs Redis 6.2).
-        if client.zadd(KEY, {identity: count}, gt=True, ch=True):
+        if client.zadd(key, {identity: count}, gt=True, ch=True):
             return count
-        return numbers(client).get(identity, 0)
+        return numbers(client, key=key).get(identity, 0)
 
     return witness(settings.REDIS_URL).ask(highest, 0)

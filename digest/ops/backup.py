@@ -22,7 +22,7 @@ from pathlib import Path
 from django.db import DatabaseError, connection
 from django.db.backends.postgresql.client import DatabaseClient
 
-from digest.deliveries import ledger
+from digest.deliveries import fencing, ledger
 from digest.models import Heartbeat
 from digest.sql import postgres
 from digest.variables import for_child
@@ -47,6 +47,7 @@ def back_up(path: Path) -> About:
         raise BackupError(f"{path} exists: name a new file")
     if not path.parent.is_dir():
         raise BackupError(f"there is no folder {path.parent}")
+    fencing.begin()
     about = About(ledger.database_now().astimezone(UTC).isoformat(), kind())
     draft = path.with_name(f".{path.name}.part")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:

@@ -45,6 +45,7 @@ urlpatterns = [
     operators("readers/", console.readers, "readers"),
     operators("readers/<int:pk>/", console.reader, "reader"),
     operators("suppressions/", console.suppressions, "suppressions"),
+    operators("suppressions/<int:pk>/", console.suppression, "suppression"),
     operators("relays/", mail.relays_page, "relays"),
     operators("unknown/", mail.unknown, "unknown"),
     operators("notices/", mail.notices, "notices"),

@@ -100,6 +100,9 @@ class Suppression(models.Model):
     email_hash = models.CharField(max_length=64, unique=True)
     reason = models.CharField(max_length=12, choices=Reason)
     at = models.DateTimeField()
+    taken_from = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="By which import."
+    )
 
     class Meta:
         verbose_name_plural = "suppressions"

@@ -327,6 +327,7 @@ def test_the_pages_are_accessible_at_each_width(
     )
     one_each = {"edition": site.pk, "reader": reader}
     one_each |= {"announcement": draft.pk, "import": file.pk}
+    one_each["suppression"] = Suppression.objects.get().pk
     paths = [reverse(f"console_{name}", args=[pk]) for name, pk in one_each.items()]
     why = reverse("console_why", args=[site.pk, reader])
     paths += [why, f"{why}?paper={site.blocks.get().paper.arxiv_id}", f"{why}?paper=x"]

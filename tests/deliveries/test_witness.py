@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 import redis
@@ -185,3 +186,12 @@ def test_r36_a_standby_that_has_every_commit_takes_over_and_nothing_is_asked(
     assert Fence.objects.get().place == fencing.place().name
     assert send_due(lambda: NOW)["accepted"] == READERS
     assert not Delivery.objects.exclude(state="accepted").exists()
+
+
+def test_r14_another_machine_knows_how_far_ahead_mails_were_sent(readers, machine) -> None:
+    machine("a")
+    later = NOW + timedelta(days=1)
+    send_due(lambda: NOW, due=lambda: later)
+    send_due(lambda: NOW)
+    machine("b")
+    assert fencing.sent_until() == later

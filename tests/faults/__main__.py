@@ -12,10 +12,11 @@ tests.faults sweep mutants` runs these parts only:
   life     readers sign up, change, leave, complain, come back … in any order
   adversity  a database set back at a commit, a line that turns slow, an edition that nobody
            planned in time, damaged files, clocks that are apart
+  hosts    nine hosts in network namespaces, whose links and hosts fail; a standby promoted
   mutants  deliberate bugs, each in a copy of the tree, each to be caught
   soak     SQLite and PostgreSQL side by side: all processes killed at random
 
-It needs strace. The exit status is 0 when every figure is as wanted.
+It needs strace; `hosts` needs root, PostgreSQL's and PgBouncer's programs, and says so. The exit status is 0 when every figure is as wanted.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.environment import FOLDER
-from tests.faults import adversity, courses, sweeps, switch
+from tests.faults import adversity, courses, hosts, sweeps, switch
 from tests.faults.figures import Figure, table
 
 
@@ -62,6 +63,7 @@ PARTS: dict[str, Callable[[Path, Wish], list[Figure]]] = {
     "broker": lambda folder, wish: courses.brokers(folder, 1 if wish.short else 15),
     "life": lambda folder, wish: courses.lives(5 if wish.short else 200),
     "adversity": lambda folder, wish: adversity.figures(folder, short=wish.short),
+    "hosts": lambda folder, wish: hosts.figures(folder, short=wish.short),
     "mutants": lambda folder, _: courses.mutants(folder),
     "soak": soak,
 }

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tests import embedded_redis
 from tests.damage import DAMAGE
 from tests.environment import ROOT
 from tests.faults import clocks, outside
@@ -25,15 +26,17 @@ COUNT = 5
 BEHIND = Off(beat=-60)
 
 
-def set_back(tree: Path, folder: Path, *, at: int = 2) -> list[str]:
+def set_back(tree: Path, folder: Path, *, at: int = 2, redis_url: str = "") -> list[str]:
     """A backup of when the mail `at` is under way is put back when all have gone.
 
-    The sender is killed at the last, in the same slice.
+    The sender is killed at the last, in the same slice. With a Redis the others are on a
+    machine that has never sent.
     """
     faults = {at: "+dot-waitx1", COUNT - 1: "+dot-keep-killx1"}
     readers = [f"r{number}{faults.get(number, '')}@example.org" for number in range(COUNT)]
     with outside.smtp(folder / "outside") as there:
-        played = scene(folder, there.env | ONE_BY_ONE, tree=tree)
+        env = {"REDIS_URL": redis_url} if redis_url else {}
+        played = scene(folder, there.env | ONE_BY_ONE | env, tree=tree)
         played.seed(readers, "--plan")
         backup = folder / "backup.sqlite3"
         with played.sender() as sender:
@@ -44,6 +47,8 @@ def set_back(tree: Path, folder: Path, *, at: int = 2) -> list[str]:
             (there.folder / "go").touch()
             sender.wait(pid)
             put_back(played, backup)
+            if redis_url:
+                (Path(played.env["STATE_DIR"]) / "high-water").unlink()
             played.ledger.pass_time()
             played.drain(sender)
         sent = there.arrived()
@@ -51,6 +56,16 @@ def set_back(tree: Path, folder: Path, *, at: int = 2) -> list[str]:
         if "quarantine --since" not in played.log.read_text():
             wrong.append("R30 nobody noticed that the database was set back")
     return wrong
+
+
+def set_back_elsewhere(tree: Path, folder: Path) -> list[str]:
+    """The same, and only Redis remembers."""
+    home = Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp"))
+    try:
+        with embedded_redis.server(home) as (url, _):
+            return set_back(tree, folder, redis_url=url)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def put_back(played: Scene, backup: Path) -> None:
@@ -134,6 +149,7 @@ def clocks_apart(tree: Path, folder: Path, *, off: Off = BEHIND) -> list[str]:
 def figures(folder: Path, *, short: bool) -> list[Figure]:
     """Every scenario on this tree; the long way at each commit and with all clocks."""
     scenarios: dict[str, Callable[[Path, Path], list[str]]] = {
+        "set back, seen elsewhere": set_back_elsewhere,
         "turned slow": turned_slow,
         "not planned in time": not_planned_in_time,
         "damaged files": damaged,

@@ -289,6 +289,12 @@ MUTANTS = [
         adversity.set_back,
     ),
     Mutant(
+        "asks no other machine",
+        "digest/deliveries/witness.py",
+        (("if self.client is None or", "if True or"),),
+        adversity.set_back_elsewhere,
+    ),
+    Mutant(
         "looks at consent once a submit group",
         "digest/transport/base.py",
         (("FRESH = 0.2", "FRESH = 1e9"),),

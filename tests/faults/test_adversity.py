@@ -11,6 +11,7 @@ from tests.faults import adversity
     "scenario",
     [
         pytest.param(adversity.set_back, id="r30"),
+        pytest.param(adversity.set_back_elsewhere, id="r36"),
         pytest.param(adversity.turned_slow, id="p3a"),
         pytest.param(adversity.not_planned_in_time, id="t30"),
         pytest.param(adversity.damaged, id="r31"),

@@ -3,8 +3,9 @@
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,45 @@ def test_g12_a_restore_changes_nothing_unless_it_may_and_can(
     with pytest.raises(AssertionError, match="there is no file"):
         played.manage("restore", str(tmp_path / "none.tar"), "--yes")
     assert [row.state for row in played.ledger.rows()] == ["accepted", "accepted"]
+
+
+# Who knows how far ahead mails were sent: the replaced database, this machine, the operator.
+def lose_file(played: Scene) -> None:
+    (played.folder / "state" / "sent-until").unlink()
+
+
+def lose_database(played: Scene) -> None:
+    played.ledger.ask("ALTER TABLE digest_delivery RENAME TO lost")
+
+
+def lose_both(played: Scene) -> None:
+    lose_file(played)
+    lose_database(played)
+
+
+@pytest.mark.parametrize("lost", [lose_file, lose_database, lose_both])
+def test_r14_what_was_sent_ahead_of_its_hour_is_not_sent_again(
+    play, tmp_path: Path, lost: Callable[[Scene], None]
+) -> None:
+    """A backup has no rows of what comes due after it and went out by `--now` alone."""
+    with outside.smtp(tmp_path / "outside") as there:
+        env = {**there.env, "PATH": programs()}
+        played = play(["ann@example.org", "bob@example.org"], **env)
+        ledger, tomorrow = played.ledger, datetime.now(UTC) + timedelta(days=1)
+        when = "days = ?, send_hour = ?, timezone = 'UTC'"
+        values = [1 << tomorrow.weekday(), tomorrow.hour]
+        ledger.ask(f"UPDATE subscribers_schedule SET {when}", values)
+        backup = tmp_path / "backup.tar"
+        played.manage("backup", str(backup))
+        instant = f"{tomorrow:%Y-%m-%dT%H:%MZ}"
+        assert "2 accepted" in played.manage("deliver", "--now", instant)
+        rest(ledger)
+        lost(played)
+        told = ["--until", instant] if lost is lose_both else []
+        printed = played.manage("restore", str(backup), "--yes", "--unsent", *told)
+        assert "2 deliveries are unknown" in printed
+        ahead = "SELECT id FROM digest_edition WHERE planned_until > ?"
+        assert not ledger.ask(ahead, [ledger.instant(minutes=1)])  # who joins is planned
+        assert "0 accepted" in played.manage("deliver", "--now", instant)  # its hour comes
+        assert len(there.arrived()) == 2
+        assert [row.state for row in ledger.rows()] == ["unknown", "unknown"]

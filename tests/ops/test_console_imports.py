@@ -8,7 +8,8 @@ from django.urls import reverse
 from digest import front_end
 from digest.models import Act
 from subscribers import import_jobs
-from subscribers.models import Import, Subscriber
+from subscribers.addresses import address_hash, canonical
+from subscribers.models import Import, Subscriber, Suppression
 
 pytestmark = pytest.mark.django_db
 CSV = "email,state\nann@example.org,active\nbob@example.org,unsubscribed\n"
@@ -197,3 +198,42 @@ def test_an_upload_without_the_forms_token_is_refused(admin_user) -> None:
 )
 def test_only_the_page_of_uploads_takes_large_bodies(path, own) -> None:
     assert front_end.has_own_limit(path) is own
+
+
+CLEANED = (
+    "Email Address,LEID,EUID,CLEAN_TIME\n"
+    "gone@example.org,1,2,2026-03-01 00:00:00\n"
+    "lost@example.org,3,4,2026-03-02 00:00:00\n"
+)
+
+
+def test_a_bounced_address_that_was_imported_has_a_page_that_lifts_it(admin_client) -> None:
+    """It has no reader: the operator types the address, of which the hash alone is known."""
+    one = upload(admin_client, CLEANED, "cleaned of ann@example.org.csv")
+    admin_client.post(page(one), {"act": "check"})
+    work()
+    admin_client.post(page(one), start("2"))
+    work()
+    assert not Subscriber.objects.exists()
+    bar = Suppression.objects.get(email_hash=address_hash(canonical("gone@example.org")))
+    there = reverse("console_suppression", args=[bar.pk])
+    for listing in ("console_readers", "console_suppressions"):
+        told = admin_client.get(reverse(listing), {"q": "Gone@Example.org"}).text
+        assert f'href="{there}"' in told
+    shown = admin_client.get(there).text
+    assert "Does not exist" in shown and "1 Mar 2026, 00:00 UTC" in shown
+    assert f'href="{page(one)}"><bdi>import {one.pk}, cleaned of …</bdi>' in shown
+    assert "gone@" not in shown and "ann@" not in shown
+    admin_client.post(there, {"act": "lift", "why": " "})
+    bar.refresh_from_db()
+    assert bar.reason == "bounced"
+    admin_client.post(there, {"act": "lift", "why": "works again, called us"})
+    lifted = admin_client.get(there).text
+    bar.refresh_from_db()
+    # It may subscribe again, and no import and no operator makes it a reader.
+    assert bar.reason == "left" and "may subscribe again" in lifted
+    said = "Suppression lifted; mail goes there once its holder has confirmed: works again"
+    assert f"admin: {said}" in lifted and "A bar was lifted by an operator" in lifted
+    assert log()[-1][0] == "lift" and log()[-1][1].startswith(said)
+    admin_client.post(there, {"act": "lift", "why": "again"})
+    assert len(log()) == 4

@@ -67,6 +67,7 @@ PAGES = {
     "console_readers": "viewer",
     "console_reader": "viewer",
     "console_suppressions": "viewer",
+    "console_suppression": "viewer",
     "console_relays": "viewer",
     "console_unknown": "viewer",
     "console_notices": "viewer",
@@ -102,6 +103,7 @@ ACTS = {
     ("console_reader", "lift"): "owner",
     ("console_reader", "erase"): "owner",
     ("console_reader", "export"): "owner",
+    ("console_suppression", "lift"): "owner",
     ("console_relays", "end rest"): "sender",
     ("console_unknown", "mark-sent"): "sender",
     ("console_unknown", "resend"): "sender",
@@ -137,6 +139,10 @@ def url(page: str, reader: Subscriber) -> str:
                 )[0].pk
             ],
         )
+    if page == "console_suppression":
+        bar = {"reason": "bounced", "at": timezone.now()}
+        one, _ = Suppression.objects.get_or_create(email_hash="x", defaults=bar)
+        return reverse(page, args=[one.pk])
     if page in {"console_announcement", "console_announcement_preview"}:
         draft = Announcement.objects.get_or_create(subject="x", title="x", body="x")[0].pk
         return reverse(
@@ -170,6 +176,7 @@ def test_the_table_has_each_act_and_page() -> None:
     named |= {("console_relays", act) for act in acts.RELAY_ACTS}
     named |= {("console_unknown", act) for act in acts.UNKNOWN_ACTS}
     named |= {("console_reader", act) for act in [*acts.READER_ACTS, "export"]}
+    named |= {("console_suppression", act) for act in acts.SUPPRESSION_ACTS}
     named |= {("console_import", act) for act in imports.IMPORT_ACTS}
     named |= {("console_announcement", act) for act in [*announcements.ACTS, "save"]}
     alone = {("console_doctor", "run"), ("console_imports", "upload")}

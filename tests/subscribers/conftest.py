@@ -82,7 +82,7 @@ def bring_in(email: Address, preferences: Preferences, legal_source: str = "") -
         preferences=preferences,
         legal_source=legal_source,
     )
-    (done,) = import_export.store([person], {}, set(), now=timezone.now())
+    (done,) = import_export.store([person], {}, set(), name="", now=timezone.now())
     return done.words
 
 

@@ -20,17 +20,18 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--since", type=parse_instant, required=True)
+        add_until(parser)
         parser.add_argument(
             "--unsent", action="store_true", help="days without an edition never went out"
         )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        now = ledger.database_now()
-        count = control.quarantine(options["since"], now=now)
+        now, until = ledger.database_now(), options["until"]
+        count = control.quarantine(options["since"], until=until, now=now)
         words = f"since {options['since']:%Y-%m-%d %H:%M}Z: {count} unknown"
         audit.record_command("quarantine", detail=words)
-        days = control.unpublished(options["since"], now=now)
+        days = control.unpublished(options["since"], until=until, now=now)
         waits = bool(days) and not options["unsent"]
         if options["json"]:
             told = {"unknown": count, "unpublished": [f"{day}" for day in days]}
@@ -51,3 +52,11 @@ class Command(OperatorCommand):
         fencing.accept()
         if not options["json"]:
             self.stdout.write("senders may start")
+
+
+def add_until(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--until",
+        type=parse_instant,
+        help="`deliver --now` sent ahead what comes due by then, where nothing remembers it",
+    )

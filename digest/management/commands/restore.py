@@ -2,13 +2,17 @@
 
 import sys
 from argparse import ArgumentParser
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import DatabaseError
 
+from digest.deliveries import control
 from digest.management.base import OperatorCommand
+from digest.management.commands.quarantine import add_until
 from digest.ops.backup import BackupError, awake, instant, put_back, read_about
 from digest.ops.operators import audit
 
@@ -21,6 +25,7 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
+        add_until(parser)
         parser.add_argument("--yes", action="store_true", help="replace without asking")
         parser.add_argument(
             "--unsent", action="store_true", help="days without an edition never went out"
@@ -36,6 +41,7 @@ class Command(OperatorCommand):
                 )
             if not options["yes"]:
                 self.ask(about.at)
+            known = [options["until"], ahead(instant(about))]
             put_back(options["file"])
         except (BackupError, OSError) as error:
             raise CommandError(str(error)) from None
@@ -45,6 +51,7 @@ class Command(OperatorCommand):
         call_command(
             "quarantine",
             since=instant(about),
+            until=max(filter(None, known), default=None),
             unsent=options["unsent"],
             stdout=self.stdout,
             stderr=self.stderr,
@@ -58,3 +65,11 @@ class Command(OperatorCommand):
         )
         if sys.stdin.readline().strip() != "restore":
             raise CommandError("nothing was changed (use --yes to restore without asking)")
+
+
+def ahead(since: datetime) -> datetime | None:
+    """Return until when what comes due was sent, as the database that is replaced tells."""
+    try:
+        return control.sent_since(since)
+    except DatabaseError:  # empty or broken: that is what restores are for
+        return None

@@ -134,6 +134,17 @@ def lift_reader(request: HttpRequest, reader: Subscriber) -> str:
     return f"Suppression lifted: {reason}"
 
 
+def lift_bar_of(request: HttpRequest, bar: Suppression) -> str:
+    """Lift a bar by itself, as of an address that an import brought and that has no reader."""
+    reason, now = why(request), ledger.database_now()
+    try:
+        reader = lift_bar(bar.email_hash, reason, origin=origin(request), now=now)
+    except NotBarred as error:
+        raise CannotAct(f"Not lifted: {error}.") from None
+    waits = "" if reader else "; mail goes there once its holder has confirmed"
+    return f"Suppression lifted{waits}: {reason}"
+
+
 def resend_link(request: HttpRequest, reader: Subscriber) -> str:
     """Mail a pending reader the link to confirm, any other the one to the preferences."""
     if outbox.known(reader.pk) is None:
@@ -209,6 +220,7 @@ def abandon(request: HttpRequest, ids: Sequence[int]) -> str:
 def quarantine(request: HttpRequest, ids: Sequence[int]) -> str:
     """Set aside what may have gone out since a backup, and let senders start again."""
     since = instant(request)
+    until = instant(request, "until") if request.POST.get("until", "").strip() else None
     if request.POST.get("typed", "").strip() != "quarantine":
         raise CannotAct("Nothing changed: type quarantine to confirm.")
     now = ledger.database_now()
@@ -217,11 +229,11 @@ def quarantine(request: HttpRequest, ids: Sequence[int]) -> str:
     rows = Delivery.objects.filter(is_open=True)
     if sum(some[: MOST_AT_ONCE + 1].count() for some in (readers, rows)) > MOST_AT_ONCE:
         raise CannotAct("Too many for a page: run `manage.py quarantine` on the server.")
-    count = control.quarantine(since, now=now)
+    count = control.quarantine(since, until=until, now=now)
     done = f"Quarantine since {since:%Y-%m-%d %H:%M}Z: {count} unknown"
     if drafts := announcements.drafts_after_restore():
         messages.warning(request, f"{drafts}.")
-    days = control.unpublished(since, now=now)
+    days = control.unpublished(since, until=until, now=now)
     if days and not request.POST.get("unsent"):
         audit.record_request(request, "quarantine", None, detail=done)
         raise CannotAct(
@@ -252,6 +264,9 @@ READER_ACTS: dict[str, Act[Subscriber]] = {
     "suppress": ("subscribers.add_suppression", suppress_reader),
     "lift": ("subscribers.delete_suppression", lift_reader),
     "erase": ("subscribers.delete_subscriber", erase_reader),
+}
+SUPPRESSION_ACTS: dict[str, Act[Suppression]] = {
+    "lift": ("subscribers.delete_suppression", lift_bar_of),
 }
 RELAY_ACTS: dict[str, Act[str]] = {"end rest": (STEER, end_rest)}
 UNKNOWN_ACTS: dict[str, Act[Sequence[int]]] = {
@@ -293,10 +308,10 @@ def why(request: HttpRequest) -> str:
     return reason
 
 
-def instant(request: HttpRequest) -> datetime:
-    """Return the instant `since` of the form. Raises CannotAct."""
+def instant(request: HttpRequest, name: str = "since") -> datetime:
+    """Return an instant of the form. Raises CannotAct."""
     try:
-        since = parse_datetime(request.POST.get("since", "").strip())
+        since = parse_datetime(request.POST.get(name, "").strip())
         if since and is_aware(since):
             return since.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -30,17 +30,26 @@ from digest.papers.search_query import QUERY_LENGTH
 from digest.throttling import circuit_breaker
 from digest.transport import relays
 from subscribers.addresses import BadAddress, address_hash, canonical
-from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, Topic
+from subscribers.models import (
+    ConsentEvent,
+    Import,
+    Notice,
+    Subscriber,
+    Suppression,
+    Topic,
+)
 
 EDITIONS_LENGTH = 14
 MOST_SELECTORS = 5  # of DKIM, as typed
 MOST_OF_A_MAIL = 1024 * 1024  # bytes; ours have a tenth
+IMPORT = re.compile(r"import (\d{1,18})\b")  # as a bar names one of the browser's
 LINK = re.compile(r"https?://[^\s\"'<>]+")
 HISTORY_LENGTH = 30  # of a reader's newest deliveries
 see_editions = permission_required("digest.view_edition", raise_exception=True)
-see_readers = permission_required("subscribers.view_subscriber", raise_exception=True)
+SEE_READERS, SEE_BARS = "subscribers.view_subscriber", "subscribers.view_suppression"
+see_readers = permission_required(SEE_READERS, raise_exception=True)
 see_reports = permission_required("digest.view_reportedcount", raise_exception=True)
-see_bars = permission_required("subscribers.view_suppression", raise_exception=True)
+see_bars = permission_required(SEE_BARS, raise_exception=True)
 
 
 type Page = Callable[..., HttpResponse]
@@ -194,10 +203,13 @@ def readers(request: HttpRequest) -> HttpResponse:
     """List subscribers by address, state and topic, newest first; `before` turns the page."""
     found = Subscriber.objects.select_related("schedule").prefetch_related("topics")
     query = {name: request.GET.get(name, "").strip() for name in ("q", "state", "topic")}
-    error = ""
+    error, bar = "", None
     if query["q"]:
         try:
-            found = found.filter(email_hash=address_hash(canonical(query["q"])))
+            email_hash = address_hash(canonical(query["q"]))
+            found = found.filter(email_hash=email_hash)
+            if request.user.has_perm(SEE_BARS):
+                bar = Suppression.objects.filter(email_hash=email_hash).first()
         except BadAddress as bad:
             found, error = found.none(), str(bad)
     if query["state"]:
@@ -215,6 +227,7 @@ def readers(request: HttpRequest) -> HttpResponse:
         "readers": shown[:PAGE_LENGTH],
         "next": shown[PAGE_LENGTH - 1].pk if len(shown) > PAGE_LENGTH else None,
         "query": query,
+        "bar": bar,
         "error": error,
         "states": Subscriber.State.choices,
         "topics": topics,
@@ -280,13 +293,39 @@ def suppressions(request: HttpRequest) -> HttpResponse:
     shown = list(found[:PAGE_LENGTH])
     known = Subscriber.objects.filter(email_hash__in=[bar.email_hash for bar in shown])
     readers = dict(known.values_list("email_hash", "pk"))
-    may_see = request.user.has_perm("subscribers.view_subscriber")
+    may_see = request.user.has_perm(SEE_READERS)
     context = {
         "bars": [(bar, readers.get(bar.email_hash) if may_see else None) for bar in shown],
         "typed": typed,
         "error": error,
     }
     return render(request, "console/suppressions.html", context)
+
+
+@see_bars
+@require_http_methods(["GET", "HEAD", "POST"])
+def suppression(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show why an address that is known by its hash gets no mail; POST lifts that."""
+    bar = get_object_or_404(Suppression, pk=pk)
+    if request.method == "POST":
+        acts.act(request, bar, acts.SUPPRESSION_ACTS)
+        if not Suppression.objects.filter(pk=pk).exists():
+            return redirect("console_suppressions")
+        return redirect("console_suppression", pk=pk)
+    same = {"email_hash": bar.email_hash}
+    user = request.user
+    reader = Subscriber.objects.filter(**same) if user.has_perm(SEE_READERS) else None
+    named = IMPORT.match(bar.taken_from)
+    context = {
+        "bar": bar,
+        "reader": reader.first() if reader is not None else None,
+        "import": Import.objects.filter(pk=named[1]).only("pk").first() if named else None,
+        "receipts": ConsentEvent.objects.filter(**same).order_by("-at", "-pk"),
+        "reports": DeliveryEvent.objects.filter(**same).order_by("-at")[:PAGE_LENGTH],
+        "may_lift": user.has_perm("subscribers.delete_suppression"),
+        "acts": audit.acts_on(bar),
+    }
+    return render(request, "console/suppression.html", context)
 
 
 # -- reports -----------------------------------------------------------------------------

@@ -230,7 +230,7 @@ def consistent(day: Measured) -> bool:
     return ended == day.planned.rows and day.received == day.mails
 
 
-OTHERS = [1_000, 10_000, 100_000, 1_000_000, 10_000_000]
+OTHERS = [10_000, 100_000, 1_000_000, 10_000_000, 100_000_000]
 
 
 def table(day: Measured) -> str:
