@@ -29,6 +29,7 @@ from django.views.debug import ExceptionReporter
 from digest import logs
 from digest.logs import scrub
 from digest.throttling import circuit_breaker
+from digest.throttling.circuit_breaker import Failure
 from tests.environment import ROOT
 from tests.sink import Sink, in_thread
 from tests.stack import Stack
@@ -264,7 +265,7 @@ def test_s22_the_error_page_shows_no_password_of_a_setting(settings):
 def test_s22_what_readyz_says_of_a_relay_holds_no_secret(client):
     for text in SECRETS.values():
         circuit_breaker.reset()
-        circuit_breaker.trip(timezone.now(), f"535 not you: {text}")
+        circuit_breaker.trip(timezone.now(), Failure(f"535 not you: {text}"))
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert "535 not you" in answer.text

@@ -66,10 +66,12 @@ class Outlet:
     spent: float = 0.0  # seconds of this slice
     took: bool = False  # a mail of this slice
     tries: bool = False  # it after a rest, for all senders
+    began: bool = False  # to hand over a mail of this slice
 
     def learn(self, mails: int, seconds: float) -> None:
         self.batch_sizer.learn(mails, seconds)
         self.spent += seconds
+        self.began |= mails > 0
 
 
 class Outlets:
@@ -96,6 +98,7 @@ class Outlets:
         self.rests = rests
         for outlet in self.all.values():
             outlet.spent, outlet.took, outlet.tries = 0.0, False, False
+            outlet.began = False
         return self.left()
 
     def left(self) -> bool:
@@ -182,17 +185,34 @@ class Outlets:
 
     def settle(self) -> bool:
         """Tell all senders which relays fell ill or are well again. False if none is left."""
+        failures = [
+            circuit_breaker.Failure(outlet.relay.cause, outlet.relay.asked, name)
+            for name, outlet in self.all.items()
+            if outlet.relay.cause
+        ]
+        if failures:
+            circuit_breaker.trip(self.clock(), *failures)
+        self.give_back()
         for name, outlet in self.all.items():
-            if cause := outlet.relay.cause:
-                asked, now = outlet.relay.asked, self.clock()
-                circuit_breaker.trip(now, cause, asked=asked, relay=name)
-            elif outlet.took and name in self.rests and self.rests[name].failures:
+            if outlet.relay.cause:
+                continue
+            if outlet.took and name in self.rests and self.rests[name].failures:
                 circuit_breaker.reset(name)
         left = self.left()
         for outlet in self.all.values():
             if outlet.relay.cause:
                 outlet.relay, outlet.batch_sizer = Relay(), BatchSizer()
         return left
+
+    def give_back(self) -> None:
+        """Let others try a relay after its rest where nothing went out by this sender.
+
+        Its mails may have been skipped, held, or over a rate.
+        """
+        for name, outlet in self.all.items():
+            if outlet.tries and not outlet.began and not outlet.relay.cause:
+                circuit_breaker.give_back(self.rests[name], self.clock())
+                outlet.tries = False
 
     def close(self) -> None:
         for outlet in self.all.values():

@@ -44,6 +44,8 @@ class Reason(NamedTuple):
 @lru_cache(maxsize=4096)
 def named(why: Why, name: str = "") -> Reason:
     """Return the reason with its name on one line of at most LONGEST_NAME characters."""
+    if len(name) <= LONGEST_NAME and name.isprintable() and name == " ".join(name.split()):
+        return Reason(why, name)
     line = " ".join(UNFIT.sub(" ", name).split())
     if len(line) > LONGEST_NAME:
         head, _, _ = line[:LONGEST_NAME].rpartition(" ")

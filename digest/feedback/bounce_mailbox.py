@@ -8,11 +8,12 @@ that is nothing of ours stays in an IMAP mailbox, starred; POP3 has no stars, an
 import logging
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email.parser import BytesHeaderParser
 from enum import StrEnum
+from hashlib import sha256
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -36,6 +37,9 @@ SILENT = timedelta(hours=1)
 RECIPIENTS = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "To", "Cc")
 ADDRESS = re.compile(r"[^\s<>,;:\"]{1,64}@[^\s<>,;:\"]{1,255}")
 MOST_ADDRESSES = 50
+# Letters that this process could not handle. By POP3 they are read again by each run, and one
+# traceback is enough.
+STUMBLED: deque[bytes] = deque(maxlen=1000)
 
 
 class Letter(StrEnum):
@@ -112,7 +116,10 @@ def handle(raw: bytes) -> Letter:
     except (OperationalError, InterfaceError):
         raise
     except Exception:  # one letter must not stop those behind it
-        logger.exception("a letter in the bounce mailbox cannot be handled")
+        is_new = (name := sha256(raw).digest()) not in STUMBLED
+        STUMBLED.append(name)
+        words = "a letter in the bounce mailbox cannot be handled"
+        logger.error(words if is_new else f"{words} still", exc_info=is_new)
         return Letter.BROKEN
 
 

@@ -7,30 +7,34 @@ which it was listed. Storing twice, or in two processes at once, gives the same 
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import batched
+from itertools import batched, chain
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from digest.models import Paper
+from digest.models import Paper, PaperWords
 from digest.papers import search_index, source_days, sources
 from digest.papers.gaps import fillers
 from digest.papers.identity import known_by_title, take_arxiv_ids
 from digest.papers.records import Batch, PaperRecord, Rejected, parse_entry, title_id
 from digest.papers.sources import arxiv
 from digest.papers.turns import Clock
+from digest.sql import among_texts
 
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
 ARXIV_BEGAN = date(1991, 8, 14)
 
-SLICE = 500
+SLICE = 2_000  # a larger one takes memory, a smaller one more of the indexes' time
+type Told = dict[str, list[PaperRecord]]  # by arXiv id
+
 SAMPLES = Path(__file__).with_name("samples.jsonl")
 TOLD = [
     "title",
@@ -236,19 +240,41 @@ def _samples(day: date) -> list[PaperRecord]:
 
 def _store(records: Iterable[PaperRecord], *, now: datetime, is_sample: bool) -> Counts:
     total = Counts()
+    with ThreadPoolExecutor(1) as beside:
+        told: Told = {}
+        words = beside.submit(dict[search_index.Texts, PaperWords])
+        for following in chain(_slices(records), [{}]):
+            # While the database takes one slice in, the words of the next are laid out.
+            following_words = beside.submit(search_index.lay_out, _unknown(following, now))
+            if told:
+                total += _upsert(told, words.result(), now=now, is_sample=is_sample)
+            told, words = following, following_words
+    return total
+
+
+def _slices(records: Iterable[PaperRecord]) -> Iterator[Told]:
     for batch in batched(records, SLICE, strict=False):
-        told: dict[str, list[PaperRecord]] = {}
+        told: Told = {}
         for record in batch:
             told.setdefault(record.arxiv_id, []).append(record)
         # Sorted, so that two concurrent fetches cannot deadlock.
-        ordered = {arxiv_id: told[arxiv_id] for arxiv_id in sorted(told)}
-        total += _upsert(ordered, now=now, is_sample=is_sample)
-    return total
+        yield {arxiv_id: told[arxiv_id] for arxiv_id in sorted(told)}
+
+
+def _unknown(told: Told, now: datetime) -> list[Paper]:
+    """Return the papers that are not stored, each as its first record has it."""
+    stored = Paper.objects.filter(arxiv_id__in=among_texts(told))
+    known = set(stored.values_list("arxiv_id", flat=True))
+    return [paper_of(told[new][0], now=now) for new in told.keys() - known]
 
 
 @transaction.atomic
 def _upsert(
-    told: dict[str, list[PaperRecord]], *, now: datetime, is_sample: bool
+    told: Told,
+    words: dict[search_index.Texts, PaperWords],
+    *,
+    now: datetime,
+    is_sample: bool,
 ) -> Counts:
     """Upsert with few statements whatever the number: look, add, lock, update, touch, index."""
     ours = Paper.objects.filter(arxiv_id__in=list(told))
@@ -275,9 +301,9 @@ def _upsert(
     Paper.objects.bulk_create(
         changed, update_conflicts=True, unique_fields=["arxiv_id"], update_fields=TOLD
     )
-    ours.update(fetched_at=now)
+    ours.exclude(fetched_at=now).update(fetched_at=now)
     written = {row.arxiv_id for row in (*new, *changed)}
-    search_index.index([row for row in rows if row.arxiv_id in written])
+    search_index.index([row for row in rows if row.arxiv_id in written], words)
     updated = sum(row.arxiv_id in known for row in changed)
     return Counts(len(new), updated, len(told) - len(new) - updated)
 

@@ -201,7 +201,9 @@ RULES: list[tuple[tuple[str, ...], re.Pattern[str], Change]] = [
     (("``",), re.compile(r"``(?=\w)"), "“"),
     (("''",), re.compile(r"(?<=[A-Za-z][A-Za-z.,!?)])''(?!')"), "”"),
 ]  # fmt: skip
-SIGNS = tuple({"$"}.union(*(signs for signs, _, _ in RULES)))
+SIGNS = {"$"}.union(*(signs for signs, _, _ in RULES))
+# Without those in which another one stands.
+SIGNS = {sign for sign in SIGNS if not any(one in sign for one in SIGNS - {sign})}
 
 
 def with_name(text: str, title: str) -> str:
@@ -220,7 +222,10 @@ def with_name(text: str, title: str) -> str:
 
 def is_plain(text: str) -> bool:
     """Return True if no rule can change the text, as is so for nearly all names."""
-    return not any(sign in text for sign in SIGNS)
+    for sign in SIGNS:  # noqa: SIM110  any() takes half as long again
+        if sign in text:
+            return False
+    return True
 
 
 def mend(text: str) -> str:

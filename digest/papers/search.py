@@ -239,6 +239,8 @@ def likeliest(word: str, *, more_than: int) -> str:
     allowed = 1 if len(word) < 8 else 2
     near: dict[str, int] = {}
     for other in search_sql.similar_words(grams(word)):
+        if abs(len(other) - len(word)) > allowed:
+            continue
         away = distance(word, other)
         if 0 < away <= allowed and tokens(other) != [word]:
             near[other] = away

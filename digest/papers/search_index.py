@@ -6,7 +6,7 @@ so an archive from before the index, or an update, needs no step of its own.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import batched
 
 from django.db import transaction
@@ -17,21 +17,56 @@ from digest.models import KnownWord, Paper, PaperWords
 from digest.papers import search_sql
 from digest.papers.search_query import WORD_LENGTH, joinable, plain_words, tokens
 from digest.papers.topics import assigned
+from digest.sql import Rows, Statement
 
 VERSION = 1  # greater whenever other words are written: all rows are then written anew
 SLICE = 500
 PEOPLE_LIMIT = 100_000  # characters; PostgreSQL's vector holds a megabyte
 RECURRING = 3  # so often in an abstract: what the paper is about
 SHORT_WORD = 9  # up to here, a misspelling is found by dropping a letter on both sides
-WORDS = ["day", "topics", "version", "name", "title", "people", "tags", "abstract"]
+WORDS = (
+    "paper_id",
+    "day",
+    "topics",
+    "version",
+    "name",
+    "title",
+    "people",
+    "tags",
+    "abstract",
+)
+KEPT = ", ".join(f"{name} = excluded.{name}" for name in WORDS[1:])
+WRITE = Statement(
+    postgresql=f"""
+INSERT INTO digest_paperwords ({", ".join(WORDS)})
+SELECT * FROM unnest(%(paper_id)s::bigint[], %(day)s::date[], %(topics)s::text[],
+    %(version)s::smallint[], %(name)s::text[], %(title)s::text[], %(people)s::text[],
+    %(tags)s::text[], %(abstract)s::text[])
+ON CONFLICT (paper_id) DO UPDATE SET {KEPT}""",  # noqa: S608  names of columns
+    sqlite=f"""
+INSERT INTO digest_paperwords ({", ".join(WORDS)})
+SELECT {", ".join(f"value ->> {place}" for place in range(len(WORDS)))}
+FROM json_each(%(rows)s) WHERE true
+ON CONFLICT (paper_id) DO UPDATE SET {KEPT}""",  # noqa: S608
+)
 
 
-def index(papers: Sequence[Paper]) -> None:
-    """Write the words of these stored papers. Three statements for up to SLICE papers."""
-    rows = [words_of(paper) for paper in sorted(papers, key=lambda paper: paper.pk)]
-    PaperWords.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["paper"], update_fields=WORDS
-    )
+type Texts = tuple[object, ...]  # all that the words of a paper are made of
+
+
+def index(
+    papers: Sequence[Paper], laid_out: Mapping[Texts, PaperWords] | None = None
+) -> None:
+    """Write the words of these stored papers, with few statements.
+
+    Words may have been laid out before, for papers of the same texts.
+    """
+    written = []
+    for paper in sorted(papers, key=lambda paper: paper.pk):
+        row = (laid_out or {}).get(texts_of(paper)) or words_of(paper)
+        written.append([str(paper.pk), *(str(getattr(row, name)) for name in WORDS[1:])])
+    if written:
+        sql.change(WRITE, rows=Rows(WORDS, written, numbers=("paper_id", "version")))
     learn({word for paper in papers for word in spellings(paper)})
     search_sql.take_in()
 
@@ -44,6 +79,16 @@ def refresh() -> int:
         with transaction.atomic():
             index(list(Paper.objects.select_for_update().filter(pk__in=sql.among(some))))
     return len(ids)
+
+
+def lay_out(papers: Iterable[Paper]) -> dict[Texts, PaperWords]:
+    """Return the words of papers that need not be stored. Asks no database."""
+    return {texts_of(paper): words_of(paper) for paper in papers}
+
+
+def texts_of(paper: Paper) -> Texts:
+    lists = map(tuple, (paper.authors, paper.keywords, paper.categories))
+    return (paper.title, paper.abstract, paper.organization, paper.day, *lists)
 
 
 def words_of(paper: Paper) -> PaperWords:
@@ -62,7 +107,7 @@ def words_of(paper: Paper) -> PaperWords:
         name=line(spoken(name)) if colon else "",
         title=title_words(paper.title),
         # A word between two people, so that no phrase spans both of them.
-        people=" zz ".join(line(tokens(person)) for person in people)[:PEOPLE_LIMIT],
+        people=line(tokens(" zz ".join(people)))[:PEOPLE_LIMIT],
         tags=line(
             [*map(topic_word, topics), *tokens(" ; ".join(keywords)), *recurring]
             + joined_words(paper.abstract)

@@ -4,7 +4,7 @@ A paper meets it here exactly where the index would find it with every word. Not
 completed or respelled, as nobody looks at what comes of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from digest.models import Paper, PaperWords
@@ -40,6 +40,9 @@ class SearchedPapers:
                 if meets(query, paper, self.words[place])
             )
         return self.found[text]
+
+    def hits_of_each(self, texts: Iterable[str]) -> list[frozenset[int]]:
+        return list(map(self.hits, texts))
 
 
 def meets(query: Query, paper: Paper, words: PaperWords) -> bool:

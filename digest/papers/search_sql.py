@@ -27,7 +27,7 @@ COUNTED = 3_000  # papers; beyond this a word, or a query, is a common one
 RANKED = 500
 READ = 10_000
 LOOSE_RANKED = (
-    300  # of the papers with most words: by how rare these are, before their places
+    150  # of the papers with most words: by how rare these are, before their places
 )
 PLACE_WORTH = {
     "name_vector": NAME,

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -30,9 +30,13 @@ ENOUGH_POINTS = 2.0
 SHARE_OF_BEST = 0.4
 MOST_TOPICS = 4
 WORD_START = re.compile(r"\b\w", re.ASCII)
-# How an alternative begins: a number, two or three plain characters, or a group of such.
+# How an alternative begins: a number, two to four plain characters, or a group of such.
 NUMBER = re.compile(r"(?:[0-9]|\\d|\[[0-9-]+\])(?!\??\*|\?|\{0)")
-PLAIN = re.compile(r"[a-z][a-z0-9 ](?:[a-z0-9 ](?![?*{])|(?![?*{]))")
+PLAIN = re.compile(r"[a-z][a-z0-9 ]{1,3}(?![?*{])")
+SHORTEST, LONGEST = 2, 4
+# A word that stands in whatever an alternative matches: outside of groups, and not optional.
+INSIDE_GROUPS = re.compile(r"\([^()]*\)|\[[^\]]*\]|\\.|\{[^}]*\}")
+LITERAL = re.compile(r"[a-z]{4,}(?![?*{|])")
 OPTIONS = re.compile(r"\(\?:([^()]+)\)(?![?*{])")
 
 
@@ -94,51 +98,37 @@ class Rule(NamedTuple):
     pattern: re.Pattern[str]
 
 
-class Rules(NamedTuple):
-    """All patterns, sorted so that a word is compared with a few of their 900 alternatives.
+class Fitting(NamedTuple):
+    """What may begin at a word: one pattern of it all, which most words end with, and rules."""
 
-    Before the rules of a beginning stands one pattern of them all, which most words end with.
-    """
-
-    by_beginning: dict[str, tuple[re.Pattern[str], list[Rule]]]
-    # Topics with alternatives that may begin with anything: such, and the whole pattern.
-    others: list[tuple[re.Pattern[str], Rule]]
+    anyone: re.Pattern[str]
+    rules: list[Rule]
 
 
 @cache
-def rules() -> Rules:
-    patterns = {
-        (number, is_strong): alternatives
+def alternatives() -> dict[tuple[int, bool], tuple[str, ...]]:
+    """Return (topic, whether strong) → its alternatives."""
+    return {
+        (number, is_strong): some
         for number, topic in enumerate(definitions())
-        for is_strong, alternatives in ((True, topic.strong), (False, topic.weak))
+        for is_strong, some in ((True, topic.strong), (False, topic.weak))
     }
-    begins = {one: beginnings(one) for many in patterns.values() for one in many}
 
-    def fitting(*some: str) -> list[Rule]:
-        """Return the rules of the alternatives with one of these beginnings."""
-        kept = {
-            key: [one for one in many if not begins[one].isdisjoint(some)]
-            for key, many in patterns.items()
-        }
-        return [Rule(*key, _pattern(few)) for key, few in kept.items() if few]
 
-    def at_beginning(start: str) -> tuple[re.Pattern[str], list[Rule]]:
-        every = [one for one in begins if not begins[one].isdisjoint((start, start[:2]))]
-        return _pattern(every), fitting(start, start[:2])
-
-    all_begin = set[str]().union(*begins.values()) - {""}
-    by_beginning = {start: at_beginning(start) for start in sorted(all_begin)}
-    others = [
-        (rule.pattern, Rule(*rule[:2], _pattern(patterns[rule[:2]])))
-        for rule in fitting("")
-    ]
-    return Rules(by_beginning, others)
+@cache
+def by_beginning() -> dict[str, dict[str, list[str]]]:
+    """Return the first two characters → whole beginning → alternatives; "" for any way."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for one in dict.fromkeys(one for some in alternatives().values() for one in some):
+        for start in beginnings(one):
+            found.setdefault(start[:SHORTEST], {}).setdefault(start, []).append(one)
+    return found
 
 
 def beginnings(alternative: str) -> set[str]:
     """Return how words begin that the alternative can match; {""} for in any way.
 
-    Two or three characters, or "0" for every number.
+    SHORTEST to LONGEST characters, or "0" for every number.
     """
     group = OPTIONS.match(alternative)
     options = group[1].split("|") if group else [alternative]
@@ -153,17 +143,58 @@ def beginnings(alternative: str) -> set[str]:
     return found
 
 
+@lru_cache(maxsize=32_768)  # the words of some thousand papers recur
+def fitting(start: str) -> Fitting | None:
+    """Return what may match where a text goes on like this; None if nothing can."""
+    start = "0" if start[0].isdecimal() else start
+    near = by_beginning().get(start[:SHORTEST], {})
+    some = {one for begin, many in near.items() if start.startswith(begin) for one in many}
+    return compiled(frozenset(some)) if some else None
+
+
+@cache
+def compiled(some: frozenset[str]) -> Fitting:
+    every = [one for many in alternatives().values() for one in many if one in some]
+    kept = {
+        key: [one for one in many if one in some] for key, many in alternatives().items()
+    }
+    rules = [Rule(*key, _pattern(few)) for key, few in kept.items() if few]
+    return Fitting(_pattern(dict.fromkeys(every)), rules)
+
+
+class Elsewhere(NamedTuple):
+    """A topic with an alternative that may begin with anything."""
+
+    inside: str  # what has to stand in a text for that; may be empty
+    anywhere: re.Pattern[str]  # of such alternatives alone
+    rule: Rule  # of all
+
+
+@cache
+def others() -> list[Elsewhere]:
+    found = []
+    for one in by_beginning().get("", {}).get("", []):
+        plain = LITERAL.search(INSIDE_GROUPS.sub(" ", one))
+        inside = plain[0] if plain else ""
+        found += [
+            Elsewhere(
+                inside, rule.pattern, Rule(*rule[:2], _pattern(alternatives()[rule[:2]]))
+            )
+            for rule in compiled(frozenset([one])).rules
+        ]
+    return found
+
+
 def recognized(text: str) -> tuple[dict[int, set[str]], set[int]]:
     """Return each topic's strong matches in lower case text, and the topics hinted at.
 
     The matches of a topic as `findall` of its whole pattern gives them: none in another.
     """
-    by_beginning, others = rules()
     strong: dict[int, set[str]] = {}
     weak: set[int] = set()
     ends = [0] * len(definitions())  # of the last strong match
-    for anywhere, whole in others:
-        if anywhere.search(text):
+    for inside, anywhere, whole in others():
+        if inside in text and anywhere.search(text):
             if whole.is_strong:
                 strong[whole.topic] = set(whole.pattern.findall(text))
                 ends[whole.topic] = len(text)
@@ -171,11 +202,10 @@ def recognized(text: str) -> tuple[dict[int, set[str]], set[int]]:
                 weak.add(whole.topic)
     for word in WORD_START.finditer(text):
         at = word.start()
-        start = "0" if word[0].isdecimal() else text[at : at + 3]
-        fitting = by_beginning.get(start) or by_beginning.get(start[:2])
-        if not fitting or not fitting[0].match(text, at):
+        found = fitting(text[at : at + LONGEST])
+        if not found or not found.anyone.match(text, at):
             continue
-        for topic, is_strong, pattern in fitting[1]:
+        for topic, is_strong, pattern in found.rules:
             if is_strong:
                 if at >= ends[topic] and (match := pattern.match(text, at)):
                     strong.setdefault(topic, set()).add(match[0])
@@ -228,8 +258,11 @@ def points(
     texts = title.lower(), abstract.lower(), "\n".join(keywords).lower()
     in_title, in_abstract, in_keywords = map(recognized, texts)
     codes = frozenset(categories)
-    found = {}
+    seen = set[int]().union(*in_title, *in_abstract, *in_keywords)
+    found = {topic.slug: 0.0 for topic in definitions()}
     for number, topic in enumerate(definitions()):
+        if number not in seen and topic.categories.isdisjoint(codes):
+            continue
         points = CATEGORY_POINTS if topic.categories & codes else 0.0
         if titled := in_title[0].get(number):
             points += TITLE_POINTS + TITLE_AGAIN_POINTS * (len(titled) > 1)

@@ -82,6 +82,9 @@ def interests_of(text: str, keywords: Sequence[str] = ()) -> list[str]:
     """
     found: list[str] = []
     for line in text.splitlines():
+        if "," not in line and ";" not in line:
+            found += [line.strip()] if line.strip() else []
+            continue
         pieces = [piece.strip() for piece in LIST.split(line) if piece.strip()]
         short = all(len(piece.split()) <= LONGEST_ITEM for piece in pieces)
         found += pieces if short else [line.strip()]
@@ -117,23 +120,28 @@ def versions(stored: Sequence[bytes | None]) -> set[str]:
     return {mark.hex() for mark in {one[:4] for one in stored if one}}
 
 
-def unpack(stored: Sequence[bytes | None], version: str) -> Directions | None:
+def unpack(
+    stored: Sequence[bytes | None], version: str, places: Iterable[int] | None = None
+) -> Directions | None:
     """Return the directions of a slice of readers; None if no reader has any.
 
-    Directions of another projection are left out.
+    With `places` only those of the readers there. Directions of another projection are left out.
     """
     mark = bytes.fromhex(version)
     kept = [
         (reader, one)
-        for reader, one in enumerate(stored)
-        if one and one[:4] == mark and not (len(one) - HEADER.size) % RECORD.size
+        for reader in (range(len(stored)) if places is None else places)
+        if (one := stored[reader])
+        and one[:4] == mark
+        and not (len(one) - HEADER.size) % RECORD.size
     ]
     if not kept:
         return None
     likes = np.zeros(len(stored), dtype=np.int32)
     for reader, one in kept:
         likes[reader] = HEADER.unpack_from(one)[1]
-    table = np.frombuffer(b"".join([one[HEADER.size :] for _, one in kept]), dtype=LAYOUT)
+    records = b"".join([memoryview(one)[HEADER.size :] for _, one in kept])
+    table = np.frombuffer(records, dtype=LAYOUT)
     counts = [len(one) // RECORD.size for _, one in kept]
     return Directions(
         reader=np.repeat(np.array([reader for reader, _ in kept], np.int32), counts),

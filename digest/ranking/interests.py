@@ -4,22 +4,21 @@ Pure. A Lexicon is built once per edition, so the cost grows with the readers' w
 not with readers × papers.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from itertools import accumulate
+from itertools import accumulate, repeat
 
 from digest.papers.words import WORD, folded, joined, words
 
-SEPARATOR = re.compile(r"[,;\n]")
 # Spaces; a longer piece of text is a sentence, which no paper contains word for word.
 LONGEST_PHRASE = 8
 
 
 def phrases(interests: str) -> list[str]:
     """Split a reader's free text at commas, semicolons and line ends."""
-    return [phrase.strip() for phrase in SEPARATOR.split(interests) if phrase.strip()]
+    pieces = interests.replace(";", ",").replace("\n", ",").split(",")
+    return [phrase for piece in pieces if (phrase := piece.strip())]
 
 
 class Lexicon:
@@ -126,11 +125,11 @@ class Lexicon:
 
     def by(self, names: Iterable[str]) -> set[int]:
         """Return the papers with one of these authors."""
-        found: set[int] = set()
-        for name in names:
-            if some := self.by_author.get(name_key(name)):
-                found |= some
-        return found
+        return set().union(*self.by_each(names))
+
+    def by_each(self, names: Iterable[str]) -> list[set[int]]:
+        """Return the papers by each of these authors."""
+        return list(map(self.by_author.get, map(name_key, names), repeat(set())))
 
     def author_of(self, position: int, names: Iterable[str]) -> str:
         """Return which author of a paper is one of `names`, as the paper has it."""
@@ -148,6 +147,9 @@ class Lexicon:
                 if key.strip() and key in institution
             )
         return self.found[name]
+
+    def from_each(self, names: Iterable[str]) -> list[frozenset[int]]:
+        return list(map(self.from_institution, names))
 
 
 @lru_cache(maxsize=50_000)

@@ -1,11 +1,11 @@
 """What a slice of readers and an edition have in common, and what the reasons for it name."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache, partial
-from itertools import zip_longest
+from functools import lru_cache, partial, reduce
+from itertools import chain, pairwise, starmap, zip_longest
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -27,11 +27,15 @@ from digest.ranking.interests import Lexicon, phrases
 from digest.ranking.loaded import LaidOut
 from digest.ranking.sent_before import sent_before
 
+type Places = NDArray[np.intp]
+
 # A paper is like a liked one from this cosine of their points on.
 ALIKE = np.float32(0.5)
 # So many of an edition's papers, those closest to a reader's likes, are compared with each
 # liked paper: more than can come for their likes alone.
 COMPARED = 8
+# Bytes of directions that are scored at once: what they take stays in the processor's cache.
+AT_ONCE = 500_000
 
 
 class Person(NamedTuple):
@@ -98,12 +102,12 @@ class PhraseHits:
             found |= self.papers[some]
         return found
 
-    def first(self, readers: NDArray[np.intp], papers: NDArray[np.intp]) -> list[str]:
-        """Return the first phrase of each of some readers that their paper has."""
-        found = np.zeros(len(readers), dtype=np.int32)
+    def first(self, readers: Places, papers: Places) -> Places:
+        """Return which is the first phrase of each of some readers that their paper has."""
+        found = np.zeros(len(readers), dtype=np.intp)
         for some in self.of[::-1, readers]:
             found = np.where(self.papers[some, papers], some, found)
-        return [self.phrases[one] for one in found.tolist()]
+        return found
 
 
 @dataclass(slots=True)
@@ -122,8 +126,9 @@ class Found:
         self, points: ranking.Floats, directions: Directions, shape: tuple[int, int]
     ) -> None:
         """Score the papers by readers' words and likes, of readers who have directions."""
-        others = self.closeness or ranking.nothing_close(shape)
-        liked = others.liked
+        if self.closeness is None:
+            self.closeness = nothing_close(shape)
+        liked = self.closeness.liked
         for place in range(MOST_INTERESTS):
             rows = np.flatnonzero(
                 (directions.kind == Kind.WRITTEN) & (directions.of == place)
@@ -133,33 +138,30 @@ class Found:
                     self.interests.append(np.full(shape, -np.inf, dtype=np.float32))
                 readers = directions.reader[rows]
                 self.interests[place][readers] = scored(directions, rows, points)
-        written = np.max(self.interests, axis=0) if self.interests else others.written
         rows = np.flatnonzero(directions.kind == Kind.LIKED)
         liked[directions.reader[rows]] = scored(directions, rows, points)
         rows = np.flatnonzero(directions.kind == Kind.DISLIKED)
         liked[directions.reader[rows]] = -np.maximum(scored(directions, rows, points), 0)
-        alike = self.like_one(directions, points, liked)
-        if others.alike is not None:
-            alike |= others.alike
-        likes = others.likes + directions.likes
-        self.closeness = ranking.Closeness(written, liked, likes, alike)
+        self.closeness.likes[:] += directions.likes
+        self.like_one(directions, points, liked)
 
     def like_one(
         self, directions: Directions, points: ranking.Floats, liked: ranking.Floats
-    ) -> ranking.Bools:
+    ) -> None:
         """Mark the papers close to likes that are like a single liked paper.
 
         Of each reader the COMPARED closest papers are compared with their liked papers, which
         are laid out as readers × likes, all readers in one product.
         """
-        alike = np.zeros(liked.shape, dtype=np.bool_)
         rows = np.flatnonzero(directions.kind == Kind.LIKE)
         owners = directions.reader[rows]
-        close = (liked >= ranking.CLOSE_TO_LIKES).any(axis=1)
-        rows, owners = rows[close[owners]], owners[close[owners]]
+        who = np.unique(owners)
+        who = who[(liked[who] >= ranking.CLOSE_TO_LIKES).any(axis=1)]
+        rows = rows[np.isin(owners, who)]
         if not len(rows):
-            return alike
-        who, owner = np.unique(owners, return_inverse=True)
+            return
+        owners = directions.reader[rows]
+        owner = np.searchsorted(who, owners)
         seat = np.arange(len(rows)) - np.searchsorted(owners, who)[owner]
         packed = np.zeros((len(who), seat.max() + 1, points.shape[1]), np.float32)
         scale = np.zeros(packed.shape[:2], np.float32)
@@ -174,19 +176,14 @@ class Found:
         keys = np.zeros(scale.shape, dtype=np.uint32)
         keys[owner, seat] = directions.of[rows]
         which = keys[reader, scores.argmax(axis=1)[reader, nth]]
-        readers, places = who[reader], papers[reader, nth]
-        alike[readers, places] = True
         if self.likes is None:
             self.likes = np.zeros(liked.shape, dtype=np.uint32)
-        self.likes[readers, places] = which
-        return alike
+        self.likes[who[reader], papers[reader, nth]] = which
 
-    def nearest_interests(
-        self, readers: NDArray[np.intp], papers: NDArray[np.intp]
-    ) -> NDArray[np.intp]:
+    def nearest_interests(self, readers: Places, papers: Places) -> Places:
         """Return which of `interests_of` the papers are closest to, of readers who have some."""
         scores = [interest[readers, papers] for interest in self.interests]
-        found: NDArray[np.intp] = np.argmax(scores, axis=0)
+        found: Places = np.argmax(scores, axis=0)
         return found
 
     def names(
@@ -194,40 +191,54 @@ class Found:
         loaded: LaidOut,
         people: Sequence[Person],
         why: Why,
-        pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
-    ) -> list[str]:
-        """Return what a reason of some (readers, papers) names; empty if it names nothing."""
-        readers, papers = (places.tolist() for places in pairs)
+        readers: Places,
+        papers: Places,
+    ) -> tuple[Sequence[str], Places]:
+        """Return what a reason of some papers of readers names, and which name is whose.
+
+        Each name is looked up once; it is empty if the reason names nothing.
+        """
         match why:
             case Why.WRITTEN | Why.NEAREST:
-                texts = {
-                    one: texts_of(people[one].interests, people[one].keywords)
-                    for one in set(readers)
-                }
-                which = self.nearest_interests(*pairs).tolist()
-                return [
-                    texts[one][place] for one, place in zip(readers, which, strict=True)
-                ]
+                nearest = self.nearest_interests(readers, papers)
+                return each(readers, nearest, partial(text_of, people))
             case Why.AUTHOR:
-                watched = [items(people[one].watched_authors) for one in readers]
-                return list(map(loaded.lexicon.author_of, papers, watched))
+                return each(readers, papers, partial(author_of, loaded, people))
             case Why.INSTITUTION:
-                return [loaded.institutions[one] for one in papers]
+                return loaded.institutions, papers
             case Why.KEYWORD if self.phrases is not None:
-                return self.phrases.first(*pairs)
+                return self.phrases.phrases, self.phrases.first(readers, papers)
             case Why.LIKED if self.likes is not None:
-                keys = self.likes[pairs].tolist()
-                titles = Paper.objects.filter(pk__in=set(keys)).values_list("pk", "title")
-                return list(map(dict(titles).__getitem__, keys))
+                keys, which = np.unique(self.likes[readers, papers], return_inverse=True)
+                rows = Paper.objects.filter(pk__in=keys.tolist())
+                titles = dict(rows.values_list("pk", "title"))
+                return [titles[key] for key in keys.tolist()], which
             case Why.SEARCH:
-                hits = loaded.searched.hits
-                return [
-                    next(
-                        text for text in items(people[one].searches) if paper in hits(text)
-                    )
-                    for one, paper in zip(readers, papers, strict=True)
-                ]
-        return [""] * len(readers)
+                return each(readers, papers, partial(search_of, loaded, people))
+        return [""], np.zeros_like(readers)
+
+
+def each(
+    readers: Places, others: Places, name: Callable[[int, int], str]
+) -> tuple[Sequence[str], Places]:
+    """Return the name of each different pair, and which is whose."""
+    width = int(others.max(initial=0)) + 1
+    keys, which = np.unique(readers * width + others, return_inverse=True)
+    firsts, seconds = np.divmod(keys, width)
+    return list(map(name, firsts.tolist(), seconds.tolist())), which
+
+
+def text_of(people: Sequence[Person], reader: int, which: int) -> str:
+    return texts_of(people[reader].interests, people[reader].keywords)[which]
+
+
+def author_of(loaded: LaidOut, people: Sequence[Person], reader: int, paper: int) -> str:
+    return loaded.lexicon.author_of(paper, items(people[reader].watched_authors))
+
+
+def search_of(loaded: LaidOut, people: Sequence[Person], reader: int, paper: int) -> str:
+    searches = items(people[reader].searches)
+    return next(text for text in searches if paper in loaded.searched.hits(text))
 
 
 def found_in(
@@ -239,10 +250,10 @@ def found_in(
     """
     found = Found()
     shape = (len(people), len(loaded.papers))
-    places = {person.id: place for place, person in enumerate(people) if person.id}
+    seats = {person.id: seat for seat, person in enumerate(people) if person.id}
     had = [
-        (places[reader], position)
-        for reader, position in sent_before(loaded.edition, list(places), until=until)
+        (seats[reader], position)
+        for reader, position in sent_before(loaded.edition, list(seats), until=until)
     ]
     if had or any(person.wrote for person in people):
         look_up(found, loaded, people, np.zeros((4, *shape), dtype=np.bool_))
@@ -250,10 +261,36 @@ def found_in(
         found.matches.left_out[tuple(zip(*had, strict=True))] = True
     stored = [person.directions for person in people]
     for version in versions(stored):
-        points, directions = loaded.points[version], unpack(stored, version)
-        if points is not None and directions is not None:
-            found.close_to(points, directions, shape)
+        if (points := loaded.points[version]) is None:
+            continue
+        for places in parts(stored):
+            if (directions := unpack(stored, version, places)) is not None:
+                found.close_to(points, directions, shape)
+    if close := found.closeness:
+        written = reduce(np.maximum, found.interests or [close.written])
+        alike = np.zeros(shape, np.bool_) if found.likes is None else found.likes > 0
+        found.closeness = replace(close, written=written, alike=alike)
     return found
+
+
+def nothing_close(shape: tuple[int, int]) -> ranking.Closeness:
+    """Return the closeness of N × P for readers without words and likes.
+
+    The likes are to be filled in, and `written` to be replaced.
+    """
+    nothing = np.float32(-np.inf)
+    return ranking.Closeness(
+        np.broadcast_to(nothing, shape),
+        np.full(shape, nothing),
+        np.zeros(shape[0], dtype=np.int32),
+    )
+
+
+def parts(stored: Sequence[bytes | None]) -> Iterator[range]:
+    """Yield the places of all, in parts that are about as long as AT_ONCE together."""
+    ends = np.cumsum([len(one or b"") for one in stored])
+    cuts = np.searchsorted(ends, np.arange(AT_ONCE, ends[-1], AT_ONCE)).tolist()
+    return starmap(range, pairwise([0, *cuts, len(stored)]))
 
 
 def look_up(
@@ -261,7 +298,6 @@ def look_up(
 ) -> None:
     """Mark the papers with the readers' words and names; `marks` is 4 × N × P."""
     lexicon = loaded.lexicon
-    from_one = partial(any_of, lexicon.from_institution)
     searches = lists(people, "searches")
     asked = [
         [*keywords, *phrases(person.interests)]
@@ -276,16 +312,27 @@ def look_up(
         searches=marks[3],
         searching=np.array([one != [] for one in searches]),
     )
-    for mark, texts, find in (
-        (matches.authors, lists(people, "watched_authors"), lexicon.by),
-        (matches.left_out, lists(people, "muted_authors"), lexicon.by),
-        (matches.institutions, lists(people, "watched_institutions"), from_one),
-        (matches.left_out, lists(people, "muted_institutions"), from_one),
-        (matches.searches, searches, partial(any_of, loaded.searched.hits)),
+    for marked, texts, find in (
+        (matches.authors, lists(people, "watched_authors"), lexicon.by_each),
+        (matches.left_out, lists(people, "muted_authors"), lexicon.by_each),
+        (matches.institutions, lists(people, "watched_institutions"), lexicon.from_each),
+        (matches.left_out, lists(people, "muted_institutions"), lexicon.from_each),
+        (matches.searches, searches, loaded.searched.hits_of_each),
     ):
-        for place, some in enumerate(texts):
-            if some and (papers := find(some)):
-                mark[place, list(papers)] = True
+        mark(marked, texts, find)
+
+
+def mark(
+    marked: ranking.Bools,
+    texts: Sequence[Sequence[str]],
+    find: Callable[[Iterable[str]], Sequence[Collection[int]]],
+) -> None:
+    """Mark the papers (N × P) that one of each reader's texts finds."""
+    found = find(chain.from_iterable(texts))
+    if any(found):
+        readers = np.repeat(np.arange(len(texts)), [len(some) for some in texts])
+        papers = np.fromiter(chain.from_iterable(found), dtype=np.intp)
+        marked[np.repeat(readers, [len(some) for some in found]), papers] = True
 
 
 def phrase_hits(lexicon: Lexicon, asked: Sequence[Sequence[str]]) -> PhraseHits:
@@ -304,13 +351,7 @@ def phrase_hits(lexicon: Lexicon, asked: Sequence[Sequence[str]]) -> PhraseHits:
     return PhraseHits(["", *hits], having, slots.reshape(-1, len(asked)))
 
 
-def any_of(find: Callable[[str], Iterable[int]], texts: Iterable[str]) -> set[int]:
-    return set().union(*map(find, texts))
-
-
-def scored(
-    directions: Directions, rows: NDArray[np.intp], points: ranking.Floats
-) -> ranking.Floats:
+def scored(directions: Directions, rows: Places, points: ranking.Floats) -> ranking.Floats:
     """Return the scores of the edition's papers by some directions (rows × P)."""
     with np.errstate(invalid="ignore", over="ignore"):
         weights, offset = directions.weights(rows), directions.offset[rows, None]
@@ -323,7 +364,7 @@ def finite(scores: ranking.Floats) -> ranking.Floats:
     return scores if sound.all() else np.where(sound, scores, np.float32(-np.inf))
 
 
-def closest(scores: ranking.Floats, count: int) -> NDArray[np.intp]:
+def closest(scores: ranking.Floats, count: int) -> Places:
     """Return the columns of the `count` greatest scores of each row, in any order."""
     count = min(count, scores.shape[1])
     return np.argpartition(-scores, count - 1, axis=1)[:, :count]
@@ -339,7 +380,10 @@ def lists(people: Sequence[Person], name: str) -> list[list[str]]:
 
     All are decoded at once. Raises ValueError if one is damaged.
     """
-    found: list[list[str]] = DECODER.decode(f"[{','.join(map(attrgetter(name), people))}]")
+    stored = list(map(attrgetter(name), people))
+    if stored.count("[]") == len(stored):
+        return [[]] * len(stored)
+    found: list[list[str]] = DECODER.decode(f"[{','.join(stored)}]")
     if len(found) != len(people):
         raise ValueError(f"{len(people)} readers have {len(found)} lists")
     return found

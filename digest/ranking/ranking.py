@@ -35,8 +35,7 @@ LIKE_A_TOPIC = np.float32(2)
 # all of them unwanted; from 1.5 on, recall@5 of everyday wordings was 0.04 less.
 CLOSE = np.float32(1.25)
 # From here on a mail may say that a paper is close to what its reader wrote: of the recorded
-# papers that reach it, 82% have the concept of the sentence in their labels (88% with
-# sentence embeddings), where of those that reach CLOSE 14% have. Those between are named the
+# papers that reach it, 83% have the concept of the sentence in their labels, where of those that reach CLOSE 14% have. Those between are named the
 # nearest of the edition, which claims no more than the order that they are in.
 SURELY_CLOSE = np.float32(7)
 # The same for likes, which are less reliable, and less so the fewer they are.
@@ -118,6 +117,9 @@ class Closeness:
 
     def points(self, weight: np.float32) -> Floats:
         """Return the points that closeness adds to a score (N × P)."""
+        if not self.likes.any():
+            found: Floats = np.maximum(self.written * weight, 0)
+            return found
         return (np.maximum(self.written, 0) + self.liked_points()) * weight
 
     def liked_points(self) -> Floats:
@@ -138,12 +140,6 @@ class Closeness:
             liked &= self.alike
         close, surely = self.written >= CLOSE, self.written >= SURELY_CLOSE
         return {Why.WRITTEN: surely, Why.NEAREST: close & ~surely, Why.LIKED: liked}
-
-
-def nothing_close(shape: tuple[int, int]) -> Closeness:
-    """Return the closeness of N × P for readers without words and likes, to be filled in."""
-    written, liked = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
-    return Closeness(written, liked, np.zeros(shape[0], dtype=np.int32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +326,11 @@ def most_liked(scores: Floats, liked: Bools) -> Bools:
 
 def nearest(written: Floats, fits: Bools, allowed: Bools) -> Bools:
     """Mark the papers (N × P) nearest to the written interests that fill up to FEWEST."""
-    missing = FEWEST - fits.sum(axis=1)
-    return the_best(np.where(allowed & ~fits, written, -np.inf), missing)
+    found, missing = np.zeros_like(fits), FEWEST - fits.sum(axis=1)
+    few = np.flatnonzero((missing > 0) & allowed.any(axis=1))
+    free = allowed[few] & ~fits[few]
+    found[few] = the_best(np.where(free, written[few], -np.inf), missing[few])
+    return found
 
 
 def the_best(scores: Floats, counts: NDArray[np.int64]) -> Bools:

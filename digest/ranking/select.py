@@ -7,6 +7,8 @@ import logging
 import re
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise, repeat
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from digest.editions.compose import Pick, Reader
-from digest.editions.reasons import MOST_REASONS, Reason, Why, named
+from digest.editions.reasons import Reason, Why, named
 from digest.ranking import ranking
 from digest.ranking.interleaving import TEAMS, VARIANTS, interleaved
 from digest.ranking.loaded import LaidOut
@@ -27,8 +29,6 @@ from subscribers.preferences import CHOSEN
 logger = logging.getLogger(__name__)
 
 
-# Reasons that a pick carries itself; a topic is its column.
-NAMED = [why for why in Why if why is not Why.TOPIC]
 UNREADABLE = "the reader's row cannot be read"
 # Accepted as exactly one address by headers, an envelope and a provider's API. Forms accept
 # less; the transport handles letters beyond ASCII.
@@ -92,11 +92,10 @@ def ranked(
     most = np.array([person.most_papers for person in people], dtype=np.int32)
     result, teams = drafted(loaded, people, found, most)
     picks = picks_of(loaded, people, found, result, teams)
-    counts = (result.picks >= 0).sum(axis=1)
-    ends = counts.cumsum()
+    ends = (result.picks >= 0).sum(axis=1).cumsum().tolist()
     digests = []
-    for delivery_id, person, begin, end in zip(
-        delivery_ids, people, (ends - counts).tolist(), ends.tolist(), strict=True
+    for delivery_id, person, (begin, end) in zip(
+        delivery_ids, people, pairwise([0, *ends]), strict=True
     ):
         fault = fault_of(person)
         reader = mail_reader(delivery_id, person, fault)
@@ -158,21 +157,15 @@ def picks_of(
     """Return the picks of all readers, one reader after the other."""
     taken = result.picks >= 0
     papers, topics = result.picks[taken], result.topics[taken]
-    places = (papers * loaded.picks.columns + topics + 1).tolist()
-    both = named_reasons(loaded, people, found, result, taken)
-    if both is None:
-        picks = list(map(loaded.picks.__getitem__, places))
+    if (reasons := named_reasons(loaded, people, found, result, taken)) is None:
+        places = papers * loaded.picks.columns + topics + 1
+        picks = list(map(loaded.picks.__getitem__, places.tolist()))
     else:
-        picks = []
-        for place, position, topic, first, second in zip(
-            places, papers.tolist(), topics.tolist(), *both, strict=True
-        ):
-            if first and second and first.name != second.name:
-                picks.append(Pick(position, None, (first, second)))
-            elif one := first or second:
-                picks.append(Pick(position, topic if topic >= 0 else None, (one,)))
-            else:
-                picks.append(loaded.picks[place])
+        topics[[len(some) > 1 for some in reasons]] = -1
+        columns = [*range(loaded.papers.shape[1]), None]  # the last one stands for -1
+        shown = map(columns.__getitem__, topics.tolist())
+        rows = zip(papers.tolist(), shown, reasons, repeat(""))
+        picks = list(map(tuple.__new__, repeat(Pick), rows))
     if teams is None:
         return picks
     return [
@@ -187,24 +180,27 @@ def named_reasons(
     found: Found,
     result: ranking.Ranked,
     taken: ranking.Bools,
-) -> list[list[Reason | None]] | None:
-    """Return the first and the second reason of each pick taken (N × K), with its name.
+) -> list[tuple[Reason, ...]] | None:
+    """Return the reasons of each pick taken (N × K) that name something; None if none does.
 
-    None stands for a topic, which is the pick's column; None for both lists if all are.
+    A topic is the pick's column instead.
     """
     codes, papers = result.reasons[taken], result.picks[taken]
     if not (codes > Why.TOPIC).any():
         return None
     readers = taken.nonzero()[0]
-    both: list[list[Reason | None]] = [[None] * len(codes) for _ in range(MOST_REASONS)]
-    for why in NAMED:
+    some: list[tuple[Reason, ...]] = [()]
+    which = np.zeros(codes.shape, dtype=np.intp)
+    for why in [Why(code) for code in np.unique(codes).tolist() if code > Why.TOPIC]:
         places, nth = (codes == why).nonzero()
-        if not len(places):
-            continue
-        names = found.names(loaded, people, why, (readers[places], papers[places]))
-        for place, of, name in zip(places.tolist(), nth.tolist(), names, strict=True):
-            both[of][place] = named(why, name)
-    return both
+        names, of = found.names(loaded, people, why, readers[places], papers[places])
+        which[places, nth] = of + len(some)
+        some += [(named(why, name),) for name in names]
+    first, second = (list(map(some.__getitem__, each)) for each in which.T.tolist())
+    for place in which.all(axis=1).nonzero()[0].tolist():
+        if first[place][0].name == second[place][0].name:
+            second[place] = ()
+    return list(map(add, first, second))
 
 
 def wishes(people: Sequence[Person]) -> ranking.Wishes:

@@ -151,7 +151,6 @@ def terms(
 ) -> list[Term]:
     """Return the parts of a paper's score, the greatest first; popularity is the rest."""
     pair = (0, position)
-    here = np.array([0]), np.array([position])
     profile = profiles(laid, [person])[0]
     some = [
         Term(Why.TOPIC, laid.labels[column][1], float(points))
@@ -160,7 +159,7 @@ def terms(
     ]
     if found.matches is not None:
         some += [
-            Term(why, found.names(laid, [person], why, here)[0], float(weight))
+            Term(why, name_of(laid, person, found, why, position), float(weight))
             for why, (which, weight) in found.matches.weighed(ranking.USUAL).items()
             if which[pair]
         ]
@@ -176,3 +175,10 @@ def terms(
         rest = score - sum(term.points for term in some)
         some.append(Term(Why.TRENDING, "", rest))
     return sorted(some, key=lambda term: -term.points)
+
+
+def name_of(laid: LaidOut, person: Person, found: Found, why: Why, position: int) -> str:
+    """Return what a reason of a paper names."""
+    here = np.array([0]), np.array([position])
+    names, which = found.names(laid, [person], why, *here)
+    return names[int(which[0])]

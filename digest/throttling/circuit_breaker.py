@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -90,26 +91,47 @@ def stopped(now: datetime) -> list[Rest]:
     return found if relays.in_use() <= {rest.relay for rest in found} else []
 
 
-def trip(now: datetime, cause: str, *, asked: float = 0.0, relay: str = MAIN) -> None:
+class Failure(NamedTuple):
+    """Why a relay cannot be used.
+
+    `asked` is a Retry-After in seconds (RFC 9110 section 10.2.3), the least that it rests.
+    """
+
+    cause: str
+    asked: float = 0.0
+    relay: str = MAIN
+
+
+def trip(now: datetime, *failures: Failure) -> None:
     """Stop all senders: for 5 s after the first failure, twice as long after each further one.
 
-    `asked` is a Retry-After in seconds (RFC 9110 section 10.2.3): at least so long.
+    The operator is told of each only when all are noted: that others take its mail would not
+    be true where they have failed, too.
     """
-    row, _ = BackOff.objects.get_or_create(pk=key(relay), defaults={"changed_at": now})
+    noted = [(row, one) for one in failures if (row := note(one, now))]
+    for row, one in noted:
+        if may_alarm(row, now):
+            called = relays.called(one.relay).capitalize()
+            waits = what_waits(one.relay, now)
+            alert(f"{called} cannot be used, and {waits}: {one.cause}")
+
+
+def note(failure: Failure, now: datetime) -> BackOff | None:
+    """Let the relay rest; return its row, or None where another sender has just done so."""
+    row, _ = BackOff.objects.get_or_create(
+        pk=key(failure.relay), defaults={"changed_at": now}
+    )
     rest = doubled(FIRST_REST, row.failures, most=LONGEST_REST)
-    called = relays.called(relay)
+    called, cause = relays.called(failure.relay), failure.cause
     logger.warning("%s cannot be used, senders rest for %s: %s", called, rest, cause)
     tripped = BackOff.objects.filter(pk=row.name, failures=row.failures).update(
         failures=row.failures + 1,
         rests=row.failures + 1,
-        resting_until=now + max(rest, timedelta(seconds=asked)),
+        resting_until=now + max(rest, timedelta(seconds=failure.asked)),
         cause=cause[:500],
         changed_at=now,
     )
-    if tripped and may_alarm(row, now):
-        alert(
-            f"{called.capitalize()} cannot be used, and {what_waits(relay, now)}: {cause}"
-        )
+    return row if tripped else None
 
 
 def what_waits(relay: str, now: datetime) -> str:
@@ -206,6 +228,13 @@ def may_probe(rest: BackOff, now: datetime) -> bool:
             resting_until=now + PROBE, changed_at=now
         )
     )
+
+
+def give_back(rest: BackOff, now: datetime) -> None:
+    """End the wait of others for a trial that sent nothing, so that the next sender tries."""
+    mine = BackOff.objects.filter(pk=rest.pk, resting_until=rest.resting_until)
+    mine.update(resting_until=now, changed_at=now)
+    rest.resting_until = now
 
 
 def forget(now: datetime) -> None:

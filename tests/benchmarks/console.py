@@ -262,7 +262,7 @@ def pages() -> dict[str, str]:
     found["readers, page 2,000"] = f"{listed}?before={reader.pk - 100_000}"
     found["notices, failed"] = f"{notices}?state=failed"
     found["notices, due"] = f"{notices}?state=due"
-    return found
+    return found | {"metrics": reverse("metrics")}
 
 
 def measured(rounds: int) -> Iterator[Figure]:
@@ -287,7 +287,7 @@ def measured(rounds: int) -> Iterator[Figure]:
             f"{took * 1000:.0f} ms  {sql[:300]}" for took, sql in queries if took > 0.05
         ]
         print(f"{name}: {len(queries)} queries", *slow, sep="\n  ", flush=True)
-        limit = 300 if name == "today" else 150
+        limit = {"today": 300, "metrics": 20}.get(name, 150)
         yield Figure(f"{name}, p95 ms", [late], at_most=limit)
         yield Figure(f"{name}, p95 ms of CPU", [cpu])
     yield Figure("queries of a page at most", [most])

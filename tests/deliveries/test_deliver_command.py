@@ -10,6 +10,7 @@ from digest.deliveries import control, ledger
 from digest.deliveries.sweep import end_leases
 from digest.models import Delivery, Edition, Lease
 from digest.throttling import circuit_breaker
+from digest.throttling.circuit_breaker import Failure
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +48,9 @@ def test_j7_it_says_that_the_edition_is_paused_and_by_what(deliver, today):
 
 
 def test_j7_it_says_that_senders_rest_and_fails(deliver, today):
-    circuit_breaker.trip(ledger.database_now() + timedelta(minutes=5), "535 not now")
+    circuit_breaker.trip(
+        ledger.database_now() + timedelta(minutes=5), Failure("535 not now")
+    )
     with pytest.raises(CommandError, match="535 not now.*relay resume"):
         deliver("--day", f"{today.day}")
 

@@ -116,6 +116,52 @@ def test_the_queries_do_not_grow_and_it_is_quick(client) -> None:
     assert min(seconds) < 0.1  # of CPU: the promise is 20 ms, with nothing else running
 
 
+def test_what_waits_is_what_senders_and_workers_would_take(client) -> None:
+    """The statement is written by hand: it selects the same as they do."""
+    now = ledger.database_now()
+    soon, late = now + timedelta(hours=1), now - timedelta(minutes=7)
+    first = make.edition({make.paper(1): {"graphs": 1.0}})
+    held = make.edition({}, day=make.DAY + timedelta(days=1))
+    Edition.objects.filter(pk=held.pk).update(hold="paused")
+    rows = [
+        (first, "pending", now - timedelta(minutes=2), 0),
+        (first, "pending", late, 1),  # an announcement's: not the oldest digest
+        (first, "pending", soon, 0),
+        (first, "claimed", late, 0),
+        (first, "unknown", late, 0),
+        (held, "pending", late, 0),
+    ]
+    Delivery.objects.bulk_create(
+        Delivery(
+            edition=edition,
+            subscriber=make.reader(f"r{number}@example.org", "graphs"),
+            state=state,
+            due_at=at,
+            not_before=at,
+            expires_at=soon,
+            lane=lane,
+        )
+        for number, (edition, state, at, lane) in enumerate(rows)
+    )
+    reader = Subscriber.objects.all()[0]
+    for state, at in (("pending", late), ("pending", soon), ("accepted", late)):
+        Notice.objects.create(
+            subscriber=reader, kind="confirm", state=state, created_at=late, not_before=at
+        )
+    for at, handled in ((late, None), (soon, None), (late, now)):
+        Request.objects.create(kind="link", at=late, not_before=at, handled_at=handled)
+    told = samples(client)
+    selected = {
+        "deliveries_due": Delivery.objects.ready(now),
+        "deliveries_unknown": Delivery.objects.filter(is_unknown=True),
+        "notices_due": Notice.objects.open(now),
+        "requests_open": Request.objects.open(now),
+    }
+    for name, found in selected.items():
+        assert told[f"dailypapers_{name}", ""] == found.count() > 0, name
+    assert 120 <= told["dailypapers_oldest_due_seconds", ""] < 180
+
+
 def test_lateness_is_counted_by_bound_and_added_up() -> None:
     now = ledger.database_now()
     meter = throughput.Meter()

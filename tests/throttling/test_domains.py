@@ -15,6 +15,7 @@ from digest.editions.compose import Reader
 from digest.models import BackOff, Delivery, DeliveryEvent, Edition
 from digest.ranking.select import Digest
 from digest.throttling import circuit_breaker, domains, relay
+from digest.throttling.circuit_breaker import Failure
 from digest.throttling.domains import Gate
 from digest.transport.base import Mail
 from digest.transport.outcomes import Outcome, Phase, Verdict, of_reply, of_silence
@@ -213,7 +214,7 @@ def test_r9_the_providers_retry_after_is_kept_by_all():
     busy = Outcome(Verdict.RETRY, "provider refuses us", "429", charged=False, wait=1800)
     seen = relay.Relay()
     assert seen.judge(mails("a@gmail.test"), {0: busy}, Evidence((), lambda: NOW))
-    circuit_breaker.trip(NOW, seen.cause, asked=seen.asked)
+    circuit_breaker.trip(NOW, Failure(seen.cause, asked=seen.asked))
     known, rests = circuit_breaker.read()
     provider = known.get(MAIN)
     assert provider and provider.resting_until == NOW + timedelta(minutes=30)
@@ -231,7 +232,7 @@ def test_where_nothing_rests_and_nothing_is_limited_a_slice_asks_once(edition):
 
 
 def test_r9_a_rest_that_the_provider_asked_for_outlives_the_day():
-    circuit_breaker.trip(NOW, "429 come back in two days", asked=2 * 86400.0)
+    circuit_breaker.trip(NOW, Failure("429 come back in two days", asked=2 * 86400.0))
     circuit_breaker.forget(NOW + timedelta(hours=25))
     assert circuit_breaker.is_open(NOW + timedelta(hours=47))
     circuit_breaker.forget(NOW + timedelta(hours=49))

@@ -69,7 +69,8 @@ def queue(now: datetime) -> dict[str, int]:
 def reports(now: datetime) -> dict[str, int]:
     """Return the providers' reports of the last 24 hours by kind."""
     rows = DeliveryEvent.objects.filter(kind__in=REPORTS, at__gt=now - DAY, at__lte=now)
-    counted = dict(rows.order_by().values_list("kind").annotate(Count("pk")))
+    # "*", as the index has no ids: it alone is read.
+    counted = dict(rows.order_by().values_list("kind").annotate(number=Count("*")))
     return {kind: counted.get(kind, 0) for kind in REPORTS}
 
 
