@@ -3,7 +3,8 @@
 
 Any Python 3.12 or newer may start it. Where that Python lacks the packages, they are
 installed from uv.lock into `.venv` beside this file, and the command runs there: `test` with
-the development group, all others without it. uv does the work; without one on the PATH, it is
+the development group, all others without it, and with the extra `doctor` where there are
+settings of a deployment. uv does the work; without one on the PATH, it is
 installed into `.venv` too.
 """
 
@@ -57,11 +58,12 @@ def run_in_environment(*, test: bool) -> None:
     python = VENV / "bin" / "python"
     group = "dev" if test else "embedded"
     stamp = VENV / f".{group}-installed"
-    lock = hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest()
+    extras = extras_wanted()
+    lock = hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest() + "".join(extras)
     # A deployment's own environment is used as it is: only `up` and `test` complete one.
     complete = test or sys.argv[1:2] == ["up"] or not python.exists()
     if complete and not (stamp.exists() and stamp.read_text() == lock):
-        install(group)
+        install(group, extras)
         stamp.write_text(lock)
     if os.environ.get("DAILY_PAPERS_ENVIRONMENT") == str(VENV):  # we come from here
         sys.exit(f"error: {VENV} lacks packages: remove that folder and try again")
@@ -69,7 +71,14 @@ def run_in_environment(*, test: bool) -> None:
     os.execv(python, [str(python), *sys.argv])
 
 
-def install(group: str) -> None:
+def extras_wanted() -> list[str]:
+    """Return the extras to install: a deployment, which has settings, can ask its doctor."""
+    settings = Path(os.environ.get("ENV_FILE") or ROOT / ".env")
+    given = settings.is_file() or os.environ.get("DATABASE_URL")
+    return ["--extra", "doctor"] if given else []
+
+
+def install(group: str, extras: list[str]) -> None:
     """Install what `group` needs from uv.lock. Nothing that another group needs is removed."""
     ours = VENV / "bin" / "uv"
     uv = shutil.which("uv") or (str(ours) if ours.exists() else "")
@@ -81,7 +90,7 @@ def install(group: str) -> None:
     if not uv:
         install_uv()
     groups = ["--no-dev", "--group", group] if group != "dev" else []
-    command = [uv or str(ours), "sync", "--locked", "--inexact", *groups]
+    command = [uv or str(ours), "sync", "--locked", "--inexact", *groups, *extras]
     env = {name: text for name, text in os.environ.items() if name != "VIRTUAL_ENV"}
     # Byte code is made once here instead of by several processes at the first start.
     env |= {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_COMPILE_BYTECODE": "1"}

@@ -92,6 +92,18 @@ def test_c31_up_and_test_install_what_they_need_and_leave_each_other_s(
     assert has(tree, "pytest"), "up removed what test had installed"
 
 
+def test_where_there_are_settings_the_doctor_has_what_it_needs(
+    tree: Path, tmp_path: Path
+) -> None:
+    env = machine(tmp_path)
+    assert manage(tree, env, "up", "--help").returncode == 0
+    assert has(tree, "aiosmtpd") and not has(tree, "checkdmarc")
+    (tree / ".env").write_text("SITE_URL=https://papers.example.org\n")
+    env["ENV_FILE"] = str(tree / ".env")
+    assert manage(tree, env, "up", "--help").returncode == 0
+    assert has(tree, "checkdmarc") and has(tree, "aiosmtpd") and not has(tree, "pytest")
+
+
 @pytest.mark.parametrize(
     ("broken", "site", "words"),
     [

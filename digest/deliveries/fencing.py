@@ -42,8 +42,8 @@ class SendingRefused(Exception):
 
 HIGH_WATER, SENT_UNTIL = "high-water", "sent-until"  # files in STATE_DIR
 ADVICE = (
-    "Mails that it knows nothing of may have gone out. Run `manage.py quarantine "
-    "--since INSTANT` with the time of the backup"
+    "Mails that it knows nothing of may have gone out. Quarantine it, on the operators' page "
+    "Unknown or by `manage.py quarantine --since INSTANT`, with the time of the backup"
 )
 OLDER = SendingRefused(f"This database is older than this machine remembers. {ADVICE}.")
 OLDER_THAN_OTHERS = SendingRefused(

@@ -35,7 +35,7 @@ NUMBER = re.compile(r"(?:[0-9]|\\d|\[[0-9-]+\])(?!\??\*|\?|\{0)")
 PLAIN = re.compile(r"[a-z][a-z0-9 ]{1,3}(?![?*{])")
 SHORTEST, LONGEST = 2, 4
 # A word that stands in whatever an alternative matches: outside of groups, and not optional.
-INSIDE_GROUPS = re.compile(r"\([^()]*\)|\[[^\]]*\]|\\.|\{[^}]*\}")
+INSIDE_GROUPS = re.compile(r"\([^()]*\)|\[[^][]*\]|\\.|\{[^{}]*\}")
 LITERAL = re.compile(r"[a-z]{4,}(?![?*{|])")
 OPTIONS = re.compile(r"\(\?:([^()]+)\)(?![?*{])")
 

@@ -7,7 +7,6 @@ then a record per direction: its kind (1 byte), what it is of (4 bytes), scale a
 likes together, and one for the point of each of the newest liked papers.
 """
 
-import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from digest.models import Paper, StoredProjection, Vote
 from digest.ranking import sentences
+from digest.ranking.interests import written
 from digest.ranking.projections import current
 from digest.ranking.vectors import (
     DIMENSIONS,
@@ -37,8 +37,6 @@ Floats = NDArray[np.float32]
 MOST_INTERESTS = 5
 MOST_LIKES = 300  # the newest; likes of years ago no longer count
 LEAST_RECENT, MOST_RECENT = 500, 1500  # papers that likes are told apart from
-LIST = re.compile(r"[,;]")
-LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
 HEADER = struct.Struct("<4sh")
 RECORD = struct.Struct(f"<BIff{DIMENSIONS}s")
 BEYOND_ALL = 2**63 - 1  # no reader has this id
@@ -76,19 +74,8 @@ class Directions:
 
 
 def interests_of(text: str, keywords: Sequence[str] = ()) -> list[str]:
-    """Return the interests in what a reader wrote: a line each, or the items of a list.
-
-    Without other text, keywords are interests as well.
-    """
-    found: list[str] = []
-    for line in text.splitlines():
-        if "," not in line and ";" not in line:
-            found += [line.strip()] if line.strip() else []
-            continue
-        pieces = [piece.strip() for piece in LIST.split(line) if piece.strip()]
-        short = all(len(piece.split()) <= LONGEST_ITEM for piece in pieces)
-        found += pieces if short else [line.strip()]
-    return (found or list(keywords))[:MOST_INTERESTS]
+    """Return the interests in what a reader wrote, or their keywords where that is nothing."""
+    return (written(text) or list(keywords))[:MOST_INTERESTS]
 
 
 def pack(

@@ -4,6 +4,7 @@ Pure. A Lexicon is built once per edition, so the cost grows with the readers' w
 not with readers × papers.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
@@ -11,14 +12,86 @@ from itertools import accumulate, repeat
 
 from digest.papers.words import WORD, folded, joined, words
 
+SEPARATOR = re.compile(r"[;,](?!\d)|(?<!\d)[;,]")  # not that of 3,000
 # Spaces; a longer piece of text is a sentence, which no paper contains word for word.
 LONGEST_PHRASE = 8
+LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
+# A piece that begins so goes on with what stands before the comma; in English and German.
+OPENING = (
+    "about above across after also as at based before between but by during e.g. especially"
+    " even for from i.e. ideally in including instead into just like mainly mostly namely of"
+    " off on only onto out over particularly plus preferably rather since such than through"
+    " to towards under using via with within without yet"
+    " aber als am auch auf aus bei besonders das der die durch für gegen im mit nach nur ohne"
+    " sowie über um unter vom von vor wie z.b. zu zum zur zwischen"
+)
+# A piece with such a word is part of a sentence.
+CLAUSE = (
+    "am are be because been can cannot could do does don't how i i'm if is it its my not our"
+    " should so that their them they this those was we were what when where whether which"
+    " while who whose why will would you your"
+    " dass ich ist kann können mein meine nicht sich sind warum weil welche wenn wir"
+)
+# A piece of nothing but these says how the others are.
+QUALITY = (
+    "accurate and better big cheap cheaper consistent deep efficient fast faster free good"
+    " honest interpretable large larger lightweight local long longer new novel or private"
+    " real reliable robust safe safer scalable short simple simpler small smaller tiny"
+    " trustworthy und oder"
+)
+CLAUSES, QUALITIES = frozenset(CLAUSE.split()), frozenset(QUALITY.split())
+OPENINGS = CLAUSES.union(OPENING.split())
+JOINING = re.compile(r"^(?:and|or|und|oder|&)\s+", re.IGNORECASE)
+REST = frozenset(("", "etc", "etc.", "usw", "usw.", "...", "…"))
+NOUNS_IN_LY = frozenset(("anomaly", "assembly", "family", "supply"))
+
+
+def written(interests: str) -> list[str]:
+    """Return the interests in what a reader wrote: a line each, or the items of a list."""
+    found: list[str] = []
+    for line in interests.splitlines():
+        items = pieces(line)
+        listed = len(items) < 2 or all(map(is_item, items))
+        found += items if listed else [line.strip()]
+    return found
 
 
 def phrases(interests: str) -> list[str]:
-    """Split a reader's free text at commas, semicolons and line ends."""
-    pieces = interests.replace(";", ",").replace("\n", ",").split(",")
-    return [phrase for piece in pieces if (phrase := piece.strip())]
+    """Return what a paper may have word for word: lines, and the pieces between commas.
+
+    A piece that only goes on with another ("over minutes") is none.
+    """
+    lines = map(pieces, interests.splitlines())
+    return [
+        one for some in lines for one in some if len(some) < 2 or not goes_on(folds(one))
+    ]
+
+
+def pieces(line: str) -> list[str]:
+    """Split a line at commas and semicolons; no piece is empty, nor "etc."."""
+    if "," not in line and ";" not in line:
+        return [line.strip()] if line.strip() else []
+    found = [JOINING.sub("", piece.strip()) for piece in SEPARATOR.split(line)]
+    return [piece for piece in found if piece.lower() not in REST]
+
+
+def is_item(piece: str) -> bool:
+    """Return True if a piece is an interest of its own: a keyword, a short noun phrase."""
+    each = folds(piece)
+    return len(each) <= LONGEST_ITEM and CLAUSES.isdisjoint(each) and not goes_on(each)
+
+
+def goes_on(each: Sequence[str]) -> bool:
+    """Return True if the words of a piece only make sense with what stands before them."""
+    adverb = len(each) == 1 and each[0].endswith("ly") and each[0] not in NOUNS_IN_LY
+    return adverb or each[0] in OPENINGS or QUALITIES.issuperset(each)
+
+
+def folds(piece: str) -> list[str]:
+    """Return a piece's words in lower case, but "IT" and the like as they are."""
+    return [
+        word if len(word) > 1 and word.isupper() else word.lower() for word in piece.split()
+    ]
 
 
 class Lexicon:

@@ -229,7 +229,9 @@ def each(
 
 
 def text_of(people: Sequence[Person], reader: int, which: int) -> str:
-    return texts_of(people[reader].interests, people[reader].keywords)[which]
+    """Return one of a reader's texts; empty if the direction is of none that they have now."""
+    texts = texts_of(people[reader].interests, people[reader].keywords)
+    return texts[which] if which < len(texts) else ""
 
 
 def author_of(loaded: LaidOut, people: Sequence[Person], reader: int, paper: int) -> str:

@@ -1,8 +1,9 @@
 """Texts as points in a space of meanings (LSA), and interests as directions in it.
 
 Pure: numpy and files only. A Projection turns a text's words into a point. It contains
-past papers as points, the background. The past papers nearest to a written interest are
-found, and their mean against the mean of all is the direction that ranks a day's papers:
+past papers as points, the background. The past papers nearest to a written interest, read
+with all of its words and without each of them, are found, and their mean against the mean
+of all is the direction that ranks a day's papers:
 
     w = (Σ + 10 · mean variance · I)⁻¹ (mean of the nearest − mean of the background)
 
@@ -38,6 +39,8 @@ NEAREST = 30
 MEANING = 4
 # What the last of the nearest counts, and how much more those before it, in deviations.
 LEAST_NEAR = np.float32(0.3)
+# A text is also read without each of its words, if it has no more than these.
+MOST_LEFT_OUT = 20
 RIDGE = 10.0
 # What somebody liked is surer than the papers nearest to words, and surer the more they are:
 # n likes have a ridge of 10 / n.
@@ -147,16 +150,30 @@ class Projection:
         """Return a paper's point, as in the background."""
         return unpacked(packed(self.point(document(title, abstract))))
 
+    def readings(self, words: Sequence[str]) -> Floats:
+        """Return the points of words, and of the same without each of them (n × DIMENSIONS).
+
+        A paper that is near for one word alone is far without it. None if no word is known.
+        """
+        known = list(dict.fromkeys(word for word in words if word in self.columns))
+        left_out = known if len(known) <= MOST_LEFT_OUT else []
+        readings = [list(words)] + [
+            [word for word in words if word != one] for one in left_out
+        ]
+        points = np.stack([self.point_of(reading) for reading in readings])
+        return points[points.any(axis=1)]
+
     def nearest(self, text: str, encode: Encode | None = None) -> tuple[list[int], Floats]:
         """Return the places of the background's papers nearest to a text, and their weights.
 
         Nearest first; none if no word of the text is known. With `encode` its meaning counts
         beside its words.
         """
-        point = self.point(text)
-        if not point.any():
+        readings = self.readings(stems(text))
+        if not len(readings):
             return [], np.zeros(0, dtype=np.float32)
-        scores = standardized(self.background.points @ point)
+        scores = standardized(readings @ self.background.points.T)
+        scores = standardized(scores.min(axis=0))
         if encode and self.sentences is not None:
             meaning = self.sentences.astype(np.float32) @ encode([text])[0]
             scores += MEANING * standardized(meaning)
@@ -229,8 +246,10 @@ def unit(vector: Floats) -> Floats:
 
 
 def standardized(scores: Floats) -> Floats:
-    """Return scores in standard deviations from their mean."""
-    return (scores - scores.mean()) / (scores.std() or np.float32(1))
+    """Return scores (n, or any × n) in standard deviations from the mean of their row."""
+    found: Floats = scores - scores.mean(axis=-1, keepdims=True)
+    found /= found.std(axis=-1, keepdims=True) + np.float32(1e-9)
+    return found
 
 
 def packed(points: Floats, scale: np.float32 = POINT_SCALE) -> Bytes:

@@ -392,9 +392,7 @@ def liking(
             got = picks(late, profile, both, likings, likes)
             gains.append(ndcg(after[got], int(after.sum()), MOST))
         name = f"nDCG@{MOST} of later papers: two sentences{how}, topics and {likes} likes"
-        figures.append(
-            Figure(name, [mean(gains)], at_least=TOGETHER[likes] if how else None)
-        )
+        figures.append(Figure(name, [mean(gains)], at_least=TOGETHER[likes]))
     return figures
 
 

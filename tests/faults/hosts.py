@@ -41,7 +41,8 @@ GROUP = 5
 SHARE = 40  # readers who come due in a round
 RATE = 6  # mails a second: each sender takes few at once, so that all of them are at work
 LASTS = 6.0  # seconds that a fault lasts
-TICK = 11.0
+TRIES = 3
+IN_FLIGHT = 5.0  # seconds in which a mail that is on the line comes to its end
 PATIENCE = 90.0  # seconds until all of a round must have ended
 FIRST_MAIL = 30.0  # seconds from the end of a fault
 QUARANTINED = "quarantined after a restore"
@@ -76,6 +77,7 @@ class Round:
     unknown: int
     quarantined: int
     missed: int = 0  # mails that left and of which the standby knew nothing
+    recorded: int = 0  # outcomes, from a copy of a lost machine's folder
     told: list[str] = field(default_factory=list)
 
     @property
@@ -83,13 +85,14 @@ class Round:
         first = (
             "nothing was left" if self.first is None else f"first mail {self.first:.1f} s"
         )
-        ends = f"{self.unknown} unknown" if self.unknown else ""
-        ends += (
+        ends = [
+            f"{self.unknown} unknown" if self.unknown else "",
+            f"{self.recorded} recorded" if self.recorded else "",
             f"{self.quarantined} set aside, {self.missed} of them sent"
-            if self.missed
-            else ""
-        )
-        return ", ".join(filter(None, [first, f"last {self.all:.1f} s", ends, *self.told]))
+            if self.quarantined
+            else "",
+        ]
+        return ", ".join(filter(None, [first, f"last {self.all:.1f} s", *ends, *self.told]))
 
 
 @dataclass
@@ -189,6 +192,11 @@ class Bed:
         at = [datetime.fromisoformat(line["at"]).timestamp() for line in kept]
         return sorted(zip(at, (line["rcpt"][0] for line in kept), strict=True))
 
+    def begun(self) -> list[float]:
+        """When the hand-over of each mail began, accepted or not."""
+        folders = [self.folder / relay for relay in ("relay1", "relay2")]
+        return [line["at"] for folder in folders for line in lines(folder / "begun.jsonl")]
+
     def release(self, *, later: float = 0) -> list[int]:
         """Let the next readers come due, in so many seconds; return their rows."""
         ids, self.ids = self.ids[:SHARE], self.ids[SHARE:]
@@ -209,18 +217,25 @@ class Bed:
             ]
         )
 
-    def sent_but_open(self, ids: Sequence[int]) -> list[int]:
+    def sent_but_due(self, ids: Sequence[int]) -> list[int]:
         """Rows whose mail a relay has, and which the database would send."""
         sent = {address for _, address in self.arrived()}
         return [
             row.id
             for row in self.primary.ledger.rows()
-            if ids[0] <= row.id <= ids[-1] and row.state in OPEN and row.address in sent
+            if ids[0] <= row.id <= ids[-1]
+            and row.state in ("pending", "claimed")
+            and row.address in sent
         ]
 
     def keep(self) -> None:
         for part in (one for some in self.parts.values() for one in some):
             part.keep()
+
+    def refusals(self) -> int:
+        """How often senders have said that they refuse."""
+        logs = [self.parts[host][0].log.read_text(errors="replace") for host in WORKERS]
+        return sum(log.count("sending is refused") for log in logs)
 
     def wait_for_mail(self, than: int, seconds: float = 30) -> bool:
         return clocks.until(lambda: len(self.arrived()) > than, seconds)
@@ -262,13 +277,26 @@ class Bed:
         self, name: str, begin: Callable[[], object], end: Callable[[], object]
     ) -> None:
         """One round: the fault strikes as soon as the first of it has mail."""
-        before, ids = len(self.arrived()), self.release()
-        self.wait_for_mail(before)
+        ids = self.begin_round()
         begin()
         time.sleep(LASTS)
         end()
         found = self.note(name, ids, time.time())
         print(f"  {name}: {found.words}", flush=True)
+
+    def begin_round(self) -> list[int]:
+        """Release readers and wait until the first has mail; return their rows."""
+        before, ids = len(self.arrived()), self.release()
+        self.wake()
+        self.wait_for_mail(before)
+        return ids
+
+    def wake(self) -> None:
+        """Start what has not been started: the first tick of a beat comes at once."""
+        for some in self.parts.values():
+            for one in some:
+                if one.process is None:
+                    one.start()
 
     def signal(self, host: str, what: signal.Signals) -> None:
         for pid in self.net.processes(host):
@@ -428,8 +456,6 @@ def running(folder: Path, readers: int) -> Iterator[Bed]:
         sql = "SELECT id FROM digest_delivery ORDER BY id"
         bed.ids = [pk for (pk,) in primary.ledger.ask(sql)]
         bed.hold()
-        for host in (*WORKERS, "web"):
-            bed.start(host)
         yield bed
 
 
@@ -495,24 +521,26 @@ def kill(server: Server) -> None:
 def fail_over(bed: Bed, *, waits: bool, lags: bool) -> None:
     """The primary dies and its standby takes over; with a lag, it lacks the last mails."""
     old, new = bed.primary, bed.standby
+    follow(old, new)
     set_standbys(old, "*" if waits else "")
     begun = datetime.now().astimezone()
-    before, ids = len(bed.arrived()), bed.release(later=5)
+    before, ids = len(bed.arrived()), bed.release(later=2)
     old.wait_for(new)
     if lags:
         bed.net.spoil(old.host, new.host, CUT, CUT)
     bed.wait_for_mail(before + 3)
     kill(old)
+    killed = time.time()
     bed.die("pool")
     bed.net.mend()
     new.promote()
     bed.primary, bed.standby = new, old
-    missed = len(bed.sent_but_open(ids))
+    missed = len(bed.sent_but_due(ids))
     bed.parts["pool"] = [pool(bed.net, bed.folder, new)]
     bed.start("pool")
     healed, told = time.time(), []
     if not waits:
-        told = refused(bed)
+        told = refused(bed, killed + IN_FLIGHT)
         bed.played.manage("quarantine", "--since", begun.isoformat(), "--unsent")
         healed = time.time()
     kind = "each commit had waited for" if waits else "behind" if lags else "up to date"
@@ -527,22 +555,32 @@ def set_standbys(server: Server, names: str) -> None:
     time.sleep(0.5)
 
 
-def refused(bed: Bed) -> list[str]:
-    """What is wrong while senders should refuse: /readyz has to say so, and no mail goes out."""
-    wrong = []
+def follow(primary: Server, standby: Server) -> None:
+    """What is not the primary's standby becomes it, though it had been the primary itself."""
+    if not primary.ledger.ask(
+        "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"
+    ):
+        kill(standby)
+        standby.copy(primary)
+        standby.start()
+
+
+def refused(bed: Bed, since: float) -> list[str]:
+    """What is wrong while senders should refuse: they and /readyz say so, and begin no mail."""
+    wrong, said = [], bed.refusals()
     if not clocks.until(lambda: "sending is refused" in bed.readiness(), 60):
         wrong.append(f"R36 /readyz does not say it: {bed.readiness()}")
-    sent = len(bed.arrived())
-    bed.keep()
-    time.sleep(TICK)
-    if len(bed.arrived()) > sent:
-        wrong.append("R36 mail went out before the quarantine")
+    if not clocks.until(lambda: bed.refusals() > said and time.time() > since + 1, 60):
+        wrong.append("R36 no sender refuses")
+    if late := [at for at in bed.begun() if at > since]:
+        wrong.append(f"R36 {len(late)} mails begun before the quarantine")
     return wrong
 
 
 def come_back(bed: Bed, old: Server) -> list[str]:
     """The old primary comes back as it was: nobody sends from it. Then it follows the new."""
     old.start()
+    set_standbys(old, "")  # or it would wait for one with every commit
     sent, wrong = len(bed.arrived()), []
     old.ledger.ask("UPDATE digest_delivery SET not_before = now() WHERE state = 'pending'")
     address = f"postgresql://postgres@{bed.net.address(old.host)}:5432/postgres"
@@ -557,9 +595,44 @@ def come_back(bed: Bed, old: Server) -> list[str]:
         wrong.append("R36 mail went out from the old primary")
     kill(old)
     set_standbys(bed.primary, "")
-    old.copy(bed.primary)
-    old.start()
     return wrong
+
+
+def keep_outcomes(bed: Bed) -> None:
+    """A worker is cut off from the database while it sends, keeps its outcomes, and is lost.
+
+    Its folder was copied: the others are told from there what became of its mails.
+    """
+    for _ in range(TRIES):  # it may have begun nothing at that moment
+        ids = bed.begin_round()
+        for host in WORKERS:
+            bed.net.spoil(host, "pool", CUT, CUT)
+        clocks.until(lambda: bool(keepers(bed)), 45)
+        found = keepers(bed)
+        bed.net.mend()
+        if found:
+            break
+        bed.settle(ids)
+    (host,) = found[:1] or WORKERS
+    copy = bed.folder / "copied"
+    shutil.copytree(bed.folder / host / "outcomes", copy)
+    replace(bed, host)
+    bed.start(host)
+    seen = bed.note(f"{host} lost, its outcomes recorded elsewhere", ids, time.time())
+    printed = bed.played.manage("unknown", "--from", f"{copy}").split()
+    seen.recorded = int(printed[0])
+    seen.unknown -= seen.recorded
+    print(f"  {seen.name}: {seen.words}", flush=True)
+
+
+def keepers(bed: Bed) -> list[str]:
+    """The worker hosts that have kept the outcome of a mail that was accepted."""
+    return [
+        host
+        for host in WORKERS
+        for path in (bed.folder / host / "outcomes").glob("*.json")
+        if '"accepted"' in path.read_text()
+    ]
 
 
 SHORT = ["worker1 - redis cut"]
@@ -570,6 +643,8 @@ def play(bed: Bed, *, short: bool) -> None:
     every = faults(bed)
     for name in SHORT if short else every:
         bed.suffer(name, *every[name])
+    if not short:
+        keep_outcomes(bed)
     for waits, lags in FAILOVERS[1:2] if short else FAILOVERS:
         fail_over(bed, waits=waits, lags=lags)
 
@@ -590,7 +665,7 @@ def figures(folder: Path, *, short: bool) -> list[Figure]:
     if why := lacking():
         print(f"  hosts: skipped, as {why}", flush=True)
         return []
-    count = SHARE * (len(SHORT) + 1 if short else len(LINKS) * len(WAYS) + 30)
+    count = SHARE * (len(SHORT) + 1 if short else len(LINKS) * len(WAYS) + 35)
     with running(folder / "scene", count) as bed:
         play(bed, short=short)
         released = set(bed.ids)
@@ -615,6 +690,7 @@ def judged(
     firsts = [one.first for one in rounds if one.first is not None]
     accepted = {row.address for row in rows if row.state == "accepted"}
     missed = max(one.missed for one in rounds)
+    recorded = sum(one.recorded for one in rounds)
     last = max(one.all for one in rounds)
     return [
         at_least("hosts", "rounds", len(rounds), 2 if short else 60),
@@ -622,6 +698,7 @@ def judged(
         at_most("hosts", "lost", len(accepted - set(arrived)), 0),
         at_most("hosts", "most unknown in a round", max(unknown), most),
         at_least("hosts", "most sent that a standby lacked", missed, 1),
+        *([] if short else [at_least("hosts", "recorded from a copy", recorded, 1)]),
         at_most(
             "hosts",
             "first mail after a fault",

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-NET = "198.18.0"  # for tests of networks: RFC 2544
+NET = f"198.18.{os.getpid() % 256}"  # for tests of networks: RFC 2544
 TUN = Path("/dev/net/tun")
 TUNSETIFF, TAP, NO_HEADER = 0x400454CA, 0x0002, 0x1000
 BROADCAST = 0xFF
@@ -71,7 +71,7 @@ class Network:
     def plug(self, host: str, *, space: bool = True) -> None:
         """Make a host; without `space` it is this machine itself."""
         number = next(self.numbers)
-        name, mac = f"faults{number}", f"02:00:00:00:00:{number:02x}"
+        name, mac = f"f{os.getpid()}-{number}", f"02:00:00:00:00:{number:02x}"
         tap = os.open(TUN, os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), TAP | NO_HEADER))
         self.hosts[host] = number

@@ -62,7 +62,7 @@ def test_a_file_is_uploaded_tried_and_imported(admin_client) -> None:
     done = admin_client.get(page(one)).text
     assert "What became of the rows" in done and "Import 2 rows" not in done
     assert log() == [
-        ("upload", f"{len(CSV)} bytes"),
+        ("upload", f"Uploaded: {len(CSV)} bytes"),
         ("check", "Trial begun: nothing is stored by it"),
         ("import", "Import begun: 2 rows, legal source: asked at our desk"),
     ]

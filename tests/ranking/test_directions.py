@@ -1,9 +1,11 @@
 """A reader's words and likes, from the form to the picks, on the shipped projection."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import numpy as np
 import pytest
+from django.apps import apps
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -200,6 +202,34 @@ def test_a_slice_ranks_each_reader_as_alone(edition) -> None:
     ("text", "found"),
     [
         ("protein folding, graph transformers; robots", 3),
+        ("diffusion models, video generation, 3D vision", 3),
+        ("LLMs, RAG and agents", 2),
+        ("text to speech, image to video, and voice cloning", 3),
+        ("reinforcement learning for robots, theory of transformers", 2),
+        ("anomaly detection, anomaly, IT security, WHO data", 4),
+        ("Lean, theorem proving, etc.", 2),
+        ("speech, music; sound", 3),
+        ("KV cache, LoRA,3D vision", 3),
+        ("Diffusionsmodelle, Robotik und Sprache", 2),
+        ("Yann LeCun, world models", 2),
+        ("videos that stay consistent, over minutes", 1),
+        ("consistent videos, over minutes", 1),
+        ("language models, but small", 1),
+        ("robots, which learn by watching", 1),
+        ("3D scenes, from photos", 1),
+        ("LLM agents, mostly for science", 1),
+        ("video generation, not images", 1),
+        ("making models smaller, faster", 1),
+        ("fast, cheap inference", 1),
+        ("deep, reinforcement learning", 1),
+        ("training large models, cheaply", 1),
+        ("how models learn, how agents plan", 1),
+        ("I like diffusion, video, sound", 1),
+        ("speech from 3,000 hours", 1),
+        ("retrieval, i.e. search for models", 1),
+        ("Roboter, die lernen", 1),
+        ("kleine Modelle, ohne Training", 1),
+        ("images, e.g. from satellites", 1),
         ("I read about transformers, mostly vision ones, and pruning of them all", 1),
         ("one line\n\nanother line\r\nthird", 3),
         ("", 0),
@@ -209,6 +239,33 @@ def test_a_slice_ranks_each_reader_as_alone(edition) -> None:
 )
 def test_lines_and_lists_are_told_apart(text: str, found: int) -> None:
     assert len(interests_of(text)) == found
+
+
+def test_only_readers_whose_text_is_cut_otherwise_now_are_read_anew(db) -> None:
+    texts = {
+        "ann": "videos that stay whole, over minutes",
+        "bob": "diffusion, robots",
+        "cy": "one line",
+        "dan": "speech from 3,000 hours",
+    }
+    for name, text in texts.items():
+        reader = make.reader(f"{name}@example.org")
+        reader.interests, reader.directions = text, b""
+        reader.save()
+    import_module("digest.migrations.0039_sentences_stay_whole").forget(apps, None)
+    anew = Subscriber.objects.filter(directions=None).order_by("pk")
+    assert [reader.email[:3] for reader in anew] == ["ann", "dan"]
+
+
+def test_a_direction_of_a_text_that_is_no_more_names_nothing(edition) -> None:
+    reader = make.reader("ann@example.org")
+    writes(reader, interests=f"{SENTENCES['proofs']}\n{SENTENCES['video']}")
+    directions.refresh()
+    Subscriber.objects.update(interests="cooking")
+    (digest,) = select(load(edition.pk), [(1, reader.pk)])
+    assert not digest.fault and {
+        one.name for pick in digest.picks for one in pick.reasons
+    } == {"cooking", ""}
 
 
 def test_keywords_are_interests_where_nothing_else_was_written() -> None:

@@ -10,7 +10,7 @@ from tests.ranking import everyday
 
 def test_everyday_wordings_find_their_papers() -> None:
     gain, recall = everyday.quality(shipped().interest, shipped())
-    assert gain >= 0.61 and recall >= 0.73
+    assert gain >= 0.65 and recall >= 0.75
 
 
 def test_sentence_embeddings_find_what_shares_no_word(settings) -> None:

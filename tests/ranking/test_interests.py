@@ -55,6 +55,10 @@ def test_interests_are_cut_into_phrases():
         "graph transformers",
         "robots",
     ]
+    assert phrases("videos that stay whole, over minutes, and LoRA") == [
+        "videos that stay whole",
+        "LoRA",
+    ]
 
 
 @pytest.fixture

@@ -92,3 +92,22 @@ def test_the_shipped_projection_is_whole() -> None:
     assert list(weights) == sorted(weights, reverse=True) and weights[-1] > 0
     near = [shipped.titles[place] for place in places]
     assert sum("ideo" in title for title in near) >= 18
+
+
+def test_a_text_is_also_read_without_each_of_its_words() -> None:
+    shipped = vectors.shipped()
+    counts = {
+        "video": 1,
+        "video of videos": 1,
+        "video diffusion": 3,
+        "zzyzx video": 1,
+        "": 0,
+    }
+    assert {text: len(shipped.readings(stems(text))) for text in counts} == counts
+    words = shipped.words[: vectors.MOST_LEFT_OUT + 1]
+    assert len(shipped.readings(words)) == 1, "in a long text no word decides alone"
+    places, _ = shipped.nearest("world simulators")
+    assert all(
+        "imulat" in shipped.titles[place] or "orld" in shipped.titles[place]
+        for place in places[:10]
+    )

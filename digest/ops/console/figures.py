@@ -14,6 +14,7 @@ from subscribers.models import Subscriber
 State = Delivery.State
 DAY = timedelta(days=1)
 MOST = 10_000  # rows of the queue that are counted: a million would take too long
+OPEN = (State.PENDING, State.CLAIMED, State.SUBMITTING)
 REPORTS = ("bounced", "complained", "rejected", "deferred")
 
 
@@ -29,6 +30,10 @@ class EditionFigures:
     @property
     def eligible(self) -> int:
         return sum(self.states.values())
+
+    @property
+    def waiting(self) -> int:
+        return sum(self.states[state] for state in OPEN)
 
 
 def of_editions(editions: Iterable[Edition]) -> list[EditionFigures]:

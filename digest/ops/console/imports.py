@@ -61,7 +61,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         created_at=now,
         changed_at=now,
     )
-    audit.record_request(request, "upload", one, detail=f"{file.size} bytes")
+    audit.record_request(request, "upload", one, detail=f"Uploaded: {file.size} bytes")
     return redirect("console_import", pk=one.pk)
 
 

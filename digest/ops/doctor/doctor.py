@@ -4,11 +4,14 @@ What asks the network runs side by side and never in a transaction.
 """
 
 import logging
+import shutil
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 from django.conf import settings
 
@@ -129,5 +132,7 @@ def run(check: Check) -> list[Finding]:
 def packages_missing() -> Finding:
     what = "The packages that check DNS records and received mails are not installed."
     why = "SPF, DKIM, DMARC and what belongs to them were not looked at."
-    remedy = "uv sync --no-dev --extra doctor"
+    # It adds what is missing and removes nothing, wherever uv is.
+    uv = shutil.which("uv") or f"{Path(sys.executable).parent / 'uv'}"
+    remedy = f"{uv} sync --locked --inexact --no-default-groups --extra doctor"
     return warning("extra-missing", what, why=why, remedy=remedy)

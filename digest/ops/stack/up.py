@@ -228,7 +228,8 @@ def greet(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
         say(f"  mail         {settings.MAILBOX_DIR}  (none goes out: set MAILER_URL)")
     elif plan.catches:
         say(f"  mailbox      {plan.site_url}/mailbox/  (every mail that goes out)")
-    say(f"  a digest     {plan.site_url}{to_read()}")
+    if path := to_read():
+        say(f"  a digest     {plan.site_url}{path}")
     connections.close_all()
     admin = f"{plan.site_url}/{settings.ADMIN_PATH}/"
     say(f"  admin        {admin}  (first: python3 manage.py createsuperuser)")
