@@ -41,6 +41,7 @@ class SendingRefused(Exception):
 
 
 HIGH_WATER, SENT_UNTIL = "high-water", "sent-until"  # files in STATE_DIR
+LATEST = 2**36  # seconds, in the year 4147; a file or Redis may hold any number
 ADVICE = (
     "Mails that it knows nothing of may have gone out. Quarantine it, on the operators' page "
     "Unknown or by `manage.py quarantine --since INSTANT`, with the time of the backup"
@@ -275,7 +276,8 @@ def remember_due(mark: Fence, due: datetime) -> None:
     Call it before that is claimed.
     """
     seconds = math.ceil(due.timestamp())
-    note(SENT_UNTIL, mark.identity, seconds)
+    if seconds > remembered(mark.identity, SENT_UNTIL):  # which sets a damaged file aside
+        note(SENT_UNTIL, mark.identity, seconds)
     witness.tell(mark.identity, seconds, key=witness.SENT_UNTIL)
 
 
@@ -286,7 +288,7 @@ def sent_until() -> datetime | None:
         return None
     told = witness.known(witness.SENT_UNTIL).get(mark.identity, 0)
     seconds = max(remembered(mark.identity, SENT_UNTIL), told)
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    return datetime.fromtimestamp(min(seconds, LATEST), UTC) if seconds else None
 
 
 # -- the files of this machine -----------------------------------------------------------------

@@ -17,7 +17,7 @@ from digest.papers import search_index
 from subscribers import links
 from subscribers.models import Link, Topic
 from tests.accessibility import ALL, CONTRAST, findings
-from tests.make import DAY, edition, paper, reader
+from tests.make import DAY, edition, paper, reader, topic
 from tests.site.test_mailbox import DIGEST, Catcher
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -218,6 +218,23 @@ def test_the_shortcuts_do_what_their_list_says(open_page: Callable[[str], Page])
     page.wait_for_url("**/papers/2026-04-16/")
     keys.press("/")
     page.wait_for_url("**/search/*")
+
+
+def test_on_a_phone_the_first_hit_of_a_search_is_in_sight(
+    open_page: Callable[[str], Page],
+) -> None:
+    PaperWords.objects.filter(paper__upvotes=1).update(topics=topic("knots").slug)
+    page = open_page("/search/?q=paper")
+    page.set_viewport_size({"width": 390, "height": 844})
+    hit = page.locator(".paper h3").first.bounding_box()
+    assert hit and hit["y"] + hit["height"] < 844
+    facet = page.locator(".facets a").first
+    expect(facet).to_be_hidden()
+    page.get_by_text("Narrow the results").click()
+    expect(facet).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 844})
+    page.reload()
+    expect(facet).to_be_visible()
 
 
 def test_a_caught_mail_is_read_in_its_frame_and_its_links_open_a_tab(

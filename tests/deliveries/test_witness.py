@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 import redis
 
-from digest.deliveries import fencing, witness
+from digest.deliveries import control, fencing, witness
+from digest.deliveries.plan import HORIZON
 from digest.deliveries.send import send_due
 from digest.models import Delivery, Fence
 from tests import embedded_redis, make
@@ -150,6 +151,11 @@ def test_r36_what_is_not_our_number_is_not_believed(readers, machine, settings, 
     witness.witness.cache_clear()
     assert fencing.refusal() == ""
     assert send_due(lambda: NOW)["accepted"] == READERS
+
+
+def test_r36_no_instant_that_redis_may_name_stops_a_quarantine(readers, machine) -> None:
+    witness.tell(fencing.rise().identity, witness.MOST - 1, key=witness.SENT_UNTIL)
+    assert control.sent_ahead(None, now=NOW) == NOW + HORIZON
 
 
 @pytest.mark.skipif(not POSTGRES, reason="only PostgreSQL says where a database is")

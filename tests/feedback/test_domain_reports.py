@@ -10,12 +10,13 @@ from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from digest.feedback import domain_reports
 from digest.feedback.domain_reports import MOST_ROWS, NotAReport, read, sources, store
-from digest.models import ReportedCount
+from digest.models import Act, ReportedCount
 from digest.ops.doctor import reported
 from digest.tasks import drop_old
 
@@ -360,6 +361,25 @@ def test_the_page_shows_both_kinds(admin_client) -> None:
     assert (
         "192.0.2.77" in page and "mx2.mail.example.org" in page and "<script>" not in page
     )
+
+
+@pytest.mark.django_db
+def test_the_page_takes_a_report_as_a_file_or_as_its_mail(admin_client) -> None:
+    there = reverse("console_reports")
+    end = int(datetime.now(UTC).timestamp())
+
+    def upload(content: bytes) -> str:
+        file = SimpleUploadedFile("report.eml", content)
+        page = admin_client.post(there, {"act": "upload", "file": file}, follow=True)
+        return str(page.text)
+
+    first = dmarc(row(ip="192.0.2.77", dkim="fail"), end=end)
+    second = mailed(gzip.compress(dmarc(row(ip="192.0.2.78"), name="r2", end=end)))
+    assert "192.0.2.77" in upload(first) and "192.0.2.78" in upload(second)
+    assert "This is no report" in upload(b"From: spam\n\nBuy!")
+    assert "Choose a file" in admin_client.post(there, {"act": "upload"}, follow=True).text
+    details = list(Act.objects.order_by("pk").values_list("what", "detail"))
+    assert details == [("upload", "Reports read: 1, new counts: 1")] * 2
 
 
 @pytest.mark.django_db

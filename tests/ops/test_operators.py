@@ -114,6 +114,7 @@ ACTS = {
     ("console_import", "import"): "owner",
     ("console_import", "cancel"): "owner",
     ("console_doctor", "run"): "sender",
+    ("console_reports", "upload"): "sender",
     ("console_announcement_new", "write"): "editor",
     ("console_announcement", "save"): "editor",
     ("console_announcement", "test"): "editor",
@@ -178,6 +179,7 @@ def test_the_table_has_each_act_and_page() -> None:
     named |= {("console_reader", act) for act in [*acts.READER_ACTS, "export"]}
     named |= {("console_suppression", act) for act in acts.SUPPRESSION_ACTS}
     named |= {("console_import", act) for act in imports.IMPORT_ACTS}
+    named |= {("console_reports", act) for act in acts.REPORT_ACTS}
     named |= {("console_announcement", act) for act in [*announcements.ACTS, "save"]}
     alone = {("console_doctor", "run"), ("console_imports", "upload")}
     alone |= {("console_announcement_new", "write")}

@@ -17,6 +17,7 @@ from django.utils.timezone import is_aware
 
 from digest import privacy as digest_privacy
 from digest.deliveries import control, fencing, ledger
+from digest.feedback import domain_reports
 from digest.models import Delivery, Edition
 from digest.ops import announcements
 from digest.ops.doctor import sample_digest
@@ -176,6 +177,22 @@ def export(request: HttpRequest, reader: Subscriber) -> HttpResponse:
     return preference_views.download(reader, digest_privacy.personal_data)
 
 
+# -- reports of our domain -----------------------------------------------------------------
+
+
+def take_reports(request: HttpRequest, _: None) -> str:
+    """Take in a DMARC or TLS report, as a file or as the mail that brought it."""
+    file = request.FILES.get("file")
+    if file is None:
+        raise CannotAct("Choose a file.")
+    try:
+        found = domain_reports.read(file.read(domain_reports.MOST_BYTES + 1))
+        count = domain_reports.store(found, now=ledger.database_now())
+    except domain_reports.NotAReport as error:
+        raise CannotAct(f"This is no report: {error}.") from None
+    return f"Reports read: {len(found)}, new counts: {count}"
+
+
 # -- relays, unknown hand-overs, a restored database ------------------------------------------
 
 
@@ -268,6 +285,7 @@ READER_ACTS: dict[str, Act[Subscriber]] = {
 SUPPRESSION_ACTS: dict[str, Act[Suppression]] = {
     "lift": ("subscribers.delete_suppression", lift_bar_of),
 }
+REPORT_ACTS: dict[str, Act[None]] = {"upload": (STEER, take_reports)}
 RELAY_ACTS: dict[str, Act[str]] = {"end rest": (STEER, end_rest)}
 UNKNOWN_ACTS: dict[str, Act[Sequence[int]]] = {
     "mark-sent": (STEER, mark_sent),

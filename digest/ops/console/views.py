@@ -332,9 +332,12 @@ def suppression(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @see_reports
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def reports(request: HttpRequest) -> HttpResponse:
-    """Show what providers reported of mail in our name, and of TLS to our servers."""
+    """Show what providers reported of mail in our name, and of TLS; POST takes a report in."""
+    if request.method == "POST":
+        acts.act(request, None, acts.REPORT_ACTS)
+        return redirect("console_reports")
     since = timezone.now().date() - domain_reports.LATELY
     found = {
         kind: domain_reports.sources(kind, since=since, most=PAGE_LENGTH)
@@ -343,6 +346,7 @@ def reports(request: HttpRequest) -> HttpResponse:
     dmarc, tls = found[ReportedCount.Kind.DMARC], found[ReportedCount.Kind.TLS]
     context = {
         "days": domain_reports.LATELY.days,
+        "may_upload": request.user.has_perm(acts.STEER),
         "tables": [
             (
                 "Mail in our name (DMARC)",

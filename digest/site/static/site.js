@@ -73,7 +73,7 @@ if (here) offerSaved(here);
 const share = document.getElementById("share");
 if (share && (navigator.share || navigator.clipboard)) {
   share.hidden = false;
-  if (!navigator.share) share.textContent = WORDS.copy;
+  if (navigator.share) share.textContent = WORDS.share;
   share.addEventListener("click", async () => {
     const { title, url } = share.dataset;
     try {
