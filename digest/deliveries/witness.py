@@ -50,8 +50,8 @@ class Witness:
         try:
             return question(self.client)
         except (redis.RedisError, OSError, ValueError) as error:
-            name = type(error).__name__
-            logger.warning("Redis remembers no number of commits: %s", name)
+            words = f"{type(error).__name__}: {error}"
+            logger.warning("Redis remembers no number of commits: %s", words)
             self.absent_until = time.monotonic() + REST
             return absent
 

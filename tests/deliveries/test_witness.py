@@ -153,6 +153,13 @@ def test_r36_what_is_not_our_number_is_not_believed(readers, machine, settings, 
     assert send_due(lambda: NOW)["accepted"] == READERS
 
 
+def test_r36_the_log_says_why_a_redis_remembers_nothing(readers, machine, settings, caplog):
+    """An old one, or one with other rights, would else look as if it were away."""
+    ask(settings.REDIS_URL, "ACL", "SETUSER", "default", "-zadd")
+    fencing.rise()
+    assert "permissions to run the 'zadd' command" in caplog.text
+
+
 def test_r36_no_instant_that_redis_may_name_stops_a_quarantine(readers, machine) -> None:
     witness.tell(fencing.rise().identity, witness.MOST - 1, key=witness.SENT_UNTIL)
     assert control.sent_ahead(None, now=NOW) == NOW + HORIZON
