@@ -166,6 +166,7 @@ def test_r36_no_instant_that_redis_may_name_stops_a_quarantine(readers, machine)
 
 
 @pytest.mark.skipif(not POSTGRES, reason="only PostgreSQL says where a database is")
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("was", "replicated", "lost", "sends"),
     [
@@ -174,10 +175,11 @@ def test_r36_no_instant_that_redis_may_name_stops_a_quarantine(readers, machine)
         ("earlier timeline", True, 1, False),
         ("later timeline", True, 0, False),
         ("another server", True, 0, False),
+        ("earlier timeline, and Redis forgot", True, 0, False),
     ],
 )
 def test_r36_a_standby_that_has_every_commit_takes_over_and_nothing_is_asked(
-    readers, machine, was, replicated, lost, sends
+    readers, machine, settings, was, replicated, lost, sends
 ):
     machine("a")
     before = fencing.rise().count
@@ -186,7 +188,9 @@ def test_r36_a_standby_that_has_every_commit_takes_over_and_nothing_is_asked(
         "earlier timeline": [server, "00000000", *rest],
         "later timeline": [server, "0000000A", *rest],
         "another server": ["7", "00000000", *rest],
-    }[was]
+    }[was.partition(",")[0]]
+    if "forgot" in was:
+        ask(settings.REDIS_URL, "FLUSHALL")
     Fence.objects.update(place="/".join(old), is_replicated=replicated, count=before - lost)
     machine("b")
     assert (fencing.refusal() == "") is sends
