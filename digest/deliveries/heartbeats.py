@@ -35,6 +35,8 @@ APART = {
     Loop.REFIT: timedelta(hours=1),  # longer than a refit takes
     Loop.MAILBOX: timedelta(seconds=150),
 }
+# These say only that a turn begins, not that it has ended.
+BEGINNING = {Loop.WATCH, Loop.PUBLISH, Loop.REFIT}
 # Clocks ten minutes apart change nothing but what is told.
 WORTH_TELLING, MOST_SKEW = 5.0, 660.0
 

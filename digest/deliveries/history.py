@@ -77,7 +77,8 @@ def steps(row: Delivery) -> list[Step]:
         by = f"by {relays.called(row.relay)}" if row.relay and relays.several() else ""
         found.append(Step(row.intent_at, "sender", "intent", by))
     if row.outcome_at:
-        found.append(Step(row.outcome_at, "ledger", row.state, row.reason, row.reply))
+        reason = "" if row.reason == row.state else row.reason
+        found.append(Step(row.outcome_at, "ledger", row.state, reason, row.reply))
     return sorted(found, key=lambda step: step.at)
 
 

@@ -23,7 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from digest import front_end
-from digest.deliveries import ledger, throughput
+from digest.deliveries import heartbeats, ledger, throughput
 from digest.feedback import domain_reports
 from digest.models import BackOff, Edition, Heartbeat, ReportedCount
 from digest.ops.console import figures
@@ -33,7 +33,7 @@ from digest.throttling import circuit_breaker
 from digest.transport import relays
 
 # Rows are counted up to here: an alarm needs no more, and a million due would take too long.
-MOST = 10_000
+MOST = 5_000
 MANY = 100  # mails in DMARC reports
 DMARC_DAYS = timedelta(days=3)  # a report comes a day late
 FEW = 3  # reports; a share of fewer says nothing
@@ -157,11 +157,15 @@ class Figures(Collector):
         yield gauge("dmarc_failure_rate", words, share)
 
     def machinery(self) -> Iterator[Metric]:
-        beats = Heartbeat.objects.values_list("loop", "at", "worker_skew", "beat_skew")
-        rows = list(beats)
-        ages = {loop: (self.now - at).total_seconds() for loop, at, *_ in rows}
+        columns = ("loop", "at", "begun_at", "worker_skew", "beat_skew")
+        rows = list(Heartbeat.objects.values_list(*columns))
+        runs = {
+            loop: begun_at if loop in heartbeats.BEGINNING else at
+            for loop, at, begun_at, *_ in rows
+        }
+        ages = {loop: (self.now - at).total_seconds() for loop, at in runs.items() if at}
         yield gauges("heartbeat_age_seconds", "Since a loop last ran.", "loop", ages)
-        skews = [(worker, beat) for loop, _, worker, beat in rows if loop == "tick"]
+        skews = [skew for loop, _, _, *skew in rows if loop == "tick"]
         told = dict(zip(("worker", "beat"), skews[0], strict=True)) if skews else {}
         words = "By which a clock is ahead of the database's."
         yield gauges("clock_skew_seconds", words, "clock", told)

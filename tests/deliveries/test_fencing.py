@@ -151,13 +151,17 @@ def test_r30_where_a_database_is_may_be_asked_by_everybody(readers):
 
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda one: one.__name__)
-def test_r31_a_damaged_mark_is_set_aside_and_stops_nobody(readers, damage, caplog):
+def test_r31_damaged_marks_are_set_aside_and_stop_nobody(readers, damage, caplog):
+    names = fencing.HIGH_WATER, fencing.SENT_UNTIL
     send_due(lambda: NOW)
     Delivery.objects.update(state="pending")
-    damage(fencing.path())
+    for name in names:
+        damage(fencing.path(name))
     later = NOW + timedelta(seconds=1)
     assert send_due(lambda: later)["accepted"] == READERS
-    assert "high-water is damaged and was set aside" in caplog.text
+    for name in names:
+        assert f"{name} is damaged and was set aside" in caplog.text
+    assert fencing.sent_until() == later
     Fence.objects.update(count=0)
     with pytest.raises(fencing.SendingRefused):
         fencing.rise()

@@ -78,7 +78,7 @@ def main() -> int:
         "part", nargs="*", help=f"of {', '.join(PARTS)}; all, if none is named"
     )
     parser.add_argument(
-        "--short", action="store_true", help="a few points of each, no soak: nine minutes"
+        "--short", action="store_true", help="a few points of each, no soak: ten minutes"
     )
     parser.add_argument("--minutes", type=float, default=10, help="of the soak")
     parser.add_argument("--readers", type=int, default=20_000, help="of the soak")

@@ -259,6 +259,8 @@ def test_query_count_does_not_grow_with_rows(
     ("name", "value", "shown"),
     [
         ("SECRET_KEY", "hunter22", "set, not shown"),
+        ("FOOTER_TEXT", "By us: https://a.org/?b", "By us: https://a.org/?b"),
+        ("FOOTER_TEXT", "By us: https://u:hunter22@a.org", "By us: https://***@a.org"),
         ("METRICS_TOKEN", "hunter22", "set, not shown"),
         ("METRICS_TOKEN", "", ""),
         ("SENTRY_DSN", "https://hunter22@sentry.example/1", "set, not shown"),

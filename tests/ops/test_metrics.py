@@ -116,6 +116,19 @@ def test_the_queries_do_not_grow_and_it_is_quick(client) -> None:
     assert min(seconds) < 0.1  # of CPU: the promise is 20 ms, with nothing else running
 
 
+def test_a_loop_that_only_says_when_it_begins_has_an_age_since_then(client) -> None:
+    now = ledger.database_now()
+    for loop in heartbeats.BEGINNING | {heartbeats.Loop.MAILBOX}:
+        heartbeats.turn(loop, now)
+    ages = {
+        loop: age
+        for (name, loop), age in samples(client).items()
+        if name == "dailypapers_heartbeat_age_seconds"
+    }
+    assert ages.pop("mailbox") > 1e9  # it has never been read
+    assert set(ages) == heartbeats.BEGINNING and all(0 <= age < 60 for age in ages.values())
+
+
 def test_what_waits_is_what_senders_and_workers_would_take(client) -> None:
     """The statement is written by hand: it selects the same as they do."""
     now = ledger.database_now()

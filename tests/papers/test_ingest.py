@@ -14,6 +14,7 @@ from digest.papers import ingest, search_index, sources
 from digest.papers.ingest import Counts, store, store_samples
 from digest.papers.records import PaperRecord, parse_entry
 from digest.papers.topics import assign, definitions
+from tests.environment import POSTGRES
 from tests.race import at_once
 from tests.source_server import entry
 
@@ -97,8 +98,18 @@ def test_queries_do_not_grow_with_the_papers_of_a_slice(count):
     statements = [
         q for q in queries if q["sql"].split()[0] in {"SELECT", "INSERT", "UPDATE"}
     ]
-    assert 4 <= len(statements) <= 9
+    assert 4 <= len(statements) <= 10
     assert Paper.objects.count() == count
+
+
+@pytest.mark.skipif(not POSTGRES, reason="only PostgreSQL has roles")
+def test_a_role_that_owns_no_table_may_store():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE only_rows")
+        cursor.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO only_rows")
+        cursor.execute("SET ROLE only_rows")
+        assert store([record(7)], now=NOW) == Counts(added=1)
+        cursor.execute("RESET ROLE")
 
 
 @pytest.mark.django_db(transaction=True)

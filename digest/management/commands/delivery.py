@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
 from digest.deliveries import history
+from digest.editions.picks import parse_picks
 from digest.management.base import OperatorCommand
 from digest.models import Delivery
 from subscribers.addresses import BadAddress, address_hash, canonical
@@ -35,10 +36,12 @@ class Command(OperatorCommand):
                 told = [asdict(step) | {"at": step.at.isoformat()} for step in steps]
                 self.stdout.write(json.dumps(head | {"history": told}))
                 continue
+            stored = parse_picks(row.picks)
+            facts = [f"papers: {len(stored.picks)}"] if stored and stored.picks else []
+            facts.append(f"attempts: {row.attempts}")
+            facts += [f"run {row.run} in the logs"] if row.run else []
             self.stdout.write(
-                f"delivery {row.pk}, {row.edition}: {row.state}"
-                f" ({row.attempts} attempts charged, papers {row.picks or 'none'}"
-                f"{f', run {row.run} in the logs' if row.run else ''})"
+                f"delivery {row.pk}, {row.edition}: {row.state} ({', '.join(facts)})"
             )
             for step in steps:
                 words = " | ".join(filter(None, [step.reason, step.reply]))

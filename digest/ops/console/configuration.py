@@ -16,6 +16,7 @@ from digest.settings import variables
 # The paths of many webhooks are their secrets. ANYMAIL_…: each provider has its own names for
 # its keys, so none of them is shown.
 SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|DSN|POST_URLS|EVENTS_URL|^ANYMAIL_")
+LOGIN = re.compile(r"://[^\s/@]*@")
 MADE = {"SECRET_KEY", "ADDRESS_KEY"}  # where nobody sets them, in a file of STATE_DIR
 see_settings = permission_required("digest.view_edition", raise_exception=True)
 
@@ -64,6 +65,8 @@ def shown(value: object) -> str:
     text = "" if value is None else str(value)
     if isinstance(value, Path) or "://" not in text:
         return text
+    if " " in text:  # words to readers, in which a link may stand
+        return LOGIN.sub("://***@", text)
     name, equals, url = text.partition("=")
     if "://" in name:
         name, equals, url = "", "", text
