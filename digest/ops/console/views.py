@@ -313,18 +313,19 @@ def suppression(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("console_suppressions")
         return redirect("console_suppression", pk=pk)
     same = {"email_hash": bar.email_hash}
-    user = request.user
-    reader = Subscriber.objects.filter(**same) if user.has_perm(SEE_READERS) else None
     named = IMPORT.match(bar.taken_from)
     context = {
         "bar": bar,
-        "reader": reader.first() if reader is not None else None,
         "import": Import.objects.filter(pk=named[1]).only("pk").first() if named else None,
-        "receipts": ConsentEvent.objects.filter(**same).order_by("-at", "-pk"),
-        "reports": DeliveryEvent.objects.filter(**same).order_by("-at")[:PAGE_LENGTH],
-        "may_lift": user.has_perm("subscribers.delete_suppression"),
+        "may_lift": request.user.has_perm("subscribers.delete_suppression"),
         "acts": audit.acts_on(bar),
     }
+    if request.user.has_perm(SEE_READERS):
+        context |= {
+            "reader": Subscriber.objects.filter(**same).first(),
+            "receipts": ConsentEvent.objects.filter(**same).order_by("-at", "-pk"),
+            "reports": DeliveryEvent.objects.filter(**same).order_by("-at")[:PAGE_LENGTH],
+        }
     return render(request, "console/suppression.html", context)
 
 
