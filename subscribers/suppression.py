@@ -34,7 +34,7 @@ def suppress(email_hash: str, reason: Suppression.Reason, *, now: datetime) -> b
     is_new = created
     if not created and reason != LEFT and found.reason == LEFT:
         changed = Suppression.objects.filter(pk=found.pk, reason=LEFT)
-        is_new = bool(changed.update(reason=reason, at=now))
+        is_new = bool(changed.update(reason=reason, at=now, taken_from=""))
     if is_new:
         tell([email_hash], reason, now=now)
     return is_new
@@ -60,7 +60,7 @@ def suppress_all(
         Suppression.objects.bulk_create(rows, ignore_conflicts=True)
         if reason != LEFT:
             left = Suppression.objects.filter(email_hash__in=hashes, reason=LEFT)
-            left.update(reason=reason, at=now)
+            left.update(reason=reason, at=now, taken_from="")
         tell(told, reason, now=now)
 
 

@@ -6,8 +6,8 @@ number is below either was set back, be it by one commit, and Redis tells that t
 which have never sent. One that another PostgreSQL server, timeline or table holds than at
 the last slice was restored, copied or has failed over; and one made for another SITE_URL is
 a copy. In all these cases senders refuse until `manage.py quarantine` has been told since
-when, but for a failover to a standby that each commit had waited for. Under another
-ADDRESS_KEY than the database was made with they refuse until it is right.
+when, but for a failover to a standby that each commit had waited for, as Redis confirms. Under
+another ADDRESS_KEY than the database was made with they refuse until it is right.
 
 Beside it they note until when what comes due was sent: `deliver --now` and a clock that was
 ahead send what a backup knows nothing of, and quarantine has to set that aside as well.
@@ -102,13 +102,13 @@ def refusal() -> str:
     if mark is None:
         return ""
     known = remembered(mark.identity)
-    witnessed = witness.known().get(mark.identity, 0)
+    mark.witnessed = witness.known().get(mark.identity, 0)
     mark.refresh_from_db()
     try:
         address_key.check()
         if mark.count < known:
             raise OLDER
-        if mark.count < witnessed:
+        if mark.count < mark.witnessed:
             raise OLDER_THAN_OTHERS
         if mark.place:
             has_moved(mark, place())
@@ -197,11 +197,13 @@ def check_place(mark: Fence) -> None:
 def has_moved(mark: Fence, here: Place) -> bool:
     """Return whether a standby that has every commit took over. Raises SendingRefused.
 
-    The row came with those commits: it says whether they waited for a standby.
+    The row came with those commits: it says whether they waited for a standby. A recovery to
+    a point in time looks the same, so Redis has to know the database, and no later commit.
     """
     if not mark.place or not here.name or mark.place == here.name:
         return False
-    if mark.is_replicated and is_promotion(mark.place, here.name):
+    is_known = 0 < mark.witnessed <= mark.count
+    if mark.is_replicated and is_known and is_promotion(mark.place, here.name):
         return True
     raise SendingRefused(
         f"This database was restored, copied or has failed over ({mark.place} is now "

@@ -322,8 +322,9 @@ BAD = Sum("count", filter=Q(passed=False), default=0)
 
 def totals(kind: Kind, *, since: date, domain: str) -> tuple[int, int]:
     """Return how many passed and how many failed."""
-    found = counted(kind, since, domain).aggregate(good=GOOD, bad=BAD)
-    return found["good"], found["bad"]
+    rows = counted(kind, since, domain).values_list("passed")
+    found = dict(rows.annotate(total=Sum("count")))
+    return found.get(True, 0), found.get(False, 0)
 
 
 def sources(kind: Kind, *, since: date, most: int, domain: str = "") -> list[Source]:

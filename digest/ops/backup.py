@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import tarfile
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -47,7 +47,8 @@ def back_up(path: Path) -> About:
         raise BackupError(f"{path} exists: name a new file")
     if not path.parent.is_dir():
         raise BackupError(f"there is no folder {path.parent}")
-    fencing.begin()
+    with suppress(DatabaseError):  # of a release before this one, not migrated yet
+        fencing.begin()
     about = About(ledger.database_now().astimezone(UTC).isoformat(), kind())
     draft = path.with_name(f".{path.name}.part")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:

@@ -33,7 +33,7 @@ from digest.throttling import circuit_breaker
 from digest.transport import relays
 
 # Rows are counted up to here: an alarm needs no more, and a million due would take too long.
-MOST = 10_000
+MOST = 5_000
 MANY = 100  # mails in DMARC reports
 DMARC_DAYS = timedelta(days=3)  # a report comes a day late
 FEW = 3  # reports; a share of fewer says nothing

@@ -35,8 +35,9 @@ LIKE_A_TOPIC = np.float32(2)
 # all of them unwanted; from 1.5 on, recall@5 of everyday wordings was 0.04 less.
 CLOSE = np.float32(1.25)
 # From here on a mail may say that a paper is close to what its reader wrote: of the recorded
-# papers that reach it, 83% have the concept of the sentence in their labels, where of those that reach CLOSE 14% have. Those between are named the
-# nearest of the edition, which claims no more than the order that they are in.
+# papers that reach it, 83% have the concept of the sentence in their labels, where of those
+# that reach CLOSE 14% have. Those between are named the nearest of the edition, which claims
+# no more than the order that they are in.
 SURELY_CLOSE = np.float32(7)
 # The same for likes, which are less reliable, and less so the fewer they are.
 CLOSE_TO_LIKES = np.float32(2.2)

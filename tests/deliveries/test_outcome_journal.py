@@ -163,3 +163,5 @@ def test_r37_what_a_dead_machine_had_kept_is_recorded_from_a_copy(
     assert sorted(path.name for path in (theirs / "outcomes").iterdir()) == before
     with pytest.raises(CommandError, match="not a folder"):
         call_command("unknown", "--from", f"{tmp_path / 'nowhere'}")
+    with pytest.raises(CommandError, match="--from goes alone"):
+        call_command("unknown", "resend", "--all", "--from", f"{copied}")

@@ -153,12 +153,20 @@ def test_r36_what_is_not_our_number_is_not_believed(readers, machine, settings, 
     assert send_due(lambda: NOW)["accepted"] == READERS
 
 
+def test_r36_the_log_says_why_a_redis_remembers_nothing(readers, machine, settings, caplog):
+    """An old one, or one with other rights, would else look as if it were away."""
+    ask(settings.REDIS_URL, "ACL", "SETUSER", "default", "-zadd")
+    fencing.rise()
+    assert "permissions to run the 'zadd' command" in caplog.text
+
+
 def test_r36_no_instant_that_redis_may_name_stops_a_quarantine(readers, machine) -> None:
     witness.tell(fencing.rise().identity, witness.MOST - 1, key=witness.SENT_UNTIL)
     assert control.sent_ahead(None, now=NOW) == NOW + HORIZON
 
 
 @pytest.mark.skipif(not POSTGRES, reason="only PostgreSQL says where a database is")
+@pytest.mark.each_row
 @pytest.mark.parametrize(
     ("was", "replicated", "lost", "sends"),
     [
@@ -167,10 +175,11 @@ def test_r36_no_instant_that_redis_may_name_stops_a_quarantine(readers, machine)
         ("earlier timeline", True, 1, False),
         ("later timeline", True, 0, False),
         ("another server", True, 0, False),
+        ("earlier timeline, and Redis forgot", True, 0, False),
     ],
 )
 def test_r36_a_standby_that_has_every_commit_takes_over_and_nothing_is_asked(
-    readers, machine, was, replicated, lost, sends
+    readers, machine, settings, was, replicated, lost, sends
 ):
     machine("a")
     before = fencing.rise().count
@@ -179,7 +188,9 @@ def test_r36_a_standby_that_has_every_commit_takes_over_and_nothing_is_asked(
         "earlier timeline": [server, "00000000", *rest],
         "later timeline": [server, "0000000A", *rest],
         "another server": ["7", "00000000", *rest],
-    }[was]
+    }[was.partition(",")[0]]
+    if "forgot" in was:
+        ask(settings.REDIS_URL, "FLUSHALL")
     Fence.objects.update(place="/".join(old), is_replicated=replicated, count=before - lost)
     machine("b")
     assert (fencing.refusal() == "") is sends

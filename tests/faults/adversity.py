@@ -118,7 +118,8 @@ def damaged(tree: Path, folder: Path) -> list[str]:
         state = Path(played.env["STATE_DIR"])
         (state / "outcomes").mkdir()
         for place, damage in enumerate(DAMAGE):
-            for path in (state / "outcomes" / f"{place}.json", state / "high-water"):
+            kept = (f"outcomes/{place}.json", "high-water", "sent-until")
+            for path in (state / name for name in kept):
                 if path.is_file() or not path.exists():
                     path.write_text("x" * 80)
                     damage(path)

@@ -179,6 +179,8 @@ class Bed:
     primary: Server
     standby: Server
     parts: dict[str, list[Part]]
+    share: int = SHARE
+    lasts: float = LASTS
     ids: list[int] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
 
@@ -199,7 +201,7 @@ class Bed:
 
     def release(self, *, later: float = 0) -> list[int]:
         """Let the next readers come due, in so many seconds; return their rows."""
-        ids, self.ids = self.ids[:SHARE], self.ids[SHARE:]
+        ids, self.ids = self.ids[: self.share], self.ids[self.share :]
         assert ids, "there are too few readers for so many rounds"
         self.primary.ledger.ask(
             "UPDATE digest_delivery SET due_at = now(),"
@@ -279,7 +281,7 @@ class Bed:
         """One round: the fault strikes as soon as the first of it has mail."""
         ids = self.begin_round()
         begin()
-        time.sleep(LASTS)
+        time.sleep(self.lasts)
         end()
         found = self.note(name, ids, time.time())
         print(f"  {name}: {found.words}", flush=True)
@@ -667,6 +669,8 @@ def figures(folder: Path, *, short: bool) -> list[Figure]:
         return []
     count = SHARE * (len(SHORT) + 1 if short else len(LINKS) * len(WAYS) + 35)
     with running(folder / "scene", count) as bed:
+        if short:
+            bed.share, bed.lasts = SHARE // 2, LASTS / 2
         play(bed, short=short)
         released = set(bed.ids)
         rows = [row for row in bed.primary.ledger.rows() if row.id not in released]

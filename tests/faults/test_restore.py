@@ -129,6 +129,12 @@ def test_g12_a_restore_changes_nothing_unless_it_may_and_can(
     assert [row.state for row in played.ledger.rows()] == ["accepted", "accepted"]
 
 
+def test_g12_a_database_is_backed_up_before_it_is_migrated(drill: Drill, tmp_path: Path):
+    """The release is newer already, as between an update and its migrations."""
+    drill.scene.ledger.ask("ALTER TABLE digest_fence DROP COLUMN is_replicated")
+    drill.scene.manage("backup", str(tmp_path / "older.tar"))
+
+
 # Who knows how far ahead mails were sent: the replaced database, this machine, the operator.
 def lose_file(played: Scene) -> None:
     (played.folder / "state" / "sent-until").unlink()

@@ -15,7 +15,14 @@ from subscribers import consent, privacy, subscriptions
 from subscribers.addresses import address_hash
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression
 from subscribers.subscriptions import subscribe
-from subscribers.suppression import is_barred, is_suppressed, lifted_at, suppress
+from subscribers.suppression import (
+    is_barred,
+    is_suppressed,
+    lifted_at,
+    suppress,
+    suppress_all,
+    suppress_each,
+)
 from tests import make
 from tests.subscribers.conftest import NOW, ORIGIN, ask
 
@@ -42,6 +49,15 @@ def by_page(client: Client, at: str, why: str = "our relay's fault", **more: obj
 @pytest.fixture
 def at(settings) -> str:
     return f"/{settings.ADMIN_PATH}/subscribers"
+
+
+def test_what_outdoes_an_imported_opt_out_is_not_taken_from_that_import() -> None:
+    suppress_each(
+        [("a", Reason.LEFT, NOW), ("b", Reason.LEFT, NOW)], taken_from="old.csv", now=NOW
+    )
+    suppress("a", Reason.BOUNCED, now=NOW)
+    suppress_all({"b"}, Reason.COMPLAINED, now=NOW)
+    assert set(Suppression.objects.values_list("taken_from", flat=True)) == {""}
 
 
 def receipt() -> ConsentEvent:

@@ -43,6 +43,8 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["folder"]:
+            if options["action"] != "list" or options["ids"] or options["all"]:
+                raise CommandError("--from goes alone: it records and decides nothing")
             self.record_copy(options["folder"], as_json=options["json"])
             return
         if options["action"] == "list":
