@@ -81,3 +81,15 @@ def tell(identity: str, count: int, *, key: str = KEY) -> int:
         return numbers(client, key=key).get(identity, 0)
 
     return witness(settings.REDIS_URL).ask(highest, 0)
+
+
+def refused(client: redis.Redis) -> str:
+    """Return why this Redis takes no number: an old one, or rights; empty if it does."""
+    try:
+        for key in (KEY, SENT_UNTIL):
+            # XX changes only a member that is there, and none has this name.
+            client.zadd(key, {"": 0}, xx=True, gt=True)
+            numbers(client, key=key)
+    except (redis.ResponseError, ValueError) as error:
+        return str(error)
+    return ""

@@ -675,3 +675,13 @@ def test_a_redis_that_drops_keys_is_named(redis_server: str, settings) -> None:
     (found,) = configuration.broker()
     assert found.severity is Severity.WARNING
     assert found.remedy == "CONFIG SET maxmemory-policy noeviction"
+
+
+@embedded
+def test_a_redis_that_cannot_remember_is_named(redis_server: str, settings) -> None:
+    settings.REDIS_URL = redis_server
+    with redis.Redis.from_url(redis_server) as client:
+        assert list(configuration.broker()) == [] and client.keys() == []
+        client.execute_command("ACL", "SETUSER", "default", "-zadd")
+    (found,) = configuration.broker()
+    assert found.code == "redis-forgets" and "'zadd' command" in found.what

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from digest import outgoing
-from digest.deliveries import heartbeats, ledger
+from digest.deliveries import heartbeats, ledger, witness
 from digest.endpoints import ProviderApi
 from digest.models import Edition
 from digest.ops import health
@@ -179,12 +179,12 @@ def workers() -> Iterator[Finding]:
 
 
 def broker() -> Iterator[Finding]:
-    """Find a Redis that does not answer, or drops messages when it is full."""
+    """Find a Redis that does not answer, drops messages when it is full, or cannot remember."""
     if not settings.REDIS_URL:
         return  # the embedded one, which `up` starts and watches
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2) as client:
-            memory = client.info("memory")
+            memory, refused = client.info("memory"), witness.refused(client)
             policy = f"{memory.get('maxmemory_policy', 'noeviction')}"
             limited = bool(memory.get("maxmemory"))
     except redis.RedisError as failed:
@@ -197,6 +197,11 @@ def broker() -> Iterator[Finding]:
         why = "Wake-ups of workers get lost, and mail is late."
         remedy = "CONFIG SET maxmemory-policy noeviction"
         yield warning("redis-eviction", what, why=why, remedy=remedy)
+    if refused:
+        what = f"Redis does not remember for senders how far they are: {refused}."
+        why = "Only the disk of a machine that has sent knows of a database that was set back."
+        remedy = "Use Redis 6.2 or later, or Valkey, and let its user run ZADD and ZRANGE."
+        yield warning("redis-forgets", what, why=why, remedy=remedy)
 
 
 def ranking() -> Iterator[Finding]:
