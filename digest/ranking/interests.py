@@ -61,6 +61,8 @@ def phrases(interests: str) -> list[str]:
 
     A piece that only goes on with another ("over minutes") is none.
     """
+    if "," not in interests and ";" not in interests:
+        return [line for each in interests.splitlines() if (line := each.strip())]
     lines = map(pieces, interests.splitlines())
     return [
         one for some in lines for one in some if len(some) < 2 or not goes_on(folds(one))

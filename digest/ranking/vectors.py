@@ -41,6 +41,7 @@ MEANING = 4
 LEAST_NEAR = np.float32(0.3)
 # A text is also read without each of its words, if it has no more than these.
 MOST_LEFT_OUT = 20
+BLOCK = 512  # rows
 RIDGE = 10.0
 # What somebody liked is surer than the papers nearest to words, and surer the more they are:
 # n likes have a ridge of 10 / n.
@@ -175,9 +176,8 @@ class Projection:
         scores = standardized(readings @ self.background.points.T)
         scores = standardized(scores.min(axis=0))
         if encode and self.sentences is not None:
-            meaning = self.sentences.astype(np.float32) @ encode([text])[0]
-            scores += MEANING * standardized(meaning)
-        order = np.argsort(-scores, kind="stable")[:NEAREST]
+            scores += MEANING * standardized(product(self.sentences, encode([text])[0]))
+        order = greatest(scores, NEAREST)
         weights = scores[order] - scores[order[-1]] + LEAST_NEAR
         return order.tolist(), weights / weights.sum()
 
@@ -250,6 +250,19 @@ def standardized(scores: Floats) -> Floats:
     found: Floats = scores - scores.mean(axis=-1, keepdims=True)
     found /= found.std(axis=-1, keepdims=True) + np.float32(1e-9)
     return found
+
+
+def product(points: Bytes, point: Floats) -> Floats:
+    """Return points @ point, in blocks that stay in the processor's cache."""
+    blocks = [points[place : place + BLOCK] for place in range(0, len(points), BLOCK)]
+    return np.concatenate([block.astype(np.float32) @ point for block in blocks])
+
+
+def greatest(scores: Floats, count: int) -> NDArray[np.intp]:
+    """Return the places of the greatest scores, the greatest first."""
+    count = min(count, len(scores))
+    places = np.argpartition(-scores, count - 1)[:count]
+    return places[np.argsort(-scores[places], kind="stable")]
 
 
 def packed(points: Floats, scale: np.float32 = POINT_SCALE) -> Bytes:

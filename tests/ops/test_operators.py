@@ -22,6 +22,7 @@ from digest.deliveries.plan import plan
 from digest.models import Act, Announcement, Delivery, Edition, RecoveryCode
 from digest.ops.console import acts, announcements, imports
 from digest.ops.operators import audit, login, roles, second_factor
+from digest.ranking.loaded import load
 from digest.tasks import drop_old
 from subscribers import consent
 from subscribers.models import ConsentEvent, Import, Subscriber, Suppression
@@ -65,6 +66,7 @@ PAGES = {
     "console_edition": "viewer",
     "console_preview": "viewer",
     "console_why": "viewer",
+    "console_sent": "viewer",
     "console_readers": "viewer",
     "console_reader": "viewer",
     "console_suppressions": "viewer",
@@ -141,6 +143,11 @@ def url(page: str, reader: Subscriber) -> str:
                 )[0].pk
             ],
         )
+    if page == "console_sent":
+        row = Delivery.objects.get()
+        fingerprint = load(edition).encoded.fingerprint
+        Delivery.objects.update(picks=f"0:- en@{fingerprint}", intent_at=timezone.now())
+        return reverse(page, args=[row.pk])
     if page == "console_suppression":
         bar = {"reason": "bounced", "at": timezone.now()}
         one, _ = Suppression.objects.get_or_create(email_hash="x", defaults=bar)
