@@ -283,7 +283,7 @@ def suppression(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("console_suppression", pk=pk)
     same = {"email_hash": bar.email_hash}
     named = IMPORT.match(bar.taken_from)
-    context = {
+    context: dict[str, object] = {
         "bar": bar,
         "import": Import.objects.filter(pk=named[1]).only("pk").first() if named else None,
         "may_lift": request.user.has_perm("subscribers.delete_suppression"),
