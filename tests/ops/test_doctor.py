@@ -592,6 +592,14 @@ def test_each_fault_of_a_received_mail_is_named(sound: Installation, code: str) 
 
 
 @embedded
+def test_of_a_thousand_signatures_ten_are_judged(sound: Installation) -> None:
+    mail = sample_mail(sound)
+    foreign = signed(mail, domain="provider.net")
+    sound.received = received(mail, signature=foreign * 1000 + signed(mail))
+    assert codes(sound.examine()) == ["dkim-invalid"]
+
+
+@embedded
 def test_strict_alignment_is_asked_of_a_signature(sound: Installation) -> None:
     sound.txt("s1._domainkey.example.org", PUBLIC)
     mail = sample_mail(sound)
