@@ -8,7 +8,7 @@ from django.urls import URLPattern, path
 
 from digest.feedback import webhooks
 from digest.ops import health, metrics
-from digest.ops.console import announcements, configuration, imports, mail
+from digest.ops.console import announcements, configuration, imports, mail, readers_mail
 from digest.ops.console import views as console
 from digest.ops.mailbox import views
 from digest.ops.operators import views as accounts
@@ -34,7 +34,8 @@ urlpatterns = [
     operators("charts/", console.charts_page, "charts"),
     operators("editions/", console.editions, "editions"),
     operators("editions/<int:pk>/", console.edition, "edition"),
-    operators("editions/<int:pk>/preview/<int:reader>/", console.preview, "preview"),
+    operators("editions/<int:pk>/preview/<int:reader>/", readers_mail.preview, "preview"),
+    operators("deliveries/<int:pk>/sent/", readers_mail.sent, "sent"),
     operators("editions/<int:pk>/why/<int:reader>/", console.why_paper, "why"),
     operators("announcements/", announcements.listing, "announcements"),
     operators("announcements/new/", announcements.new, "announcement_new"),

@@ -14,7 +14,8 @@ from django.urls import reverse
 
 from digest.deliveries import counts
 from digest.deliveries.plan import plan
-from digest.models import Act, Delivery, DeliveryEvent, Edition
+from digest.deliveries.send import send_due
+from digest.models import Act, Delivery, DeliveryEvent, Edition, Paper
 from digest.ops.console import charts, figures
 from digest.ops.operators import roles
 from subscribers.addresses import address_hash
@@ -523,3 +524,22 @@ def test_the_doctors_page_shows_findings_with_their_remedies(
 def test_only_who_may_steer_runs_the_checks(viewer) -> None:
     assert viewer.get(url("doctor")).status_code == 200
     assert viewer.post(url("doctor")).status_code == 403
+
+
+def test_a_mail_is_shown_as_it_was_sent_without_the_readers_own_links(
+    viewer, ann, sink, settings
+) -> None:
+    settings.MAILER_URL = sink.url
+    row = Delivery.objects.get()
+    there = reverse("console_sent", args=[row.pk])
+    assert viewer.get(there).status_code == 404  # nothing was handed over
+    assert there not in viewer.get(url("reader")).text
+    send_due(lambda: NOW)
+    assert f'href="{there}"' in viewer.get(url("reader")).text
+    (mail,) = sink.mails()
+    Paper.objects.update(title="Changed since")
+    shown = viewer.get(there).text
+    assert (
+        "Paper 1" in shown and "Paper 1" in mail.message.get_body(("html",)).get_content()
+    )
+    assert ann.unsubscribe_token not in shown and "/u/" not in shown

@@ -22,8 +22,10 @@ from digest.deliveries.plan import plan
 from digest.models import Act, Announcement, Delivery, Edition, RecoveryCode
 from digest.ops.console import acts, announcements, imports
 from digest.ops.operators import audit, login, roles, second_factor
+from digest.ranking.loaded import load
 from digest.tasks import drop_old
-from subscribers.models import Import, Subscriber, Suppression
+from subscribers import consent
+from subscribers.models import ConsentEvent, Import, Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
 
@@ -64,6 +66,7 @@ PAGES = {
     "console_edition": "viewer",
     "console_preview": "viewer",
     "console_why": "viewer",
+    "console_sent": "viewer",
     "console_readers": "viewer",
     "console_reader": "viewer",
     "console_suppressions": "viewer",
@@ -140,6 +143,11 @@ def url(page: str, reader: Subscriber) -> str:
                 )[0].pk
             ],
         )
+    if page == "console_sent":
+        row = Delivery.objects.get()
+        fingerprint = load(edition).encoded.fingerprint
+        Delivery.objects.update(picks=f"0:- en@{fingerprint}", intent_at=timezone.now())
+        return reverse(page, args=[row.pk])
     if page == "console_suppression":
         bar = {"reason": "bounced", "at": timezone.now()}
         one, _ = Suppression.objects.get_or_create(email_hash="x", defaults=bar)
@@ -208,6 +216,22 @@ def test_a_viewer_of_tables_changes_none(reader, role) -> None:
     lift = {"action": "lift", "_selected_action": bar.pk, "why": "asked"}
     client.post(reverse("admin:subscribers_suppression_changelist"), lift)
     assert Suppression.objects.exists() == (role != "owner")
+
+
+def test_who_may_see_bars_alone_sees_nothing_else_of_the_person(reader) -> None:
+    """A group of the operator's own may have less than any role."""
+    suppress(reader.email_hash, Suppression.Reason.MANUAL, now=make.NOON)
+    origin, kind = consent.Origin("web"), ConsentEvent.Kind.CONFIRMED
+    about = {"subscriber_id": reader.pk, "origin": origin, "now": make.NOON}
+    consent.append([consent.receipt(reader.email_hash, kind, **about)])
+    user, client = account(NOBODY), Client()
+    client.force_login(user)
+    page = reverse("console_suppression", args=[Suppression.objects.get().pk])
+    for codename, sees in (("view_suppression", False), ("view_subscriber", True)):
+        user.user_permissions.add(Permission.objects.get(codename=codename))
+        shown = client.get(page).text
+        told = "<h2>Consent</h2>", "<dt>Reader</dt>", f"Reader {reader.pk}"
+        assert [words in shown for words in told] == [sees] * 3
 
 
 def test_groups_follow_the_roles_at_each_migrate() -> None:

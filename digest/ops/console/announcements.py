@@ -18,7 +18,8 @@ from digest.models import Announcement
 from digest.ops import announcements
 from digest.ops.console import acts, figures
 from digest.ops.console.acts import PAGE_LENGTH, CannotAct
-from digest.ops.console.views import LINK, see_editions, without_path
+from digest.ops.console.readers_mail import LINK, without_path
+from digest.ops.console.views import see_editions
 from digest.ops.mailbox.views import MAIL_CSP
 from digest.ops.operators import audit
 

@@ -6,25 +6,20 @@ What they do to editions and readers is in acts.py.
 import re
 from collections.abc import Callable
 from datetime import datetime
-from email import message_from_bytes, policy
 
-from django.conf import settings
 from django.contrib.auth.decorators import permission_required
 from django.db.models import Prefetch
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.csp import CSP
-from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods, require_safe
 
-from digest.deliveries import counts, explain, history, ledger, replay
+from digest.deliveries import counts, explain, history, ledger
 from digest.feedback import domain_reports
 from digest.models import BackOff, Delivery, DeliveryEvent, Edition, ReportedCount
 from digest.ops import health
 from digest.ops.console import acts, charts, figures
 from digest.ops.console.acts import PAGE_LENGTH
-from digest.ops.mailbox.views import MAIL_CSP
 from digest.ops.operators import audit
 from digest.papers.search_query import QUERY_LENGTH
 from digest.throttling import circuit_breaker
@@ -43,7 +38,6 @@ EDITIONS_LENGTH = 14
 MOST_SELECTORS = 5  # of DKIM, as typed
 MOST_OF_A_MAIL = 1024 * 1024  # bytes; ours have a tenth
 IMPORT = re.compile(r"import (\d{1,18})\b")  # as a bar names one of the browser's
-LINK = re.compile(r"https?://[^\s\"'<>]+")
 HISTORY_LENGTH = 30  # of a reader's newest deliveries
 see_editions = permission_required("digest.view_edition", raise_exception=True)
 SEE_READERS, SEE_BARS = "subscribers.view_subscriber", "subscribers.view_suppression"
@@ -151,26 +145,6 @@ def edition(request: HttpRequest, pk: int) -> HttpResponse:
 @see_editions
 @see_readers
 @require_safe
-@csp_override(MAIL_CSP | {"frame-ancestors": [CSP.NONE]})
-def preview(request: HttpRequest, pk: int, reader: int) -> HttpResponse:
-    """Show an edition as this reader would get it, with links to our pages taken out.
-
-    They hold what only the reader may hold: the power to unsubscribe and to vote.
-    """
-    found = get_object_or_404(Edition, pk=pk)
-    subscriber = get_object_or_404(Subscriber, pk=reader)
-    try:
-        content = replay.preview(subscriber, found, now=ledger.database_now())
-    except replay.NothingToShow as error:
-        raise Http404(f"Nothing to show: {error}.") from None
-    part = message_from_bytes(content, policy=policy.default).get_body(("html",))
-    html = part.get_content() if part else ""
-    return HttpResponse(LINK.sub(without_path, html))
-
-
-@see_editions
-@see_readers
-@require_safe
 def why_paper(request: HttpRequest, pk: int, reader: int) -> HttpResponse:
     """Show why a reader got a paper of an edition, or did not, in the reader's own words."""
     found = get_object_or_404(Edition, pk=pk)
@@ -187,11 +161,6 @@ def why_paper(request: HttpRequest, pk: int, reader: int) -> HttpResponse:
         else None,
     }
     return render(request, "console/why.html", context)
-
-
-def without_path(link: re.Match[str]) -> str:
-    """Return a link to our own site without its path, any other as it is."""
-    return settings.SITE_URL if link[0].startswith(settings.SITE_URL) else link[0]
 
 
 # -- readers -----------------------------------------------------------------------------
@@ -313,18 +282,19 @@ def suppression(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("console_suppressions")
         return redirect("console_suppression", pk=pk)
     same = {"email_hash": bar.email_hash}
-    user = request.user
-    reader = Subscriber.objects.filter(**same) if user.has_perm(SEE_READERS) else None
     named = IMPORT.match(bar.taken_from)
-    context = {
+    context: dict[str, object] = {
         "bar": bar,
-        "reader": reader.first() if reader is not None else None,
         "import": Import.objects.filter(pk=named[1]).only("pk").first() if named else None,
-        "receipts": ConsentEvent.objects.filter(**same).order_by("-at", "-pk"),
-        "reports": DeliveryEvent.objects.filter(**same).order_by("-at")[:PAGE_LENGTH],
-        "may_lift": user.has_perm("subscribers.delete_suppression"),
+        "may_lift": request.user.has_perm("subscribers.delete_suppression"),
         "acts": audit.acts_on(bar),
     }
+    if request.user.has_perm(SEE_READERS):
+        context |= {
+            "reader": Subscriber.objects.filter(**same).first(),
+            "receipts": ConsentEvent.objects.filter(**same).order_by("-at", "-pk"),
+            "reports": DeliveryEvent.objects.filter(**same).order_by("-at")[:PAGE_LENGTH],
+        }
     return render(request, "console/suppression.html", context)
 
 
