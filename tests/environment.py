@@ -104,10 +104,11 @@ LONG = re.compile(
 SLOW = re.compile(
     r"tests/(faults|deploy|benchmarks|ops/test_(processes|commands)|"
     r"test_(state_files|variables|calls|settings|checks|log_lines|error_tracking)|"
-    r"deliveries/test_(dead_relay|slow_lines)|ranking/test_(outlook|votes)|"
+    r"deliveries/test_(dead_relay|slow_lines|pause|relays)|throttling/test_redis_tls|"
+    r"ranking/test_(outlook|votes)|"
     r"subscribers/test_(tasks|one_click|in_flight)|editions/test_sizes|"
     r"papers/test_fetch_command|feedback/test_domain_reports|"
-    r"transport/test_smtp.py::test_mails_longer)"
+    r"transport/test_smtp.py::test_(mails_longer|a_connection_that_hangs))"
 )
 FIRST_ROWS = 2
 rows: Counter[str] = Counter()

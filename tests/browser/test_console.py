@@ -24,6 +24,7 @@ from subscribers.suppression import suppress
 from tests import dns_server, make
 from tests.accessibility import ALL, CONTRAST, findings
 from tests.browser.test_pages import SMALL
+from tests.feedback.test_domain_reports import dmarc, row
 from tests.ops.test_doctor import (
     DOMAIN,
     PUBLIC,
@@ -251,6 +252,16 @@ def test_mail_is_steered_and_readers_are_written_to(
     page.get_by_label("File").set_input_files(file)
     press("Upload", "Columns")
     press("Try all rows", "A worker does it")
+    bar = Suppression.objects.get()
+    page.goto(live_server.url + reverse("console_suppression", args=[bar.pk]))
+    page.get_by_label("Reason", exact=True).fill("as asked")
+    press("Lift the suppression", "Suppression lifted: as asked")
+    assert not Suppression.objects.exists()
+    report = tmp_path / "report.xml"
+    report.write_bytes(dmarc(row(ip="192.0.2.77"), end=int(timezone.now().timestamp())))
+    page.goto(live_server.url + reverse("console_reports"))
+    page.get_by_label("A report").set_input_files(report)
+    press("Take it in", "Reports read: 1")
 
 
 @pytest.fixture

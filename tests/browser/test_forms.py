@@ -344,6 +344,7 @@ def test_s30_the_table_has_every_form() -> None:
     }
     # test_console.py posts the operator's, act by act.
     acts = "edition reader doctor login code account announcement relays unknown imports import"
+    acts += " suppression reports"
     console = {f"console/{name}.html" for name in acts.split()}
     assert {form.template for form in OURS} | console == found
 
