@@ -1,5 +1,8 @@
 """The web entry point for gunicorn: `gunicorn digest.wsgi`."""
 
+import gc
+from importlib import import_module
+
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
@@ -9,3 +12,10 @@ from digest.site.answer_cache import CachedAnswers
 
 load_settings()
 application = LimitedBodies(CachedAnswers(get_wsgi_application(), but=settings.STATIC_URL))
+import_module(
+    settings.ROOT_URLCONF
+)  # else the first request of each worker loads all views
+# All of this stays: to look through it again would hold up a request for a tenth of a second
+# and unshare the memory of workers that were forked off.
+gc.collect()
+gc.freeze()
