@@ -26,9 +26,10 @@ COUNTED = 3_000  # papers; beyond this a word, or a query, is a common one
 # common word's papers it ranks the newest, and of those with all words it reads the newest.
 RANKED = 500
 READ = 10_000
-LOOSE_RANKED = (
-    150  # of the papers with most words: by how rare these are, before their places
-)
+# Where no paper has all words: the newest papers of each word are looked at, and so many of them
+# are ranked, those with the rarest words.
+LOOSE_READ = 350
+LOOSE_RANKED = 150
 PLACE_WORTH = {
     "name_vector": NAME,
     "title_vector": TITLE,
@@ -314,7 +315,7 @@ def postgresql_with_most(
     texts = {expression(term): weight for term, weight in weights.items()}
     each = [
         f"(SELECT paper_id, {ABSTRACT * weight} AS base FROM digest_paperwords"
-        f" WHERE all_vector @@ %s::tsquery ORDER BY day + 0 DESC LIMIT {RANKED})"
+        f" WHERE all_vector @@ %s::tsquery ORDER BY day + 0 DESC LIMIT {LOOSE_READ})"
         for weight in texts.values()
     ]
     best = (
