@@ -12,9 +12,8 @@ from digest.site.answer_cache import CachedAnswers
 
 load_settings()
 application = LimitedBodies(CachedAnswers(get_wsgi_application(), but=settings.STATIC_URL))
-import_module(
-    settings.ROOT_URLCONF
-)  # else the first request of each worker loads all views
+# Else the first request of each worker loads all views.
+import_module(settings.ROOT_URLCONF)
 # All of this stays: to look through it again would hold up a request for a tenth of a second
 # and unshare the memory of workers that were forked off.
 gc.collect()

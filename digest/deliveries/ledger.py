@@ -130,14 +130,15 @@ def claim(
                 deliveries=",".join(str(row[0]) for row in found),
             )
     return [
-        Claimed(pk, edition, person, attempts, token, iso(expires_at))
+        Claimed(pk, edition, person, attempts, token, instant(expires_at).isoformat())
         for pk, edition, person, attempts, expires_at, _ in found
     ]
 
 
-def iso(stored: datetime) -> str:
-    """Return an instant that a statement returned in ISO 8601; SQLite's has no zone: UTC."""
-    return (stored if stored.tzinfo else stored.replace(tzinfo=UTC)).isoformat()
+def instant(stored: datetime | str) -> datetime:
+    """Return an aware instant that a statement returned; SQLite's has no zone: UTC."""
+    at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 # Keep readers from leaving until the commit, in one order, by their primary key.

@@ -194,9 +194,8 @@ class Outlets:
             circuit_breaker.trip(self.clock(), *failures)
         self.give_back()
         for name, outlet in self.all.items():
-            if outlet.relay.cause:
-                continue
-            if outlet.took and name in self.rests and self.rests[name].failures:
+            is_well = outlet.took and not outlet.relay.cause
+            if is_well and name in self.rests and self.rests[name].failures:
                 circuit_breaker.reset(name)
         left = self.left()
         for outlet in self.all.values():

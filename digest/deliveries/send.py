@@ -7,7 +7,7 @@ two lines of `send_slice`, the ledger says what may still be sent and what may n
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -173,10 +173,7 @@ def send_slice(
             sent = group
             for pk in intended:
                 del rest[pk]
-            # Should it refuse, these are the outcomes: nothing of the group has begun.
-            group.outcomes = dict.fromkeys(intended, NOT_BEGUN)
-            fencing.attest(mark)
-            group.outcomes.clear()
+            attest(group, intended, mark)
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
             begin = time.monotonic()
             for pk, outcome in hand_over(wanted, outlet.transport, claimed[0].lease_token):
@@ -197,6 +194,16 @@ def send_slice(
         ledger.put_off(gate.waits, claimed[0].lease_token)
     ledger.finish(claimed[0].lease_token, list(rest.values()))
     return tally
+
+
+def attest(group: Group, intended: Iterable[int], mark: Fence) -> None:
+    """Note the group's intents outside of the database. Raises SendingRefused.
+
+    Then its outcomes say that nothing of it has begun.
+    """
+    group.outcomes = dict.fromkeys(intended, NOT_BEGUN)
+    fencing.attest(mark)
+    group.outcomes.clear()
 
 
 def settle(sent: Group, clock: Clock) -> None:

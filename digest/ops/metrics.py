@@ -7,7 +7,7 @@ this machine, and to whoever has METRICS_TOKEN; to others there is no such page.
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parseaddr
 from typing import Any
 
@@ -118,7 +118,7 @@ class Figures(Collector):
     def waiting(self) -> Iterator[Metric]:
         """Yield what waits, in one statement: as five, Django took longer than the database."""
         ((oldest, *counts),) = fetch(WAITING, now=self.now, most=MOST)
-        age = (self.now - instant(oldest)).total_seconds() if oldest else 0
+        age = (self.now - ledger.instant(oldest)).total_seconds() if oldest else 0
         yield gauge("oldest_due_seconds", "Age of the digest that waits longest.", age)
         told = {
             "deliveries_due": "Deliveries that wait to be sent.",
@@ -179,12 +179,6 @@ class Figures(Collector):
         yield gauge("domains_resting", "Domains that put us off.", domains)
         free = shutil.disk_usage(settings.STATE_DIR.parent).free
         yield gauge("state_disk_free_bytes", "Room on the disk of STATE_DIR.", free)
-
-
-def instant(stored: object) -> datetime:
-    """Return an instant that a statement returned; SQLite's is text without a zone, in UTC."""
-    at = datetime.fromisoformat(f"{stored}")
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def gauge(name: str, words: str, value: float) -> Metric:

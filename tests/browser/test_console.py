@@ -48,11 +48,7 @@ RULES = {"light": ALL, "dark": CONTRAST}  # in the dark all but the colours is t
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings) -> Edition:
-    settings.STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
+def site() -> Edition:
     edition = make.edition({make.paper(1): {"graphs": 1.0}})
     for number in range(12):
         when = make.schedule("UTC", number)

@@ -29,12 +29,12 @@ from subscribers.models import Link
 from tests import make
 from tests.browser.test_pages import LONG_WORD, MISSING, PATHS, SMALL
 from tests.sink import Sink
-from tests.site.test_mailbox import DIGEST, Catcher
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.nightly,
     pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("caught_mail"),
 ]
 type Scheme = Literal["light", "dark"]
 LOOKS: list[tuple[Scheme, int]] = [
@@ -64,17 +64,6 @@ ASKED = """async () => {
             .test(e.innerText.trim())).length,
     };
 }"""
-
-
-@pytest.fixture(autouse=True)
-def site(settings: Settings, tmp_path: Path) -> None:
-    settings.STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-    settings.MAILBOX = True
-    settings.MAILBOX_DIR = tmp_path
-    Catcher(tmp_path).store(DIGEST)
 
 
 @pytest.fixture

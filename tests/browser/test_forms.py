@@ -146,10 +146,6 @@ def site(
     settings.BEHIND_PROXY = bool(front.says)
     if front.says:
         settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    settings.STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
     with ExitStack() as running:
         # The port of the test before has connections that are ending.
         patch = running.enter_context(pytest.MonkeyPatch.context())

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from digest.models import PaperWords
@@ -18,7 +17,7 @@ from subscribers import links
 from subscribers.models import Link, Topic
 from tests.accessibility import ALL, CONTRAST, findings
 from tests.make import DAY, edition, paper, reader, topic
-from tests.site.test_mailbox import DIGEST, Catcher
+from tests.site.test_mailbox import Catcher
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -64,15 +63,8 @@ SMALL = """() => [...document.querySelectorAll('nav a, button, summary, .topics 
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, tmp_path: Path) -> None:
-    """A day of papers, a caught mail, and files served from their source."""
-    settings.STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-    settings.MAILBOX = True
-    settings.MAILBOX_DIR = tmp_path
-    Catcher(tmp_path).store(DIGEST)
+def site(caught_mail: None) -> None:
+    """A day of papers."""
     Topic.objects.get_or_create(
         slug="graphs",
         defaults={"label": "Graphs", "group": "Learning methods", "position": 900},

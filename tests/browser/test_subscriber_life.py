@@ -23,13 +23,9 @@ PHONE: ViewportSize = {"width": 360, "height": 740}
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files served from their source, a day of papers, and time for fast fingers."""
+def site(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day of papers, and time for fast fingers."""
     monkeypatch.setattr(rate_limits, "FASTEST", timedelta(0))
-    settings.STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
     topic("graphs", label="Graphs", position=900)
     edition({paper(1, upvotes=3): {"graphs": 1.0}})
 

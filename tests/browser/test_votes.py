@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, Page
-from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from digest import signing
@@ -27,11 +26,7 @@ LONG = (
 
 
 @pytest.fixture
-def ann(settings: Settings) -> Subscriber:
-    settings.STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
+def ann() -> Subscriber:
     reader = make.reader("ann@example.org", "knots")
     edition = make.edition({make.paper(1, upvotes=3, title=LONG): {"knots": 1.0}})
     encoded = load(edition.pk).encoded

@@ -37,7 +37,7 @@ from subscribers.models import (
 EDITIONS_LENGTH = 14
 MOST_SELECTORS = 5  # of DKIM, as typed
 MOST_OF_A_MAIL = 1024 * 1024  # bytes; ours have a tenth
-IMPORT = re.compile(r"import (\d{1,18})\b")  # as a bar names one of the browser's
+IMPORT = re.compile(r"import (\d{1,18}), ")  # as a bar names one of the browser's
 HISTORY_LENGTH = 30  # of a reader's newest deliveries
 see_editions = permission_required("digest.view_edition", raise_exception=True)
 SEE_READERS, SEE_BARS = "subscribers.view_subscriber", "subscribers.view_suppression"
