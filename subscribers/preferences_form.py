@@ -92,8 +92,8 @@ class PreferencesForm(Form):
         required=False,
         label=_("Your topics"),
         help_text=_(
-            "Optional: without topics or interests you get the day’s most upvoted "
-            "papers. The number says how many papers a topic had in 30 days."
+            "Optional: without topics, interests or searches you get the day’s most "
+            "upvoted papers. The number says how many papers a topic had in 30 days."
         ),
     )
     interests = LinesField(

@@ -107,7 +107,7 @@ def test_the_form_counts_recent_papers_per_topic(client: Client, topics) -> None
     edition({paper(1, upvotes=1): {"graphs": 1.0}, paper(2): {"graphs": 0.5}})
     text = client.get("/subscribe/").text
     assert 'Graphs <span class="hint">2</span>' in text
-    assert "without topics or interests" in text
+    assert "without topics, interests or searches" in text
 
 
 # -- pauses -----------------------------------------------------------------------
