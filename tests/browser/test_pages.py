@@ -212,6 +212,25 @@ def test_the_shortcuts_do_what_their_list_says(open_page: Callable[[str], Page])
     page.wait_for_url("**/search/*")
 
 
+def test_a_shortcut_works_in_the_moment_after_the_list_closes(
+    open_page: Callable[[str], Page],
+) -> None:
+    page = open_page("/papers/2026-04-17/")
+    # Until the next frame, the closed dialog's button is what has the focus.
+    focused = page.evaluate("""() => {
+        const shortcuts = document.getElementById("shortcuts");
+        const press = (key) => document.activeElement.dispatchEvent(
+            new KeyboardEvent("keydown", { key, bubbles: true }));
+        press("?");
+        press("j"); // while it is open, letters do nothing behind it
+        const behind = document.activeElement.closest(".paper");
+        shortcuts.close();
+        press("j");
+        return [behind, document.activeElement.closest(".paper")?.id];
+    }""")
+    assert focused == [None, "paper-2604.00001"]
+
+
 def test_on_a_phone_the_first_hit_of_a_search_is_in_sight(
     open_page: Callable[[str], Page],
 ) -> None:

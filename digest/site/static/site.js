@@ -123,7 +123,9 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input, select, textarea, pre, dialog, [contenteditable]");
+  const typing = event.target.closest?.(
+    "input, select, textarea, pre, dialog[open], [contenteditable]",
+  );
   if (typing || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   const act = KEYS[event.key];
   if (!act) return;
