@@ -7,6 +7,7 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from digest.deliveries import (
     control,
@@ -15,7 +16,8 @@ from digest.deliveries import (
     outcome_journal,
     throughput,
 )
-from digest.models import Delivery, DeliveryEvent, Edition, Frame
+from digest.models import Delivery, DeliveryEvent, Edition, FoldedDeliveries, Frame
+from digest.models.folded import FOLDED_AFTER, SPAN, span_of
 from digest.sql import Statement, change
 from digest.throttling import circuit_breaker
 
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 KEPT = timedelta(days=90)
 # One short transaction each, so that senders need not wait.
 BATCH = 5000
+SPANS = 100
 
 
 def end_leases(now: datetime) -> None:
@@ -66,6 +69,72 @@ def abandon(now: datetime) -> int:
     return rows.update(state=State.ABANDONED, outcome_at=now)
 
 
+def fold_deliveries(now: datetime, *, batches: int = 500) -> int:
+    """Fold deliveries of editions older than FOLDED_AFTER and return how many.
+
+    In at most `batches` short transactions, each of a span of readers; the next call goes on.
+    An edition is marked first and for good, and from then on nobody plans it: a reader whose
+    row is folded must not get another. One with an open or unknown delivery waits. What has
+    a history stays in the ledger with it, as events belong to rows there.
+    """
+    count = 0
+    for edition in Edition.objects.filter(day__lt=(now - FOLDED_AFTER).date()).order_by(
+        "day"
+    ):
+        if not edition.folded_at and not close(edition, now):
+            continue
+        while batches and (
+            first := foldable(edition).values_list("subscriber", "pk").first()
+        ):
+            count += fold_span(edition, *first)
+            batches -= 1
+    return count
+
+
+@transaction.atomic
+def close(edition: Edition, now: datetime) -> bool:
+    """Let nobody plan the edition from now on; False while something of it is not over.
+
+    A plan under way keeps its hold on the row until its rows are there (plan.plan_edition).
+    """
+    list(Edition.objects.select_for_update().filter(pk=edition.pk))
+    rows = Delivery.objects.filter(edition=edition)
+    if rows.filter(Q(is_open=True) | Q(is_unknown=True)).exists() or not rows.exists():
+        return False
+    return bool(Edition.objects.filter(pk=edition.pk).update(folded_at=now))
+
+
+def foldable(edition: Edition) -> QuerySet[Delivery]:
+    """Select what is over and has no history, nobody's rows last (index delivery_unique)."""
+    history = DeliveryEvent.objects.filter(delivery=OuterRef("pk"))
+    over = Delivery.objects.filter(edition=edition, is_open=False, is_unknown=False)
+    return over.exclude(Exists(history)).order_by(
+        F("subscriber").asc(nulls_last=True), "pk"
+    )
+
+
+@transaction.atomic
+def fold_span(edition: Edition, reader: int | None, pk: int) -> int:
+    """Fold the rows of the span of this reader, or of nobody's; return how many."""
+    rows = foldable(edition)
+    if reader is None:
+        first = pk - pk % SPAN
+        rows = rows.filter(subscriber=None, pk__range=(first, first + SPAN - 1))
+    else:
+        first = reader - reader % SPAN
+        rows = rows.filter(subscriber__gte=first, subscriber__lt=first + SPAN)
+    found = list(rows.select_for_update())
+    if not found:
+        return 0
+    span = span_of(found[0])
+    known = FoldedDeliveries.objects.select_for_update().filter(edition=edition, span=span)
+    one = known.first()
+    folded = one or FoldedDeliveries(edition=edition, span=span)
+    folded.fill([*(one.deliveries() if one else ()), *found])
+    folded.save()
+    return change(DROP, ids=[row.pk for row in found])
+
+
 def prune_deliveries(now: datetime, *, batches: int = 100) -> int:
     """Delete deliveries of editions older than KEPT and return how many.
 
@@ -79,7 +148,12 @@ def prune_deliveries(now: datetime, *, batches: int = 100) -> int:
         while batches and (ids := list(over.values_list("pk", flat=True)[:BATCH])):
             dropped += drop(ids)
             batches -= 1
-        if not Delivery.objects.filter(edition=edition).exists():
+        folded = FoldedDeliveries.objects.filter(edition=edition)
+        while batches and (rows := list(folded.order_by("span")[:SPANS])):
+            dropped += sum(row.size for row in rows)
+            folded.filter(pk__in=[row.pk for row in rows]).delete()
+            batches -= 1
+        if not (Delivery.objects.filter(edition=edition).exists() or folded.exists()):
             Frame.objects.filter(edition=edition).delete()
     throughput.prune(now)
     old = DeliveryEvent.objects.filter(delivery=None, at__lt=now - KEPT)
