@@ -1,13 +1,15 @@
-"""Sweep: end the rows that no sender will end, and drop those that are kept no longer.
+"""Sweep: end the rows that no sender will end, fold old ones, drop what is kept no longer.
 
 So a crash costs time and no second mail.
 """
 
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from digest.deliveries import (
     control,
@@ -78,16 +80,12 @@ def fold_deliveries(now: datetime, *, batches: int = 500) -> int:
     a history stays in the ledger with it, as events belong to rows there.
     """
     count = 0
-    for edition in Edition.objects.filter(day__lt=(now - FOLDED_AFTER).date()).order_by(
-        "day"
-    ):
-        if not edition.folded_at and not close(edition, now):
-            continue
-        while batches and (
-            first := foldable(edition).values_list("subscriber", "pk").first()
-        ):
-            count += fold_span(edition, *first)
-            batches -= 1
+    old = Edition.objects.filter(day__lt=(now - FOLDED_AFTER).date())
+    for edition in old.order_by("day"):
+        if edition.folded_at or close(edition, now):
+            for rows in islice(spans(edition), batches):
+                count += fold(edition, rows)
+                batches -= 1
     return count
 
 
@@ -104,33 +102,36 @@ def close(edition: Edition, now: datetime) -> bool:
     return bool(Edition.objects.filter(pk=edition.pk).update(folded_at=now))
 
 
-def foldable(edition: Edition) -> QuerySet[Delivery]:
-    """Select what is over and has no history, nobody's rows last (index delivery_unique)."""
+def spans(edition: Edition) -> Iterator[QuerySet[Delivery]]:
+    """Yield what is over and has no history, by spans of readers, then nobody's by ids.
+
+    Each span is found behind the one before, by delivery_unique: nothing is read twice.
+    """
     history = DeliveryEvent.objects.filter(delivery=OuterRef("pk"))
     over = Delivery.objects.filter(edition=edition, is_open=False, is_unknown=False)
-    return over.exclude(Exists(history)).order_by(
-        F("subscriber").asc(nulls_last=True), "pk"
-    )
+    rows = over.exclude(Exists(history))
+    for of, column in ((rows, "subscriber"), (rows.filter(subscriber=None), "pk")):
+        after = 0
+        while True:
+            rest = of.filter(**{f"{column}__gte": after}).order_by(column)
+            first = rest.values_list(column, flat=True).first()
+            if first is None:
+                break
+            after = first - first % SPAN + SPAN
+            yield rest.filter(**{f"{column}__lt": after})
 
 
 @transaction.atomic
-def fold_span(edition: Edition, reader: int | None, pk: int) -> int:
-    """Fold the rows of the span of this reader, or of nobody's; return how many."""
-    rows = foldable(edition)
-    if reader is None:
-        first = pk - pk % SPAN
-        rows = rows.filter(subscriber=None, pk__range=(first, first + SPAN - 1))
-    else:
-        first = reader - reader % SPAN
-        rows = rows.filter(subscriber__gte=first, subscriber__lt=first + SPAN)
+def fold(edition: Edition, rows: QuerySet[Delivery]) -> int:
+    """Fold these rows, of one span, into those that are folded already; return how many."""
     found = list(rows.select_for_update())
     if not found:
         return 0
     span = span_of(found[0])
     known = FoldedDeliveries.objects.select_for_update().filter(edition=edition, span=span)
-    one = known.first()
-    folded = one or FoldedDeliveries(edition=edition, span=span)
-    folded.fill([*(one.deliveries() if one else ()), *found])
+    before = known.first()
+    folded = before or FoldedDeliveries(edition=edition, span=span)
+    folded.fill([*(before.deliveries() if before else ()), *found])
     folded.save()
     return change(DROP, ids=[row.pk for row in found])
 
@@ -149,11 +150,13 @@ def prune_deliveries(now: datetime, *, batches: int = 100) -> int:
             dropped += drop(ids)
             batches -= 1
         folded = FoldedDeliveries.objects.filter(edition=edition)
-        while batches and (rows := list(folded.order_by("span")[:SPANS])):
+        is_folded = edition.folded_at is not None
+        while batches and is_folded and (rows := list(folded.order_by("span")[:SPANS])):
             dropped += sum(row.size for row in rows)
             folded.filter(pk__in=[row.pk for row in rows]).delete()
             batches -= 1
-        if not (Delivery.objects.filter(edition=edition).exists() or folded.exists()):
+        kept = Delivery.objects.filter(edition=edition).exists()
+        if not (kept or is_folded and folded.exists()):
             Frame.objects.filter(edition=edition).delete()
     throughput.prune(now)
     old = DeliveryEvent.objects.filter(delivery=None, at__lt=now - KEPT)

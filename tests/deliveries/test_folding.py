@@ -126,8 +126,9 @@ def shown(path: str) -> tuple[int, str]:
 def test_whatever_is_asked_of_a_folded_delivery_has_the_same_answer(edition):
     tokens = doors()
     before = answers(edition, tokens)
-    pages = [told[0] for what, told in before.items() if f"{READERS[0]} /" in what]
-    assert before[f"{READERS[0]} mail"] and pages == [200] * 7
+    pages = [told for what, told in before.items() if f"{READERS[0]} /" in what]
+    assert before[f"{READERS[0]} mail"] and len(pages) == 7
+    assert all(isinstance(page, tuple) and page[0] == 200 for page in pages)
     assert fold() == 5 and not Delivery.objects.exists()
     edition.refresh_from_db()
     after = answers(edition, tokens)
@@ -226,7 +227,7 @@ def test_a_report_on_a_folded_delivery_still_finds_its_reader(edition):
     fold()
     assert events.take([Report("complained", "key", NOW, row.pk)], now=LATER) == 1
     event = DeliveryEvent.objects.get()
-    reader = Subscriber.objects.get(pk=row.subscriber_id)
+    reader = Subscriber.objects.get(email=READERS[0])
     assert (event.delivery_id, event.email_hash) == (None, reader.email_hash)
     assert Suppression.objects.get().email_hash == reader.email_hash
 
