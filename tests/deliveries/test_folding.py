@@ -123,7 +123,7 @@ def shown(path: str) -> tuple[int, str]:
     return answer.status_code, re.sub(r'nonce="[^"]*"', "", content)
 
 
-def test_whatever_is_asked_of_a_folded_delivery_has_the_same_answer(edition):
+def test_t34_whatever_is_asked_of_a_folded_delivery_has_the_same_answer(edition):
     tokens = doors()
     before = answers(edition, tokens)
     pages = [told for what, told in before.items() if f"{READERS[0]} /" in what]
@@ -164,7 +164,7 @@ def test_twice_at_once_and_half_way_each_row_is_folded_once(edition, monkeypatch
     assert sorted(kept) == sorted(rows) and not Delivery.objects.exists()
 
 
-def test_nobody_gets_a_folded_edition_again(edition):
+def test_t34_nobody_gets_a_folded_edition_again(edition):
     assert fold() == 5
     edition.refresh_from_db()
     assert plan_edition(edition, LATER) == 0
@@ -204,7 +204,7 @@ def test_nothing_is_folded_before_its_time_and_no_edition_without_rows(edition):
     assert not empty.folded_at
 
 
-def test_an_erased_reader_leaves_nothing_of_theirs_in_folded_rows(edition):
+def test_g3_an_erased_reader_leaves_nothing_of_theirs_in_folded_rows(edition):
     Delivery.objects.update(reply="250 ok r0@example.org")
     one, other = Subscriber.objects.order_by("pk")[:2]
     picks = "0:0+0 en@1f2e3d4c5b6a\nwhat one wishes"
