@@ -145,7 +145,8 @@ def chosen(
 ) -> list[Delivery]:
     wanted = set(readers)
     spans = {reader // SPAN for reader in wanted}
-    return list(named(rows.filter(span__in=spans).select_related("edition"), wanted))
+    found = named(rows.filter(span__in=spans).select_related("edition"), wanted)
+    return sorted(found, key=lambda row: row.pk)
 
 
 def named(

@@ -150,6 +150,26 @@ def sent_in(edition: Edition) -> list[int]:
     return found
 
 
+def test_folded_rows_keep_each_value_as_it_was():
+    odd = {"state": "abandoned", "lane": 1, "attempts": 8, "reason": "crashed in flight"}
+    odd |= {"reply": '250 \u2028 \\ " 🎉 ü', "relay": "b", "lease_token": "12345678"}
+    odd |= {"picks": "0:1+0 de/titles@1f2e3d4c5b6a\nwords", "subscriber_id": 7}
+    at = NOW.replace(microsecond=999_999)
+    times = {"due_at": NOW, "not_before": at, "expires_at": at + timedelta(days=400)}
+    rows = [
+        Delivery(pk=2**40, edition_id=3, **times, intent_at=at, outcome_at=at, **odd),
+        Delivery(pk=5, edition_id=3, **times, state="skipped", subscriber_id=9),
+        Delivery(pk=6, edition_id=3, **times, state="accepted", subscriber_id=None),
+    ]
+    one = FoldedDeliveries(edition_id=3, span=0)
+    one.fill(rows)
+    columns = [field.name for field in Delivery._meta.fields if not field.generated]
+    kept = {row.pk: model_to_dict(row, columns) for row in one.deliveries()}
+    assert kept == {row.pk: model_to_dict(row, columns) for row in rows}
+    assert (one.first_id, one.last_id, one.size) == (5, 2**40, 3)
+    assert [row.pk for row in one.deliveries([9])] == [5]
+
+
 def test_twice_at_once_and_half_way_each_row_is_folded_once(edition, monkeypatch):
     monkeypatch.setattr(folded, "SPAN", 2)
     monkeypatch.setattr(sweep, "SPAN", 2)
