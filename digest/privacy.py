@@ -19,13 +19,15 @@ def personal_data(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
     reports = DeliveryEvent.objects.filter(Q(delivery__in=ids) | unmatched(subscriber))
     votes = Vote.objects.filter(subscriber=subscriber).order_by("pk")
     saved = SavedPaper.objects.filter(subscriber=subscriber).order_by("pk")
-    old = [
+    # The ledger first: what is folded between the two is told twice rather than not at all.
+    deliveries = [dict(row) for row in rows.values(*fields)]
+    deliveries += [
         {name: attrgetter(name.replace("__", "."))(row) for name in fields}
         for row in folded.of_readers(subscriber.pk)
     ]
     told = ["delivery__edition__day", "at", "source", "kind", "reason", "reply"]
     return {
-        "deliveries": [*old, *(dict(row) for row in rows.values(*fields))],
+        "deliveries": deliveries,
         "delivery_events": [dict(row) for row in reports.values(*told)],
         "votes": [dict(row) for row in votes.values("paper__arxiv_id", "value", "at")],
         "saved_papers": [dict(row) for row in saved.values("paper__arxiv_id", "at")],

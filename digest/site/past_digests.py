@@ -49,10 +49,11 @@ def digests_of(subscriber_id: int, query: str = "") -> list[PastDigest]:
     """
     rows = Delivery.objects.of_readers(subscriber_id).filter(state=Delivery.State.ACCEPTED)
     rows = rows.select_related("edition").order_by("-edition__day", "edition__kind")
-    old = folded.of_readers(subscriber_id)
-    kept = [*rows, *(row for row in old if row.state == Delivery.State.ACCEPTED)]
-    kept.sort(key=lambda row: (-row.edition.day.toordinal(), row.edition.kind))
-    sent = [(row, was) for row in kept if (was := parse_picks(row.picks))]
+    # The ledger first: what is folded between the two is found twice rather than not at all.
+    kept = {row.pk: row for row in [*rows, *folded.of_readers(subscriber_id)]}
+    accepted = [row for row in kept.values() if row.state == Delivery.State.ACCEPTED]
+    accepted.sort(key=lambda row: (-row.edition.day.toordinal(), row.edition.kind))
+    sent = [(row, was) for row in accepted if (was := parse_picks(row.picks))]
     titles = titles_of(
         {(row.edition_id, pick.position) for row, was in sent for pick in was.picks}
     )
