@@ -14,7 +14,7 @@ from digest.editions.frames import FrameContent, load_frame
 from digest.editions.reasons import Reason
 from digest.models import Block, Delivery, Edition, Frame
 from digest.ranking.loaded import LoadedEdition, lay_out, load
-from digest.ranking.select import select
+from digest.ranking.select import reader_now, sound
 from digest.signing import senders
 from digest.transport.base import Mail
 from subscribers.models import Subscriber
@@ -46,7 +46,7 @@ def preview(subscriber: Subscriber, edition: Edition, *, now: datetime) -> bytes
     """
     row = Delivery.objects.filter(edition=edition, subscriber=subscriber).first()
     loaded = load(edition.pk)
-    (digest,) = select(loaded, [(row.pk if row else 0, subscriber.pk)])
+    (digest,) = sound(loaded, [row.pk if row else 0], [reader_now(subscriber.pk)])
     if not loaded.encoded.is_mail(*digest[:2]):
         raise NothingToShow(
             "the edition has no paper for this reader: no mail would go out"
