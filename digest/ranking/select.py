@@ -57,6 +57,12 @@ def select(loaded: LaidOut, owed: Sequence[tuple[int, int | None]]) -> Sequence[
     return sound(loaded, [pk for pk, _ in owed], people)
 
 
+def select_now(loaded: LaidOut, delivery_id: int, subscriber_id: int) -> Digest:
+    """Rank one reader, whom somebody looks at, as `select` will after the next tick."""
+    (digest,) = sound(loaded, [delivery_id], [reader_now(subscriber_id)])
+    return digest
+
+
 def sound(
     loaded: LaidOut, delivery_ids: Sequence[int], people: Sequence[Person]
 ) -> Sequence[Digest]:
@@ -237,9 +243,9 @@ def readers(ids: Sequence[int]) -> list[Person]:
 
 
 def reader_now(pk: int) -> Person:
-    """Return a reader's row, with the directions that the tick may not have computed yet.
+    """Return a reader's row, with the directions that the tick may have yet to compute.
 
-    For one reader whom somebody looks at. Nothing is stored.
+    Nothing is stored.
     """
     (person,) = readers([pk])
     if person.directions is not None or not (
