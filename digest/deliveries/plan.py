@@ -105,22 +105,31 @@ def plan_edition(edition: Edition, now: datetime) -> int:
     """
     dues = {pk: due for pk, due in due_instants(edition).items() if due <= now}
     expires_at = max(now, ledger.database_now()) + LATENESS[Edition.Kind(edition.kind)]
+    has_ended = ended_unsent(edition).exists()  # else each part would look for none
     made = 0
     for due_at, schedules in grouped(dues):
         part = Part(edition, schedules, due_at, expires_at)
-        made += insert_deliveries(part) + revive(part)
+        made += insert_deliveries(part)
+        made += revive(part) if has_ended else 0
     return made
+
+
+def ended_unsent(edition: Edition) -> QuerySet[Delivery]:
+    """Return the edition's rows that ended for the calendar's sake, by delivery_outcome."""
+    return Delivery.objects.filter(
+        edition=edition,
+        state__in=[State.SKIPPED, State.EXPIRED],
+        reason__in=[Reason.SUPERSEDED, Reason.TOO_LATE],
+        intent_at=None,
+        outcome_at__isnull=False,
+    )
 
 
 def revive(part: Part) -> int:
     """Make rows pending again that ended unsent and return how many; for operators only."""
-    ended = Delivery.objects.filter(
-        edition=part.edition,
+    ended = ended_unsent(part.edition).filter(
         subscriber__schedule__in=part.schedules,
         subscriber__state=Subscriber.State.ACTIVE,
-        state__in=[State.SKIPPED, State.EXPIRED],
-        reason__in=[Reason.SUPERSEDED, Reason.TOO_LATE],
-        intent_at=None,
     )
     return ended.update(
         state=State.PENDING,

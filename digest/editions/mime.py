@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from email.headerregistry import Address
 from email.utils import parseaddr
+from functools import lru_cache
 
 CRLF = b"\r\n"
 SOFT_BREAK = b"=\r\n"
@@ -23,7 +24,7 @@ HEADER_WIDTH = 78
 PLAIN = f"{string.ascii_letters}{string.digits}!*+-/".encode()
 Q = [bytes([byte]) if byte in PLAIN else b"=%02X" % byte for byte in range(256)]
 Q[ord(" ")] = b"_"
-UNSAFE = re.compile(rb"[^\t -<>-~]")
+UNSAFE = re.compile(rb"[^\t -~]")  # beside "=" itself
 TRAILING_SPACE = re.compile(rb"[\t ]$")
 # Not allowed at the start of a line: SMTP's end of a mail (RFC 5321 section 4.5.2),
 # a MIME delimiter (RFC 2046 section 5.1.1), the separator of mails in an mbox.
@@ -49,9 +50,11 @@ def escaped(match: re.Match[bytes]) -> bytes:
     return b"=%02X" % ord(match[0])
 
 
+# An edition says most of its lines again in each language and length.
+@lru_cache(maxsize=4096)
 def wrapped(line: str, guarded: re.Pattern[bytes], *, soft_end: bool = False) -> bytes:
     """Encode one line, with soft breaks after at most 75 columns."""
-    data = UNSAFE.sub(escaped, line.encode())
+    data = UNSAFE.sub(escaped, line.encode().replace(b"=", b"=3D"))
     if not soft_end:
         data = TRAILING_SPACE.sub(escaped, data)
     pieces = []

@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from django.conf import settings
 from django.utils.formats import date_format
-from django.utils.translation import gettext, ngettext, pgettext
+from django.utils.translation import get_language, gettext, ngettext, pgettext
 
 from digest.editions.reasons import Reason, Why
 from digest.models import Edition
@@ -60,12 +61,22 @@ def phrase(name: str, number: int = 0) -> str:
 
 def translate(text: str) -> str:
     """Return the text with its phrases in the active language."""
-    return PHRASE.sub(lambda found: PHRASES[found[1]](int(found[2])), text)
+    language = get_language()
+    return PHRASE.sub(lambda found: translated(found[1], found[2], language), text)
+
+
+@lru_cache(maxsize=1024)
+def translated(name: str, number: str, language: str | None) -> str:
+    """Return a phrase in the active language, `language`: an edition says it again and again."""
+    return PHRASES[name](int(number))
 
 
 def translate_html(html: str) -> str:
     """Return the HTML with its phrases in the active language, each unbreakable."""
-    return PHRASE.sub(lambda found: translate(found[0]).replace(" ", "\u00a0"), html)
+    language = get_language()
+    return PHRASE.sub(
+        lambda found: translated(found[1], found[2], language).replace(" ", "\u00a0"), html
+    )
 
 
 def with_votes(text: str, position: int) -> str:

@@ -77,7 +77,8 @@ class Provider:
             logger.exception("delivery %d cannot be composed", mail.delivery_id)
             return POISON
         try:
-            self.backend.open()
+            if self.backend.open():
+                settle_surroundings(self.backend)
             if self.name == "resend":
                 self.backend.session.headers["Idempotency-Key"] = key
             self.backend.send_messages([message])
@@ -98,6 +99,18 @@ class Provider:
 
     def close(self) -> None:
         self.backend.close()
+
+
+def settle_surroundings(backend: AnymailBaseBackend) -> None:
+    """Read the environment's proxy and certificates once for a session, not for each mail.
+
+    A .netrc is left alone: the provider's key is in the settings.
+    """
+    session = getattr(backend, "session", None)
+    if isinstance(session, requests.Session):
+        found = session.merge_environment_settings(backend.api_url, {}, None, None, None)
+        session.proxies, session.verify = found["proxies"], found["verify"]
+        session.trust_env = False
 
 
 def of_sent(message: EmailMultiAlternatives) -> Outcome:

@@ -56,3 +56,18 @@ def test_a_fast_line_is_never_looked_at_again(mails):
     line = Line(mails(*"abc"), lambda ids: pytest.fail("looked"))
     assert [mail.delivery_id for mail in line] == [1, 2, 3]
     assert line.take() is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("without", ["", "provider.invalid"])
+def test_a_provider_is_reached_by_the_proxy_of_the_environment(
+    use, settings, mails, journal, monkeypatch, without
+):
+    server = use("postmark")
+    settings.ANYMAIL = settings.ANYMAIL | {"POSTMARK_API_URL": "http://provider.invalid/"}
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("no_proxy", without)
+    transport = open_transport()
+    ((_, outcome),) = transport.hand_over(mails("ann"))
+    transport.close()
+    assert (outcome.verdict == "accepted", len(journal())) == (not without, not without)
