@@ -22,9 +22,18 @@ from digest.deliveries.planned_rows import AWAY_DAYS
 from digest.deliveries.send import send_due
 from digest.feedback import events
 from digest.feedback.events import Report
-from digest.models import Delivery, DeliveryEvent, Edition, FoldedDeliveries, Frame, folded
+from digest.models import (
+    Delivery,
+    DeliveryEvent,
+    Edition,
+    FoldedDeliveries,
+    Frame,
+    Vote,
+    folded,
+)
 from digest.models.editions import DAYS
 from digest.ranking import votes
+from digest.ranking.interleaving import credit
 from digest.ranking.sent_before import sent_before
 from digest.site.private_feed import digest_of
 from subscribers import links
@@ -168,6 +177,20 @@ def test_folded_rows_keep_each_value_as_it_was():
     assert kept == {row.pk: model_to_dict(row, columns) for row in rows}
     assert (one.first_id, one.last_id, one.size) == (5, 2**40, 3)
     assert [row.pk for row in one.deliveries([9])] == [5]
+
+
+def test_votes_on_folded_mails_count_for_the_ranking_that_they_came_from(edition):
+    Edition.objects.update(variant="other")
+    Delivery.objects.filter(state="accepted").update(picks="0:0b 1:0a en@1f2e3d4c5b6a")
+    reader, paper = (
+        Subscriber.objects.order_by("pk")[0],
+        edition.blocks.get(position=0).paper,
+    )
+    votes.cast(reader.pk, paper, Vote.Value.MORE, now=NOW)
+    before = credit("other")
+    assert before.votes == 1
+    fold()
+    assert credit("other") == before
 
 
 def test_twice_at_once_and_half_way_each_row_is_folded_once(edition, monkeypatch):
