@@ -101,7 +101,15 @@ class Chips(forms.CheckboxSelectMultiple):
         return context
 
 
-class ChoiceField(forms.TypedChoiceField):
+class SharedChoices(forms.ChoiceField):
+    """A field whose choices all forms have in common: a copy of each would be their cost."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        memo[id(self._choices)] = self._choices  # type: ignore[attr-defined]
+        return super().__deepcopy__(memo)
+
+
+class ChoiceField(SharedChoices, forms.TypedChoiceField):
     """One of a list. What is missing has the default, which is shown as chosen then."""
 
     widget = Select
@@ -143,7 +151,7 @@ class HourField(ChoiceField):
         return re.sub(r"\A0(?=\d\Z)", "", super().to_python(value))
 
 
-class SeveralField(forms.TypedMultipleChoiceField):
+class SeveralField(SharedChoices, forms.TypedMultipleChoiceField):
     """Any number of a list: cleaned to a sorted tuple."""
 
     widget = Chips

@@ -7,6 +7,7 @@ work (from browsers without JavaScript, say) come after those with one, and wait
 longer while the forms are busy. Nothing here shows in any answer.
 """
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -126,32 +127,40 @@ class Crowd:
         return self.near >= PER_INSTANCE and not proved
 
 
-# One statement, whose cost has a bound whatever was stored. Each network counts for busy as
-# far as its limit goes, so none of them puts everybody on the slow lane.
-CROWD = """
-SELECT
-    (SELECT count(*) FROM (
-        SELECT 1 FROM subscribers_request WHERE network = %s AND at > %s LIMIT %s
-    ) AS near),
-    (SELECT sum(CASE WHEN number > %s THEN %s ELSE number END) FROM (
-        SELECT count(*) AS number FROM (
-            SELECT network FROM subscribers_request WHERE at > %s ORDER BY at DESC LIMIT %s
-        ) AS newest GROUP BY network
-    ) AS networks)
+# Each cost has a bound whatever was stored. Each network counts for busy as far as its limit
+# goes, so none of them puts everybody on the slow lane.
+NEAR = """
+SELECT count(*) FROM (
+    SELECT 1 FROM subscribers_request WHERE network = %s AND at > %s LIMIT %s
+) AS near
 """
+ALL = """
+SELECT sum(CASE WHEN number > %s THEN %s ELSE number END) FROM (
+    SELECT count(*) AS number FROM (
+        SELECT network FROM subscribers_request WHERE at > %s ORDER BY at DESC LIMIT %s
+    ) AS newest GROUP BY network
+) AS networks
+"""
+STILL_BUSY = 1.0  # seconds: so long a process does not count all again under a flood
+busy_until = 0.0  # monotonic
 
 
 def crowd(network: str, *, now: datetime) -> Crowd:
     """Count the requests of the last hour, near and all, in one statement."""
+    global busy_until
     since = connection.ops.adapt_datetimefield_value(now - HOUR)
     most = PER_NETWORK if is_global(network) else PER_INSTANCE
+    near = [network, since, most]
     with connection.cursor() as cursor:
-        cursor.execute(
-            CROWD,
-            [network, since, most, PER_NETWORK, PER_NETWORK, since, LOOKED_AT],
-        )
-        near, number = cursor.fetchone()
-    return Crowd(near=near, busy=(number or 0) > CALM)
+        if time.monotonic() < busy_until:
+            cursor.execute(NEAR, near)
+            return Crowd(near=cursor.fetchone()[0], busy=True)
+        everybody = [PER_NETWORK, PER_NETWORK, since, LOOKED_AT]
+        cursor.execute(f"SELECT ({NEAR}), ({ALL})", [*near, *everybody])
+        count, number = cursor.fetchone()
+    if busy := (number or 0) > CALM:
+        busy_until = time.monotonic() + STILL_BUSY
+    return Crowd(near=count, busy=busy)
 
 
 def wait(filled: Filled, *, proved: bool, busy: bool) -> timedelta:

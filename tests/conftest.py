@@ -63,8 +63,9 @@ def nothing_loaded() -> None:
     from digest.deliveries.preflight import composed
     from digest.ranking import outlook
     from digest.ranking.loaded import lay_out, load
-    from subscribers import consent, fresh_receipts
+    from subscribers import consent, fresh_receipts, rate_limits
 
+    rate_limits.busy_until = 0.0
     load.cache_clear()
     lay_out.cache_clear()
     composed.cache_clear()

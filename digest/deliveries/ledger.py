@@ -249,14 +249,16 @@ EXTEND_LEASE = (
     "UPDATE digest_lease SET submitting_until = %(until)s WHERE token = %(token)s"
 )
 EXTEND = Statement(EXTEND_LEASE, EXTEND_LEASE)
-# Write outcomes, by the rows' primary keys.
+# Write outcomes, by the rows' primary keys. A row that has its end keeps of the token what
+# names the run; one that is unknown keeps all, as its owner may still tell what became of it.
 RECORD = Statement(
     postgresql="""
 UPDATE digest_delivery
 SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = %(now)s::timestamptz,
     not_before = COALESCE(v.not_before, digest_delivery.not_before),
     attempts = digest_delivery.attempts + v.charge,
-    lease_token = CASE WHEN v.state = 'pending' THEN '' ELSE lease_token END
+    lease_token = CASE v.state WHEN 'unknown' THEN lease_token WHEN 'pending' THEN ''
+        ELSE substr(lease_token, 1, %(run)s) END
 FROM unnest(%(id)s::bigint[], %(state)s::text[], %(reason)s::text[], %(reply)s::text[],
     %(not_before)s::timestamptz[], %(charge)s::bigint[])
     AS v(id, state, reason, reply, not_before, charge)
@@ -268,7 +270,8 @@ UPDATE digest_delivery
 SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = %(now)s,
     not_before = COALESCE(v.not_before, digest_delivery.not_before),
     attempts = digest_delivery.attempts + v.charge,
-    lease_token = CASE WHEN v.state = 'pending' THEN '' ELSE lease_token END
+    lease_token = CASE v.state WHEN 'unknown' THEN lease_token WHEN 'pending' THEN ''
+        ELSE substr(lease_token, 1, %(run)s) END
 FROM (
     SELECT CAST(value ->> 0 AS INTEGER) AS id, value ->> 1 AS state, value ->> 2 AS reason,
         value ->> 3 AS reply, value ->> 4 AS not_before,
@@ -292,7 +295,8 @@ def record(
     owned = {row.delivery_id: row for row in claimed}
     judged = [outcome_row(owned[pk], outcome, now) for pk, outcome in outcomes.items()]
     rows = Rows(OUTCOME, judged, numbers=("id", "charge"))
-    return change(RECORD, rows=rows, token=claimed[0].lease_token, now=now)
+    token = claimed[0].lease_token
+    return change(RECORD, rows=rows, token=token, run=logs.RUN_LENGTH, now=now)
 
 
 def outcome_row(row: Claimed, outcome: Outcome, now: datetime) -> tuple[object, ...]:
@@ -307,7 +311,8 @@ def outcome_row(row: Claimed, outcome: Outcome, now: datetime) -> tuple[object, 
             not_before = now + wait
     reply = outcome.reply.replace("\0", "")[:500]
     charge = int(outcome.charged)
-    return row.delivery_id, state.value, outcome.reason[:60], reply, not_before, charge
+    reason = "" if outcome.reason == state else outcome.reason[:60]
+    return row.delivery_id, state.value, reason, reply, not_before, charge
 
 
 STATES = {

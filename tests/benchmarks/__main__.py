@@ -19,11 +19,13 @@ NAMES = {
     "whole_path": "plan to last outcome, beside smtp-source",
     "peers": "the tutorial's loop, a decent one and django-newsletter",
     "million": "10,000, 100,000 and 1,000,000 readers: time, CPU, memory",
+    "ledger": "bytes of a ledger row by table, index and column, WAL bytes a mail",
     "databases": "SQLite beside PostgreSQL, one sender",
     "replies": "one connection to a server with slow replies, beside smtplib",
     "provider": "a provider's HTTP API, beside Anymail's own path",
     "imports": "files of readers taken in by command and by upload, on both databases",
     "sign_up": "a sign-up's latency, states of an address told apart, a flood",
+    "inbox": "sign-ups from many networks at a rate that is held: latency, CPU, nothing lost",
     "web": "sign-up and front page while an edition goes out",
     "pages": "the front page and the API for many at once: rate, CPU, bytes",
     "console": "the operator's pages with a million readers, ten million deliveries",
@@ -48,6 +50,8 @@ def main() -> None:
     parser.add_argument("--deliveries", type=int)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--peer-mails", type=int)
+    parser.add_argument("--rate", type=int, help="inbox: sign-ups a second")
+    parser.add_argument("--minutes", type=float, help="inbox: for how long")
     parser.add_argument("--quick", action="store_true", default=None, help="all: smaller")
     parser.add_argument("--only", nargs="+", choices=NAMES, help="all: these parts")
     parser.add_argument("--figures", type=Path, help="write the figures there, as JSON")

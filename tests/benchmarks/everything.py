@@ -39,6 +39,7 @@ PARTS = [
         "--readers 100000 --rounds 1 --peer-mails 500",
     ),
     Part("million", "", "--readers 200000", 14.0),
+    Part("ledger", "--readers 50000", "--readers 10000"),
     Part("databases", "--readers 10000 --rounds 5", "--readers 5000 --rounds 3"),
     Part("replies", "--rounds 3", "--rounds 1"),
     Part("provider", "--readers 2000 --rounds 5", "--readers 1000 --rounds 3"),

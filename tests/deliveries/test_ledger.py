@@ -180,6 +180,22 @@ def test_a_late_outcome_upgrades_unknown_and_nothing_else(due):
     assert the_states() == ["accepted"]
 
 
+def test_a_row_keeps_its_token_while_somebody_may_still_write_by_it(due):
+    due(2)
+    rows = claim()
+    intend(rows)
+    lost, taken = [row.delivery_id for row in rows]
+    outcomes = {lost: Outcome(Verdict.UNKNOWN, "no reply after dot"), taken: ACCEPTED}
+    ledger.record(outcomes, rows, now=NOW)
+    token, run = rows[0].lease_token, Delivery.objects.get(pk=taken).run
+    stored = dict(Delivery.objects.values_list("pk", "lease_token"))
+    assert stored == {lost: token, taken: run} and token.startswith(run) and len(run) == 8
+    assert ledger.record({lost: ACCEPTED}, rows, now=NOW) == 1
+    assert ledger.record({lost: ACCEPTED, taken: LATER}, rows, now=NOW) == 0
+    told = set(Delivery.objects.values_list("state", "reason", "lease_token"))
+    assert told == {("accepted", "", run)}
+
+
 def test_an_outcome_by_another_token_is_nothing(due):
     due(1)
     rows = claim()

@@ -8,7 +8,9 @@ import pytest
 import time_machine
 from altcha import v1 as altcha
 from django.core import mail as mailbox
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from subscribers import links, rate_limits, requests, tasks
@@ -268,6 +270,25 @@ def test_s4_under_load_a_proof_of_work_is_needed_and_counts_once(
         client.post("/subscribe/", form | {"proof": given, "email": "bob@example.org"})
     waits = [row.not_before - row.at for row in Request.objects.order_by("pk")[1:]]
     assert waits == [timedelta(0)] + [rate_limits.SLOW] * 4
+
+
+def test_s4_all_networks_are_counted_once_a_second_under_a_flood(db, monkeypatch) -> None:
+    def counted() -> tuple[rate_limits.Crowd, bool]:
+        with CaptureQueriesContext(connection) as asked:
+            found = rate_limits.crowd("198.51.101.0/24", now=timezone.now())
+        (query,) = asked
+        return found, "GROUP BY network" in query["sql"]
+
+    assert counted() == (rate_limits.Crowd(near=0, busy=False), True)
+    monkeypatch.setattr(rate_limits, "CALM", 0)
+    Request.objects.create(
+        kind="link", domain="x", at=timezone.now(), not_before=timezone.now()
+    )
+    monkeypatch.setattr(rate_limits, "STILL_BUSY", 1000.0)
+    busy = rate_limits.Crowd(near=0, busy=True)
+    assert [counted() for _ in range(3)] == [(busy, True), (busy, False), (busy, False)]
+    monkeypatch.setattr(rate_limits, "busy_until", 0.0)
+    assert counted() == (busy, True)
 
 
 @pytest.mark.parametrize("way", ["/subscribe/", "/preferences/", "address"])

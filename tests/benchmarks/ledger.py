@@ -1,0 +1,91 @@
+"""Where the bytes of a ledger row are, after the product itself has sent editions of it.
+
+Editions lie on top of each other, as in operation, with a vacuum after each: what one leaves
+behind the next may use again. Bytes do not depend on how busy the machine is.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks import machine, world
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.machine import table
+from tests.benchmarks.sinks import Sink, fast_sink
+
+if TYPE_CHECKING:
+    from digest.models import Edition
+
+# A row's own bytes, and what it takes on the disk with its versions and room for them.
+SIZES = """
+SELECT 'table', pg_relation_size('digest_delivery')
+UNION ALL SELECT indexrelid::regclass::text, pg_relation_size(indexrelid)
+FROM pg_index WHERE indrelid = 'digest_delivery'::regclass ORDER BY 2 DESC"""
+UPDATES = """
+SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'digest_delivery'"""
+
+
+def run(*, readers: int = 100_000, rounds: int = 3) -> list[Figure]:
+    """Print bytes a row by table, index and column, and WAL bytes a mail."""
+    wal, rows = [], 0
+    with world.world(readers, mail_size=20_000) as here, fast_sink() as sink:
+        for edition in machine.rounds(rounds):
+            count, written = sent(here, edition_of(here, edition), sink)
+            rows += count
+            wal.append(written / count)
+        sizes = {str(name): int(size) / rows for name, size in asked(SIZES)}
+        ((updates, hot),) = asked(UPDATES)
+        columns = list(of_columns())
+    print(f"{rows:,} rows of {len(wal)} editions; {hot / updates:.0%} of updates are HOT\n")
+    print(table(["part", "bytes a row"], [[k, f"{v:.1f}"] for k, v in sizes.items()]))
+    print("\n" + table(["column", "bytes on the average"], columns) + "\n")
+    live = sum(sizes.values())
+    return [
+        Figure("bytes of a ledger row with its indexes", [live], at_most=650),
+        Figure("WAL bytes a mail", wal, at_most=2000),
+    ]
+
+
+def edition_of(here: world.World, number: int) -> "Edition":
+    """The edition of that round; each a month before the other, as ids of papers have one."""
+    from digest.ops.load_test import fake_data
+
+    if number == 0:
+        return here.edition
+    day = world.DAY - timedelta(days=31 * number)
+    return fake_data.add_edition(day, papers=world.PAPERS, seed=number + 1)
+
+
+def sent(here: world.World, edition: "Edition", sink: Sink) -> tuple[int, int]:
+    """Plan an edition and let workers send it; how many rows, and bytes of WAL."""
+    from django.utils import timezone
+
+    from digest.deliveries.plan import plan_edition
+    from tests.benchmarks.whole_path import wake_until_end
+
+    with world.celery_workers(sink.url):
+        asked("CHECKPOINT")
+        ((before,),) = asked("SELECT pg_current_wal_lsn() - '0/0'")
+        count = plan_edition(edition, timezone.now())
+        wake_until_end()
+        ((after,),) = asked("SELECT pg_current_wal_lsn() - '0/0'")
+    asked("VACUUM ANALYZE digest_delivery")
+    return count, int(after - before)
+
+
+def of_columns() -> Iterator[list[str]]:
+    from digest.models import Delivery
+
+    names = [field.column for field in Delivery._meta.concrete_fields if field.column]
+    means = ", ".join(f"avg(pg_column_size({name}))" for name in names)
+    (found,) = asked(f"SELECT {means}, avg(pg_column_size(d.*)) FROM digest_delivery d")
+    for name, mean in zip([*names, "the whole row"], found, strict=True):
+        yield [name, f"{mean:.1f}"]
+
+
+def asked(sql: str) -> list[tuple[Any, ...]]:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
