@@ -14,7 +14,7 @@ from digest.editions.frames import FrameContent, load_frame
 from digest.editions.reasons import Reason
 from digest.models import Block, Delivery, Edition, Frame
 from digest.ranking.loaded import LoadedEdition, lay_out, load
-from digest.ranking.select import select
+from digest.ranking.select import select_now
 from digest.signing import senders
 from digest.transport.base import Mail
 from subscribers.models import Subscriber
@@ -46,7 +46,7 @@ def preview(subscriber: Subscriber, edition: Edition, *, now: datetime) -> bytes
     """
     row = Delivery.objects.filter(edition=edition, subscriber=subscriber).first()
     loaded = load(edition.pk)
-    (digest,) = select(loaded, [(row.pk if row else 0, subscriber.pk)])
+    digest = select_now(loaded, row.pk if row else 0, subscriber.pk)
     if not loaded.encoded.is_mail(*digest[:2]):
         raise NothingToShow(
             "the edition has no paper for this reader: no mail would go out"
@@ -155,7 +155,7 @@ def shown_picks(
 def shown_to(subscriber_id: int, edition: Edition) -> list[ShownPick]:
     """Return the papers of the edition as this reader would get them now; maybe none."""
     laid = lay_out(edition.pk)
-    (digest,) = select(laid, [(0, subscriber_id)])
+    digest = select_now(laid, 0, subscriber_id)
     return shown_picks(edition, digest.picks, laid.labels)
 
 

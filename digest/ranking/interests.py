@@ -18,7 +18,7 @@ LONGEST_PHRASE = 8
 LONGEST_ITEM = 4  # words; a line of such short pieces is a list, each piece an interest
 # A piece that begins so goes on with what stands before the comma; in English and German.
 OPENING = (
-    "about above across after also as at based before between but by during e.g. especially"
+    "about above across after against also as at based before between but by during e.g. especially"
     " even for from i.e. ideally in including instead into just like mainly mostly namely of"
     " off on only onto out over particularly plus preferably rather since such than through"
     " to towards under using via with within without yet"
@@ -86,7 +86,9 @@ def is_item(piece: str) -> bool:
 def goes_on(each: Sequence[str]) -> bool:
     """Return True if the words of a piece only make sense with what stands before them."""
     adverb = len(each) == 1 and each[0].endswith("ly") and each[0] not in NOUNS_IN_LY
-    return adverb or each[0] in OPENINGS or QUALITIES.issuperset(each)
+    # "consistent over minutes", "robust against noise"
+    in_which = each[0] in QUALITIES and each[1:2] and each[1] in OPENINGS
+    return bool(adverb or each[0] in OPENINGS or QUALITIES.issuperset(each) or in_which)
 
 
 def folds(piece: str) -> list[str]:

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from digest.editions.compose import Pick, Reader
 from digest.editions.reasons import Reason, Why, named
-from digest.ranking import ranking
+from digest.ranking import directions, ranking
 from digest.ranking.interleaving import TEAMS, VARIANTS, interleaved
 from digest.ranking.loaded import LaidOut
 from digest.ranking.matching import ANYBODY, NOBODY, Found, Person, found_in
+from digest.ranking.projections import current
 from digest.sql import id_list
 from subscribers.addresses import LONGEST
-from subscribers.models import Trending
+from subscribers.models import Subscriber, Trending
 from subscribers.preferences import CHOSEN
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,12 @@ def select(loaded: LaidOut, owed: Sequence[tuple[int, int | None]]) -> Sequence[
     """
     people = readers([subscriber_id or 0 for _, subscriber_id in owed])
     return sound(loaded, [pk for pk, _ in owed], people)
+
+
+def select_now(loaded: LaidOut, delivery_id: int, subscriber_id: int) -> Digest:
+    """Rank one reader, whom somebody looks at, as `select` will after the next tick."""
+    (digest,) = sound(loaded, [delivery_id], [reader_now(subscriber_id)])
+    return digest
 
 
 def sound(
@@ -233,6 +240,19 @@ def readers(ids: Sequence[int]) -> list[Person]:
         cursor.execute(sql, [values])
         found = {row[0]: Person._make(row) for row in cursor.fetchall()}
     return [found.get(pk, NOBODY) for pk in ids]
+
+
+def reader_now(pk: int) -> Person:
+    """Return a reader's row, with the directions that the tick may have yet to compute.
+
+    Nothing is stored.
+    """
+    (person,) = readers([pk])
+    if person.directions is not None or not (
+        row := Subscriber.objects.filter(pk=pk).first()
+    ):
+        return person
+    return person._replace(directions=directions.compute(row, current()))
 
 
 def profiles(loaded: LaidOut, people: Sequence[Person]) -> ranking.Floats:

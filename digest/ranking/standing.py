@@ -16,7 +16,7 @@ from digest.editions.reasons import Why
 from digest.ranking import ranking
 from digest.ranking.loaded import LaidOut
 from digest.ranking.matching import Found, Person, found_in, items, texts_of
-from digest.ranking.select import drafted, profiles, readers
+from digest.ranking.select import drafted, profiles, reader_now
 
 
 class Verdict(StrEnum):
@@ -61,7 +61,7 @@ def standing(
 
     With `until` only what they had before that instant counts as had.
     """
-    (person,) = readers([subscriber_id])
+    person = reader_now(subscriber_id)
     found = found_in(laid, [person], until=until)
     most = max(person.most_papers, 0)
     everything = order_of(laid, person, found, len(laid.papers), wished=False)

@@ -145,7 +145,7 @@ class Projection:
         columns, weights = weighted(self.columns, self.idf, words)
         if not columns:
             return np.zeros(self.matrix.shape[1], dtype=np.float32)
-        return unit(np.array(weights, dtype=np.float32) @ self.matrix[columns])
+        return unit(weights.astype(np.float32) @ self.matrix[columns])
 
     def paper(self, title: str, abstract: str) -> Floats:
         """Return a paper's point, as in the background."""
@@ -233,11 +233,11 @@ def document(title: str, abstract: str) -> str:
 
 def weighted(
     columns: dict[str, int], idf: Floats, words: Iterable[str]
-) -> tuple[list[int], list[float]]:
+) -> tuple[list[int], NDArray[np.float64]]:
     """Return the columns of the known words and their weights: (1 + log count) · idf."""
     counts = Counter(columns[word] for word in words if word in columns)
     places = sorted(counts)
-    return places, [(1 + np.log(counts[place])) * idf[place] for place in places]
+    return places, (1 + np.log([counts[place] for place in places])) * idf[places]
 
 
 def unit(vector: Floats) -> Floats:
@@ -310,9 +310,11 @@ class Table:
 
     ROWS = 256
 
-    def __init__(self, rows: Sequence[tuple[list[int], list[float]]], columns: int) -> None:
+    def __init__(
+        self, rows: Sequence[tuple[list[int], NDArray[np.float64]]], columns: int
+    ) -> None:
         self.rows = [
-            (np.array(places, dtype=np.int32), unit(np.array(weights, dtype=np.float32)))
+            (np.array(places, dtype=np.int32), unit(weights.astype(np.float32)))
             for places, weights in rows
         ]
         self.shape = (len(rows), columns)

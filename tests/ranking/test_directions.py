@@ -9,12 +9,14 @@ from django.apps import apps
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digest.deliveries import replay
 from digest.editions import phrases
 from digest.models import Edition, Paper, Vote
 from digest.ranking import directions, votes
 from digest.ranking.directions import Kind, interests_of, pack, unpack
 from digest.ranking.loaded import load
 from digest.ranking.select import select
+from digest.ranking.standing import standing
 from digest.ranking.vectors import DIMENSIONS, Direction, shipped
 from subscribers import subscriptions
 from subscribers.consent import Origin
@@ -145,6 +147,22 @@ def test_from_the_first_like_on_tomorrow_has_more_of_it(edition) -> None:
     assert digest_of(ann, tomorrow) == []
 
 
+def test_who_looks_before_the_tick_sees_what_it_will_bring(edition) -> None:
+    ann = make.reader("ann@example.org")
+    writes(ann, interests=SENTENCES["proofs"])
+    position = list(SUBJECTS).index("proteins")
+    looks = []
+    for _ in range(2):
+        content = replay.preview(ann, edition, now=make.NOON)
+        feed = [shown.reasons for shown in replay.shown_to(ann.pk, edition)]
+        looks.append((content, feed, standing(load(edition.pk), ann.pk, position)))
+        if len(looks) == 1:
+            ann.refresh_from_db()
+            assert ann.directions is None, "a look stores nothing"
+            assert directions.refresh() == 1
+    assert looks[0] == looks[1] and b"to what you wrote" in looks[0][0]
+
+
 def test_a_dislike_puts_papers_like_it_last_in_the_trending_list(edition) -> None:
     ann = make.reader("ann@example.org")
     tomorrow = published(1)
@@ -214,6 +232,9 @@ def test_a_slice_ranks_each_reader_as_alone(edition) -> None:
         ("Yann LeCun, world models", 2),
         ("videos that stay consistent, over minutes", 1),
         ("consistent videos, over minutes", 1),
+        ("physics in generated video, consistent over minutes", 1),
+        ("speech recognition, robust against noise", 1),
+        ("small language models, robust control", 2),
         ("language models, but small", 1),
         ("robots, which learn by watching", 1),
         ("3D scenes, from photos", 1),
