@@ -155,6 +155,8 @@ class Command(OperatorCommand):
         if failed and not dry_run:
             why = fault or f"{tally[Became.REFUSED]} rows are refused"
             raise CommandError(f"nothing was taken: {why}")
+        if fault and not tally:  # not even the first row could be read
+            raise CommandError(fault)
         if not dry_run:
             why = f", legal source: {legal_source}" if legal_source else ""
             audit.record_command("import", detail=f"{words}{why}")
