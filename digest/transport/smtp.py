@@ -124,8 +124,9 @@ class Connection:
             return NOT_CARRIED
         try:
             if not session.pipelining:
-                return (yield from self.read_replies(session, commands))
-            yield from session.write(b"".join(commands), phase=Phase.SENDER)
+                each = commands.splitlines(keepends=True)
+                return (yield from self.read_replies(session, each))
+            yield from session.write(commands, phase=Phase.SENDER)
             return (yield from self.read_replies(session))
         except ConnectionLost as lost:
             self.drop()
@@ -150,11 +151,11 @@ class Connection:
             return POISON, None, None
         end = DOT if content.endswith(b"\r\n") else b"\r\n" + DOT
         following = line.take() if session.pipelining else None
-        commands = envelope(following) if following else ()
+        commands = envelope(following) if following else b""
         if following and not commands:
             line.put_back(following)
             following = None
-        outcome = None
+        outcome = refused = None
         try:
             session.check_step(Phase.SENDER)
             if not session.has_taken_a_mail:
@@ -163,12 +164,14 @@ class Connection:
                 content = b""
             yield from session.write(content, end, ahead=commands, phase=Phase.CONTENT)
             yield  # no reply is there yet: others go on
-            code, text = yield from session.reply(Phase.AFTER_DOT)
+            said = session.plain_reply(Phase.AFTER_DOT)
+            code, text = said or (yield from session.reply(Phase.AFTER_DOT))
             outcome = of_reply(Phase.AFTER_DOT, code, text)
             session.has_taken_a_mail = True
             if code == 421:
                 raise ConnectionLost(Phase.AFTER_DOT, text)
-            refused = (yield from self.read_replies(session)) if following else None
+            if following and not session.goes_on():
+                refused = yield from self.read_replies(session)
         except ConnectionLost as lost:
             self.drop()
             if following:
@@ -224,15 +227,12 @@ class Connection:
         self.session = None
 
 
-def envelope(mail: Mail) -> Sequence[bytes]:
-    """Return MAIL, RCPT and DATA; empty if they cannot carry an address."""
-    if not (CARRIED.fullmatch(mail.sender) and CARRIED.fullmatch(mail.recipient)):
-        return ()
-    return (
-        b"MAIL FROM:<%b>\r\n" % mail.sender.encode(),
-        b"RCPT TO:<%b>\r\n" % mail.recipient.encode(),
-        b"DATA\r\n",
-    )
+def envelope(mail: Mail) -> bytes:
+    """Return MAIL, RCPT and DATA, a line each; empty if they cannot carry an address."""
+    sender, recipient = mail.sender, mail.recipient
+    if not (CARRIED.fullmatch(sender) and CARRIED.fullmatch(recipient)):
+        return b""
+    return f"MAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n".encode()
 
 
 class Smtp:

@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Buffer, Generator, Sequence
+from collections.abc import Buffer, Generator, Iterable, Sequence
 from functools import cache
 from io import BufferedReader
 
@@ -47,6 +47,10 @@ class ConnectionLost(Exception):
     def __init__(self, phase: Phase, error: str) -> None:
         super().__init__(error)
         self.phase = phase
+
+
+def lost(phase: Phase, error: Exception) -> ConnectionLost:
+    return ConnectionLost(phase, f"{type(error).__name__}: {error}")
 
 
 @cache
@@ -162,18 +166,31 @@ class Session:
         self.has_taken_a_mail = False
         sock.setblocking(False)
 
-    def write(self, *data: bytes, ahead: Sequence[bytes] = (), phase: Phase) -> Steps[None]:
-        """Write `data` and what may go ahead of its reply.
+    def write(self, *data: bytes, ahead: bytes = b"", phase: Phase) -> Iterable[None]:
+        """Write `data` and what may go ahead of its reply; iterate over the result to its end.
 
-        Raises ConnectionLost(phase) if the kernel did not take all of `data`. If it did, the
-        reply, or its absence, says what became of it.
+        Most writes are done at once. Raises ConnectionLost(phase), here or on the way, if the
+        kernel did not take all of `data`. If it did, the reply, or its absence, says what
+        became of it.
         """
-        rest: Sequence[Buffer] = [*data, *ahead]
-        missing, early = sum(map(len, data)), sum(map(len, ahead))
         self.be_patient()
-        while missing + early:
+        missing, taken = sum(map(len, data)), 0
+        try:
+            taken = self.send([*data, ahead])
+        except NOT_YET:
+            pass
+        except OSError as broken:
+            raise lost(phase, broken) from broken
+        if taken == missing + len(ahead):
+            return ()
+        rest = memoryview(b"".join([*data, ahead]))[taken:]
+        return self.write_on(rest, missing - taken, phase)
+
+    def write_on(self, rest: memoryview, missing: int, phase: Phase) -> Steps[None]:
+        """Write the rest, of which the first `missing` bytes must be taken."""
+        while rest:
             try:
-                taken = self.send(rest)
+                taken = self.send([rest])
             except NOT_YET as wait:
                 if time.monotonic() < self.deadline:
                     reads = isinstance(wait, ssl.SSLWantReadError)
@@ -186,10 +203,10 @@ class Session:
                 error = broken
             else:
                 missing -= taken
-                rest = [memoryview(join(rest))[taken:]] if missing + early else ()
+                rest = rest[taken:]
                 continue
             if missing > 0:
-                raise ConnectionLost(phase, f"{type(error).__name__}: {error}") from error
+                raise lost(phase, error) from error
             return
         self.be_patient()
 
@@ -213,6 +230,17 @@ class Session:
             return True
         return False
 
+    def plain_reply(self, phase: Phase) -> tuple[int, str] | None:
+        """Return what `reply` would, if that is one line and here already. Raises ConnectionLost."""
+        if not (self.lines or self.receive(phase)):
+            return None
+        line = self.lines[0]
+        if not (line[:3].isdigit() and line[3:4] == b" " and len(line) <= MOST_REPLY_BYTES):
+            return None
+        self.lines.popleft()
+        self.be_patient()
+        return int(line[:3]), readable(line[4:].rstrip(b"\r")).strip()[:500]
+
     def reply(self, phase: Phase, first: bytes | None = None) -> Steps[tuple[int, str]]:
         """Read one reply, all its lines (RFC 5321 4.2.1). Raises ConnectionLost."""
         line, size = first or (yield from self.line(phase)), 0
@@ -233,26 +261,30 @@ class Session:
 
         Only the last line of a reply begins the time for the next reply anew.
         """
-        while not self.lines:
-            try:
-                data = self.sock.recv(RECORD)
-            except NOT_YET:
-                if time.monotonic() > self.deadline:
-                    raise ConnectionLost(phase, "no reply in time") from None
-                yield
-                continue
-            except OSError as error:
-                raise ConnectionLost(phase, f"{type(error).__name__}: {error}") from error
-            if not data:
-                raise ConnectionLost(phase, "connection closed by the server")
-            *lines, self.unread = (self.unread + data).split(b"\n")
-            self.lines.extend(lines)
-            if len(self.unread) > MOST_REPLY_BYTES:
-                raise ConnectionLost(phase, ENDLESS)
+        while not (self.lines or self.receive(phase)):
+            yield
         line = self.lines.popleft().rstrip(b"\r")
         if line[3:4] != b"-":
             self.be_patient()
         return line
+
+    def receive(self, phase: Phase) -> bool:
+        """Read what is here; return whether that ends a line. Raises ConnectionLost."""
+        try:
+            data = self.sock.recv(RECORD)
+        except NOT_YET:
+            if time.monotonic() > self.deadline:
+                raise ConnectionLost(phase, "no reply in time") from None
+            return False
+        except OSError as error:
+            raise lost(phase, error) from error
+        if not data:
+            raise ConnectionLost(phase, "connection closed by the server")
+        *lines, self.unread = (self.unread + data).split(b"\n")
+        self.lines.extend(lines)
+        if len(self.unread) > MOST_REPLY_BYTES:
+            raise ConnectionLost(phase, ENDLESS)
+        return bool(lines)
 
     def watch(self) -> Steps[None]:
         """Wait for a moment whether the server ends the connection before the mail's end.
@@ -267,8 +299,7 @@ class Session:
                 yield
                 continue
             except OSError as error:
-                said = f"{type(error).__name__}: {error}"
-                raise ConnectionLost(Phase.CONTENT, said) from error
+                raise lost(Phase.CONTENT, error) from error
             if not data:
                 raise ConnectionLost(Phase.CONTENT, "connection closed by the server")
             if data[:1] in b"23":

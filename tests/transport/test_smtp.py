@@ -180,7 +180,7 @@ class Mouth:
 
 def says_not_accepted(opened: Session, data: bytes, ahead: bytes) -> bool:
     try:
-        for _ in opened.write(data, ahead=[ahead], phase=Phase.CONTENT):
+        for _ in opened.write(data, ahead=ahead, phase=Phase.CONTENT):
             pass
     except ConnectionLost as silence:
         return silence.phase is Phase.CONTENT
