@@ -79,21 +79,23 @@ class FoldedDeliveries(models.Model):
         counted = Counter((str(row.state), str(row.reason)) for row in ordered)
         self.counts = [[*what, number] for what, number in sorted(counted.items())]
 
-    def deliveries(self, readers: Collection[int] | None = None) -> list[Delivery]:
-        """Return its deliveries as the ledger had them, of all or of these readers."""
+    def deliveries(
+        self, readers: Collection[int] | None = None, *, pk: int | None = None
+    ) -> list[Delivery]:
+        """Return its deliveries as the ledger had them: all, of these readers, or one."""
         columns = {name: values(found) for name, found in unpack(self.packed).items()}
         owners = columns["subscriber_id"]
         return [
             Delivery(
-                pk=pk,
+                pk=key,
                 edition_id=self.edition_id,
                 **{
                     name: instant(of[at]) if name in INSTANTS else of[at]
                     for name, of in columns.items()
                 },
             )
-            for at, pk in enumerate(unpack_ids(self.ids))
-            if readers is None or owners[at] in readers
+            for at, key in enumerate(unpack_ids(self.ids))
+            if (readers is None or owners[at] in readers) and pk in (None, key)
         ]
 
 
@@ -115,7 +117,9 @@ def find(pk: int) -> Delivery | None:
     for key, ids in rows.values_list("pk", "ids").iterator():
         if b",%d," % pk in zlib.decompress(ids):
             one = FoldedDeliveries.objects.select_related("edition").get(pk=key)
-            return next(row for row in named([one]) if row.pk == pk)
+            (row,) = one.deliveries(pk=pk)
+            row.edition = one.edition
+            return row
     return None
 
 
