@@ -52,8 +52,14 @@ class FrontEnd:
             forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
             if client := client_address(forwarded, proxies=settings.TRUSTED_PROXIES):
                 request.META["REMOTE_ADDR"] = client
+        if not request.path_info.startswith(f"/{settings.ADMIN_PATH}/"):
+            # No session elsewhere: a bad cookie would be answered by another, for a cache to
+            # give to everybody. A remembered browser's is read from its header.
+            request.COOKIES.clear()
         response = self.get_response(request)
         response.setdefault("Permissions-Policy", PERMISSIONS)
+        # A cache may keep a 404 or a redirect that says nothing of it (RFC 9111 4.2.2).
+        response.setdefault("Cache-Control", "no-store")
         return response
 
 

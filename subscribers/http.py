@@ -40,8 +40,6 @@ def token_page[**P](view: View[P]) -> View[P]:
     """Wrap a page for one person only: GET, HEAD and POST; anything else changes nothing."""
 
     def private(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        request.COOKIES.clear()  # or a bad cookie would be answered by another
-        request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         has_token = any(isinstance(value, str) for value in kwargs.values())
         if has_token:  # until the view knows whose
             speak(translation.get_language_from_request(request))

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone, translation
 from django.utils.csp import CSP
 from django.utils.translation import gettext
-from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 
@@ -21,6 +21,7 @@ from digest.deliveries import replay
 from digest.deliveries.replay import NothingToShow, rebuild
 from digest.editions import phrases, web_version
 from digest.models import Delivery, Edition
+from digest.site.views import public
 from subscribers import browsers, links
 from subscribers.http import preferences_page
 from subscribers.language import speak
@@ -102,7 +103,7 @@ def newest(request: HttpRequest, reader: Subscriber, token: str) -> HttpResponse
 
 
 @require_safe
-@cache_control(public=True, max_age=60)
+@public
 @csp_override(MAIL_CSP)
 def edition(request: HttpRequest, kind: str, day: date) -> HttpResponse:
     """Show the public page of a published edition; announcements have none."""

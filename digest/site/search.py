@@ -7,7 +7,6 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from digest.papers.search import Found
@@ -16,6 +15,7 @@ from digest.ranking.meaning import search
 from digest.site.cards import Card, cards
 from digest.site.feeds import KINDS
 from digest.site.limits import limited
+from digest.site.views import public
 from subscribers.models import Topic
 
 PAGE_LENGTH = 30
@@ -47,7 +47,7 @@ class Facet:
 
 @require_safe
 @limited
-@cache_control(public=True, max_age=60)
+@public
 def page(request: HttpRequest) -> HttpResponse:
     """Show what fits the query best."""
     text = clean_query(request.GET.get("q", ""))

@@ -42,8 +42,15 @@ WEEK = timedelta(days=7)
 
 
 def public[**P](view: View[P]) -> View[P]:
-    """Wrap a page for everybody: cacheable for a minute, with an ETag to ask again by."""
-    return conditional_page(cache_control(public=True, max_age=60)(view))
+    """Wrap a page for everybody: cacheable for a minute, with an ETag to ask again by.
+
+    A cache may give an older one for a minute more while it asks for the new one, and for an
+    hour while we do not answer (RFC 5861).
+    """
+    kept = cache_control(
+        public=True, max_age=60, stale_while_revalidate=60, stale_if_error=3600
+    )
+    return conditional_page(kept(view))
 
 
 def feed[**P](view: View[P]) -> View[P]:

@@ -93,6 +93,7 @@ def host(
             "/var/lib/papers": f"{folder}/var/lib/papers",
             "/var/backups": f"{folder}/var/backups",
             "/usr/local/bin": f"{folder}/bin",
+            " --compile-bytecode": "",  # all packages' files: here each process keeps its own
             "/etc/nginx/sites": f"{folder}/etc/nginx/sites",
             "/etc/systemd": f"{folder}/etc/systemd",
             f"--fail-with-body --retry 5 https://{SITE}": (
