@@ -123,18 +123,14 @@ class Closeness:
             return found
         return (np.maximum(self.written, 0) + self.liked_points()) * weight
 
-    def liked_points(self, picks: Ints | None = None) -> Floats:
-        """Return the part of the likes; negative only where a reader disliked alone.
-
-        With `picks` (N × K) only of those papers (N × K), else of all (N × P).
-        """
-        liked = self.liked if picks is None else at(self.liked, picks)
+    def liked_points(self) -> Floats:
+        """Return the part of the likes; negative only where a reader disliked alone."""
         if not self.likes.any():
-            return np.zeros_like(liked)
+            return np.zeros_like(self.liked)
         count = np.abs(self.likes)[:, None].astype(np.float32)
         weight = MOST_LIKE_WEIGHT * count / (count + HALF_LIKE_WEIGHT)
         least = np.where(self.likes < 0, -MOST_DISLIKED, np.float32(0))[:, None]
-        counted = np.where(self.likes[:, None] == 0, np.float32(0), liked)
+        counted = np.where(self.likes[:, None] == 0, np.float32(0), self.liked)
         found: Floats = weight * np.maximum(counted, least)
         return found
 
@@ -173,12 +169,6 @@ class Ranked:
     scores: Floats
     topics: Ints
     reasons: NDArray[np.int8]
-
-
-def at(scores: Floats, picks: Ints) -> Floats:
-    """Return the scores (N × P) of some papers of each reader (N × K); -1 stands for any."""
-    found: Floats = scores[np.arange(len(picks))[:, None], picks]
-    return found
 
 
 def popularity(upvotes: NDArray[np.int64]) -> Floats:
@@ -388,11 +378,11 @@ def reasons(
     strengths[..., Why.TOPIC] = np.where(topics >= 0, fit, 0)
     points: dict[Why, Floats] = {}
     if closeness:
-        points[Why.WRITTEN] = points[Why.NEAREST] = at(closeness.written, picks)
-        points[Why.LIKED] = closeness.liked_points(picks)
+        points[Why.WRITTEN] = points[Why.NEAREST] = closeness.written
+        points[Why.LIKED] = closeness.liked_points()
     for why, which in brought.items():
         strength = (
-            np.maximum(points[why] / LIKE_A_TOPIC, LEAST_CERTAIN)
+            np.maximum(points[why][rows, picks] / LIKE_A_TOPIC, LEAST_CERTAIN)
             if why in points
             else CERTAIN.get(why, LEAST_CERTAIN)
         )

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from digest.models import Act
 from subscribers import address_key, consent
 from subscribers.addresses import address_hash
 from subscribers.models import (
@@ -351,6 +352,17 @@ def test_a_state_that_another_tool_has_invented_since_is_refused(topics, written
     )
     assert "line 2: refused: state: not a state that we know" in said
     assert Subscriber.objects.get().email == "b@x.org"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_of_a_file_that_cannot_be_read_at_all_nothing_but_the_reason_is_said(
+    topics, written, capsys, dry_run: bool
+) -> None:
+    options = ["--dry-run"] if dry_run else []
+    with pytest.raises(CommandError, match="--column email=NAME"):
+        call_command("subscribers", "import", str(written("Adresse\na@x.org\n")), *options)
+    assert capsys.readouterr().out == ""
+    assert not Act.objects.exists()
 
 
 def test_a_column_that_is_not_recognised_may_be_named(topics, written) -> None:

@@ -144,17 +144,14 @@ class Command(OperatorCommand):
             failed = all_or_nothing and (bool(fault) or bool(tally[Became.REFUSED]))
             if dry_run or failed:
                 transaction.set_rollback(True)
-        if source.tool:
-            self.stderr.write(f"read as an export of {source.tool.name}")
-        if source.ignored:
-            self.stderr.write(f"ignored columns: {named(source.ignored)}")
-        if source.encoding == "cp1252":
-            self.stderr.write(f"{file} is not UTF-8: read as Windows-1252")
+        self.say_how_read(source)
         words = ", ".join(f"{tally[each]} {each}" for each in Became if tally[each])
         words = words or "no rows"
         if failed and not dry_run:
             why = fault or f"{tally[Became.REFUSED]} rows are refused"
             raise CommandError(f"nothing was taken: {why}")
+        if fault and not tally:  # not even the first row could be read
+            raise CommandError(fault)
         if not dry_run:
             why = f", legal source: {legal_source}" if legal_source else ""
             audit.record_command("import", detail=f"{words}{why}")
@@ -179,6 +176,14 @@ class Command(OperatorCommand):
                 )
             if number % EVERY == 0:
                 self.stderr.write(f"{number} rows …")
+
+    def say_how_read(self, source: ImportFile) -> None:
+        if source.tool:
+            self.stderr.write(f"read as an export of {source.tool.name}")
+        if source.ignored:
+            self.stderr.write(f"ignored columns: {named(source.ignored)}")
+        if source.encoding == "cp1252":
+            self.stderr.write(f"{source.path} is not UTF-8: read as Windows-1252")
 
     def dump(self, file: Path | None) -> None:
         audit.record_command("export", detail="all readers")
