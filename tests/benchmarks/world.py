@@ -102,7 +102,11 @@ def add_readers(count: int, *, seed: int, now: datetime) -> None:
 
 
 def thicken(edition: "Edition", mail_size: int) -> int:
-    """Make the edition's blocks longer until a ten-paper mail has this size; that size."""
+    """Make the edition's blocks longer until a ten-paper mail has this size; that size.
+
+    In each of their forms, of which the reader's length takes one.
+    """
+    from digest.editions.phrases import MARKS
     from digest.models import Block
 
     blocks = list(edition.blocks.order_by("position"))
@@ -110,8 +114,10 @@ def thicken(edition: "Edition", mail_size: int) -> int:
     if missing > 0:
         extra = (FILLER * (missing // len(FILLER) + 1))[:missing]
         for block in blocks:
-            block.html = block.html.replace("</h2>", f"</h2>\n<p>{extra}</p>", 1)
-            block.text = f"{block.text}{extra}\n"
+            htmls, texts = block.html.split(MARKS.form), block.text.split(MARKS.form)
+            longer = [html.replace("</h2>", f"</h2>\n<p>{extra}</p>", 1) for html in htmls]
+            block.html = MARKS.form.join(longer)
+            block.text = MARKS.form.join(f"{text}{extra}\n" for text in texts)
         Block.objects.bulk_update(blocks, ["html", "text"], batch_size=100)
     return wire_size(edition)
 
