@@ -1,10 +1,11 @@
 """The data of one person in this app: show it to them, and erase it."""
 
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import Q
 
-from digest.models import Delivery, DeliveryEvent, SavedPaper, Vote
+from digest.models import Delivery, DeliveryEvent, SavedPaper, Vote, folded
 from subscribers import consent
 from subscribers.models import Subscriber
 
@@ -18,9 +19,15 @@ def personal_data(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
     reports = DeliveryEvent.objects.filter(Q(delivery__in=ids) | unmatched(subscriber))
     votes = Vote.objects.filter(subscriber=subscriber).order_by("pk")
     saved = SavedPaper.objects.filter(subscriber=subscriber).order_by("pk")
+    # The ledger first: what is folded between the two is told twice rather than not at all.
+    deliveries = [dict(row) for row in rows.values(*fields)]
+    deliveries += [
+        {name: attrgetter(name.replace("__", "."))(row) for name in fields}
+        for row in folded.of_readers(subscriber.pk)
+    ]
     told = ["delivery__edition__day", "at", "source", "kind", "reason", "reply"]
     return {
-        "deliveries": [dict(row) for row in rows.values(*fields)],
+        "deliveries": deliveries,
         "delivery_events": [dict(row) for row in reports.values(*told)],
         "votes": [dict(row) for row in votes.values("paper__arxiv_id", "value", "at")],
         "saved_papers": [dict(row) for row in saved.values("paper__arxiv_id", "at")],
@@ -49,3 +56,4 @@ def forget(sender: type[Subscriber], instance: Subscriber, **kwargs: Any) -> Non
     DeliveryEvent.objects.filter(theirs).update(reply="", email_hash="")
     Delivery.objects.filter(pk__in=ids, picks__contains="\n").update(picks="")
     Delivery.objects.filter(pk__in=ids).update(reply="", subscriber=None)
+    folded.forget(instance.pk)

@@ -20,7 +20,12 @@ from digest.deliveries.heartbeats import Loop, turn
 from digest.deliveries.ledger import DatabaseClock
 from digest.deliveries.plan import due_editions, plan, weeks_wanted
 from digest.deliveries.send import send_due
-from digest.deliveries.sweep import end_leases, end_overdue, prune_deliveries
+from digest.deliveries.sweep import (
+    end_leases,
+    end_overdue,
+    fold_deliveries,
+    prune_deliveries,
+)
 from digest.editions.publish import NothingToPublish, publish
 from digest.feedback import alarms, bounce_mailbox, events, reconcile
 from digest.feedback.mailbox_session import MailboxTrouble
@@ -142,6 +147,8 @@ def read_mailbox() -> None:
 def drop_old() -> None:
     """Delete deliveries, acts of operators and reported counts past their retention."""
     now = ledger.database_now()
+    if folded := fold_deliveries(now):
+        logger.info("%d old deliveries folded", folded)
     if dropped := prune_deliveries(now):
         logger.info("%d old deliveries deleted", dropped)
     outgoing.prune(now)

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import Q
 
 from subscribers import address_change, rate_limits, subscriptions
 from subscribers.addresses import Address, domain_hash
@@ -90,12 +89,14 @@ def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
 def handle_open(*, now: datetime) -> int:
     """Look at what is due, a batch at most; return its size. Safe to run at once.
 
-    Requests with a proof of work go first, then the oldest.
+    Requests with a proof of work go first, then the oldest. While the instance has had its
+    hour's share, none is looked at: however many lie there, they cost nothing meanwhile.
     """
-    due = Request.objects.open(now).alias(unproved=Q(proof=None))
-    ids = list(
-        due.order_by("unproved", "not_before", "pk").values_list("pk", flat=True)[:BATCH]
-    )
+    if rate_limits.all_must_wait(now=now):
+        too_old = Request.objects.open(now).filter(at__lt=now - TOO_OLD)
+        too_old.update(**forgotten(now, "too late"))
+        return 0
+    ids = next_in_line(now)
     for request_id in ids:
         try:
             handle(request_id, now=now)
@@ -105,6 +106,16 @@ def handle_open(*, now: datetime) -> int:
             logger.error("request %s failed: %s", request_id, type(error).__name__)
             Request.objects.filter(pk=request_id).update(not_before=now + LATER)
     return len(ids)
+
+
+def next_in_line(now: datetime) -> list[int]:
+    """Return a batch of what is due. Each half has its index: a flood is not sorted."""
+    found: list[int] = []
+    for unproved in (False, True):
+        rows = Request.objects.open(now).filter(proof__isnull=unproved)
+        ids = rows.order_by("not_before", "pk").values_list("pk", flat=True)
+        found += ids[: BATCH - len(found)]
+    return found
 
 
 @transaction.atomic
@@ -124,9 +135,13 @@ def handle(request_id: int, *, now: datetime) -> None:
     if not outcome:
         HANDLERS[Kind(request.kind)](request, now)
         outcome = "done"
-    Request.objects.filter(pk=request.pk).update(
-        email="", preferences={}, subscriber=None, handled_at=now, outcome=outcome
-    )
+    Request.objects.filter(pk=request.pk).update(**forgotten(now, outcome))
+
+
+def forgotten(now: datetime, outcome: str) -> dict[str, object]:
+    """Return what is left of a request once it is handled: nothing of who asked."""
+    gone: dict[str, object] = {"email": "", "preferences": {}, "subscriber": None}
+    return gone | {"handled_at": now, "outcome": outcome}
 
 
 def subscribe(request: Request, now: datetime) -> None:

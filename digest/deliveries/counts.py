@@ -6,15 +6,17 @@ counts by itself only what is not stored because it is small.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from django.db.models import Count, Value
 from django.db.models.functions import StrIndex, Substr
 
-from digest.models import Delivery, Edition, StoredCount
+from digest.models import Delivery, Edition, StoredCount, folded
 from subscribers.models import Subscriber, Subscription
 
 SMALL = 20_000  # rows that a page counts in some milliseconds
@@ -35,7 +37,7 @@ class Counted:
 
 
 def of_editions(ids: Sequence[int]) -> dict[int, Counted]:
-    """Return (state, reason, deliveries) of each edition, by its id, in two queries."""
+    """Return (state, reason, deliveries) of each edition, by its id, in three queries."""
     names = {name_of(pk): pk for pk in ids}
     found = {
         names[one.name]: stored(one) for one in StoredCount.objects.filter(pk__in=names)
@@ -62,10 +64,13 @@ def name_of(edition_id: int) -> str:
 def count_editions(ids: Sequence[int]) -> dict[int, list[tuple[str, str, int]]]:
     rows = Delivery.objects.filter(edition__in=ids).order_by()
     grouped = rows.values_list("edition_id", "state", "reason").annotate(Count("pk"))
-    found: dict[int, list[tuple[str, str, int]]] = {pk: [] for pk in ids}
-    for edition_id, state, reason, count in grouped:
-        found[edition_id].append((state, reason, count))
-    return found
+    found: dict[int, Counter[tuple[str, str]]] = {pk: Counter() for pk in ids}
+    for edition_id, state, reason, count in chain(grouped, folded.counted(ids)):
+        found[edition_id][state, reason] += count
+    return {
+        pk: [(*what, count) for what, count in counted.items()]
+        for pk, counted in found.items()
+    }
 
 
 def count_readers() -> list[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from digest.editions.compose import Reader, picks_that_fit
 from digest.editions.encode import encode
 from digest.editions.frames import days
 from digest.editions.reasons import Why
-from digest.models import Delivery, Edition, Paper
+from digest.models import Delivery, Edition, Paper, folded
 from digest.papers.search_query import PAPER_ID
 from digest.ranking import ranking
 from digest.ranking.loaded import lay_out
@@ -46,8 +46,7 @@ def explain(reader: Subscriber, edition: Edition, paper: Paper) -> Explanation:
     if block is None:
         line = gettext("It is not in the edition of %(day)s.") % {"day": day_of(edition)}
         return Explanation(False, [line], edition_with(paper))
-    rows = Delivery.objects.select_related("edition")
-    row = rows.filter(edition=edition, subscriber=reader).first()
+    row = folded.of(edition, reader.pk)
     sent = rebuilt(row)
     if row and sent and row.state in HANDED_OVER:
         order = [pick.position for pick in sent.was.picks]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfoNotFoundError
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from digest.deliveries import ledger, schedule
@@ -26,6 +27,7 @@ from digest.deliveries.planned_rows import (
 )
 from digest.deliveries.schedule import Standing
 from digest.models import Delivery, Edition
+from digest.sql import Statement, fetch
 from subscribers.models import Schedule, Subscriber
 
 State, Reason = Delivery.State, Delivery.Reason
@@ -80,6 +82,7 @@ def due_editions(now: datetime) -> QuerySet[Edition]:
             day__gte=(now - HORIZON).date(),
             day__lte=now.date(),
             published_at__lte=now,
+            folded_at=None,
         )
         .order_by("-day")
     )
@@ -101,7 +104,7 @@ def plan_edition(edition: Edition, now: datetime) -> int:
     """Make rows of this edition for all readers whose hour has come, however late it is.
 
     Revives rows that ended as too late or superseded and were never handed over.
-    Returns how many rows are to be sent.
+    Returns how many rows are to be sent: none of an edition whose rows are folded.
     """
     dues = {pk: due for pk, due in due_instants(edition).items() if due <= now}
     expires_at = max(now, ledger.database_now()) + LATENESS[Edition.Kind(edition.kind)]
@@ -109,9 +112,22 @@ def plan_edition(edition: Edition, now: datetime) -> int:
     made = 0
     for due_at, schedules in grouped(dues):
         part = Part(edition, schedules, due_at, expires_at)
-        made += insert_deliveries(part)
-        made += revive(part) if has_ended else 0
+        with transaction.atomic():
+            # So that its rows are not folded meanwhile: a reader would get another.
+            if not fetch(UNFOLDED, edition=edition.pk):
+                break
+            made += insert_deliveries(part)
+            made += revive(part) if has_ended else 0
     return made
+
+
+# Keep an edition from being closed until the commit, and see whether it is. No other change
+# of it waits for that.
+UNFOLDED = Statement(
+    "SELECT 1 FROM digest_edition"
+    " WHERE id = %(edition)s AND folded_at IS NULL FOR KEY SHARE",
+    "SELECT 1 FROM digest_edition WHERE id = %(edition)s AND folded_at IS NULL",
+)
 
 
 def ended_unsent(edition: Edition) -> QuerySet[Delivery]:

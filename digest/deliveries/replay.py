@@ -12,7 +12,7 @@ from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import FrameContent, load_frame
 from digest.editions.reasons import Reason
-from digest.models import Block, Delivery, Edition, Frame
+from digest.models import Block, Delivery, Edition, Frame, folded
 from digest.ranking.loaded import LoadedEdition, lay_out, load
 from digest.ranking.select import select_now
 from digest.signing import senders
@@ -44,7 +44,7 @@ def preview(subscriber: Subscriber, edition: Edition, *, now: datetime) -> bytes
 
     Raises NothingToShow.
     """
-    row = Delivery.objects.filter(edition=edition, subscriber=subscriber).first()
+    row = folded.of(edition, subscriber.pk)
     loaded = load(edition.pk)
     digest = select_now(loaded, row.pk if row else 0, subscriber.pk)
     if not loaded.encoded.is_mail(*digest[:2]):

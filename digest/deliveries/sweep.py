@@ -1,12 +1,15 @@
-"""Sweep: end the rows that no sender will end, and drop those that are kept no longer.
+"""Sweep: end the rows that no sender will end, fold old ones, drop what is kept no longer.
 
 So a crash costs time and no second mail.
 """
 
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from digest.deliveries import (
     control,
@@ -15,7 +18,8 @@ from digest.deliveries import (
     outcome_journal,
     throughput,
 )
-from digest.models import Delivery, DeliveryEvent, Edition, Frame
+from digest.models import Delivery, DeliveryEvent, Edition, FoldedDeliveries, Frame
+from digest.models.folded import FOLDED_AFTER, SPAN, span_of
 from digest.sql import Statement, change
 from digest.throttling import circuit_breaker
 
@@ -26,6 +30,7 @@ logger = logging.getLogger(__name__)
 KEPT = timedelta(days=90)
 # One short transaction each, so that senders need not wait.
 BATCH = 5000
+SPANS = 100
 
 
 def end_leases(now: datetime) -> None:
@@ -66,6 +71,71 @@ def abandon(now: datetime) -> int:
     return rows.update(state=State.ABANDONED, outcome_at=now)
 
 
+def fold_deliveries(now: datetime, *, batches: int = 500) -> int:
+    """Fold deliveries of editions older than FOLDED_AFTER and return how many.
+
+    In at most `batches` short transactions, each of a span of readers; the next call goes on.
+    An edition is marked first and for good, and from then on nobody plans it: a reader whose
+    row is folded must not get another. One with an open or unknown delivery waits. What has
+    a history stays in the ledger with it, as events belong to rows there.
+    """
+    count = 0
+    old = Edition.objects.filter(day__lt=(now - FOLDED_AFTER).date())
+    for edition in old.order_by("day"):
+        if edition.folded_at or close(edition, now):
+            for rows in islice(spans(edition), batches):
+                count += fold(edition, rows)
+                batches -= 1
+    return count
+
+
+@transaction.atomic
+def close(edition: Edition, now: datetime) -> bool:
+    """Let nobody plan the edition from now on; False while something of it is not over.
+
+    A plan under way keeps its hold on the row until its rows are there (plan.plan_edition).
+    """
+    list(Edition.objects.select_for_update().filter(pk=edition.pk))
+    rows = Delivery.objects.filter(edition=edition)
+    if rows.filter(Q(is_open=True) | Q(is_unknown=True)).exists() or not rows.exists():
+        return False
+    return bool(Edition.objects.filter(pk=edition.pk).update(folded_at=now))
+
+
+def spans(edition: Edition) -> Iterator[QuerySet[Delivery]]:
+    """Yield what is over and has no history, by spans of readers, then nobody's by ids.
+
+    Each span is found behind the one before, by delivery_unique: nothing is read twice.
+    """
+    history = DeliveryEvent.objects.filter(delivery=OuterRef("pk"))
+    over = Delivery.objects.filter(edition=edition, is_open=False, is_unknown=False)
+    rows = over.exclude(Exists(history))
+    for of, column in ((rows, "subscriber"), (rows.filter(subscriber=None), "pk")):
+        after = 0
+        while True:
+            rest = of.filter(**{f"{column}__gte": after}).order_by(column)
+            first = rest.values_list(column, flat=True).first()
+            if first is None:
+                break
+            after = first - first % SPAN + SPAN
+            yield rest.filter(**{f"{column}__lt": after})
+
+
+@transaction.atomic
+def fold(edition: Edition, rows: QuerySet[Delivery]) -> int:
+    """Fold these rows, of one span, into those that are folded already; return how many."""
+    found = list(rows.select_for_update())
+    if not found:
+        return 0
+    span = span_of(found[0])
+    known = FoldedDeliveries.objects.select_for_update().filter(edition=edition, span=span)
+    before = known.first()
+    folded = before or FoldedDeliveries(edition=edition, span=span)
+    folded.fill([*(before.deliveries() if before else ()), *found])
+    folded.save()
+    return change(DROP, ids=[row.pk for row in found])
+
+
 def prune_deliveries(now: datetime, *, batches: int = 100) -> int:
     """Delete deliveries of editions older than KEPT and return how many.
 
@@ -79,7 +149,14 @@ def prune_deliveries(now: datetime, *, batches: int = 100) -> int:
         while batches and (ids := list(over.values_list("pk", flat=True)[:BATCH])):
             dropped += drop(ids)
             batches -= 1
-        if not Delivery.objects.filter(edition=edition).exists():
+        folded = FoldedDeliveries.objects.filter(edition=edition)
+        is_folded = edition.folded_at is not None
+        while batches and is_folded and (rows := list(folded.order_by("span")[:SPANS])):
+            dropped += sum(row.size for row in rows)
+            folded.filter(pk__in=[row.pk for row in rows]).delete()
+            batches -= 1
+        kept = Delivery.objects.filter(edition=edition).exists()
+        if not (kept or is_folded and folded.exists()):
             Frame.objects.filter(edition=edition).delete()
     throughput.prune(now)
     old = DeliveryEvent.objects.filter(delivery=None, at__lt=now - KEPT)

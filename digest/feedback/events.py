@@ -16,7 +16,7 @@ from django.db import transaction
 from digest import logs
 from digest.feedback import bounce_rules, reconcile
 from digest.feedback.bounce_rules import Meaning
-from digest.models import Delivery, DeliveryEvent
+from digest.models import Delivery, DeliveryEvent, folded
 from digest.sql import Rows, Statement, fetch
 from subscribers import subscriptions, suppression, webhooks
 from subscribers.addresses import BadAddress, address_hash, canonical
@@ -110,6 +110,10 @@ def trace(reports: Sequence[Report]) -> list[Traced]:
     fields = ["pk", "subscriber__email_hash", "intent_at", "state", "lease_token"]
     rows = Delivery.objects.filter(pk__in=ids).values_list(*fields) if ids else ()
     known = {row[0]: row[1:] for row in rows}
+    for row in filter(None, map(folded.find, ids - known.keys())):
+        # As of no delivery: its row is gone, and its reader is known all the same.
+        owner = row.subscriber.email_hash if row.subscriber else None
+        known[row.pk] = (owner, row.intent_at, "", row.lease_token)
     return [
         traced(report, *known.get(report.delivery_id or 0, (None, None, "", "")))
         for report in reports

@@ -9,6 +9,7 @@ from digest.models.deliveries import (
     Submission,
 )
 from digest.models.editions import Announcement, Block, Edition, Frame
+from digest.models.folded import FoldedDeliveries
 from digest.models.installation import Experiment, Fence, Heartbeat, StoredProjection
 from digest.models.operators import OWNER, Act, RecoveryCode, owners
 from digest.models.papers import (
@@ -35,6 +36,7 @@ __all__ = [
     "Edition",
     "Experiment",
     "Fence",
+    "FoldedDeliveries",
     "Frame",
     "Heartbeat",
     "KnownWord",

@@ -57,6 +57,9 @@ class Edition(models.Model):
     resumed_at = models.DateTimeField(
         null=True, blank=True, help_text="By the operator: alarms let it go out since."
     )
+    folded_at = models.DateTimeField(
+        null=True, blank=True, help_text="Its deliveries are folded since: no row is made."
+    )
     hold = models.CharField(
         max_length=9, choices=Hold, blank=True, default="", help_text="Stops hand-overs."
     )

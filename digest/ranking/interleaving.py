@@ -10,13 +10,14 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digest.editions.picks import parse_picks
-from digest.models import Block, Delivery, Edition, Vote
+from digest.models import Block, Delivery, Edition, Vote, folded
 from digest.ranking.ranking import Bools, Ints, Ranked, Tuning
 
 TEAMS = "ab"  # the usual ranking, and the variant
@@ -115,7 +116,7 @@ def credit(variant: str) -> Credit:
     """Count the votes on papers of editions with a variant, as they are now.
 
     A reader counts once, however many votes they gave: more for a team's papers than less.
-    Three queries.
+    Five queries at most.
     """
     editions = Edition.objects.filter(variant=variant).values("pk")
     rows = Block.objects.filter(edition__in=editions)
@@ -131,7 +132,11 @@ def credit(variant: str) -> Credit:
     )
     balance, counted = Counter[int](), 0
     found = sent.values_list("edition", "subscriber", "picks")
-    for edition, reader, picks in found.iterator():
+    closed = Edition.objects.filter(variant=variant).exclude(folded_at=None)
+    voters = {reader for reader, _ in votes}
+    old = folded.folded(list(closed.values_list("pk", flat=True)), voters)
+    kept = ((row.edition_id, row.subscriber_id, row.picks) for row in old)
+    for edition, reader, picks in chain(found.iterator(), kept):
         stored = parse_picks(picks)
         if stored is None or reader is None:
             continue

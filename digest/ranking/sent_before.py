@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max, Q, QuerySet
 
 from digest.editions.picks import parse_picks
-from digest.models import Block, Delivery, Edition
+from digest.models import Block, Delivery, Edition, folded
 from digest.models.editions import DAYS
 from digest.sql import among
 
@@ -30,15 +30,19 @@ def sent_before(
     """
     if edition.kind == Edition.Kind.MISSED:
         yield from of_days_with_a_mail(edition, readers, until)
-    others = list(sharing(edition).values_list("pk", flat=True))
-    if not others:
+    shared = dict(sharing(edition).values_list("pk", "folded_at"))
+    if not shared:
         return
+    others, old = list(shared), [pk for pk, at in shared.items() if at]
     found = Delivery.objects.filter(
         edition__in=others, subscriber__in=among(readers), state__in=HANDED_OVER
     )
     if until:
         found = found.filter(intent_at__lt=until)
-    rows = list(found.values_list("edition", "subscriber", "picks"))
+    rows = [
+        *found.values_list("edition", "subscriber", "picks"),
+        *old_mails(old, readers, until),
+    ]
     if not rows:
         return
     papers = papers_of({edition.pk, *(other for other, _, _ in rows)})
@@ -71,6 +75,18 @@ def of_days_with_a_mail(
     for reader, day in last:
         if reader is not None:
             yield from ((reader, place) for place, of in blocks if of <= day)
+
+
+def old_mails(
+    editions: Sequence[int], readers: Sequence[int], until: datetime | None
+) -> list[tuple[int, int | None, str]]:
+    """Return the folded mails: only an old edition, which somebody asks about, has some near."""
+    return [
+        (row.edition_id, row.subscriber_id, row.picks)
+        for row in folded.folded(editions, readers)
+        if row.state in HANDED_OVER
+        and (until is None or row.intent_at and row.intent_at < until)
+    ]
 
 
 def sharing(edition: Edition) -> QuerySet[Edition]:

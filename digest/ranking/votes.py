@@ -15,7 +15,7 @@ from django.db import transaction
 from digest import signing
 from digest.editions import picks
 from digest.editions.reasons import Reason
-from digest.models import Block, Delivery, Paper, Vote
+from digest.models import Block, Paper, Vote, folded
 from subscribers import preferences
 from subscribers.models import Subscriber, Topic
 from subscribers.subscriptions import locked
@@ -45,9 +45,7 @@ class Picked:
 def picked(name: str, position: int) -> Picked:
     """Find a pick by the mail page's name and the block's position. Raises NoSuchPick."""
     delivery_id = signing.read(signing.Purpose.PAGE, name)
-    found = (
-        Delivery.objects.select_related("subscriber").filter(pk=delivery_id or 0).first()
-    )
+    found = folded.find(delivery_id or 0)
     was = picks.parse_picks(found.picks) if found else None
     shown = {pick.position: pick for pick in was.picks} if was else {}
     if not found or position not in shown:

@@ -20,7 +20,7 @@ from digest import signing
 from digest.deliveries import replay
 from digest.deliveries.replay import NothingToShow, rebuild
 from digest.editions import phrases, web_version
-from digest.models import Delivery, Edition
+from digest.models import Edition, folded
 from digest.site.views import public
 from subscribers import browsers, links
 from subscribers.http import preferences_page
@@ -43,8 +43,9 @@ MAIL_CSP: dict[str, Collection[str] | str] = {
 def digest(request: HttpRequest, name: str) -> HttpResponse:
     """Show the papers of one mail. The name grants no right and identifies no reader."""
     delivery_id = signing.read(signing.Purpose.PAGE, name)
-    found = Delivery.objects.select_related("edition")
-    delivery = get_object_or_404(found, pk=delivery_id or 0)
+    delivery = folded.find(delivery_id or 0)
+    if delivery is None:
+        raise Http404
     try:
         rebuilt = rebuild(delivery)
     except NothingToShow:

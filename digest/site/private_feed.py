@@ -5,6 +5,7 @@ their preferences, and there ends it or replaces it by a new one.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from django.views.decorators.http import conditional_page, require_safe
 
 from digest.deliveries.replay import NothingToShow, ShownPick, rebuild, shown_to
 from digest.editions import phrases
-from digest.models import Delivery, Edition, Paper
+from digest.models import Edition, Paper, folded
 from digest.ranking.sent_before import HANDED_OVER
 from digest.site.feeds import PapersFeed
 from digest.site.mail_pages import newest_editions
@@ -61,14 +62,10 @@ class DigestFeed(PapersFeed):
 
 def digest_of(reader: Subscriber, edition: Edition) -> Iterator[ShownPick]:
     """Return the papers of the mail if there was one, else those that it would have now."""
-    sent = Delivery.objects.filter(
-        edition=edition, subscriber=reader, state__in=HANDED_OVER
-    ).select_related("edition")
-    for delivery in sent:
-        try:
-            return iter(rebuild(delivery).shown())
-        except NothingToShow:
-            break
+    sent = folded.of(edition, reader.pk)
+    if sent and sent.state in HANDED_OVER:
+        with suppress(NothingToShow):
+            return iter(rebuild(sent).shown())
     return iter(shown_to(reader.pk, edition))
 
 

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from digest.deliveries.explain import day_of, explain, named_paper
 from digest.editions.picks import parse_picks
-from digest.models import Delivery, Edition
+from digest.models import Delivery, Edition, folded
 from digest.papers.search_query import QUERY_LENGTH
 from subscribers.fields import Form
 from subscribers.http import preferences_page
@@ -60,12 +60,16 @@ def editions_of(reader: Subscriber) -> list[Edition]:
         .order_by("-edition__day")
     )
     found = [row.edition for row in rows.select_related("edition")[:MOST_MAILS]]
+    if len(found) < MOST_MAILS:
+        old = [row.edition for row in folded.of_readers(reader.pk)]
+        found += [one for one in old if one.kind != Edition.Kind.ANNOUNCEMENT]
+        found = sorted(found, key=lambda one: one.day, reverse=True)[:MOST_MAILS]
     return found or list(Edition.objects.of_papers()[:1])
 
 
 def answer(reader: Subscriber, edition: Edition, typed: str) -> dict[str, object]:
     """Return what the page shows: the edition's papers, and the explanation or the choice."""
-    row = Delivery.objects.filter(edition=edition, subscriber=reader).first()
+    row = folded.of(edition, reader.pk)
     was = parse_picks(row.picks) if row else None
     order = [pick.position for pick in was.picks] if was else []
     blocks = edition.blocks.order_by("position").select_related("paper")

@@ -239,6 +239,16 @@ class Request(models.Model):
                 condition=Q(handled_at__isnull=True),
                 name="request_open",
             ),
+            models.Index(
+                fields=["not_before"],
+                condition=Q(handled_at__isnull=True, proof__isnull=False),
+                name="request_open_proved",
+            ),
+            models.Index(
+                fields=["handled_at"],
+                condition=Q(handled_at__isnull=False),
+                name="request_handled",
+            ),
             models.Index(fields=["network", "at"], name="request_network"),
             models.Index(fields=["domain", "at"], name="request_domain"),
         ]

@@ -4,8 +4,11 @@ Editions lie on top of each other, as in operation, with a vacuum after each: wh
 behind the next may use again. Bytes do not depend on how busy the machine is.
 """
 
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks import machine, world
@@ -21,6 +24,9 @@ SIZES = """
 SELECT 'table', pg_relation_size('digest_delivery')
 UNION ALL SELECT indexrelid::regclass::text, pg_relation_size(indexrelid)
 FROM pg_index WHERE indrelid = 'digest_delivery'::regclass ORDER BY 2 DESC"""
+FOLDED = """
+SELECT pg_total_relation_size('digest_foldeddeliveries'),
+    pg_total_relation_size('digest_delivery')"""
 UPDATES = """
 SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'digest_delivery'"""
 
@@ -36,14 +42,68 @@ def run(*, readers: int = 100_000, rounds: int = 3) -> list[Figure]:
         sizes = {str(name): int(size) / rows for name, size in asked(SIZES)}
         ((updates, hot),) = asked(UPDATES)
         columns = list(of_columns())
+        folding = folded(here, rows)
     print(f"{rows:,} rows of {len(wal)} editions; {hot / updates:.0%} of updates are HOT\n")
     print(table(["part", "bytes a row"], [[k, f"{v:.1f}"] for k, v in sizes.items()]))
     print("\n" + table(["column", "bytes on the average"], columns) + "\n")
+    print(table(["old deliveries, folded", "each"], folding.rows()) + "\n")
     live = sum(sizes.values())
     return [
+        Figure("bytes of a folded delivery", [folding.size], at_most=40),
         Figure("bytes of a ledger row with its indexes", [live], at_most=650),
         Figure("WAL bytes a mail", wal, at_most=2000),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """What it takes to fold one delivery, and what it has then. Bytes and CPU microseconds."""
+
+    size: float
+    left: float
+    client: float
+    database: float
+    wal: float
+    by_reader: float
+    by_id: float
+
+    def rows(self) -> list[list[str]]:
+        return [
+            ["bytes", f"{self.size:.1f}"],
+            ["bytes that the ledger still has for it, after a vacuum", f"{self.left:.1f}"],
+            ["CPU to fold it, µs: client", f"{self.client:.0f}"],
+            ["PostgreSQL", f"{self.database:.0f}"],
+            ["WAL bytes", f"{self.wal:.0f}"],
+            ["CPU to find those of a reader, ms", f"{self.by_reader * 1000:.1f}"],
+            ["one by its id, ms", f"{self.by_id * 1000:.1f}"],
+        ]
+
+
+def folded(here: world.World, rows: int) -> Folding:
+    """Fold all of it, months later. Raises AssertionError if something is not folded."""
+    from digest.deliveries import ledger, sweep
+    from digest.models import folded as archive
+    from subscribers.models import Subscriber
+
+    asked("CHECKPOINT")
+    ((before,),) = asked("SELECT pg_current_wal_lsn() - '0/0'")
+    client, database = time.process_time(), here.database_cpu
+    later = ledger.database_now() + archive.FOLDED_AFTER
+    count = sweep.fold_deliveries(later, batches=rows)
+    client, database = time.process_time() - client, here.database_cpu - database
+    ((after,),) = asked("SELECT pg_current_wal_lsn() - '0/0'")
+    assert count == rows, f"{count} of {rows} are folded"
+    asked("VACUUM (ANALYZE) digest_delivery")
+    ((size, left),) = asked(FOLDED)
+    reader = Subscriber.objects.order_by("pk").values_list("pk", flat=True)[0]
+    looked = [time.process_time()]
+    (*_, last) = archive.of_readers(reader)
+    looked.append(time.process_time())
+    archive.find(last.pk)
+    looked.append(time.process_time())
+    steps = [end - begin for begin, end in pairwise(looked)]
+    cpu = (client / rows * 1e6, database / rows * 1e6)
+    return Folding(size / rows, left / rows, *cpu, float(after - before) / rows, *steps)
 
 
 def edition_of(here: world.World, number: int) -> "Edition":

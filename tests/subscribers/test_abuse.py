@@ -348,6 +348,32 @@ def test_s4_the_slow_lane_is_narrow_while_the_forms_are_busy(
     assert outcomes().count("done") == 3  # the first came while it was calm
 
 
+def test_s4_what_waits_for_the_next_hour_costs_one_look(topics, monkeypatch) -> None:
+    monkeypatch.setattr(rate_limits, "PER_INSTANCE", 2)
+    now = timezone.now()
+    for number in range(4):
+        put(f"r{number}@example.org", f"198.51.{101 + number}.0/24", now)
+    requests.handle_open(now=now)
+    assert sorted(outcomes()) == ["", "", "done", "done"]
+    before = list(Request.objects.order_by("pk").values())
+    with CaptureQueriesContext(connection) as asked:
+        assert requests.handle_open(now=now + requests.LATER) == 0
+    assert len(asked) == 2 and before == list(Request.objects.order_by("pk").values())
+    requests.handle_open(now=now + rate_limits.HOUR + requests.LATER)
+    assert outcomes() == ["done"] * 4
+
+
+def test_s4_what_has_waited_for_a_day_is_forgotten(topics, monkeypatch) -> None:
+    now = timezone.now()
+    for number, age in enumerate((25, 23)):
+        at = now - timedelta(hours=age)
+        put(f"r{number}@example.org", f"198.51.{101 + number}.0/24", at)
+    monkeypatch.setattr(rate_limits, "PER_INSTANCE", 0)
+    assert requests.handle_open(now=now) == 0
+    rows = Request.objects.order_by("pk").values_list("email", "outcome")
+    assert list(rows) == [("", "too late"), ("r1@example.org", "")]
+
+
 def test_s2_a_request_is_forgotten_once_it_is_handled(client: Client, form) -> None:
     client.post("/subscribe/", form | {"interests": "secret words"})
     row = Request.objects.get()

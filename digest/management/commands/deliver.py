@@ -54,6 +54,11 @@ class Command(OperatorCommand):
                     f"no edition is published for {options['day']}; "
                     f"use `manage.py publish --day {options['day']}`"
                 )
+            if any(edition.folded_at for edition in found):
+                raise CommandError(
+                    f"the edition of {options['day']} is too old: who got it is told by"
+                    " `manage.py delivery`, and nobody gets it any more"
+                )
         preflight.check_new(found, now)
         editions = list(found) if options["day"] else [None]
         planned, tally = 0, Counter[str]()

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db.models import QuerySet
 
 from digest.deliveries import history
 from digest.editions.picks import parse_picks
 from digest.management.base import OperatorCommand
-from digest.models import Delivery
+from digest.models import Delivery, folded
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.models import Subscriber
 
@@ -24,7 +23,7 @@ class Command(OperatorCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rows = list(found(options["which"]).select_related("edition"))
+        rows = found(options["which"])
         if not rows:
             raise CommandError("no such delivery")
         for row in rows:
@@ -49,12 +48,14 @@ class Command(OperatorCommand):
                 self.stdout.write(f"  {at}  {step.source:8} {step.kind:12} {words}")
 
 
-def found(which: str) -> QuerySet[Delivery]:
+def found(which: str) -> list[Delivery]:
     if which.isdecimal():
-        return Delivery.objects.filter(pk=int(which))
+        return list(filter(None, [folded.find(int(which))]))
     try:
         known = address_hash(canonical(which))
     except BadAddress as bad:
         raise CommandError(f"neither an id nor an address: {bad}") from None
     readers = Subscriber.objects.filter(email_hash=known).values_list("pk", flat=True)
-    return Delivery.objects.of_readers(*readers).order_by("due_at", "pk")
+    rows = Delivery.objects.of_readers(*readers).select_related("edition")
+    kept = [*rows, *folded.of_readers(*readers)]
+    return sorted(kept, key=lambda row: (row.due_at, row.pk))

@@ -11,7 +11,7 @@ from digest.deliveries import explain, replay
 from digest.deliveries.replay import NothingToShow
 from digest.management.base import OperatorCommand, add_kind, parse_day
 from digest.management.commands.preview import reader
-from digest.models import Delivery, Edition
+from digest.models import Edition, folded
 
 
 class Command(OperatorCommand):
@@ -32,12 +32,10 @@ class Command(OperatorCommand):
         if options["paper"]:
             self.explain(options["email"], options["day"], kind, options["paper"])
             return
-        delivery = Delivery.objects.select_related("edition", "subscriber").filter(
-            subscriber=reader(options["email"]),
-            edition__day=options["day"],
-            edition__kind=kind,
-        )
-        if not (row := delivery.first()):
+        subscriber = reader(options["email"])
+        editions = Edition.objects.filter(day=options["day"], kind=kind)
+        rows = (folded.of(edition, subscriber.pk) for edition in editions)
+        if not (row := next(filter(None, rows), None)):
             raise CommandError(
                 f"no {kind} edition of {options['day']} was due to this reader"
             )

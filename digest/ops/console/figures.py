@@ -53,7 +53,7 @@ def figures_of(edition: Edition, counted: counts.Counted) -> EditionFigures:
     return EditionFigures(
         edition,
         {state.value: states[state] for state in State},
-        sorted(reasons, key=lambda row: -row[2]),
+        sorted(reasons, key=lambda row: (-row[2], row)),
         counted.at,
     )
 

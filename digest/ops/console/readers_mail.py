@@ -11,7 +11,7 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 
 from digest.deliveries import ledger, replay
-from digest.models import Delivery, Edition
+from digest.models import Edition, folded
 from digest.ops.console.views import see_editions, see_readers
 from digest.ops.mailbox.views import MAIL_CSP
 from subscribers.models import Subscriber
@@ -43,7 +43,8 @@ def preview(request: HttpRequest, pk: int, reader: int) -> HttpResponse:
 @csp_override(MAIL_CSP | {"frame-ancestors": [CSP.NONE]})
 def sent(request: HttpRequest, pk: int) -> HttpResponse:
     """Show a delivery's mail as it was handed over, its links to our pages taken out, too."""
-    row = get_object_or_404(Delivery.objects.select_related("edition", "subscriber"), pk=pk)
+    if (row := folded.find(pk)) is None:
+        raise Http404
     try:
         return HttpResponse(html_of(replay.replay(row).content))
     except replay.NothingToShow as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.contrib.auth.decorators import permission_required
-from django.db.models import Prefetch
+from django.db.models import Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from digest.deliveries import counts, explain, history, ledger
 from digest.feedback import domain_reports
-from digest.models import BackOff, Delivery, DeliveryEvent, Edition, ReportedCount
+from digest.models import BackOff, Delivery, DeliveryEvent, Edition, ReportedCount, folded
 from digest.ops import health
 from digest.ops.console import acts, charts, figures
 from digest.ops.console.acts import PAGE_LENGTH
@@ -218,7 +218,10 @@ def reader(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("console_reader", pk=pk)
     events = Prefetch("events", DeliveryEvent.objects.order_by("at", "pk"))
     rows = Delivery.objects.of_readers(pk).select_related("edition")
-    newest = rows.order_by("-due_at", "-pk").prefetch_related(events)[:HISTORY_LENGTH]
+    newest = [*rows.order_by("-due_at", "-pk")[:HISTORY_LENGTH], *folded.of_readers(pk)]
+    newest = sorted(newest, key=lambda row: (row.due_at, row.pk), reverse=True)
+    del newest[HISTORY_LENGTH:]
+    prefetch_related_objects(newest, events)
     user = request.user
     context = {
         "reader": found,
