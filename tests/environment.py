@@ -8,6 +8,7 @@ the whole suite runs on that server instead of SQLite.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,8 @@ def bare() -> dict[str, str]:
 
 def prepare() -> Path:
     """Set os.environ for this process and its children. Returns the run's folder."""
+    # A script's background job ignores Ctrl-C, and so would whatever a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     database = os.environ.get("DATABASE_URL", "")
     run = Path(os.environ.get("TESTS_FOLDER") or tempfile.mkdtemp(prefix="dp-"))
     # Tests start hundreds of processes: none should compile what another has compiled.
