@@ -17,7 +17,7 @@ from altcha import v1 as altcha
 from django.conf import settings
 from django.core.signing import BadSignature, TimestampSigner
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.utils.crypto import salted_hmac
 
 from subscribers.models import Notice, Request, Subscriber
@@ -186,19 +186,9 @@ def refusal(request: Request) -> str:
     return "network" if crowded else ""
 
 
-def done_lately(now: datetime) -> QuerySet[Request]:
-    """Return what was handled and not refused in the last hour, by request_handled."""
-    return Request.objects.filter(outcome="done", handled_at__gt=now - HOUR)
-
-
-def all_must_wait(*, now: datetime) -> bool:
-    """Return whether the instance has had its hour's share."""
-    return len(done_lately(now).values_list("pk")[:PER_INSTANCE]) >= PER_INSTANCE
-
-
 def must_wait(request: Request, *, now: datetime) -> bool:
     """Return whether domain, instance or the slow lane have had their hour's share."""
-    done = done_lately(now)
+    done = Request.objects.done(now - HOUR)
     shares = [
         (done.filter(domain=request.domain), PER_DOMAIN),
         (done, PER_INSTANCE),

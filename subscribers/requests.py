@@ -92,7 +92,8 @@ def handle_open(*, now: datetime) -> int:
     Requests with a proof of work go first, then the oldest. While the instance has had its
     hour's share, none is looked at: however many lie there, they cost nothing meanwhile.
     """
-    if rate_limits.all_must_wait(now=now):
+    done = Request.objects.done(now - rate_limits.HOUR).values_list("pk")
+    if len(done[: rate_limits.PER_INSTANCE]) >= rate_limits.PER_INSTANCE:
         too_old = Request.objects.open(now).filter(at__lt=now - TOO_OLD)
         too_old.update(**forgotten(now, "too late"))
         return 0

@@ -31,6 +31,7 @@ KEPT = timedelta(days=90)
 # One short transaction each, so that senders need not wait.
 BATCH = 5000
 SPANS = 100
+OPEN, UNKNOWN = Q(is_open=True), Q(is_unknown=True)
 
 
 def end_leases(now: datetime) -> None:
@@ -75,29 +76,34 @@ def fold_deliveries(now: datetime, *, batches: int = 500) -> int:
     """Fold deliveries of editions older than FOLDED_AFTER and return how many.
 
     In at most `batches` short transactions, each of a span of readers; the next call goes on.
-    An edition is marked first and for good, and from then on nobody plans it: a reader whose
-    row is folded must not get another. One with an open or unknown delivery waits. What has
-    a history stays in the ledger with it, as events belong to rows there.
+    An edition is closed first; one with an open or unknown delivery waits. What has a history
+    stays in the ledger with it, as events belong to rows there.
     """
     count = 0
-    old = Edition.objects.filter(day__lt=(now - FOLDED_AFTER).date())
-    for edition in old.order_by("day"):
-        if edition.folded_at or close(edition, now):
+    for edition in older_than(FOLDED_AFTER, now):
+        if edition.folded_at or close(edition, now, last=OPEN | UNKNOWN):
             for rows in islice(spans(edition), batches):
                 count += fold(edition, rows)
                 batches -= 1
     return count
 
 
-@transaction.atomic
-def close(edition: Edition, now: datetime) -> bool:
-    """Let nobody plan the edition from now on; False while something of it is not over.
+def older_than(age: timedelta, now: datetime) -> QuerySet[Edition]:
+    """Return old editions, oldest first: of old days that were not published just now."""
+    old = Edition.objects.filter(day__lt=(now - age).date(), published_at__lt=now - age)
+    return old.order_by("day")
 
-    A plan under way keeps its hold on the row until its rows are there (plan.plan_edition).
+
+@transaction.atomic
+def close(edition: Edition, now: datetime, *, last: Q) -> bool:
+    """Let nobody plan the edition from now on; False while it has none or one of the `last`.
+
+    A reader whose row is gone from the ledger must not get another. It is for good. A plan
+    under way keeps its hold on the row until its rows are there (plan.plan_edition).
     """
     list(Edition.objects.select_for_update().filter(pk=edition.pk))
     rows = Delivery.objects.filter(edition=edition)
-    if rows.filter(Q(is_open=True) | Q(is_unknown=True)).exists() or not rows.exists():
+    if rows.filter(last).exists() or not rows.exists():
         return False
     return bool(Edition.objects.filter(pk=edition.pk).update(folded_at=now))
 
@@ -140,23 +146,24 @@ def prune_deliveries(now: datetime, *, batches: int = 100) -> int:
     """Delete deliveries of editions older than KEPT and return how many.
 
     Deletes their history and the frames of their mails too, in at most `batches` batches;
-    the next call continues. An edition and its blocks stay, as the archive shows them.
-    An open delivery is never deleted.
+    the next call continues. An edition and its blocks stay, as the archive shows them. It is
+    closed first, and waits while a delivery is open.
     """
     dropped = 0
-    for edition in Edition.objects.filter(day__lt=(now - KEPT).date()).order_by("day"):
+    for edition in older_than(KEPT, now):
+        if not (edition.folded_at or close(edition, now, last=OPEN)):
+            continue
         over = Delivery.objects.filter(edition=edition, is_open=False)
         while batches and (ids := list(over.values_list("pk", flat=True)[:BATCH])):
             dropped += drop(ids)
             batches -= 1
         folded = FoldedDeliveries.objects.filter(edition=edition)
-        is_folded = edition.folded_at is not None
-        while batches and is_folded and (rows := list(folded.order_by("span")[:SPANS])):
+        while batches and (rows := list(folded.order_by("span")[:SPANS])):
             dropped += sum(row.size for row in rows)
             folded.filter(pk__in=[row.pk for row in rows]).delete()
             batches -= 1
         kept = Delivery.objects.filter(edition=edition).exists()
-        if not (kept or is_folded and folded.exists()):
+        if not (kept or folded.exists()):
             Frame.objects.filter(edition=edition).delete()
     throughput.prune(now)
     old = DeliveryEvent.objects.filter(delivery=None, at__lt=now - KEPT)

@@ -191,6 +191,10 @@ class RequestQuerySet(models.QuerySet["Request"]):
         """Return the requests that are to be handled; the index request_open finds them."""
         return self.filter(handled_at=None, not_before__lte=now)
 
+    def done(self, since: datetime) -> Self:
+        """Return what was handled and not refused, by the index request_handled."""
+        return self.filter(outcome="done", handled_at__gt=since)
+
 
 class Request(models.Model):
     """What somebody asked for at a form: the inbox, looked at after the answer.

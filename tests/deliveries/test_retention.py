@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from digest.deliveries import history, sweep
-from digest.deliveries.plan import plan
+from digest.deliveries.plan import plan, plan_edition
 from digest.models import Delivery, DeliveryEvent, Edition, Frame
 from tests import make
 
@@ -47,13 +47,32 @@ def test_what_was_cut_short_goes_on(sent, monkeypatch):
     assert [sweep.prune_deliveries(late, batches=2) for _ in range(3)] == [2, 1, 0]
 
 
-def test_an_open_row_and_what_it_is_made_of_stay(sent):
+def test_while_a_row_is_open_all_of_its_edition_stays(sent):
     Frame.objects.create(edition=sent, fingerprint="f" * 12, data="{}")
-    row = Delivery.objects.all()[0]
-    Delivery.objects.filter(pk=row.pk).update(state="submitting")
-    assert sweep.prune_deliveries(LATER + timedelta(days=1)) == 2
-    assert Delivery.objects.get() == row
-    assert Frame.objects.exists()
+    row = Delivery.objects.filter(pk=Delivery.objects.all()[0].pk)
+    row.update(state="submitting")
+    assert sweep.prune_deliveries(LATER + timedelta(days=1)) == 0
+    assert Delivery.objects.count() == 3 and Frame.objects.exists()
+    row.update(state="unknown")
+    assert sweep.prune_deliveries(LATER + timedelta(days=1)) == 3
+    assert not Frame.objects.exists()
+
+
+def test_nobody_gets_an_edition_again_whose_rows_are_gone(sent):
+    sweep.prune_deliveries(LATER + timedelta(days=1))
+    sent.refresh_from_db()
+    assert plan_edition(sent, make.NOON) == 0
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.parametrize("days", [0, 29])
+def test_an_old_day_that_was_published_lately_is_no_old_edition(sent, days):
+    late = LATER + timedelta(days=100)
+    Edition.objects.update(published_at=late - timedelta(days=days))
+    assert sweep.fold_deliveries(late) == sweep.prune_deliveries(late) == 0
+    assert Delivery.objects.count() == 3
+    sent.refresh_from_db()
+    assert sent.folded_at is None
 
 
 def test_reports_of_nobodys_mail_go_as_well(sent):
@@ -63,5 +82,5 @@ def test_reports_of_nobodys_mail_go_as_well(sent):
 
 
 def test_statements_do_not_grow_with_the_rows(sent, django_assert_num_queries):
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(19):
         sweep.prune_deliveries(LATER + timedelta(days=1))
