@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 KEPT = timedelta(days=90)
 # One short transaction each, so that senders need not wait.
 BATCH = 5000
-SPANS = 100
+SPANS = 200
 OPEN, UNKNOWN = Q(is_open=True), Q(is_unknown=True)
 
 
@@ -72,7 +72,7 @@ def abandon(now: datetime) -> int:
     return rows.update(state=State.ABANDONED, outcome_at=now)
 
 
-def fold_deliveries(now: datetime, *, batches: int = 500) -> int:
+def fold_deliveries(now: datetime, *, batches: int = 1000) -> int:
     """Fold deliveries of editions older than FOLDED_AFTER and return how many.
 
     In at most `batches` short transactions, each of a span of readers; the next call goes on.

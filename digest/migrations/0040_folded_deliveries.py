@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 (
                     "span",
                     models.BigIntegerField(
-                        help_text="Id of the reader // 1000; below zero: that of nobody's deliveries."
+                        help_text="Id of the reader // 500; below zero: that of nobody's deliveries."
                     ),
                 ),
                 ("first_id", models.BigIntegerField()),

@@ -1,4 +1,4 @@
-"""Rows of old editions, folded: a thousand readers' deliveries in one row of bytes.
+"""Rows of old editions, folded: some hundred deliveries in one row of bytes.
 
 A row of the ledger has indexes, and room for its next versions, which a delivery that has its
 end does not need: folded it has a few bytes, and nothing of it is lost. All that is asked of a
@@ -21,8 +21,8 @@ from digest.models.editions import Edition
 # Longer than anything looks back that plans or ranks: an edition is due for eleven days, and
 # one of what was missed asks for the mails of a fortnight before.
 FOLDED_AFTER = timedelta(days=30)
-# Ids of readers of one folded row: it is unpacked in a millisecond, and packs well.
-SPAN = 1000
+# Ids of readers of one folded row: it is unpacked in under a millisecond, and packs well.
+SPAN = 500
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 INSTANTS = {"due_at", "not_before", "expires_at", "intent_at", "outcome_at"}
 # What is packed of a delivery beside its id; all but the edition, which all of a row share.
@@ -37,7 +37,7 @@ class FoldedDeliveries(models.Model):
 
     edition = models.ForeignKey(Edition, on_delete=models.PROTECT)
     span = models.BigIntegerField(
-        help_text="Id of the reader // 1000; below zero: that of nobody's deliveries."
+        help_text="Id of the reader // 500; below zero: that of nobody's deliveries."
     )
     first_id = models.BigIntegerField()
     last_id = models.BigIntegerField()
