@@ -76,6 +76,16 @@ def test_b4_a_large_body_is_refused_unread(web: int) -> None:
         assert status(line) == 413, (path, kind, length)
 
 
+def test_b4_who_does_not_hang_up_when_refused_holds_nobody_up(web: int) -> None:
+    began = time.monotonic()
+    lines = [opened(web, "/subscribe/", length=LENGTHS[1]) for _ in range(20)]
+    with dripping(lines):
+        assert {line.recv(12) for line in lines} == {b"HTTP/1.1 413"}
+        ask(web)
+    # gunicorn would wait for each of ten for two seconds.
+    assert time.monotonic() - began < 10
+
+
 @pytest.mark.parametrize("pause", [0, 0.1, 1])
 def test_a_form_in_two_pieces_is_taken(web: int, web_database: Path, pause: float) -> None:
     taken(web_database)
