@@ -81,7 +81,7 @@ def fold_deliveries(now: datetime, *, batches: int = 1000) -> int:
     """
     count = 0
     for edition in older_than(FOLDED_AFTER, now):
-        if edition.folded_at or close(edition, now, last=OPEN | UNKNOWN):
+        if edition.folded_at or close(edition, now, unless=OPEN | UNKNOWN):
             for rows in islice(spans(edition), batches):
                 count += fold(edition, rows)
                 batches -= 1
@@ -95,15 +95,15 @@ def older_than(age: timedelta, now: datetime) -> QuerySet[Edition]:
 
 
 @transaction.atomic
-def close(edition: Edition, now: datetime, *, last: Q) -> bool:
-    """Let nobody plan the edition from now on; False while it has none or one of the `last`.
+def close(edition: Edition, now: datetime, *, unless: Q) -> bool:
+    """Let nobody plan the edition from now on; False if it has no rows, or such as `unless`.
 
     A reader whose row is gone from the ledger must not get another. It is for good. A plan
     under way keeps its hold on the row until its rows are there (plan.plan_edition).
     """
     list(Edition.objects.select_for_update().filter(pk=edition.pk))
     rows = Delivery.objects.filter(edition=edition)
-    if rows.filter(last).exists() or not rows.exists():
+    if rows.filter(unless).exists() or not rows.exists():
         return False
     return bool(Edition.objects.filter(pk=edition.pk).update(folded_at=now))
 
@@ -151,7 +151,7 @@ def prune_deliveries(now: datetime, *, batches: int = 100) -> int:
     """
     dropped = 0
     for edition in older_than(KEPT, now):
-        if not (edition.folded_at or close(edition, now, last=OPEN)):
+        if not (edition.folded_at or close(edition, now, unless=OPEN)):
             continue
         over = Delivery.objects.filter(edition=edition, is_open=False)
         while batches and (ids := list(over.values_list("pk", flat=True)[:BATCH])):
