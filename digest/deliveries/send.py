@@ -31,7 +31,6 @@ from digest.deliveries.ledger import Claimed
 from digest.deliveries.outlets import Clock, Outlet, Outlets
 from digest.deliveries.preflight import composed
 from digest.deliveries.throughput import Meter
-from digest.editions.bodies import letter
 from digest.editions.compose import EncodedEdition
 from digest.editions.picks import format_picks
 from digest.models import Edition, Fence
@@ -254,11 +253,11 @@ def prepared(
         if fault:
             group.faults[pk] = fault
         group.picks[pk] = format_picks(encoded, reader, picks)
-        if encoded.is_mail(reader, picks):
+        if group.picks[pk]:  # there is a mail
             until = datetime.fromisoformat(row.expires_at)
             given = {"sent_at": now, "expires_at": until}
             compose = partial(encoded.compose, reader, picks, **given)
-            parts = partial(letter, encoded, reader, picks, **given)
+            parts = partial(encoded.letter, reader, picks, **given)
             group.mails[pk] = Mail(pk, sender(pk), reader.address, compose, parts)
     return group
 
