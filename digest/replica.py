@@ -31,7 +31,7 @@ WHERE pg_is_in_recovery()"""
 # Of this process; monotonic seconds.
 resting_until = 0.0
 looked_until = 0.0
-is_out = False  # as the log said last
+is_out = False  # it failed last time, as the log says
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
@@ -48,7 +48,7 @@ def first[**P](view: View[P]) -> View[P]:
 
     @wraps(view)
     def page(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if is_configured() and time.monotonic() >= resting_until:
+        if is_configured() and may_be_asked():
             try:
                 with standing_in():
                     response = view(request, *args, **kwargs)
@@ -66,6 +66,17 @@ def first[**P](view: View[P]) -> View[P]:
 
 def is_configured() -> bool:
     return ALIAS in settings.DATABASES
+
+
+def may_be_asked() -> bool:
+    """Return whether to ask it now; after a rest one thread tries, and no other waits too."""
+    global resting_until
+    now = time.monotonic()
+    if now < resting_until:
+        return False
+    if is_out:
+        resting_until = now + REST
+    return True
 
 
 @contextmanager
@@ -106,9 +117,9 @@ def leave_alone(failed: Exception) -> None:
 
 
 def note_answer() -> None:
-    global is_out
+    global is_out, resting_until
     if is_out:
-        is_out = False
+        is_out, resting_until = False, 0.0
         logger.info("pages are read from the replica again")
 
 

@@ -174,6 +174,8 @@ def while_it_is_away_nobody_waits_for_it(client: Client) -> None:
     assert asked["default"] and not asked["replica"]
     with patch.object(connections["replica"], "connect", side_effect=AssertionError):
         assert client.get(PAPER).status_code == 200
+    replica.resting_until = 0.0  # its rest has ended: one tries, who comes next does not
+    assert [replica.may_be_asked() for _ in range(2)] == [True, False]
     (line,) = health.replica_troubles()
     assert line == "the replica fails (OperationalError): pages are read without it"
     assert [found.code for found in configuration.replicated()] == ["replica"]
@@ -186,7 +188,7 @@ def it_is_asked_again(client: Client) -> None:
     follow()
     replica.resting_until = 0.0
     with statements() as asked:
-        assert client.get(PAPER).status_code == 200
+        assert client.get(PAPER).status_code == 200 == client.get("/").status_code
     assert asked["replica"] and not asked["default"]
     assert health.replica_troubles() == [] == list(configuration.replicated())
     assert math.isfinite(replica.lag())
