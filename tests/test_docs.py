@@ -77,7 +77,7 @@ def test_each_file_that_a_document_names_exists(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_each_module_that_a_document_names_exists(document: Path) -> None:
     modules = re.findall(
-        r"\b(?:python -m |`)((?:tests|digest|subscribers)(?:\.\w+)*)\b(?!/)",
+        r"(?:\bpython -m |`)((?:tests|digest|subscribers)(?:\.\w+)*)\b(?!/)",
         document.read_text(),
     )
     missing = []

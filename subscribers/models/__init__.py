@@ -1,7 +1,8 @@
 """The tables of this room, by what they are about."""
 
-from subscribers.models.consent import AddressKey, Appended, ConsentEvent, Suppression
+from subscribers.models.consent import Appended, ConsentEvent, Suppression
 from subscribers.models.imports import Import, TriedAddress
+from subscribers.models.installation import AddressKey
 from subscribers.models.people import (
     FEWEST_PAPERS,
     MOST_PAPERS,

@@ -1,7 +1,4 @@
-"""Proof of consent, and who must never be written to: both outlive the person's row.
-
-Both name people by hashes, whose key is told by its fingerprint.
-"""
+"""Proof of consent, and who must never be written to: both outlive the person's row."""
 
 from typing import Any
 
@@ -112,18 +109,3 @@ class Suppression(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reason} {self.email_hash[:8]}"
-
-
-class AddressKey(models.Model):
-    """One row: a fingerprint of the ADDRESS_KEY that made every hash in this database.
-
-    See address_key.py.
-    """
-
-    fingerprint = models.CharField(max_length=64)
-
-    class Meta:
-        verbose_name_plural = "address keys"
-
-    def __str__(self) -> str:
-        return f"key {self.fingerprint[:8]}"
