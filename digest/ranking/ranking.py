@@ -33,7 +33,7 @@ LIKE_A_TOPIC = np.float32(2)
 # the edition's closest: of twenty papers a day about two are. Beside a paper that is surely
 # close the others seldom are wanted, and in a week more reach a number than in a day. On days
 # with a paper that the reader wants nine in ten mails have one. With half the best, or from
-# 1.5 on, recall@5 is 0.03 to 0.06 less; docs/decisions.md has what else was tried.
+# 1.5 on, recall@5 is 0.05 to 0.06 less; docs/decisions.md has what else was tried.
 CLOSE, LEAST_OF_BEST = np.float32(1), np.float32(0.3)
 # From here on a mail may say that a paper is close to what its reader wrote: of the recorded
 # papers that reach it, 83% have the concept of the sentence in their labels, where of those
