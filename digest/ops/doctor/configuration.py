@@ -207,7 +207,7 @@ def broker() -> Iterator[Finding]:
 def ranking() -> Iterator[Finding]:
     """Find a ranking that works with less than it could."""
     try:
-        vectors.shipped()
+        vectors.shipped().read_past()
     except (OSError, ValueError, KeyError) as failed:
         what = f"The ranking's projection cannot be read ({type(failed).__name__})."
         why = "Written interests choose no papers."
