@@ -364,7 +364,8 @@ def winning_topics(chosen: Floats, papers: Floats, picks: Ints) -> Ints:
     """Return, for each pick, the column of the reader's topic with the greatest weight."""
     if not picks.size or not chosen.any():
         return np.full_like(picks, -1)
-    weights = chosen[:, None, :] * papers[picks]
+    weights = papers[picks]
+    weights *= chosen[:, None, :]
     topics = weights.argmax(axis=2)
     greatest = np.take_along_axis(weights, topics[:, :, None], axis=2)[:, :, 0]
     topics[(greatest <= 0) | (picks < 0)] = -1
