@@ -185,24 +185,27 @@ class Visitors:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
     def form(self, place: int) -> bytes:
-        """A filled form; who knows the key need not guess for the proof."""
-        from altcha import v1 as altcha
-
-        made = altcha.create_challenge(
-            altcha.ChallengeOptions(
-                algorithm="SHA-256",
-                max_number=1,
-                number=1,
-                hmac_key=self.key,
-                expires=datetime.now(UTC) + timedelta(minutes=10),
-                params={"form": "sign-up"},
-            )
-        )
-        shown = altcha.Payload(made.algorithm, made.challenge, 1, made.salt, made.signature)
         email = f"visitor{place}@list{place % DOMAINS}.example.com"
-        return urlencode(
-            {"email": email, "topics": "reasoning", "proof": shown.to_base64()}
-        ).encode()
+        filled = {"email": email, "topics": "reasoning", "proof": proof(self.key)}
+        return urlencode(filled).encode()
+
+
+def proof(key: str) -> str:
+    """Return a proof of work for a form; who knows the key need not guess for it."""
+    from altcha import v1 as altcha
+
+    made = altcha.create_challenge(
+        altcha.ChallengeOptions(
+            algorithm="SHA-256",
+            max_number=1,
+            number=1,
+            hmac_key=key,
+            expires=datetime.now(UTC) + timedelta(minutes=10),
+            params={"form": "sign-up"},
+        )
+    )
+    shown = altcha.Payload(made.algorithm, made.challenge, 1, made.salt, made.signature)
+    return shown.to_base64()
 
 
 def main(port: str, rate: str, seconds: str, first: str, answers: str) -> None:

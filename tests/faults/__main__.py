@@ -12,7 +12,8 @@ tests.faults sweep mutants` runs these parts only:
   life     readers sign up, change, leave, complain, come back … in any order
   adversity  a database set back at a commit, a line that turns slow, an edition that nobody
            planned in time, damaged files, clocks that are apart
-  hosts    nine hosts in network namespaces, whose links and hosts fail; a standby promoted
+  hosts    nine hosts in network namespaces, whose links and hosts fail while people sign up; a
+           standby promoted
   mutants  deliberate bugs, each in a copy of the tree, each to be caught
   soak     SQLite and PostgreSQL side by side: all processes killed at random
 

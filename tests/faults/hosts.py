@@ -4,7 +4,8 @@ Web server, two hosts with a worker and a beat each, by clocks that are minutes 
 PgBouncer, a PostgreSQL that streams to a standby, two relays. Readers come due round by round;
 as soon as the first has mail a link is cut, slow, deaf in one direction or lossy, or a host is
 frozen, killed, moved or replaced by its standby, for some seconds. What the relays kept is
-compared with the ledger at the end: it has each mail once, whatever happened.
+compared with the ledger at the end: it has each mail once, whatever happened. While a fault
+lasts that a sign-up crosses, people post the form: see sign_ups.py.
 """
 
 import os
@@ -16,6 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +28,7 @@ from pathlib import Path
 from digest.ops.stack.broker import server_binary, server_command
 from tests import postgres
 from tests.environment import ROOT
-from tests.faults import clocks, network
+from tests.faults import clocks, network, sign_ups
 from tests.faults.figures import Figure, at_least, at_most, nothing_wrong
 from tests.faults.invariants import broken
 from tests.faults.ledger import OPEN, Ledger, Row
@@ -34,6 +36,7 @@ from tests.faults.network import CUT, SOUND, Network, Wire
 from tests.faults.outside import lines
 from tests.faults.parts import CELERY, Part
 from tests.faults.scene import Scene, scene
+from tests.faults.sign_ups import People, SignUps
 
 WORKERS = {"worker1": -120.0, "worker2": 180.0}  # seconds by which their clocks are wrong
 SENDERS = 2  # on each of them
@@ -57,6 +60,8 @@ LINKS = [
     ("pool", "db1"),
     ("db1", "db2"),
 ]
+# A sign-up needs them; the last stands for what wakes the workers, in the short run, too.
+CROSSED = ("web", "pool", "db1 frozen", "primary", "redis", "worker1 - redis cut")
 WAYS = {
     "cut": (CUT, CUT),
     "slow": (Wire(delay=0.3), Wire(delay=0.3)),
@@ -64,7 +69,7 @@ WAYS = {
     "deaf back": (SOUND, CUT),
     "lossy": (Wire(loss=0.2), Wire(loss=0.2)),
 }
-HOSTS = [*WORKERS, "redis", "pool", "db1", "relay1"]
+HOSTS = [*WORKERS, "redis", "pool", "db1", "relay1", "web"]
 
 
 @dataclass
@@ -79,6 +84,7 @@ class Round:
     missed: int = 0  # mails that left and of which the standby knew nothing
     recorded: int = 0  # outcomes, from a copy of a lost machine's folder
     told: list[str] = field(default_factory=list)
+    sign_ups: SignUps | None = None
 
     @property
     def words(self) -> str:
@@ -92,7 +98,9 @@ class Round:
             if self.quarantined
             else "",
         ]
-        return ", ".join(filter(None, [first, f"last {self.all:.1f} s", *ends, *self.told]))
+        said = f"; {self.sign_ups.words}" if self.sign_ups else ""
+        words = [first, f"last {self.all:.1f} s", *ends, *self.told]
+        return ", ".join(filter(None, words)) + said
 
 
 @dataclass
@@ -179,25 +187,35 @@ class Bed:
     primary: Server
     standby: Server
     parts: dict[str, list[Part]]
+    people: People
     share: int = SHARE
     lasts: float = LASTS
     ids: list[int] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
 
-    def arrived(self) -> list[tuple[float, str]]:
+    def journal(self) -> list[tuple[str, str]]:
         """When and for whom, of each mail that a relay kept."""
-        kept = [
-            line
-            for relay in ("relay1", "relay2")
-            for line in lines(self.folder / relay / "journal.jsonl")
-        ]
-        at = [datetime.fromisoformat(line["at"]).timestamp() for line in kept]
-        return sorted(zip(at, (line["rcpt"][0] for line in kept), strict=True))
+        folders = [self.folder / relay for relay in ("relay1", "relay2")]
+        kept = [line for folder in folders for line in lines(folder / "journal.jsonl")]
+        return [(line["at"], line["rcpt"][0]) for line in kept]
+
+    def arrived(self) -> list[tuple[float, str]]:
+        """Of the digests."""
+        return sorted(
+            (datetime.fromisoformat(at).timestamp(), address)
+            for at, address in self.journal()
+            if not address.endswith(sign_ups.AT)
+        )
+
+    def to_confirm(self) -> Counter[str]:
+        """How many mails to confirm a sign-up arrived, for each who signed up."""
+        return Counter(who for _, who in self.journal() if who.endswith(sign_ups.AT))
 
     def begun(self) -> list[float]:
-        """When the hand-over of each mail began, accepted or not."""
+        """When the hand-over of each digest began, accepted or not."""
         folders = [self.folder / relay for relay in ("relay1", "relay2")]
-        return [line["at"] for folder in folders for line in lines(folder / "begun.jsonl")]
+        some = [line for folder in folders for line in lines(folder / "begun.jsonl")]
+        return [line["at"] for line in some if not line["rcpt"].endswith(sign_ups.AT)]
 
     def release(self, *, later: float = 0) -> list[int]:
         """Let the next readers come due, in so many seconds; return their rows."""
@@ -279,12 +297,28 @@ class Bed:
         self, name: str, begin: Callable[[], object], end: Callable[[], object]
     ) -> None:
         """One round: the fault strikes as soon as the first of it has mail."""
-        ids = self.begin_round()
+        ids, crossed = self.begin_round(), name.startswith(CROSSED)
+        if crossed:
+            self.let_people_come()
         begin()
         time.sleep(self.lasts)
         end()
-        found = self.note(name, ids, time.time())
+        healed = time.time()
+        if crossed:
+            self.people.leave()
+        found = self.note(name, ids, healed)
+        if crossed:
+            found.sign_ups = self.signed_up(healed)
         print(f"  {name}: {found.words}", flush=True)
+
+    def let_people_come(self) -> None:
+        """As soon as the web server answers, which may just have been started."""
+        clocks.until(lambda: "no answer" not in self.readiness())
+        self.people.come()
+
+    def signed_up(self, healed: float, *, asynchronous: bool = False) -> SignUps:
+        found = SignUps(self.people.answers(), healed, asynchronous=asynchronous)
+        return sign_ups.became(found, self.primary.ledger, self.to_confirm)
 
     def begin_round(self) -> list[int]:
         """Release readers and wait until the first has mail; return their rows."""
@@ -447,7 +481,9 @@ def running(folder: Path, readers: int) -> Iterator[Bed]:
             **{host: worker(net, host, short, played.env) for host in WORKERS},
             "web": [web(net, short, played.env)],
         }
-        bed = Bed(net, short, played, primary, standby, every)
+        there = net.address("web")
+        people = stack.enter_context(sign_ups.people(there, played.env))
+        bed = Bed(net, short, played, primary, standby, every, people)
         stack.callback(net.mend)
         for host in every:
             stack.callback(bed.die, host)
@@ -527,10 +563,12 @@ def fail_over(bed: Bed, *, waits: bool, lags: bool) -> None:
     set_standbys(old, "*" if waits else "")
     begun = datetime.now().astimezone()
     before, ids = len(bed.arrived()), bed.release(later=2)
+    bed.let_people_come()
     old.wait_for(new)
     if lags:
         bed.net.spoil(old.host, new.host, CUT, CUT)
     bed.wait_for_mail(before + 3)
+    bed.people.come(sign_ups.HURRY)  # it is over soon
     kill(old)
     killed = time.time()
     bed.die("pool")
@@ -540,7 +578,9 @@ def fail_over(bed: Bed, *, waits: bool, lags: bool) -> None:
     missed = len(bed.sent_but_due(ids))
     bed.parts["pool"] = [pool(bed.net, bed.folder, new)]
     bed.start("pool")
-    healed, told = time.time(), []
+    served = healed = time.time()
+    bed.people.leave()
+    told: list[str] = []
     if not waits:
         told = refused(bed, killed + IN_FLIGHT)
         bed.played.manage("quarantine", "--since", begun.isoformat(), "--unsent")
@@ -548,6 +588,7 @@ def fail_over(bed: Bed, *, waits: bool, lags: bool) -> None:
     kind = "each commit had waited for" if waits else "behind" if lags else "up to date"
     found = bed.note(f"standby promoted, {kind}", ids, healed, missed)
     found.told = [*told, *come_back(bed, old)]
+    found.sign_ups = bed.signed_up(served, asynchronous=not waits)
     print(f"  {found.name}: {found.words}", flush=True)
 
 
@@ -672,6 +713,10 @@ def figures(folder: Path, *, short: bool) -> list[Figure]:
         if short:
             bed.share, bed.lasts = SHARE // 2, LASTS / 2
         play(bed, short=short)
+        mails = bed.to_confirm()
+        for one in bed.rounds:
+            if one.sign_ups:
+                one.sign_ups.count(mails)  # again: a second mail may have come later
         released = set(bed.ids)
         rows = [row for row in bed.primary.ledger.rows() if row.id not in released]
         arrived = [address for _, address in bed.arrived()]
@@ -692,6 +737,7 @@ def judged(
     wrong = broken(rows, arrived, readers=readers, most_unknown=bound)
     wrong += [f"{one.name}: {words}" for one in rounds for words in one.told]
     firsts = [one.first for one in rounds if one.first is not None]
+    people = [one.sign_ups for one in rounds if one.sign_ups]
     accepted = {row.address for row in rows if row.state == "accepted"}
     missed = max(one.missed for one in rounds)
     recorded = sum(one.recorded for one in rounds)
@@ -712,4 +758,5 @@ def judged(
         ),
         at_most("hosts", "last mail after a fault", last, PATIENCE, unit=" s"),
         nothing_wrong("hosts", wrong),
+        *sign_ups.figures("hosts", people, short=short),
     ]
