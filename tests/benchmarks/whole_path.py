@@ -72,8 +72,11 @@ def mean_size(here: world.World) -> int:
     return size // mails
 
 
-def one_day(here: world.World, sink: Sink) -> Cost:
-    """Plan an edition for everybody and let real workers send it. Raises AssertionError."""
+def one_day(here: world.World, sink: Sink, *, most: float = 1800) -> Cost:
+    """Plan an edition for everybody and let real workers send it. Raises AssertionError.
+
+    Gives up after `most` seconds.
+    """
     from django.utils import timezone
 
     from digest.deliveries.plan import plan_edition
@@ -86,7 +89,7 @@ def one_day(here: world.World, sink: Sink) -> Cost:
         planned = plan_edition(here.edition, timezone.now())
         planning = time.process_time() - planning
         plan_wall = time.perf_counter() - begin
-        wake_until_end()
+        wake_until_end(most=most)
         wall = time.perf_counter() - begin
         parts = [cpu_seconds(root) - cpu for root, cpu in zip(roots, before, strict=True)]
         memory = peak_megabytes(worker)
