@@ -27,7 +27,7 @@ from digest.deliveries.sweep import (
     prune_deliveries,
 )
 from digest.editions.publish import NothingToPublish, publish
-from digest.feedback import alarms, bounce_mailbox, events, reconcile
+from digest.feedback import alarms, bounce_mailbox, events
 from digest.feedback.mailbox_session import MailboxTrouble
 from digest.logs import alert
 from digest.models import Act, Delivery, Edition, ReportedCount
@@ -60,7 +60,7 @@ def catch_up(now: datetime) -> None:
     The order matters: a report resolves an unknown row before the row would be abandoned.
     """
     end_leases(now)
-    reconcile.resolve_reported(now)
+    events.resolve_reported(now)
     events.suppress_refused(now)
     alarms.pause_alarming(now)
     end_overdue(now)

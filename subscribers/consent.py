@@ -11,6 +11,7 @@ content hash is salted: once an erasure has blanked content and salt, it stands 
 and the chain still holds.
 """
 
+import fcntl
 import json
 import logging
 import os
@@ -26,7 +27,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max, Q, QuerySet
 
-from subscribers import address_key, fresh_receipts, webhooks
+from subscribers import address_key, webhooks
 from subscribers.addresses import keyed_hash
 from subscribers.bulk import insert
 from subscribers.models import ConsentEvent, Subscriber, new_capability
@@ -34,6 +35,8 @@ from subscribers.models import ConsentEvent, Subscriber, new_capability
 logger = logging.getLogger(__name__)
 
 SEALED_AT_ONCE = 1000
+# Bytes, for 130,000 receipts: a machine where nobody seals must not fill its disk.
+MOST_NOTED = 10_000_000
 SEALING = 0x64617065  # the advisory lock's number: one sealer at a time
 SEAL = "UPDATE subscribers_consentevent SET number = %s, seal = %s WHERE id = %s"
 type Columns = dict[str, Any]
@@ -107,7 +110,7 @@ def append(receipts: Sequence[Columns]) -> None:
         new = events.filter(pk__gt=before).values_list("pk", "content_hash")
         saved = {one for one in new if one[1] in mine}
     lines = [f"{pk} {content_hash}\n" for pk, content_hash in sorted(saved)]
-    transaction.on_commit(partial(fresh_receipts.note, lines))
+    transaction.on_commit(partial(list_fresh, lines))
 
 
 def receipt(
@@ -172,7 +175,7 @@ def seal() -> int:
     total = 0
     while count := seal_batch():
         total += count
-    fresh_receipts.forget_sealed()
+    forget_sealed()
     return total
 
 
@@ -254,6 +257,75 @@ def missing(known: Head) -> str:
     )
 
 
+# -- receipts that are not sealed yet -------------------------------------------------
+
+
+def list_file() -> Path:
+    """Return the file with a line for each, from its commit until it is sealed."""
+    return Path(settings.STATE_DIR) / "receipts-fresh"
+
+
+def list_fresh(lines: Sequence[str]) -> None:
+    """Append receipts to this machine's list, until it has MOST_NOTED bytes."""
+    path = list_file()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if file.seek(0, os.SEEK_END) < MOST_NOTED:
+                file.write("".join(lines))
+    except OSError as error:
+        logger.warning("%s cannot be written: %s", path, error.strerror)
+
+
+def forget_sealed() -> None:
+    """Take what is sealed off the list; what has gone stays there, for `verify`."""
+    try:
+        with list_file().open("r+", errors="replace") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            noted = read_list(file.read())
+            sealed = set(
+                events.filter(pk__in=list(noted), number__isnull=False).values_list(
+                    "pk", "content_hash"
+                )
+            )
+            left = [one for one in noted.items() if one not in sealed]
+            file.seek(0)
+            file.truncate()
+            file.writelines(f"{pk} {content_hash}\n" for pk, content_hash in left)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        logger.warning("%s cannot be written: %s", list_file(), error.strerror)
+        return
+    for lost in removed_unsealed():
+        logger.error(lost)
+
+
+def read_list(text: str) -> dict[int, str]:
+    """Return content hashes by primary key; damaged lines say nothing."""
+    lines = re.findall(
+        r"^([1-9][0-9]{0,17}) ([0-9a-f]{64})$", text, re.ASCII | re.MULTILINE
+    )
+    return {int(pk): content_hash for pk, content_hash in lines}
+
+
+def removed_unsealed() -> list[str]:
+    """Return a line for each receipt that was noted and is not in the table any more."""
+    try:
+        noted = read_list(list_file().read_text(errors="replace"))
+    except FileNotFoundError:
+        return []
+    there = set(events.filter(pk__in=list(noted)).values_list("pk", "content_hash"))
+    return [
+        f"row {pk} was removed before it was sealed. After a restore of the database "
+        f"remove {list_file()}"
+        for pk, content_hash in noted.items()
+        if (pk, content_hash) not in there
+    ]
+
+
 # -- checking -------------------------------------------------------------------------
 
 
@@ -265,7 +337,7 @@ def verify(known: Head | None = None) -> Report:
     """
     address_key.check()
     heads = [noted(), known or Head()]  # before the walk, as sealing may go on meanwhile
-    wrong = [lost for lost in map(missing, heads) if lost] + fresh_receipts.removed()
+    wrong = [lost for lost in map(missing, heads) if lost] + removed_unsealed()
     before, blanked, sealed = Head(), 0, 0
     chain = events.filter(number__isnull=False).order_by("number")
     for event in chain.select_related("subscriber").iterator():

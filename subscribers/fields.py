@@ -5,7 +5,7 @@ The templates of a field, its hint and its errors are in templates/subscribers/.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
@@ -51,13 +51,31 @@ class Renderer(TemplatesSetting):
     field_template_name = "subscribers/_field.html"
 
 
+class Shared(forms.Field):
+    """A field that all forms of a class have in common: a copy for each was a fifth of a POST."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+    def own(self) -> Any:
+        """Return a copy that one form may change; the choices are still everybody's."""
+        choices = getattr(self, "_choices", ())
+        return super().__deepcopy__({id(choices): choices})
+
+
 class Form(forms.Form):
-    """A form whose fields carry their own names as ids, without a prefix."""
+    """A form whose fields carry their own names as ids, without a prefix.
+
+    It may change the fields that its class names as `own`; all others are shared.
+    """
 
     default_renderer = Renderer
+    own: Collection[str] = ()
 
     def __init__(self, data: Any = None, *, auto_id: str = "%s", **options: Any) -> None:
         super().__init__(data, auto_id=auto_id, **options)
+        for name in self.own:
+            self.fields[name] = self.fields[name].own()  # type: ignore[attr-defined]
 
 
 class Select(forms.Select):
@@ -101,15 +119,7 @@ class Chips(forms.CheckboxSelectMultiple):
         return context
 
 
-class SharedChoices(forms.ChoiceField):
-    """A field whose choices all forms have in common: a copy of each would be their cost."""
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        memo[id(self._choices)] = self._choices  # type: ignore[attr-defined]
-        return super().__deepcopy__(memo)
-
-
-class ChoiceField(SharedChoices, forms.TypedChoiceField):
+class ChoiceField(Shared, forms.TypedChoiceField):
     """One of a list. What is missing has the default, which is shown as chosen then."""
 
     widget = Select
@@ -151,7 +161,7 @@ class HourField(ChoiceField):
         return re.sub(r"\A0(?=\d\Z)", "", super().to_python(value))
 
 
-class SeveralField(SharedChoices, forms.TypedMultipleChoiceField):
+class SeveralField(Shared, forms.TypedMultipleChoiceField):
     """Any number of a list: cleaned to a sorted tuple."""
 
     widget = Chips
@@ -172,7 +182,7 @@ class TopicsField(SeveralField):
             )
 
 
-class LinesField(forms.CharField):
+class LinesField(Shared, forms.CharField):
     """A list, one entry to a line: cleaned, without repeats (case is ignored)."""
 
     widget = forms.Textarea(attrs={"rows": 3})

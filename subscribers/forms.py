@@ -14,12 +14,12 @@ from django.utils.translation import gettext, gettext_lazy
 
 from subscribers import rate_limits, time_zones
 from subscribers.addresses import LONGEST, Address, BadAddress, canonical
-from subscribers.fields import Form
+from subscribers.fields import Form, Shared
 from subscribers.preferences_form import PreferencesForm, initial_of
 from subscribers.rate_limits import Filled
 
 
-class AddressField(forms.CharField):
+class AddressField(Shared, forms.CharField):
     """Cleans to the canonical form: the one place where a form's address becomes an Address."""
 
     widget = forms.EmailInput(attrs={"autocomplete": "email"})
@@ -59,6 +59,7 @@ class GuardedForm(Form):
 
 class SignUpForm(PreferencesForm, GuardedForm):
     field_order = ("email",)  # first on the page, so first of the errors
+    own = ("topics", "language", "timezone")
 
     email = AddressField()
 

@@ -16,9 +16,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from subscribers import address_key
-from subscribers.import_export import Intake, slices, without_addresses
+from subscribers.import_export import Imported, Intake, slices, without_addresses
 from subscribers.import_file import BadFile, ImportFile, Row
-from subscribers.import_new import Imported
 from subscribers.import_rows import KNOWN
 from subscribers.models import Import, TriedAddress
 

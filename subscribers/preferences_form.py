@@ -3,7 +3,7 @@
 Which widget, label and hint a field has stands here once; the templates say where it goes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -87,6 +87,8 @@ def topic_groups(topics: Iterable[Topic]) -> list[TopicGroup]:
 
 class PreferencesForm(Form):
     """All preferences of a reader. A field that is missing has its default."""
+
+    own: Collection[str] = ("topics",)
 
     topics = TopicsField(
         required=False,

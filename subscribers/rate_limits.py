@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_network
 
 from altcha import v1 as altcha
@@ -199,6 +200,7 @@ def must_wait(request: Request, *, now: datetime) -> bool:
     return any(len(rows.values_list("pk")[:most]) >= most for rows, most in shares)
 
 
+@lru_cache(maxsize=4096)
 def is_global(network: str) -> bool:
     """Return whether a network is of the open internet; a proxy's or our own is no measure."""
     return bool(network) and ip_network(network).is_global

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 
 from subscribers import address_change, rate_limits, subscriptions
 from subscribers.addresses import Address, domain_hash
@@ -26,6 +26,10 @@ Kind = Request.Kind
 BATCH = 20  # then those with a proof that have come meanwhile go first again
 LATER = timedelta(minutes=10)
 TOO_OLD = timedelta(hours=24)
+STORED = [field for field in Request._meta.local_concrete_fields if not field.primary_key]
+COLUMNS = ", ".join(str(field.column) for field in STORED)
+MARKS = ", ".join("%s" for _ in STORED)
+INSERT = f"INSERT INTO subscribers_request ({COLUMNS}) VALUES ({MARKS}) ON CONFLICT (proof) DO NOTHING"  # noqa: S608
 
 
 def sign_up(
@@ -74,16 +78,25 @@ def put(row: Request, *, origin: Origin, filled: Filled, now: datetime) -> None:
     row.not_before = now + rate_limits.wait(
         filled, proved=row.proof is not None, busy=crowd.busy
     )
-    if row.proof is None:
-        row.save()
-        return
-    try:
-        with transaction.atomic():
-            row.save()
-    except IntegrityError:  # this proof was shown before
+    if not store(row):  # this proof was shown before
         row.proof = None
         row.not_before = now + rate_limits.wait(filled, proved=False, busy=crowd.busy)
-        row.save()
+        store(row)
+
+
+def store(row: Request) -> bool:
+    """Insert a new row, unless its proof is there already; return whether it was inserted.
+
+    One statement, which is its own transaction: `save` in one costs three and the work of
+    composing it, a quarter of a sign-up.
+    """
+    database = connections[DEFAULT_DB_ALIAS]  # `connection` looks it up at each word
+    values = [
+        field.get_db_prep_save(getattr(row, field.attname), database) for field in STORED
+    ]
+    with database.cursor() as cursor:
+        cursor.execute(INSERT, values)
+        return bool(cursor.rowcount)
 
 
 def handle_open(*, now: datetime) -> int:

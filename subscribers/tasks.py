@@ -3,10 +3,12 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from celery import current_app, shared_task
 from django.conf import settings
 from django.utils import timezone
+from kombu import Connection
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -23,6 +25,7 @@ from subscribers.notices import send
 logger = logging.getLogger(__name__)
 
 BREATH = 0.1  # seconds between two messages, however many forms come in
+SOON = 1.0  # seconds that the broker is kept for the next: to connect costs ten messages
 TURN = 5  # seconds that one message works at most
 TICK = 10  # seconds until beat comes by itself
 asked = threading.Event()
@@ -116,28 +119,40 @@ def keep_waking() -> None:
     """Publish one message for all requests since the last; none while only beat can."""
     while asked.wait():
         asked.clear()
-        if publish():
-            time.sleep(BREATH)
-        else:
+        if not publish(again=asked_meanwhile):
             time.sleep(TICK)
             asked.clear()
 
 
-def publish() -> bool:
-    """Wake a worker, in two seconds at most.
+def asked_meanwhile() -> bool:
+    """Take a breath; return whether there is, or soon comes, a new request."""
+    time.sleep(BREATH)
+    if found := asked.wait(SOON):
+        asked.clear()
+    return found
+
+
+def publish(*, again: Callable[[], bool] = lambda: False) -> bool:
+    """Wake a worker, in two seconds at most; `again` by the same connection while it says so.
 
     Return False without a broker: then beat's next tick does it.
     """
     options = settings.CELERY_BROKER_TRANSPORT_OPTIONS | AT_ONCE
     try:
         with current_app.connection_for_write(transport_options=options) as connection:
-            queue = current_app.amqp.router.route({}, send_notices.name)["queue"]
-            if queue(connection.default_channel).queue_declare().message_count:
-                return True  # one waits already, and will see what is new
-            send_notices.apply_async(  # type: ignore[call-arg]  # the stubs lack it
-                connection=connection, retry=False
-            )
+            tell_worker(connection)
+            while again():
+                tell_worker(connection)
     except (KombuError, RedisError, OSError) as error:
         logger.warning("no broker, mail waits for the next tick: %s", type(error).__name__)
         return False
     return True
+
+
+def tell_worker(connection: Connection) -> None:
+    queue = current_app.amqp.router.route({}, send_notices.name)["queue"]
+    if queue(connection.default_channel).queue_declare().message_count:
+        return  # one waits already, and will see what is new
+    send_notices.apply_async(  # type: ignore[call-arg]  # the stubs lack it
+        connection=connection, retry=False
+    )

@@ -63,7 +63,7 @@ def nothing_loaded() -> None:
     from digest.deliveries.preflight import composed
     from digest.ranking import outlook
     from digest.ranking.loaded import lay_out, load
-    from subscribers import consent, fresh_receipts, rate_limits
+    from subscribers import consent, rate_limits
 
     rate_limits.busy_until = 0.0
     load.cache_clear()
@@ -72,7 +72,7 @@ def nothing_loaded() -> None:
     outlook.laid_out.cache_clear()
     outlook.day_of.cache_clear()
     consent.head_file().unlink(missing_ok=True)
-    fresh_receipts.list_file().unlink(missing_ok=True)
+    consent.list_file().unlink(missing_ok=True)
 
 
 @pytest.fixture

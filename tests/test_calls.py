@@ -78,8 +78,7 @@ def test_calls_cross_few_files_from_a_sign_up_to_the_accepted_mail(
         send_open_notices(now=later)
     assert Notice.objects.get().state == "accepted"
     print(*sorted(calls), len(calls), sep="\n")
-    # The 70th: a relay is chosen (transport.relays.serving).
-    assert len(calls) <= 70
+    assert len(calls) <= 62
 
 
 def test_calls_cross_few_files_from_a_fetched_paper_to_the_accepted_mail(
@@ -98,6 +97,6 @@ def test_calls_cross_few_files_from_a_fetched_paper_to_the_accepted_mail(
         tally = send_due(lambda: now)
     assert tally["accepted"] == 1
     print(*sorted(calls), len(calls), sep="\n")
-    # 188 in a new process, where no cache is filled yet: one tells of the edition
+    # 166 in a new process, where no cache is filled yet: one tells of the edition
     # (webhooks.tell_edition), a dozen choose among several relays (deliveries.outlets).
-    assert len(calls) <= 188
+    assert len(calls) <= 166

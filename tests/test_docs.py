@@ -77,15 +77,18 @@ def test_each_file_that_a_document_names_exists(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_each_module_that_a_document_names_exists(document: Path) -> None:
     modules = re.findall(
-        r"\b(?:python -m |`)((?:tests|digest|subscribers)(?:\.\w+)*)\b(?!/)",
+        r"(?:\bpython -m |`)((?:tests|digest|subscribers)(?:\.\w+)*)\b(?!/)",
         document.read_text(),
     )
     missing = []
     for module in modules:
         path = ROOT.joinpath(*module.split("."))
-        # The last part may be a function or a class of a module.
-        found = path.is_dir() or path.with_suffix(".py").exists()
-        if not found and not path.parent.with_suffix(".py").exists():
+        if path.is_dir() or path.with_suffix(".py").exists():
+            continue
+        # The last part is a function, a class or a constant of a module.
+        file = path.parent.with_suffix(".py")
+        named = rf"^(?:def |class |type )?{path.name}\b"
+        if not (file.exists() and re.search(named, file.read_text(), re.MULTILINE)):
             missing.append(module)
     assert missing == []
 

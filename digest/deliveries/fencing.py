@@ -18,17 +18,20 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import redis
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from digest import state_files
-from digest.deliveries import witness
 from digest.models import Fence
 from digest.sql import postgres
 from subscribers import address_key
@@ -40,7 +43,12 @@ class SendingRefused(Exception):
     """This database may not send; the message says why and what to do."""
 
 
-HIGH_WATER, SENT_UNTIL = "high-water", "sent-until"  # files in STATE_DIR
+HIGH_WATER, SENT_UNTIL = "high-water", "sent-until"  # files in STATE_DIR, sets in Redis
+# Seconds. A Redis that does not answer must not slow the senders: it is left alone for a while.
+PATIENCE = 0.5
+REST = 10.0
+# A sorted set holds doubles: whole numbers are exact below this, and no count is above it.
+MOST = 2**53
 LATEST = 2**36  # seconds, in the year 4147; a file or Redis may hold any number
 ADVICE = (
     "Mails that it knows nothing of may have gone out. Quarantine it, on the operators' page "
@@ -82,7 +90,7 @@ def rise() -> Fence:
     What Redis knows is read first: it has been committed, so that a database that holds it
     gives a higher number now.
     """
-    known = witness.known()
+    known = witnessed()
     with transaction.atomic():
         mark = raised(known)
         check_key(mark)
@@ -102,7 +110,7 @@ def refusal() -> str:
     if mark is None:
         return ""
     known = remembered(mark.identity)
-    mark.witnessed = witness.known().get(mark.identity, 0)
+    mark.witnessed = witnessed().get(mark.identity, 0)
     mark.refresh_from_db()
     try:
         address_key.check()
@@ -154,7 +162,7 @@ def attest(mark: Fence) -> None:
     has just gone back, or another copy of it was accepted.
     """
     remember(mark)
-    highest = witness.tell(mark.identity, mark.count)
+    highest = tell_witness(mark.identity, mark.count)
     if highest > mark.count:  # another sender has committed since, or it is no longer so
         reached = Fence.objects.filter(pk=mark.pk).values_list("count", flat=True).first()
         if (reached or 0) < highest:
@@ -246,7 +254,7 @@ def site_url() -> str:
 
 def accept() -> None:
     """Accept this database as the one to send from; call it after a quarantine."""
-    known = witness.known()
+    known = witnessed()
     with transaction.atomic():
         mark, _ = Fence.objects.select_for_update().get_or_create(pk=1)
         mark.witnessed = known.get(mark.identity, 0)
@@ -255,7 +263,7 @@ def accept() -> None:
         mark.place, mark.is_replicated = place()
         mark.save()
     remember(mark)
-    witness.tell(mark.identity, mark.count)
+    tell_witness(mark.identity, mark.count)
 
 
 def beyond(mark: Fence) -> int:
@@ -280,7 +288,7 @@ def remember_due(mark: Fence, due: datetime) -> None:
     seconds = math.ceil(due.timestamp())
     if seconds > remembered(mark.identity, SENT_UNTIL):  # which sets a damaged file aside
         note(SENT_UNTIL, mark.identity, seconds)
-    witness.tell(mark.identity, seconds, key=witness.SENT_UNTIL)
+    tell_witness(mark.identity, seconds, SENT_UNTIL)
 
 
 def sent_until() -> datetime | None:
@@ -288,7 +296,7 @@ def sent_until() -> datetime | None:
     mark = Fence.objects.filter(pk=1).first()
     if mark is None:
         return None
-    told = witness.known(witness.SENT_UNTIL).get(mark.identity, 0)
+    told = witnessed(SENT_UNTIL).get(mark.identity, 0)
     seconds = max(remembered(mark.identity, SENT_UNTIL), told)
     return datetime.fromtimestamp(min(seconds, LATEST), UTC) if seconds else None
 
@@ -344,3 +352,83 @@ def number(file: int, identity: str) -> int:
     """Return the number in the file. Raises ValueError for a damaged one."""
     name, count = os.pread(file, 200, 0).decode().split()
     return int(count) if name == identity else 0
+
+
+# -- Redis, for the senders of all machines -----------------------------------------
+
+# Each number is one sorted set, with a member for each database. Redis may be down, full or
+# emptied at any time: then this witness is absent, and senders go on by the database and by
+# their own disk. It is told the number again by the next commit of intents.
+
+
+class Witness:
+    """One Redis as a process sees it; none where no REDIS_URL is set."""
+
+    def __init__(self, url: str) -> None:
+        self.client = (
+            redis.Redis.from_url(
+                url,
+                socket_timeout=PATIENCE,
+                socket_connect_timeout=PATIENCE,
+                decode_responses=True,
+                retry=Retry(NoBackoff(), 0),
+            )
+            if url
+            else None
+        )
+        self.absent_until = 0.0
+
+    def ask[T](self, question: Callable[[redis.Redis], T], absent: T) -> T:
+        """Return the answer, or `absent` when there is none."""
+        if self.client is None or time.monotonic() < self.absent_until:
+            return absent
+        try:
+            return question(self.client)
+        except (redis.RedisError, OSError, ValueError) as error:
+            words = f"{type(error).__name__}: {error}"
+            logger.warning("Redis remembers no number of commits: %s", words)
+            self.absent_until = time.monotonic() + REST
+            return absent
+
+
+@cache
+def witness(url: str) -> Witness:
+    return Witness(url)
+
+
+def key(name: str) -> str:
+    return f"daily-papers:{name}"
+
+
+def witnessed(name: str = HIGH_WATER) -> dict[str, int]:
+    """Return the number of each database by its identity; empty when Redis is absent."""
+    return witness(settings.REDIS_URL).ask(partial(numbers, name=name), {})
+
+
+def numbers(client: redis.Redis, *, name: str) -> dict[str, int]:
+    found: Any = client.zrange(key(name), 0, -1, withscores=True)
+    return {identity: int(score) for identity, score in found if 0 <= score < MOST}
+
+
+def tell_witness(identity: str, count: int, name: str = HIGH_WATER) -> int:
+    """Tell Redis the number, and return the highest that it knows; 0 when it is absent."""
+
+    def highest(client: redis.Redis) -> int:
+        # One command: 1 says that no higher number was there (GT needs Redis 6.2).
+        if client.zadd(key(name), {identity: count}, gt=True, ch=True):
+            return count
+        return numbers(client, name=name).get(identity, 0)
+
+    return witness(settings.REDIS_URL).ask(highest, 0)
+
+
+def witness_refuses(client: redis.Redis) -> str:
+    """Return why this Redis takes no number: an old one, or rights; empty if it does."""
+    try:
+        for name in (HIGH_WATER, SENT_UNTIL):
+            # XX changes only a member that is there, and none has this name.
+            client.zadd(key(name), {"": 0}, xx=True, gt=True)
+            numbers(client, name=name)
+    except (redis.ResponseError, ValueError) as error:
+        return str(error)
+    return ""

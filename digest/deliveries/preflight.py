@@ -21,7 +21,6 @@ from django.db import Error
 from django.db.models import QuerySet
 
 from digest.deliveries import control
-from digest.editions import bodies
 from digest.editions.compose import MOST_BYTES, MOST_HTML, MOST_PICKS, Pick, Reader
 from digest.logs import alert
 from digest.models import Edition
@@ -103,7 +102,7 @@ def mails(loaded: LoadedEdition) -> Iterator[SampleMail]:
         for position in range(max(len(picks), 1)):  # an announcement has no picks
             some = (picks[position:] + picks[:position])[:MOST_PICKS]
             mail = encoded.compose(reader, some, sent_at=ANY_INSTANT)
-            meant = bodies.letter(encoded, reader, some, sent_at=ANY_INSTANT)
+            meant = encoded.letter(reader, some, sent_at=ANY_INSTANT)
             yield SampleMail(position, reader, mail, meant)
 
 

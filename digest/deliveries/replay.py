@@ -7,7 +7,6 @@ from functools import partial
 from typing import NamedTuple
 
 from digest.editions import phrases, picks
-from digest.editions.bodies import letter
 from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import FrameContent, load_frame
@@ -119,7 +118,7 @@ class Rebuilt(NamedTuple):
         encoded = self.encoded()
         given = {"sent_at": sent_at, "expires_at": self.delivery.expires_at}
         compose = partial(encoded.compose, to, self.was.picks, **given)
-        parts = partial(letter, encoded, to, self.was.picks, **given)
+        parts = partial(encoded.letter, to, self.was.picks, **given)
         return Mail(pk, senders(encoded.sender)(pk), address, compose, parts)
 
     def encoded(self) -> EncodedEdition:

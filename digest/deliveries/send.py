@@ -7,7 +7,7 @@ two lines of `send_slice`, the ledger says what may still be sent and what may n
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -26,27 +26,45 @@ from digest.deliveries import (
     outcome_journal,
 )
 from digest.deliveries.evidence import Evidence
-from digest.deliveries.hand_over import hand_over
 from digest.deliveries.ledger import Claimed
 from digest.deliveries.outlets import Clock, Outlet, Outlets
 from digest.deliveries.preflight import composed
 from digest.deliveries.throughput import Meter
-from digest.editions.bodies import letter
 from digest.editions.compose import EncodedEdition
 from digest.editions.picks import format_picks
 from digest.models import Edition, Fence
 from digest.ranking.loaded import LoadedEdition
 from digest.ranking.select import Digest, select
 from digest.signing import senders
+from digest.sql import Statement, fetch
 from digest.throttling import circuit_breaker, rate
 from digest.throttling.domains import Gate
-from digest.transport.base import Mail
+from digest.transport.base import Line, Mail, Transport
 from digest.transport.outcomes import NOT_BEGUN, Cause, Outcome, Verdict
 from digest.transport.relays import MAIN, several
 from subscribers import suppression
 from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
+
+# A transport gives an outcome for each mail; should one not, nothing may stay open.
+NO_WORD = Outcome(Verdict.UNKNOWN, "no outcome from the transport")
+# Look at rows, readers and suppressions by their keys, without a lock.
+STILL_WANTED = Statement(
+    postgresql="""
+SELECT d.id FROM digest_delivery d JOIN subscribers_subscriber p ON p.id = d.subscriber_id
+WHERE d.id = ANY(%(ids)s::bigint[]) AND d.state = 'submitting' AND d.lease_token = %(token)s
+    AND d.edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
+    AND p.state = 'active' AND NOT EXISTS (
+        SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = p.email_hash)""",
+    sqlite="""
+SELECT d.id FROM digest_delivery d JOIN subscribers_subscriber p ON p.id = d.subscriber_id
+WHERE d.id IN (SELECT value FROM json_each(%(ids)s)) AND d.state = 'submitting'
+    AND d.lease_token = %(token)s
+    AND d.edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
+    AND p.state = 'active' AND NOT EXISTS (
+        SELECT 1 FROM subscribers_suppression x WHERE x.email_hash = p.email_hash)""",
+)
 
 
 @dataclass(slots=True)
@@ -254,13 +272,45 @@ def prepared(
         if fault:
             group.faults[pk] = fault
         group.picks[pk] = format_picks(encoded, reader, picks)
-        if encoded.is_mail(reader, picks):
+        if group.picks[pk]:  # there is a mail
             until = datetime.fromisoformat(row.expires_at)
             given = {"sent_at": now, "expires_at": until}
             compose = partial(encoded.compose, reader, picks, **given)
-            parts = partial(letter, encoded, reader, picks, **given)
+            parts = partial(encoded.letter, reader, picks, **given)
             group.mails[pk] = Mail(pk, sender(pk), reader.address, compose, parts)
     return group
+
+
+def hand_over(
+    mails: Sequence[Mail], transport: Transport, token: str
+) -> Iterator[tuple[int, Outcome]]:
+    """Yield (delivery id, outcome) of each mail as it becomes known.
+
+    The intents of all of them must be committed.
+    """
+
+    def look(ids: Collection[int]) -> Collection[int]:
+        """Return the ids to begin: none on a shutdown or when the database fails."""
+        try:
+            return () if process.is_stopping() else still_wanted(ids, token)
+        except Error as error:
+            logger.error("nothing more is begun: %s", type(error).__name__)
+            return ()
+
+    line, without = Line(mails, look), {mail.delivery_id for mail in mails}
+    for pk, outcome in transport.hand_over(line):
+        without.discard(pk)
+        yield pk, outcome
+    for pk in without:
+        yield pk, NOT_BEGUN if pk in line.dropped else NO_WORD
+
+
+def still_wanted(ids: Collection[int], token: str) -> set[int]:
+    """Return the ids that may still be begun, of rows with an intent of ours.
+
+    Between an intent and its turn a reader may leave, an edition be held, a lease end.
+    """
+    return {pk for (pk,) in fetch(STILL_WANTED, ids=list(ids), token=token)}
 
 
 def record(group: Group, now: datetime) -> None:

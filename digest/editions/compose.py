@@ -10,16 +10,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email.header import decode_header, make_header
 from email.utils import format_datetime
 from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
 from digest.editions import mime
-from digest.editions.phrases import MARKS
 from digest.editions.reasons import LONGEST_NAME, MOST_REASONS, Reason
 from digest.papers.text import cut
+from digest.transport.base import Letter
 
+FOLD = re.compile("\r\n(?=[ \t])")
 MOST_PICKS = 10
 # Gmail clips HTML after 102 KB, and the unsubscribe link at the end with it. Measured in
 # encoded bytes, of which there are more than decoded ones.
@@ -31,11 +33,7 @@ SUBJECT_LENGTH = 60
 # Marks as they stand in encoded pieces: bytes that neither quoted-printable nor UTF-8 holds,
 # so that nothing else is taken for them.
 NAME, TOKEN, COUNT = b"\xf8", b"\xf9", b"\xfa"
-OPEN = {MARKS.web: NAME, MARKS.token: TOKEN, MARKS.count: COUNT}
-MARK = re.compile(f"([{''.join(OPEN)}])")
 USUAL = ("en", "short")
-# The most bytes that the name of a mail's page takes, with its soft break.
-NAME_ROOM = 44
 # The most bytes that reasons take: a character of a name takes 12, and their words the rest.
 REASONS_ROOM = MOST_REASONS * LONGEST_NAME * 16
 
@@ -186,6 +184,23 @@ class EncodedEdition:
         mail = b"".join([headers, self.top, *text, self.middle, *html, self.end])
         return mail.replace(NAME, own[NAME])
 
+    def letter(
+        self,
+        reader: Reader,
+        picks: Sequence[Pick],
+        *,
+        sent_at: datetime,
+        expires_at: datetime | None = None,
+    ) -> Letter:
+        """Return the mail that `compose` makes, in parts, as providers' APIs take it.
+
+        A piece that readers share is converted to text or JSON once and then looked up, so
+        nothing is parsed or escaped twice.
+        """
+        text, html, values = self.bodies(reader, picks)
+        own = fields(self.headers(reader, picks, sent_at, expires_at))
+        return Letter(sent_at, own, shared_fields(self.top), text, html, values)
+
     def is_mail(self, reader: Reader, picks: Sequence[Pick]) -> bool:
         """Return whether the reader gets a mail: with papers, or an announcement."""
         return bool(picks or self.subject and reader.address)
@@ -280,60 +295,6 @@ class EncodedEdition:
         return text + self.encode(f"{url}\n\n"), html + link
 
 
-def encode_open(text: str, encode: Encoder) -> bytes:
-    """Encode a text that holds marks, and leave their places open."""
-    return b"".join(OPEN.get(piece) or encode(piece) for piece in MARK.split(text))
-
-
-def size_of(piece: bytes) -> int:
-    return len(piece.translate(None, delete=b"".join(OPEN.values())))
-
-
-def encode_block(block: str, encode: Encoder) -> EncodedBlock:
-    opening, rest = block.split(MARKS.reason)
-    return encode_open(opening, encode), encode_open(rest, encode)
-
-
-def encode_part(
-    frame: str,
-    without_list: str,
-    leads: Sequence[EncodedBlock],
-    blocks: Sequence[EncodedBlock],
-    *,
-    titles: Sequence[bytes],
-    labels: Sequence[bytes],
-    name_reasons: NameReasons,
-    encode: Encoder,
-) -> Part:
-    """Encode a body part; the last of `labels` is the one for a trending paper.
-
-    `without_list` is the frame for a single paper, empty if that has the list of titles, too.
-    """
-    before, after = frame.split(MARKS.papers)
-    around = *before.partition(MARKS.ahead)[::2], *after.rpartition(MARKS.more)[::2]
-    opening, between, closing, foot = (encode_open(text, encode) for text in around)
-    alone = encode_open(without_list.partition(MARKS.papers)[0], encode)
-    *topics, trending = labels
-    personal = max(map(len, labels)) + 2 * NAME_ROOM
-    return Part(
-        opening=opening,
-        between=between,
-        alone=alone,
-        closing=closing,
-        foot=foot,
-        leads=leads,
-        blocks=blocks,
-        labels={**dict(enumerate(topics)), None: trending},
-        name_reasons=name_reasons,
-        titles=titles,
-        size=size_of(opening + between + closing + foot),
-        sizes=[
-            max(size_of(b"".join(lead)), size_of(b"".join(block))) + len(title) + personal
-            for lead, block, title in zip(leads, blocks, titles, strict=True)
-        ],
-    )
-
-
 def sure_to_fit(text: Part, html: Part) -> int:
     """Return how many picks have room in both parts, whichever they are."""
     html_room, both_room = rooms(text, html)
@@ -374,3 +335,26 @@ def subject_header(title: str, count: int, date: str = "") -> bytes:
 @lru_cache(maxsize=64)
 def date_header(instant: datetime) -> str:
     return format_datetime(instant)
+
+
+@lru_cache(maxsize=64)
+def shared_fields(top: bytes) -> Mapping[str, str]:
+    return fields(top.partition(b"\r\n\r\n")[0])
+
+
+def fields(lines: bytes) -> dict[str, str]:
+    """Return the header lines by name, unfolded and decoded."""
+    pairs = (
+        line.split(": ", 1) for line in FOLD.sub("", lines.decode("ascii")).split("\r\n")
+    )
+    return {
+        pair[0]: decode(pair[1]) if "=?" in pair[1] else pair[1]
+        for pair in pairs
+        if len(pair) == 2
+    }
+
+
+@lru_cache(maxsize=4096)
+def decode(value: str) -> str:
+    """Decode the encoded words of a header value (RFC 2047)."""
+    return str(make_header(decode_header(value)))

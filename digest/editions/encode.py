@@ -1,5 +1,6 @@
 """Encode an edition for the wire: each block and each frame once."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -12,6 +13,9 @@ from django.utils import translation
 from digest.editions import mime, phrases, text_layout
 from digest.editions.blocks import FORMS, forms, no_merge
 from digest.editions.compose import (
+    COUNT,
+    NAME,
+    TOKEN,
     EncodedBlock,
     EncodedEdition,
     Encoder,
@@ -19,8 +23,6 @@ from digest.editions.compose import (
     NameReasons,
     Part,
     ShownPicks,
-    encode_block,
-    encode_part,
     sure_to_fit,
 )
 from digest.editions.frames import FrameContent, LocalizedFrame
@@ -36,6 +38,11 @@ from subscribers.models import Length
 TITLE_LENGTH = 42
 # Room on the last line of a reason for the upvotes; no line breaks at such spaces.
 ROOM = "\u00a0" * 16
+# The most bytes that the name of a mail's page takes, with its soft break.
+NAME_ROOM = 44
+# Marks whose places stay open in encoded pieces.
+OPEN = {MARKS.web: NAME, MARKS.token: TOKEN, MARKS.count: COUNT}
+MARK = re.compile(f"([{''.join(OPEN)}])")
 # Above the most papers that a mail has.
 MOST_COUNTED = 50
 
@@ -172,24 +179,55 @@ class Encoded:
     frame: str
     blocks: Mapping[str, Sequence[EncodedBlock]]  # by form
     titles: Sequence[bytes]
-    labels: Sequence[bytes]
+    labels: Sequence[bytes]  # the last is that of a trending paper
     name_reasons: NameReasons
 
     def part(self, length: Length, encoder: Encoder) -> Part:
         titles_only = length == Length.TITLES
-        lead, rest = LENGTHS[length]
+        leads, blocks = (self.blocks[form] for form in LENGTHS[length])
+        titles = [b""] * len(self.titles) if titles_only else self.titles
         without, with_list = phrases.without_glance, phrases.with_glance
+        frame = (without if titles_only else with_list)(self.frame)
         has_choice = MARKS.glance in self.frame and not titles_only
-        return encode_part(
-            (without if titles_only else with_list)(self.frame),
-            without(self.frame) if has_choice else "",
-            self.blocks[lead],
-            self.blocks[rest],
-            titles=[b""] * len(self.titles) if titles_only else self.titles,
-            labels=self.labels,
+        without_list = without(self.frame) if has_choice else ""
+        before, after = frame.split(MARKS.papers)
+        around = *before.partition(MARKS.ahead)[::2], *after.rpartition(MARKS.more)[::2]
+        opening, between, closing, foot = (encode_open(text, encoder) for text in around)
+        *topics, trending = self.labels
+        personal = max(map(len, self.labels)) + 2 * NAME_ROOM
+        return Part(
+            opening=opening,
+            between=between,
+            alone=encode_open(without_list.partition(MARKS.papers)[0], encoder),
+            closing=closing,
+            foot=foot,
+            leads=leads,
+            blocks=blocks,
+            labels={**dict(enumerate(topics)), None: trending},
             name_reasons=self.name_reasons,
-            encode=encoder,
+            titles=titles,
+            size=size_of(opening + between + closing + foot),
+            sizes=[
+                max(size_of(b"".join(lead)), size_of(b"".join(block)))
+                + len(title)
+                + personal
+                for lead, block, title in zip(leads, blocks, titles, strict=True)
+            ],
         )
+
+
+def encode_open(text: str, encode: Encoder) -> bytes:
+    """Encode a text that holds marks, and leave their places open."""
+    return b"".join(OPEN.get(piece) or encode(piece) for piece in MARK.split(text))
+
+
+def size_of(piece: bytes) -> int:
+    return len(piece.translate(None, delete=b"".join(OPEN.values())))
+
+
+def encode_block(block: str, encode: Encoder) -> EncodedBlock:
+    opening, rest = block.split(MARKS.reason)
+    return encode_open(opening, encode), encode_open(rest, encode)
 
 
 def blocks_by_form(

@@ -6,15 +6,17 @@ is unknown, of which it is evidence; readers are kept from mail by it (see bounc
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from anymail.signals import EventType, RejectReason
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from digest import logs
-from digest.feedback import bounce_rules, reconcile
+from digest.deliveries import control
+from digest.feedback import bounce_rules
 from digest.feedback.bounce_rules import Meaning
 from digest.models import Delivery, DeliveryEvent, folded
 from digest.sql import Rows, Statement, fetch
@@ -36,6 +38,22 @@ GRAVE = {
 }
 # What the operator's own systems are told.
 TOLD = {EventType.BOUNCED, EventType.COMPLAINED}
+# The server has had the mail, whatever became of it then.
+TAKEN = {
+    EventType.QUEUED,
+    EventType.SENT,
+    EventType.DELIVERED,
+    EventType.DEFERRED,
+    EventType.BOUNCED,
+    EventType.COMPLAINED,
+    EventType.OPENED,
+    EventType.CLICKED,
+}
+# The server says that it will not send it.
+NOT_TAKEN = {EventType.REJECTED, EventType.FAILED}
+# Others' clocks differ from ours, and some count whole seconds.
+CLOCKS_DIFFER = timedelta(minutes=5)
+BATCH = 1000
 # As the sender notes it: the server's own no is a bounce that needed no mail.
 REFUSED = Delivery.State.REFUSED
 BOUNCES = [EventType.BOUNCED, REFUSED]
@@ -84,7 +102,7 @@ def take(reports: Iterable[Report], *, now: datetime) -> int:
         lock({one.email_hash for one in found if one.report.kind in GRAVE} - {""})
         new = keep(found)
         if ids := {one.delivery_id or 0 for one in new if one.is_evidence}:
-            reconcile.resolve_reported(now, among=ids)
+            resolve_reported(now, among=ids)
         webhooks.tell_of_addresses(
             [
                 (
@@ -132,7 +150,7 @@ def traced(
         report,
         report.delivery_id if state else None,
         owner or hash_of(report.recipient),
-        is_late=bool(intent_at and report.at < intent_at - reconcile.CLOCKS_DIFFER),
+        is_late=bool(intent_at and report.at < intent_at - CLOCKS_DIFFER),
         is_evidence=state == Delivery.State.UNKNOWN,
         run=lease_token[: logs.RUN_LENGTH],
     )
@@ -294,3 +312,33 @@ def is_worn_out(bounces: list[tuple[date, datetime, str]], *, since: datetime) -
         if at > since and bounce_rules.meaning(words).is_a_point
     ]
     return bounce_rules.score(days) >= bounce_rules.ENOUGH
+
+
+def resolve_reported(now: datetime, *, among: Collection[int] | None = None) -> int:
+    """Resolve unknown rows that have a report; return the number. `among`: ids.
+
+    It runs after each batch of reports and in the sweep, so it does not matter whether the
+    report or the end of the lease comes first.
+    """
+    rows = Delivery.objects.filter(is_unknown=True)
+    if among is not None:
+        rows = rows.filter(pk__in=among)
+    count = 0
+    for kinds, state in ((TAKEN, Delivery.State.ACCEPTED), (NOT_TAKEN, REFUSED)):
+        reports = DeliveryEvent.objects.filter(
+            delivery=OuterRef("pk"),
+            source=DeliveryEvent.Source.PROVIDER,
+            kind__in=kinds,
+            at__gte=OuterRef("intent_at") - CLOCKS_DIFFER,
+        )
+        known = rows.filter(Exists(reports))
+        ids = list(known.values_list("pk", flat=True)[:BATCH])
+        if ids:
+            count += control.settle(
+                ids,
+                state,
+                Delivery.Reason.REPORTED,
+                source=DeliveryEvent.Source.PROVIDER,
+                now=now,
+            )
+    return count

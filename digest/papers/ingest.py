@@ -7,9 +7,10 @@ which it was listed. Storing twice, or in two processes at once, gives the same 
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched, chain
 from pathlib import Path
@@ -20,10 +21,16 @@ from django.db.models import QuerySet
 
 from digest.models import Paper, PaperWords
 from digest.papers import search_index, source_days, sources
-from digest.papers.gaps import fillers
-from digest.papers.identity import known_by_title, take_arxiv_ids
-from digest.papers.records import Batch, PaperRecord, Rejected, parse_entry, title_id
+from digest.papers.records import (
+    TITLE_ID,
+    Batch,
+    PaperRecord,
+    Rejected,
+    parse_entry,
+    title_id,
+)
 from digest.papers.sources import arxiv
+from digest.papers.topics import TITLE_POINTS, Described, assigned, points
 from digest.papers.turns import Clock
 from digest.sql import among_texts
 
@@ -31,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
 ARXIV_BEGAN = date(1991, 8, 14)
+ENOUGH = 3  # papers of a topic
+CLEAR_POINTS = TITLE_POINTS + 1  # its title or category says so, and the abstract too
 
 SLICE = 2_000  # a larger one takes memory, a smaller one more of the indexes' time
 type Told = dict[str, list[PaperRecord]]  # by arXiv id
@@ -138,7 +147,7 @@ def ask(day: date, clock: Clock, *, again: bool) -> Batch | None:
 
 
 def fill_gaps(*, now: datetime, day: date) -> Counts:
-    """Ask the other sources about the day, once: see gaps.py, and arXiv's categories.
+    """Ask the other sources about the day, once: see `fillers`, and arXiv's categories.
 
     A source that fails is asked again next time; the day goes on without it.
     """
@@ -178,6 +187,33 @@ def add_categories(day: date, clock: Clock) -> Counts:
                 search_index.index([paper])
                 counts += Counts(updated=1)
     return counts
+
+
+def fillers(
+    listed: Iterable[Described], offered: Iterable[PaperRecord]
+) -> list[PaperRecord]:
+    """Return the offered papers that fit best to topics with fewer than ENOUGH listed ones.
+
+    Pure, and the same whatever the order of the papers. A paper fits to its best topic only, and if
+    that is clear: most papers mention many things.
+    """
+    have = Counter(slug for paper in listed for slug in assigned(paper))
+    fits: dict[str, list[tuple[float, PaperRecord]]] = {}
+    for record in offered:
+        found = points(
+            record.title,
+            record.abstract,
+            categories=record.categories,
+            keywords=record.keywords,
+        )
+        topic = max(found, key=lambda slug: found[slug])
+        if found[topic] >= CLEAR_POINTS:
+            fits.setdefault(topic, []).append((-found[topic], record))
+    chosen: list[PaperRecord] = []
+    for topic, papers in fits.items():
+        best = sorted(papers, key=lambda fit: (fit[0], fit[1].arxiv_id))
+        chosen += [record for _, record in best[: max(0, ENOUGH - have[topic])]]
+    return sorted(chosen, key=lambda record: record.arxiv_id)
 
 
 def begun(
@@ -359,3 +395,49 @@ def _day(paper: Paper, record: PaperRecord) -> date:
     if record.is_listed == paper.is_listed:
         return min(record.day, paper.day)
     return record.day if record.is_listed else paper.day
+
+
+# -- a record that tells no arXiv id ------------------------------------------------
+
+# Such a paper has the id of its title, and takes its arXiv id as soon as a source tells one.
+
+
+def known_by_title(records: Iterable[PaperRecord]) -> list[PaperRecord]:
+    """Give records without an arXiv id the one of the stored paper of the same title.
+
+    They add nothing but counts then: the page rounds dates, and is no list of that day.
+    """
+    records = list(records)
+    titles = {
+        record.arxiv_id: search_index.title_words(record.title)
+        for record in records
+        if TITLE_ID.fullmatch(record.arxiv_id)
+    }
+    found = PaperWords.objects.filter(title__in=set(titles.values()))
+    rows = found.exclude(paper__arxiv_id__startswith="title-").order_by("-paper_id")
+    known = {
+        title: (arxiv_id, day)
+        for title, arxiv_id, day in rows.values_list(
+            "title", "paper__arxiv_id", "paper__day"
+        )
+    }
+    return [
+        replace(record, arxiv_id=row[0], day=row[1], submitted_at=None)
+        if (row := known.get(titles.get(record.arxiv_id, "")))
+        else record
+        for record in records
+    ]
+
+
+@transaction.atomic
+def take_arxiv_ids(told: Mapping[str, str]) -> None:
+    """Give stored papers without an arXiv id, by that of their title, the one now told."""
+    rows = list(
+        Paper.objects.filter(arxiv_id__in=list(told)).select_for_update().order_by("pk")
+    )
+    taken = Paper.objects.filter(arxiv_id__in=list(told.values()))
+    known = set(taken.values_list("arxiv_id", flat=True))
+    for row in rows:
+        row.arxiv_id = told[row.arxiv_id]
+    new = [row for row in rows if row.arxiv_id not in known]
+    Paper.objects.bulk_update(new, ["arxiv_id"])

@@ -22,11 +22,11 @@ from digest.papers.search_query import (
     Term,
     parse,
     respelled,
-    tokens,
     with_words,
 )
 from digest.papers.search_sql import Row
 from digest.papers.topics import definitions
+from digest.papers.words import tokens
 
 MOST_HITS = 500  # the best hits; no more are listed
 FEW_HITS = 3  # with fewer, other spellings and papers with most of the words are looked for

@@ -14,9 +14,8 @@ from django.db.models import Q
 
 from digest import sql
 from digest.models import KnownWord, Paper, PaperWords
-from digest.papers import search_sql
-from digest.papers.search_query import WORD_LENGTH, joinable, plain_words, tokens
 from digest.papers.topics import assigned
+from digest.papers.words import WORD_LENGTH, joinable, plain_words, tokens
 from digest.sql import Rows, Statement
 
 VERSION = 1  # greater whenever other words are written: all rows are then written anew
@@ -49,6 +48,15 @@ SELECT {", ".join(f"value ->> {place}" for place in range(len(WORDS)))}
 FROM json_each(%(rows)s) WHERE true
 ON CONFLICT (paper_id) DO UPDATE SET {KEPT}""",  # noqa: S608
 )
+TAKE_IN = Statement(
+    postgresql="""
+SELECT gin_clean_pending_list(indexrelid) FROM pg_index
+    JOIN pg_class ON pg_class.oid = indexrelid
+    JOIN pg_am ON pg_am.oid = relam AND amname = 'gin'
+WHERE pg_has_role(relowner, 'USAGE')
+    AND indrelid IN ('digest_paperwords'::regclass, 'digest_knownword'::regclass)""",
+    sqlite="SELECT 1",  # its indexes are written at once
+)
 
 
 type Texts = tuple[object, ...]  # all that the words of a paper are made of
@@ -68,7 +76,16 @@ def index(
     if written:
         sql.change(WRITE, rows=Rows(WORDS, written, numbers=("paper_id", "version")))
     learn({word for paper in papers for word in spellings(paper)})
-    search_sql.take_in()
+    take_in()
+
+
+def take_in() -> None:
+    """Let PostgreSQL's indexes take in the rows written last, which each search would read.
+
+    Only their owner may ask for it; for another role autovacuum does it later.
+    """
+    if sql.postgres():
+        sql.fetch(TAKE_IN)
 
 
 def refresh() -> int:

@@ -11,19 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 
-from digest.papers.words import HYPHENS, PROSE, WORD, folded, singular
+from digest.papers.words import PROSE, WORD, joinable, tokens
 
 QUERY_LENGTH = 200
 MOST_WORDS = 12
-WORD_LENGTH = 40  # of a word in the index, too
-LONGER_WORD = 3
 PART = re.compile(r'(?:(author|topic|after|before):)?(?:"([^"]*)"?|(\S+))', re.IGNORECASE)
 PAPER_ID = re.compile(
     r"(?:(?<![\w.])|(?<=arxiv\.))([0-9]{4}\.[0-9]{4,5}|[a-z][a-z-]{1,15}(?:\.[a-z]{2})?/[0-9]{7})(?:v[0-9]{1,3})?(?![\w-])",
     re.IGNORECASE,
 )
 DAY = re.compile(r"([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2}))?)?")
-SIGNS = {"++": "plusplus", "#": "sharp"}  # c++ and c#: a database drops signs
 STOP_WORDS = frozenset(PROSE.split())
 
 
@@ -105,49 +102,6 @@ def parse(text: str, topics: Iterable[tuple[str, str]] = ()) -> Query:
 def named(topics: tuple[tuple[str, str], ...]) -> dict[tuple[str, ...], str]:
     """Return the slugs of topics by the words of label and slug."""
     return {tuple(tokens(name)): slug for slug, label in topics for name in (label, slug)}
-
-
-def tokens(text: str) -> list[str]:
-    """Return the words as the index has them: folded, singular, letters and digits only."""
-    return [token(word) for word in WORD.findall(folded(text))]
-
-
-@lru_cache(maxsize=65_536)  # the words of some hundred papers recur
-def token(word: str) -> str:
-    """Return a folded word as `tokens` does."""
-    return singular(spelled(word)[:WORD_LENGTH])
-
-
-def plain_words(text: str) -> list[str]:
-    """Return the folded words, capped, with the signs of c++ and c# in letters."""
-    return [spelled(word)[:WORD_LENGTH] for word in WORD.findall(folded(text))]
-
-
-def spelled(word: str) -> str:
-    if word.isalnum():  # nearly all words
-        return word
-    for sign, name in SIGNS.items():
-        word = word.replace(sign, name)
-    return word
-
-
-def joinable(text: str) -> dict[str, tuple[str, ...]]:
-    """Return word → what it and a neighbour give when written as one.
-
-    "fine-tuning" and "fine tuning" both give "finetuning", for both of their words.
-    """
-    plain = folded(text)
-    found: dict[str, tuple[str, ...]] = {}
-    matches = list(WORD.finditer(plain))
-    for first, second in zip(matches, matches[1:], strict=False):
-        gap = plain[first.end() : second.start()]
-        long_enough = min(len(first[0]), len(second[0])) >= LONGER_WORD
-        if gap in HYPHENS or (gap == " " and long_enough):
-            # Folding may take a second turn.
-            whole = token(folded(first[0])), token(folded(second[0]))
-            for word in whole:
-                found[word] = (*found.get(word, ()), "".join(whole)[:WORD_LENGTH])
-    return found
 
 
 def first_day(text: str) -> date | None:

@@ -180,22 +180,6 @@ def days(query: Query) -> tuple[str, list[date]]:
     return " AND ".join(told), list(told.values())
 
 
-def take_in() -> None:
-    """Let PostgreSQL's indexes take in the rows written last, which each search would read.
-
-    Only their owner may ask for it; for another role autovacuum does it later.
-    """
-    if sql.postgres():
-        rows(
-            "SELECT gin_clean_pending_list(indexrelid) FROM pg_index"
-            " JOIN pg_class ON pg_class.oid = indexrelid"
-            " JOIN pg_am ON pg_am.oid = relam AND amname = 'gin'"
-            " WHERE pg_has_role(relowner, 'USAGE') AND indrelid"
-            " IN ('digest_paperwords'::regclass, 'digest_knownword'::regclass)",
-            [],
-        )
-
-
 def typed(found: Iterable[tuple[Any, ...]]) -> list[Row]:
     """Return the rows with real dates; SQLite keeps them as text."""
     return [

@@ -13,6 +13,8 @@ from itertools import pairwise
 WORD = re.compile(r"[^\W_]+(?:\+\+|#)?")
 HYPHENS = frozenset("-\u2010\u2011\u2013\u2212")
 LONGER_WORD = 3
+WORD_LENGTH = 40  # of a word in the index
+SIGNS = {"++": "plusplus", "#": "sharp"}  # c++ and c#: a database drops signs
 # Words that say nothing of a paper's subject, in English prose and in abstracts.
 PROSE = (
     "a about across again all also among an and any are as at be been between both but by"
@@ -74,6 +76,49 @@ def joined(text: str) -> set[str]:
         if (between := plain[first.end() : second.start()]) in HYPHENS
         or (between == " " and min(len(first[0]), len(second[0])) >= LONGER_WORD)
     }
+
+
+def tokens(text: str) -> list[str]:
+    """Return the words as the index has them: folded, singular, letters and digits only."""
+    return [token(word) for word in WORD.findall(folded(text))]
+
+
+@lru_cache(maxsize=65_536)  # the words of some hundred papers recur
+def token(word: str) -> str:
+    """Return a folded word as `tokens` does."""
+    return singular(spelled(word)[:WORD_LENGTH])
+
+
+def plain_words(text: str) -> list[str]:
+    """Return the folded words, capped, with the signs of c++ and c# in letters."""
+    return [spelled(word)[:WORD_LENGTH] for word in WORD.findall(folded(text))]
+
+
+def spelled(word: str) -> str:
+    if word.isalnum():  # nearly all words
+        return word
+    for sign, name in SIGNS.items():
+        word = word.replace(sign, name)
+    return word
+
+
+def joinable(text: str) -> dict[str, tuple[str, ...]]:
+    """Return word → what it and a neighbour give when written as one.
+
+    "fine-tuning" and "fine tuning" both give "finetuning", for both of their words.
+    """
+    plain = folded(text)
+    found: dict[str, tuple[str, ...]] = {}
+    matches = list(WORD.finditer(plain))
+    for first, second in zip(matches, matches[1:], strict=False):
+        gap = plain[first.end() : second.start()]
+        long_enough = min(len(first[0]), len(second[0])) >= LONGER_WORD
+        if gap in HYPHENS or (gap == " " and long_enough):
+            # Folding may take a second turn.
+            whole = token(folded(first[0])), token(folded(second[0]))
+            for word in whole:
+                found[word] = (*found.get(word, ()), "".join(whole)[:WORD_LENGTH])
+    return found
 
 
 @lru_cache(maxsize=65_536)

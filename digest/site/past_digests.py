@@ -11,7 +11,8 @@ from digest import signing
 from digest.deliveries.explain import day_of
 from digest.editions.picks import parse_picks
 from digest.models import Block, Delivery, folded
-from digest.papers.search_query import QUERY_LENGTH, clean_query, tokens
+from digest.papers.search_query import QUERY_LENGTH, clean_query
+from digest.papers.words import tokens
 from subscribers.http import preferences_page
 from subscribers.models import Subscriber
 

@@ -1,6 +1,6 @@
 """The message of one single mail: its template triplet in the reader's language.
 
-mail.py hands it over.
+send.py hands it over.
 """
 
 import hashlib

@@ -88,7 +88,6 @@ def measured(mails: int, send: Sender) -> Cost:
 def mails_of(edition: "Edition", count: int) -> list["Mail"]:
     from django.utils import timezone
 
-    from digest.editions.bodies import letter
     from digest.editions.compose import Pick, Reader
     from digest.ranking.loaded import load
     from digest.transport.base import Mail
@@ -99,7 +98,7 @@ def mails_of(edition: "Edition", count: int) -> list["Mail"]:
         reader = Reader(number, f"reader.{number}@list7.example.com", f"{number:022}")
         picks = [Pick(place, number % 7) for place in places(number, papers)]
         whole = partial(encoded.compose, reader, picks, sent_at=now)
-        parts = partial(letter, encoded, reader, picks, sent_at=now)
+        parts = partial(encoded.letter, reader, picks, sent_at=now)
         mails.append(Mail(number, encoded.sender, reader.address, whole, parts))
     return mails
 

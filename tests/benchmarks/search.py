@@ -159,7 +159,7 @@ def multiply(times: int) -> None:
     from django.db import connection
 
     from digest.models import Paper, PaperWords
-    from digest.papers.search_sql import take_in
+    from digest.papers.search_index import take_in
 
     papers = [str(column.column) for column in Paper._meta.concrete_fields]
     papers = [f'"{name}"' for name in papers if name not in {"id", "arxiv_id"}]

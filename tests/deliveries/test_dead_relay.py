@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 
 from digest.deliveries import heartbeats, ledger
 from digest.models import BackOff, Delivery
-from digest.transport import smtp_session
+from digest.transport import smtp_opening
 from tests import make
 from tests.sink import Sink, in_thread
 from tests.smtp_sink import Illness
@@ -39,7 +39,7 @@ def quick(settings, tmp_path, monkeypatch):
     settings.STATE_DIR = tmp_path / "state"
     settings.REDIS_URL = "redis://127.0.0.1:9/0"
     settings.ADMINS = ["operator@example.org"]
-    monkeypatch.setattr(smtp_session, "OPEN_TIMEOUT", 1.0)
+    monkeypatch.setattr(smtp_opening, "OPEN_TIMEOUT", 1.0)
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def relay(tmp_path, monkeypatch) -> Iterator[Sink]:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    smtp_session.trust.cache_clear()
+    smtp_opening.trust.cache_clear()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with in_thread(tmp_path / "relay", tls=context) as sink:
         yield sink
-    smtp_session.trust.cache_clear()
+    smtp_opening.trust.cache_clear()
 
 
 def url(relay: Sink, password: str = "secret") -> str:

@@ -23,7 +23,7 @@ from digest.deliveries.send import send_due
 from digest.models import BackOff, Delivery, DeliveryEvent
 from digest.throttling import circuit_breaker
 from digest.throttling.relay import Relay
-from digest.transport import smtp_session
+from digest.transport import smtp_opening
 from digest.transport.base import Mail
 from digest.transport.outcomes import Phase, of_reply
 from digest.transport.relays import MAIN
@@ -164,7 +164,7 @@ def trusted_relay(tmp_path, monkeypatch) -> AbstractContextManager[Sink]:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    smtp_session.trust.cache_clear()
+    smtp_opening.trust.cache_clear()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     return in_thread(tmp_path / "relay", tls=context)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 import redis
 
-from digest.deliveries import control, fencing, witness
+from digest.deliveries import control, fencing
 from digest.deliveries.plan import HORIZON
 from digest.deliveries.send import send_due
 from digest.models import Delivery, Fence
@@ -26,6 +26,7 @@ from tests.environment import POSTGRES
 
 pytestmark = pytest.mark.django_db
 __all__ = ["readers"]
+KEY = fencing.key(fencing.HIGH_WATER)
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_r36_a_sender_of_a_server_that_was_replaced_ends_before_its_next_group(
     def clock():
         if next(calls) == 5:
             mark = Fence.objects.get()
-            witness.tell(mark.identity, fencing.beyond(mark))
+            fencing.tell_witness(mark.identity, fencing.beyond(mark))
         return NOW
 
     with pytest.raises(fencing.SendingRefused, match="older than Redis remembers"):
@@ -127,28 +128,28 @@ def test_r36_a_redis_that_fails_stops_nobody(readers, settings, short_folder, fa
         assert send_due(clock)["accepted"] == READERS
         assert time.monotonic() - began < 20
         if fault is emptied:
-            assert list(witness.known().values()) == [Fence.objects.get().count]
+            assert list(fencing.witnessed().values()) == [Fence.objects.get().count]
 
 
 HOSTILE = {
-    "of another kind": ("SET", witness.KEY, "1"),
-    "infinite": ("ZADD", witness.KEY, "+inf", "{identity}"),
-    "below zero": ("ZADD", witness.KEY, "-5", "{identity}"),
-    "beyond what is exact": ("ZADD", witness.KEY, "1e300", "{identity}"),
-    "no text": ("ZADD", witness.KEY, "7", b"\xff\xfe"),
-    "of another database": ("ZADD", witness.KEY, "9000000", "another"),
+    "of another kind": ("SET", KEY, "1"),
+    "infinite": ("ZADD", KEY, "+inf", "{identity}"),
+    "below zero": ("ZADD", KEY, "-5", "{identity}"),
+    "beyond what is exact": ("ZADD", KEY, "1e300", "{identity}"),
+    "no text": ("ZADD", KEY, "7", b"\xff\xfe"),
+    "of another database": ("ZADD", KEY, "9000000", "another"),
 }
 
 
 @pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
 def test_r36_what_is_not_our_number_is_not_believed(readers, machine, settings, words):
     identity = fencing.rise().identity
-    ask(settings.REDIS_URL, "DEL", witness.KEY)
+    ask(settings.REDIS_URL, "DEL", KEY)
     named = [
         word.format(identity=identity) if isinstance(word, str) else word for word in words
     ]
     ask(settings.REDIS_URL, *named)
-    witness.witness.cache_clear()
+    fencing.witness.cache_clear()
     assert fencing.refusal() == ""
     assert send_due(lambda: NOW)["accepted"] == READERS
 
@@ -161,7 +162,7 @@ def test_r36_the_log_says_why_a_redis_remembers_nothing(readers, machine, settin
 
 
 def test_r36_no_instant_that_redis_may_name_stops_a_quarantine(readers, machine) -> None:
-    witness.tell(fencing.rise().identity, witness.MOST - 1, key=witness.SENT_UNTIL)
+    fencing.tell_witness(fencing.rise().identity, fencing.MOST - 1, fencing.SENT_UNTIL)
     assert control.sent_ahead(None, now=NOW) == NOW + HORIZON
 
 

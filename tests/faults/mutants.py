@@ -290,7 +290,7 @@ MUTANTS = [
     ),
     Mutant(
         "asks no other machine",
-        "digest/deliveries/witness.py",
+        "digest/deliveries/fencing.py",
         (("if self.client is None or", "if True or"),),
         adversity.set_back_elsewhere,
     ),

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import control, ledger
-from digest.feedback import alarms, bounce_rules, events, reconcile
+from digest.feedback import alarms, bounce_rules, events
 from digest.feedback.bounce_rules import FeedbackCounts
 from digest.feedback.events import Report
 from digest.models import Delivery, DeliveryEvent, Edition
@@ -202,9 +202,9 @@ def test_evidence_that_came_before_the_lease_ended_counts_as_well():
     first, second, third = make.handed_over(3)
     take(report("delivered", first), report("rejected", second, words="on our list"))
     take(report("delivered", third, at=NOW - timedelta(hours=1)))  # of an earlier mail
-    assert reconcile.resolve_reported(NOW) == 0
+    assert events.resolve_reported(NOW) == 0
     ledger.rescue_expired(NOW + timedelta(hours=1))
-    assert reconcile.resolve_reported(NOW + timedelta(hours=1)) == 2
+    assert events.resolve_reported(NOW + timedelta(hours=1)) == 2
     assert make.states() == {
         "r0@example.org": "accepted",
         "r1@example.org": "refused",

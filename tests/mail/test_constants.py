@@ -11,7 +11,6 @@ from email import message_from_bytes
 import pytest
 
 from digest.deliveries import preflight
-from digest.editions.bodies import letter
 from digest.editions.compose import Pick, Reader
 from digest.editions.encode import encode
 from digest.editions.frames import FrameContent, frame_content, load_frame, store_frame
@@ -105,7 +104,7 @@ def mail_of(edition: Edition) -> tuple[bytes, list[tuple[str, str]]]:
     """A reader's mail of all papers, and the two parts that were meant."""
     encoded = load(edition.pk).encoded
     picks = [Pick(position, None) for position in range(len(encoded.titles))]
-    meant = letter(encoded, READER, picks, sent_at=make.NOON)
+    meant = encoded.letter(READER, picks, sent_at=make.NOON)
     parts = [
         ("text/plain", as_text(meant.text, meant.values)),
         ("text/html", as_text(meant.html, meant.values)),
@@ -219,7 +218,7 @@ def test_m30_a_provider_s_json_holds_the_same_text(name):
     edition = published(hostile_entries(BY_NAME[name]))
     encoded = load(edition.pk).encoded
     picks = [Pick(position, None) for position in range(len(encoded.titles))]
-    meant = letter(encoded, READER, picks, sent_at=make.NOON)
+    meant = encoded.letter(READER, picks, sent_at=make.NOON)
     raw, parts = mail_of(edition)
     joined = [as_json(meant.text, meant.values), as_json(meant.html, meant.values)]
     assert [json.loads(b'"%b"' % one) for one in joined] == [text for _, text in parts]

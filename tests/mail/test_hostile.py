@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from digest.editions.bodies import fields
+from digest.editions.compose import fields
 from digest.ops.gallery import gallery
 from digest.ops.gallery.mail_lint import lint
 from digest.papers.text import clean_text

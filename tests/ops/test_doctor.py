@@ -37,7 +37,7 @@ from digest.models import Delivery, Edition, Heartbeat
 from digest.ops.doctor import configuration, doctor, sample_digest
 from digest.ops.doctor.findings import Finding, Severity
 from digest.ops.doctor.network import Network, Sender
-from digest.transport import smtp_session
+from digest.transport import smtp_opening
 from subscribers.addresses import address_hash
 from subscribers.models import Suppression
 from subscribers.suppression import suppress
@@ -204,7 +204,7 @@ def sound(
     ca = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca)
     monkeypatch.setenv("SSL_CERT_FILE", str(ca))
-    smtp_session.trust.cache_clear()
+    smtp_opening.trust.cache_clear()
     servers.zone.clear()
     servers.zone |= sound_zone()
     servers.pages |= {
@@ -230,7 +230,7 @@ def sound(
             settings=settings,
             https=servers.https,
         )
-    smtp_session.trust.cache_clear()
+    smtp_opening.trust.cache_clear()
 
 
 def configure(settings, port: int) -> None:

@@ -16,7 +16,8 @@ from digest.papers import search_index
 from digest.papers.ingest import store
 from digest.papers.records import parse_entry
 from digest.papers.search import distance, search
-from digest.papers.search_query import Query, Term, marked, parse, snippet, tokens
+from digest.papers.search_query import Query, Term, marked, parse, snippet
+from digest.papers.words import tokens
 from tests import make
 
 TOPICS = [("graphs", "Graph learning"), ("rl", "Reinforcement learning")]

@@ -5,7 +5,6 @@ from threading import Thread
 
 import pytest
 
-from digest.editions.bodies import letter
 from digest.editions.compose import Pick, Reader
 from digest.ranking.loaded import load
 from digest.transport.base import Mail
@@ -63,7 +62,7 @@ def mails():
         for number, name in enumerate(names, start=1):
             reader = Reader(number, f"{name}@example.org", f"{number:022}")
             picks = [Pick((number + step) % 5, 0) for step in range(3)]
-            parts = partial(letter, encoded, reader, picks, sent_at=make.NOON)
+            parts = partial(encoded.letter, reader, picks, sent_at=make.NOON)
             whole = partial(encoded.compose, reader, picks, sent_at=make.NOON)
             found.append(Mail(number, encoded.sender, reader.address, whole, parts))
         return found

@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 
-from digest.editions.bodies import letter
 from digest.editions.compose import Pick, Reader
 from digest.ranking.loaded import load
 from digest.transport import postmark_batch
@@ -117,7 +116,7 @@ def test_m30_a_paper_with_the_name_of_a_slot_is_text_in_it(use, journal, text, f
     setattr(item, field, f"{text} {text}")
     encoded = load(make.edition({item: {}}).pk).encoded
     reader, picks = Reader(1, "ann@example.org", f"{1:022}"), [Pick(0, None)]
-    made = partial(letter, encoded, reader, picks, sent_at=make.NOON)
+    made = partial(encoded.letter, reader, picks, sent_at=make.NOON)
     whole = partial(encoded.compose, reader, picks, sent_at=make.NOON)
     mail = Mail(1, encoded.sender, reader.address, whole, made)
     dict(postmark_batch.PostmarkBatch().hand_over([mail]))

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from digest.transport import smtp_session
+from digest.transport import smtp
 from subscribers import import_export, requests
 from subscribers.addresses import Address, address_hash, canonical
 from subscribers.consent import Origin
@@ -57,7 +57,7 @@ def active(client: Client, form: dict[str, object]) -> Subscriber:
 @pytest.fixture
 def mailer(sink: Sink, settings, monkeypatch) -> Sink:
     """Mail goes over a real socket."""
-    monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 3.0)
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", 3.0)
     settings.MAILERS = {
         "default": {
             "BACKEND": "django.core.mail.backends.smtp.EmailBackend",

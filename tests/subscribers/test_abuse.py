@@ -261,13 +261,20 @@ def test_s4_a_form_sent_within_two_seconds_waits(client: Client, form) -> None:
 
 
 def test_s4_under_load_a_proof_of_work_is_needed_and_counts_once(
-    client: Client, form, monkeypatch
+    client: Client, form, monkeypatch, django_assert_num_queries
 ) -> None:
     monkeypatch.setattr(rate_limits, "CALM", 0)
     client.post("/subscribe/", form)  # the one that makes it busy
     proof = solution(client)
-    for given in (proof, proof, "", "nonsense", "e30="):
-        client.post("/subscribe/", form | {"proof": given, "email": "bob@example.org"})
+    for given, statements in [
+        (proof, 2),
+        (proof, 3),
+        ("", 2),
+        ("nonsense", 2),
+        ("e30=", 2),
+    ]:
+        with django_assert_num_queries(statements):  # no transaction around them
+            client.post("/subscribe/", form | {"proof": given, "email": "bob@example.org"})
     waits = [row.not_before - row.at for row in Request.objects.order_by("pk")[1:]]
     assert waits == [timedelta(0)] + [rate_limits.SLOW] * 4
 

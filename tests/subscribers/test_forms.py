@@ -95,6 +95,15 @@ def test_a_mistake_elsewhere_shows_the_default_of_what_was_left_out(
     assert [value or label for value, label in chosen] == [shown]
 
 
+def test_what_one_form_changes_of_its_fields_no_other_form_shows(topics) -> None:
+    meanwhile = SignUpForm(), PreferencesForm()
+    before = [[str(field) for field in form] for form in (SignUpForm(), PreferencesForm())]
+    german = SignUpForm(language="de")
+    german.offer(Topic.objects.all(), fold=True)
+    assert [[str(field) for field in form] for form in meanwhile] == before
+    assert german.fields["days"] is meanwhile[0].fields["days"]
+
+
 @pytest.mark.parametrize("hour", ["7", "07"])
 def test_an_hour_is_taken_with_a_zero_before_it(db, hour: str) -> None:
     form = PreferencesForm(posted(send_hour=hour))

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from subscribers import consent, fresh_receipts, links, privacy, subscriptions, tasks
+from subscribers import consent, links, privacy, subscriptions, tasks
 from subscribers.addresses import address_hash
 from subscribers.consent import Head, events
 from subscribers.models import ConsentEvent, Link, Subscriber
@@ -205,14 +205,14 @@ def test_g1_a_receipt_that_is_removed_before_it_is_sealed_is_missed(
         assert "removed before it was sealed" in caplog.text
     (line,) = consent.verify().wrong
     assert f"row {row.pk} was removed before it was sealed" in line
-    assert f"After a restore of the database remove {fresh_receipts.list_file()}" in line
+    assert f"After a restore of the database remove {consent.list_file()}" in line
 
 
 def test_g1_what_is_sealed_leaves_the_list_and_what_was_never_committed_is_not_on_it(
     fresh: ConsentEvent, django_capture_on_commit_callbacks
 ) -> None:
-    assert len(fresh_receipts.list_file().read_text().splitlines()) == 3
-    assert stat.S_IMODE(fresh_receipts.list_file().stat().st_mode) == 0o600
+    assert len(consent.list_file().read_text().splitlines()) == 3
+    assert stat.S_IMODE(consent.list_file().stat().st_mode) == 0o600
     with (
         django_capture_on_commit_callbacks(execute=True),
         suppress(RuntimeError),
@@ -220,9 +220,9 @@ def test_g1_what_is_sealed_leaves_the_list_and_what_was_never_committed_is_not_o
     ):
         subscriptions.subscribe(*ask("not@example.org"), origin=ORIGIN, now=NOW)
         raise RuntimeError
-    assert len(fresh_receipts.list_file().read_text().splitlines()) == 3
+    assert len(consent.list_file().read_text().splitlines()) == 3
     consent.seal()
-    assert fresh_receipts.list_file().read_text() == ""
+    assert consent.list_file().read_text() == ""
     assert consent.verify().wrong == []
 
 
@@ -230,7 +230,7 @@ def test_g1_what_is_sealed_leaves_the_list_and_what_was_never_committed_is_not_o
 def test_r31_a_damaged_list_of_fresh_receipts_stops_nobody(
     fresh: ConsentEvent, content: str
 ) -> None:
-    fresh_receipts.list_file().write_bytes(content.encode(errors="surrogateescape"))
+    consent.list_file().write_bytes(content.encode(errors="surrogateescape"))
     assert consent.verify().wrong == []
     assert consent.seal() == 3
 

@@ -66,6 +66,27 @@ def test_a_broker_that_never_answers_is_not_waited_for(
     assert "no broker" in caplog.text
 
 
+def test_the_next_wake_ups_go_over_the_same_connection_and_over_another_if_it_broke(
+    monkeypatch, caplog, redis_server: str
+) -> None:
+    monkeypatch.setenv(
+        "CELERY_BROKER_WRITE_URL", redis_server.replace("unix", "redis+socket", 1)
+    )
+    connected, left = [], [False, True, True]
+    with redis.Redis(unix_socket_path=redis_server.removeprefix("unix://")) as store:
+
+        def again() -> bool:
+            assert store.lpop("notices")
+            connected.append(store.info("stats")["total_connections_received"])
+            if len(left) == 2:
+                store.client_kill_filter(_type="normal", skipme=True)
+            return left.pop()
+
+        assert tasks.publish(again=again)
+    assert connected[0] == connected[1] < connected[2]
+    assert not caplog.text
+
+
 def queued(redis_url: str) -> list[bytes]:
     with redis.Redis(unix_socket_path=redis_url.removeprefix("unix://")) as store:
         found: list[bytes] = store.lrange("notices", 0, -1)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from digest.endpoints import SmtpServer, Tls
-from digest.transport import smtp_session
+from digest.transport import smtp, smtp_opening
 from digest.transport.base import Mail
 from digest.transport.smtp import Smtp
 from tests.smtp_sink import Illness
@@ -16,8 +16,8 @@ STAGES = ["banner", "ehlo", "mail", "rcpt", "data", "dot"]
 
 @pytest.fixture(params=["pipelining", "one by one"])
 def client(request, sink, monkeypatch):
-    monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 0.5)
-    monkeypatch.setattr(smtp_session, "OPEN_TIMEOUT", 0.5)
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", 0.5)
+    monkeypatch.setattr(smtp_opening, "OPEN_TIMEOUT", 0.5)
     server = SmtpServer("127.0.0.1", sink.port, Tls.NONE)
     client = Smtp(server, may_pipeline=request.param == "pipelining")
     yield client

@@ -14,12 +14,11 @@ import trustme
 from django.test import override_settings
 
 from digest.endpoints import smtp_server
-from digest.transport import smtp_session
+from digest.transport import smtp, smtp_opening
 from digest.transport.base import Mail
 from digest.transport.open import SingleMail
 from digest.transport.outcomes import Outcome, Phase, Verdict
-from digest.transport.smtp import Smtp
-from digest.transport.smtp_session import ConnectionLost, Session
+from digest.transport.smtp import ConnectionLost, Session, Smtp
 from tests.configured import GIVEN
 from tests.configured import settings as settings_with
 from tests.sink import in_thread
@@ -29,8 +28,8 @@ CONTENT = b"Subject: x\r\nTo: a@example.org\r\n\r\nHello=\r\n there\r\n"
 
 @pytest.fixture(params=["pipelining", "one by one"])
 def server(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 1.0)
-    monkeypatch.setattr(smtp_session, "OPEN_TIMEOUT", 1.0)
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(smtp_opening, "OPEN_TIMEOUT", 1.0)
     with in_thread(tmp_path / "sink") as sink:
         client = Smtp(smtp_server(sink.url), may_pipeline=request.param == "pipelining")
         yield sink, client
@@ -189,7 +188,7 @@ def says_not_accepted(opened: Session, data: bytes, ahead: bytes) -> bool:
 
 @pytest.mark.parametrize("error", [BlockingIOError(), ConnectionResetError()])
 def test_a_mail_is_surely_not_accepted_only_if_its_end_has_not_left(error, monkeypatch):
-    monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", -1.0)
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", -1.0)
     data, ahead = b"words\r\n.\r\n", b"MAIL FROM:<a@b.example>\r\n"
     for room in range(len(data + ahead)):
         opened = Session(smtplib.SMTP(), Mouth(room, error))  # type: ignore[arg-type]
@@ -197,8 +196,8 @@ def test_a_mail_is_surely_not_accepted_only_if_its_end_has_not_left(error, monke
 
 
 def test_over_tls_too_what_has_left_is_known_to_a_byte(trusted, monkeypatch):
-    monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 0.2)
-    data, ahead, arrived = b"x" * 4 * smtp_session.RECORD, b"y" * 4_000_000, bytearray()
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", 0.2)
+    data, ahead, arrived = b"x" * 4 * smtp.RECORD, b"y" * 4_000_000, bytearray()
     near, far = socket.socketpair()
     near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(data))
     written = threading.Event()
@@ -213,7 +212,7 @@ def test_over_tls_too_what_has_left_is_known_to_a_byte(trusted, monkeypatch):
 
     with ThreadPoolExecutor() as threads:
         serving = threads.submit(serve)
-        client = smtp_session.trust().wrap_socket(near, server_hostname="127.0.0.1")
+        client = smtp_opening.trust().wrap_socket(near, server_hostname="127.0.0.1")
         judged = says_not_accepted(Session(smtplib.SMTP(), client), data, ahead)
         written.set()
         serving.result(10)
@@ -254,7 +253,7 @@ FAULTS = {
 
 
 def test_faults_on_several_connections_spoil_no_other_mail(tmp_path, monkeypatch):
-    monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", 1.0)
     fine = [f"r{number}@example.org" for number in range(40)]
     faulty = {f"x+{fault}@example.org": verdict for fault, verdict in FAULTS.items()}
     line = fine.copy()
@@ -272,7 +271,7 @@ def test_faults_on_several_connections_spoil_no_other_mail(tmp_path, monkeypatch
 
 
 def test_a_connection_that_hangs_holds_up_a_mail_and_the_one_ahead(tmp_path, monkeypatch):
-    monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 3.0)  # the others need less
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", 3.0)  # the others need less
     fine = [f"r{number}@example.org" for number in range(20)]
     with in_thread(tmp_path / "sink") as sink:
         client = several(sink.url)
@@ -302,11 +301,11 @@ def trusted(authority, tmp_path, monkeypatch) -> Iterator[ssl.SSLContext]:
     """A server's context that a client on this machine trusts."""
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    smtp_session.trust.cache_clear()
+    smtp_opening.trust.cache_clear()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     yield context
-    smtp_session.trust.cache_clear()
+    smtp_opening.trust.cache_clear()
 
 
 KINDS = ["smtp", "smtps", "starttls", "one by one"]
@@ -332,7 +331,7 @@ def test_mails_longer_than_a_socket_takes_at_once_arrive_byte_for_byte(
 
 @pytest.mark.parametrize("fault", ["dot-hang", "rcpt-drop", "dot-keep-drop", "dot-554"])
 def test_over_tls_a_fault_is_judged_as_without(fault, trusted, tmp_path, monkeypatch):
-    monkeypatch.setattr(smtp_session, "REPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT", 1.0)
     verdict = {"dot-hang": "unknown", "dot-554": "refused"} | FAULTS
     with in_thread(tmp_path / "sink", tls=trusted, secure=True) as sink:
         client = several(sink.url, 2)
@@ -369,7 +368,7 @@ def test_a_password_of_any_characters_is_the_same_for_digests_and_single_mails(
 ):
     from django.core.mail import EmailMessage
 
-    context = smtp_session.trust()
+    context = smtp_opening.trust()
     monkeypatch.setattr(ssl, "create_default_context", lambda: context)
     password = "secret#/?@:% +%41\"'"
     with in_thread(tmp_path / "sink", tls=trusted) as sink:

@@ -17,8 +17,8 @@ from digest.management.base import OperatorCommand
 from digest.ops.operators import audit
 from subscribers import consent, import_export, privacy, suppression
 from subscribers.addresses import BadAddress, address_hash, canonical
+from subscribers.import_export import Became
 from subscribers.import_file import BadFile, ImportFile, name_of
-from subscribers.import_new import Became
 from subscribers.import_rows import KNOWN
 from subscribers.models import Subscriber, Suppression
 

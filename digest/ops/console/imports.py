@@ -14,8 +14,8 @@ from digest.ops.console.acts import PAGE_LENGTH
 from digest.ops.operators import audit
 from subscribers import import_jobs
 from subscribers.fields import plain
+from subscribers.import_export import Became
 from subscribers.import_file import BadFile
-from subscribers.import_new import Became
 from subscribers.import_rows import COLUMNS, KNOWN
 from subscribers.models import Import
 from subscribers.tasks import wake_imports

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from digest import outgoing
-from digest.deliveries import heartbeats, ledger, witness
+from digest.deliveries import fencing, heartbeats, ledger
 from digest.endpoints import ProviderApi
 from digest.models import Edition
 from digest.ops import health
@@ -184,7 +184,7 @@ def broker() -> Iterator[Finding]:
         return  # the embedded one, which `up` starts and watches
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2) as client:
-            memory, refused = client.info("memory"), witness.refused(client)
+            memory, refused = client.info("memory"), fencing.witness_refuses(client)
             policy = f"{memory.get('maxmemory_policy', 'noeviction')}"
             limited = bool(memory.get("maxmemory"))
     except redis.RedisError as failed:

@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import partial
 
 from digest.deliveries.replay import NothingToShow, without_votes
-from digest.editions import bodies
 from digest.editions.compose import EncodedEdition, Pick, Reader
 from digest.models import Edition
 from digest.ranking.loaded import load
@@ -101,6 +100,6 @@ def mail(
 ) -> Mail:
     """Return the mail of no delivery, for a transport."""
     whole = partial(encoded.compose, reader, picks, sent_at=now)
-    parts = partial(bodies.letter, encoded, reader, picks, sent_at=now)
+    parts = partial(encoded.letter, reader, picks, sent_at=now)
     sender = senders(encoded.sender)(NO_DELIVERY)
     return Mail(NO_DELIVERY, sender, reader.address, whole, parts)

@@ -7,7 +7,7 @@
              "Dec 10, 2025", or without the year if it is the page's; then the comments
 
 The page names no arXiv ids: a paper has the id of its title until another source tells
-(see identity.py). Its date is the day of all its papers.
+(see ingest.known_by_title). Its date is the day of all its papers.
 """
 
 import re

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from digest.editions import bodies
 from digest.editions.compose import Pick, Reader
 from digest.ranking.loaded import load
 from digest.transport import base
@@ -46,7 +45,7 @@ def test_the_parts_say_what_the_mail_says(encoded, language, count):
     picks = [Pick(place, 0) for place in range(count)]
     raw = encoded.compose(reader, picks, sent_at=make.NOON)
     mail = email.message_from_bytes(raw, policy=email.policy.default)
-    letter = bodies.letter(encoded, reader, picks, sent_at=make.NOON)
+    letter = encoded.letter(reader, picks, sent_at=make.NOON)
     text, html = mail.get_body(("plain",)), mail.get_body(("html",))
     for part, pieces in ((text, letter.text), (html, letter.html)):
         assert part
@@ -67,7 +66,7 @@ def test_pieces_that_readers_share_are_turned_once(encoded):
     missed = []
     for number in range(3):
         reader = Reader(number, f"r{number}@example.org", f"{number:022}")
-        letter = bodies.letter(encoded, reader, picks, sent_at=make.NOON)
+        letter = encoded.letter(reader, picks, sent_at=make.NOON)
         base.as_json([*letter.text, *letter.html], letter.values)
         missed.append(base.in_json.cache_info().misses)
     own = missed[2] - missed[1]
