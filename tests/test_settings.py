@@ -49,6 +49,11 @@ WRONG: dict[str, list[str]] = {
         "sqlite://papers.sqlite3",
         "sqlite:///papers.sqlite3?mode=ro",
     ],
+    "REPLICA_DATABASE_URL": [
+        "replica",
+        "sqlite:////replica.sqlite3",
+        "postgresql://ann:hush-hush@replica",
+    ],
     "REDIS_URL": [
         "redis.example.org:6379",
         "http://redis.example.org",

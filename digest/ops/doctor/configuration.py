@@ -11,7 +11,7 @@ from django.core.checks import ERROR, WARNING, CheckMessage, Tags, run_checks
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from digest import outgoing
+from digest import outgoing, replica
 from digest.deliveries import fencing, heartbeats, ledger
 from digest.endpoints import ProviderApi
 from digest.models import Edition
@@ -130,6 +130,7 @@ def database() -> Iterator[Finding]:
             return
         found = postgresql() if connection.vendor == "postgresql" else sqlite()
         yield from found
+        yield from replicated()
         yield from workers()
     except DatabaseError as failed:
         what = f"The database does not answer ({type(failed).__name__})."
@@ -164,6 +165,18 @@ def postgresql() -> Iterator[Finding]:
         what = f"PostgreSQL is version {version}."
         why = f"Our statements need version {OLDEST_POSTGRESQL}."
         yield error("database-version", what, why=why, remedy="Upgrade PostgreSQL.")
+
+
+def replicated() -> Iterator[Finding]:
+    """Find a replica from which pages cannot be read."""
+    trouble = replica.trouble() if replica.is_configured() else ""
+    if trouble:
+        what = f"The replica {trouble}."
+        why = "All pages are read from the database itself, which also sends."
+        remedy = (
+            "Start it or let it catch up; correct REPLICA_DATABASE_URL, or leave it out."
+        )
+        yield warning("replica", what, why=why, remedy=remedy)
 
 
 def sqlite() -> Iterator[Finding]:
