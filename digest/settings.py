@@ -23,7 +23,6 @@ from django.utils.csp import CSP
 from kombu import Queue
 
 from digest import endpoints, front_end, state_files
-from digest.mailbox_url import bounce_mailbox
 from digest.transport import relays
 from digest.variables import Variables, check_hook, load_file
 
@@ -232,6 +231,30 @@ if not EMBEDDED:
 
 # -- database ---------------------------------------------------------------------
 
+
+def on_server(entry: dict[str, Any], **options: int) -> dict[str, Any]:
+    """Return a PostgreSQL entry with connections that last and notice what is gone."""
+    lasting = {
+        "connect_timeout": 10,
+        # A server or pool that is gone without a word is noticed in half a minute.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        # A sender's statements are parsed and planned once per connection.
+        "server_side_binding": True,
+        "prepare_threshold": 5,
+        "options": "-c statement_timeout=60s -c lock_timeout=5s "
+        "-c idle_in_transaction_session_timeout=30s",
+    }
+    named = entry.get("OPTIONS", {})  # ?sslmode=… of the address
+    return entry | {
+        "CONN_MAX_AGE": 300,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": lasting | options | named,
+    }
+
+
 if EMBEDDED:
     DATABASES: dict[str, Any] = {
         "default": {
@@ -253,24 +276,19 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
-    DATABASES["default"] |= {
-        "CONN_MAX_AGE": 300,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            "connect_timeout": 10,
-            # A server or pool that is gone without a word is noticed in half a minute.
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 30_000,
-            # A sender's statements are parsed and planned once per connection.
-            "server_side_binding": True,
-            "prepare_threshold": 5,
-            "options": "-c statement_timeout=60s -c lock_timeout=5s "
-            "-c idle_in_transaction_session_timeout=30s",
-        }
-        | DATABASES["default"].get("OPTIONS", {}),  # ?sslmode=… of the address
-    }
+    DATABASES["default"] = on_server(DATABASES["default"])
+
+# A streaming replica, from which the pages for everybody are read.
+if REPLICA_DATABASE_URL := variables.text("REPLICA_DATABASE_URL"):
+    DATABASES["replica"] = on_server(
+        endpoints.database("REPLICA_DATABASE_URL", REPLICA_DATABASE_URL, folder=BASE_DIR),
+        connect_timeout=2,  # then it is left alone for a while: see digest/replica.py
+        tcp_user_timeout=5_000,
+    )
+    if any("postgresql" not in entry["ENGINE"] for entry in DATABASES.values()):
+        raise ImproperlyConfigured(
+            "REPLICA_DATABASE_URL needs PostgreSQL, there and as DATABASE_URL."
+        )
 
 # -- Redis and Celery -------------------------------------------------------------
 

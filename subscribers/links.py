@@ -12,7 +12,6 @@ import re
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.urls import reverse
 
 from subscribers.models import Browser, Link, Subscriber, new_capability
 
@@ -21,6 +20,16 @@ LIFETIMES = {
     Link.Purpose.PREFERENCES: timedelta(hours=24),
     Link.Purpose.ADDRESS: timedelta(hours=24),
     Link.Purpose.DATA: timedelta(hours=1),
+}
+# Of the pages behind links; not asked of the URLs, which load the whole site into a worker.
+PATHS = {
+    "confirm": "/confirm/{}/",
+    "block": "/block/{}/",
+    "preferences": "/preferences/{}/",
+    "newest": "/preferences/{}/newest/",
+    "address": "/address/{}/",
+    "data": "/data/{}/",
+    "unsubscribe": "/u/{}",
 }
 SINGLE_USE = {Link.Purpose.ADDRESS, Link.Purpose.DATA}
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -133,8 +142,8 @@ def hash_of(token: str) -> str:
 
 
 def url(name: str, token: str) -> str:
-    """Return the URL of a page behind a link: confirm, block, preferences, data, address."""
-    return settings.SITE_URL + reverse(name, args=[token])
+    """Return the URL of a page of PATHS. Raises KeyError for another name."""
+    return settings.SITE_URL + PATHS[name].format(token)
 
 
 def unsubscribe_url(token: str) -> str:

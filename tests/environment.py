@@ -101,6 +101,7 @@ LONG = re.compile(
     r"mail/test_(pictures|constants|every_kind)|ops/test_(simulate|broker|operators)|"
     r"test_(up|story|bare|deployment|bodies|proxies|front_end)|providers/test_first|"
     r"deliveries/test_(schedule_sweep|wake_ups|ill_relay|plan)|ranking/test_everyday|"
+    r"site/test_replica|"
     r"papers/test_sources|throttling/test_domains)"
 )
 # These as well the daily loop leaves out, and of each other table all but the first rows.

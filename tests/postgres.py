@@ -9,11 +9,13 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -72,11 +74,8 @@ def server(*, durable: bool = False) -> Iterator[str]:
 
 
 def start(folder: Path, *, durable: bool = False) -> subprocess.Popen[bytes]:
-    user = "nobody" if os.geteuid() == 0 else None
-    if user:
-        owner = pwd.getpwnam(user)
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
-    data, log = folder / "data", folder / "log"
+    user = give_away(folder)
+    data = folder / "data"
     initdb = [str(binaries() / "initdb"), "-D", str(data), "-U", "postgres"]
     made = subprocess.run(
         [*initdb, "-A", "trust", "--no-sync", "-E", "utf8", "--locale", "C"],
@@ -88,12 +87,18 @@ def start(folder: Path, *, durable: bool = False) -> subprocess.Popen[bytes]:
     )
     if made.returncode:
         raise PostgresError(f"initdb failed: {made.stderr.strip()[-300:]}")
+    return serve(folder, durable=durable)
+
+
+def serve(folder: Path, *, durable: bool = False) -> subprocess.Popen[bytes]:
+    """Start the server whose data are in the folder, and wait until it answers."""
+    data, log = folder / "data", folder / "log"
     options = ["-k", str(folder), "-h", "", "-c", "max_connections=100"]
     options += [] if durable else ["-F"]
     with open(log, "wb") as output:
         process = subprocess.Popen(
             [str(binaries() / "postgres"), "-D", str(data), *options],
-            user=user,
+            user=give_away(folder),
             cwd=folder,
             env=surroundings(folder),
             stdout=output,
@@ -102,6 +107,70 @@ def start(folder: Path, *, durable: bool = False) -> subprocess.Popen[bytes]:
         )
     wait(process, folder)
     return process
+
+
+def give_away(folder: Path) -> str | None:
+    """Let the server's user own the folder; return who that is, None for ourselves."""
+    if os.geteuid() != 0:
+        return None
+    owner = pwd.getpwnam("nobody")
+    os.chown(folder, owner.pw_uid, owner.pw_gid)
+    return "nobody"
+
+
+def is_readable() -> bool:
+    """Return whether the server's user may run its programs."""
+    command = [str(binaries() / "postgres"), "--version"]
+    user = "nobody" if os.geteuid() == 0 else None
+    try:
+        subprocess.run(command, user=user, cwd="/", capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+@dataclass
+class Standby:
+    """A server that follows another; stop it and start it again as you like."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return url(self.folder)
+
+    def start(self) -> None:
+        self.process = serve(self.folder)
+
+    def stop(self) -> None:
+        """Stop at once, as if its machine were switched off."""
+        if self.process:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(30)
+            self.process = None
+
+
+@contextmanager
+def standby(primary: str) -> Iterator[Standby]:
+    """Yield a running server that streams from the one of this DATABASE_URL."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    made = Standby(folder)
+    try:
+        user = give_away(folder)
+        copy = [str(binaries() / "pg_basebackup"), "-d", primary, "-D", f"{folder}/data"]
+        subprocess.run(
+            [*copy, "-R", "-c", "fast", "--no-sync"],
+            user=user,
+            cwd=folder,
+            env=surroundings(folder),
+            check=True,
+        )
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def surroundings(folder: Path) -> dict[str, str]:

@@ -59,7 +59,7 @@ def test_env_example_lists_every_variable_that_the_settings_read() -> None:
 
 def test_no_module_asks_the_environment_itself() -> None:
     """Its reader knows the file .env, NAME_FILE and what stands around a value."""
-    asks = re.compile(r"\benviron\b(?!\.setdefault\(\"(DJANGO_|OPENBLAS_))|getenv")
+    asks = re.compile(r"\benviron\b(?!\.setdefault\(\"(DJANGO_|OPENBLAS_|CELERY_))|getenv")
     asking = [
         name(path)
         for path in modules("digest", "subscribers")

@@ -14,8 +14,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from digest.endpoints import SmtpServer, Tls, smtp_server
-from digest.mailbox_url import bounce_mailbox
+from digest.endpoints import SmtpServer, Tls, bounce_mailbox, smtp_server
 from tests.configured import GIVEN, settings
 from tests.environment import ROOT, bare
 
@@ -48,6 +47,11 @@ WRONG: dict[str, list[str]] = {
         "postgresql://ann:hush%0Ahush@db/papers",
         "sqlite://papers.sqlite3",
         "sqlite:///papers.sqlite3?mode=ro",
+    ],
+    "REPLICA_DATABASE_URL": [
+        "replica",
+        "sqlite:////replica.sqlite3",
+        "postgresql://ann:hush-hush@replica",
     ],
     "REDIS_URL": [
         "redis.example.org:6379",

@@ -28,6 +28,18 @@ EFFECTS: dict[str, tuple[str, Callable[[Read], object], object]] = {
         ),
         ["news", "ann", "hush", "require", False],
     ),
+    "REPLICA_DATABASE_URL": (
+        "postgresql://ann:hush@replica:5433/news?sslmode=require",
+        lambda read: (
+            [read["DATABASES"]["replica"][key] for key in ("HOST", "CONN_HEALTH_CHECKS")]
+            + [
+                read["DATABASES"]["replica"]["OPTIONS"][key]
+                for key in ("sslmode", "connect_timeout")
+            ]
+            + [read["DATABASES"]["default"]["OPTIONS"]["connect_timeout"]]
+        ),
+        ["replica", True, "require", 2, 10],
+    ),
     "REDIS_URL": (
         "redis://redis:6381/3",
         lambda read: (read["REDIS_URL"], read["CELERY_BROKER_URL"]),

@@ -18,7 +18,6 @@ from digest.editions.frames import days
 from digest.editions.reasons import Why
 from digest.models import Delivery, Edition, Paper, folded
 from digest.papers.search_query import PAPER_ID
-from digest.ranking import ranking
 from digest.ranking.loaded import lay_out
 from digest.ranking.sent_before import HANDED_OVER
 from digest.ranking.standing import Standing, Term, Verdict, standing
@@ -157,7 +156,7 @@ def judgement(found: Standing, sent: Rebuilt | None) -> Iterator[str]:
         yield gettext(
             "Its closeness to “%(name)s” is %(points).1f; a paper matches from %(least).1f on,"
             " in standard deviations."
-        ) % {"name": found.interest, "points": found.closeness, "least": ranking.CLOSE}
+        ) % {"name": found.interest, "points": found.closeness, "least": found.least}
 
 
 def score(found: Standing) -> Iterator[str]:

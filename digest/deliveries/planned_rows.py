@@ -278,15 +278,19 @@ def insert_missed(part: Part, now: datetime, check: Check | None) -> int:
     """Make rows of what was missed for readers who were away; return how many.
 
     Their rows of the part's edition end here. Publishes the days' edition if it is wanted
-    and new, and has it checked before anybody can send it. Where that fails, or one of both
-    editions is held, they get the part's edition like the others.
+    and new, and has it checked before anybody can send it. Where that fails, one of both
+    editions is held, or rows are folded that tell who was away (as only after a week without
+    editions), they get the part's edition like the others.
     """
     made = 0
     if part.edition.hold:
         return made
     for away, schedules in by_days_away(part.schedules):
+        recent, all_there = recent_editions(part.edition.day - away)
+        if not all_there:  # who had one of them cannot be told by these statements
+            continue
         missing = parameters(part._replace(schedules=schedules)) | {
-            "recent": recent_editions(part.edition.day - away),
+            "recent": recent,
             "was": part.due_at - away,
             "no_paper": str(Reason.NO_PAPER),
         }
@@ -325,10 +329,14 @@ def by_days_away(schedules: Sequence[int]) -> Iterator[tuple[timedelta, list[int
     yield from sorted(groups.items())
 
 
-def recent_editions(after: date) -> list[int]:
-    """Return the ids of the editions of papers, of all kinds, of the days after that one."""
+def recent_editions(after: date) -> tuple[list[int], bool]:
+    """Return the ids of the editions of papers, of all kinds, of the days after that one.
+
+    And whether the ledger has all their rows, as none is folded.
+    """
     editions = Edition.objects.of_papers().filter(day__gt=after)
-    return list(editions.values_list("pk", flat=True))
+    found = dict(editions.values_list("pk", "folded_at"))
+    return list(found), not any(found.values())
 
 
 def insert_announced(edition: Edition, now: datetime) -> int:

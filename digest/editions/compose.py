@@ -2,7 +2,7 @@
 
 No query, no template and no MIME object per reader: a digest is head + the picks'
 blocks in the reader's order + foot, and only tokens, reasons, counts and address differ.
-A block with its reason is put together for the first reader who gets it, and kept.
+The pieces of a block and its reason are looked up for the first reader who gets it, and kept.
 """
 
 import hashlib
@@ -85,12 +85,11 @@ class Part:
     sizes: Sequence[int]  # most bytes of each block with its title and the longest label
 
     def block(self, pick: Pick, *, is_lead: bool) -> Sequence[bytes]:
-        """Return the pick's block with its reasons, in one piece unless they name something."""
+        """Return the pick's block in pieces: its opening, its reasons, the rest."""
         position, topic, reasons, _ = pick
         opening, rest = (self.leads if is_lead else self.blocks)[position]
-        if reasons:
-            return opening, self.name_reasons(reasons, topic), rest
-        return (opening + self.labels[topic] + rest,)
+        said = self.name_reasons(reasons, topic) if reasons else self.labels[topic]
+        return opening, said, rest
 
     def room_for(self, pick: Pick) -> int:
         """Return the most bytes that the pick's block takes with its reasons."""

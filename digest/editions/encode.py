@@ -1,7 +1,7 @@
 """Encode an edition for the wire: each block and each frame once."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
 from functools import lru_cache, partial
@@ -47,14 +47,7 @@ MARK = re.compile(f"([{''.join(OPEN)}])")
 MOST_COUNTED = 50
 
 
-@dataclass(frozen=True, slots=True)
-class LocalizedPaper:
-    """The fields of a block that are encoded; its phrases are not translated yet."""
-
-    title: str
-    html: Sequence[str]  # by place in FORMS, as is the text
-    text: Sequence[str]
-
+type ByForm = Mapping[str, list[EncodedBlock]]
 
 # Length of a mail → the forms of its first paper and of the others.
 LENGTHS = {
@@ -65,11 +58,12 @@ LENGTHS = {
 
 
 def encode(
-    edition: Edition, blocks: Sequence[Block], *, around: FrameContent, votes: bool = True
+    edition: Edition, blocks: Iterable[Block], *, around: FrameContent, votes: bool = True
 ) -> EncodedEdition:
     """Encode a published edition with a frame: the current one, or a stored one.
 
-    Without `votes` no paper has a link to vote: that link needs a planned delivery.
+    Blocks come in the order of their positions. Without `votes` no paper has a link to vote:
+    that link needs a planned delivery.
     """
     boundary, encoder = around.boundary, mime.quoted_printable
     if not boundary:  # frames stored before boundaries were random
@@ -77,7 +71,8 @@ def encode(
         encoder = partial(mime.quoted_printable, guarded=mime.DOTS_ONLY)
     sender = parseaddr(around.sender)[1]
     labels = [label for _, label in around.topics]
-    papers = [paper(block, votes=votes) for block in blocks]
+    titles, encoded = encode_blocks(blocks, around.spoken, encoder, votes=votes)
+    listed = [cut(title.translate(WITHOUT_MARKS), TITLE_LENGTH) for title in titles]
     return EncodedEdition(
         edition_id=edition.pk,
         fingerprint=around.fingerprint,
@@ -91,10 +86,16 @@ def encode(
             (language, length): localized
             for language, spoken in around.spoken.items()
             for length, localized in localized_edition(
-                spoken, papers, encoder, labels=labels, language=language, kind=edition.kind
+                spoken,
+                encoded[language],
+                listed,
+                encoder,
+                labels=labels,
+                language=language,
+                kind=edition.kind,
             ).items()
         },
-        titles=[block.title for block in blocks],
+        titles=titles,
         page_name=namer(Purpose.PAGE),
         encode=encoder,
         inbox=senders(sender) if around.inbox else None,
@@ -103,24 +104,43 @@ def encode(
     )
 
 
-def paper(block: Block, *, votes: bool) -> LocalizedPaper:
-    html, text = (
-        [
-            phrases.with_votes(form, block.position)
-            if votes
-            else phrases.without_votes(form)
-            for form in forms(part)
+def encode_blocks(
+    blocks: Iterable[Block], languages: Iterable[str], encoder: Encoder, *, votes: bool
+) -> tuple[list[str], dict[str, tuple[ByForm, ByForm]]]:
+    """Return the blocks' titles, and by language their text and HTML, encoded.
+
+    Block by block, so that only one's words lie in memory beside what is kept.
+    """
+    titles = []
+    found: dict[str, tuple[ByForm, ByForm]] = {
+        language: ({form: [] for form in FORMS}, {form: [] for form in FORMS})
+        for language in languages
+    }
+    for block in blocks:
+        titles.append(block.title)
+        parts = [
+            with_or_without_votes(part, block.position if votes else None)
+            for part in (block.text, block.html)
         ]
-        for part in (block.html, block.text)
-    )
-    return LocalizedPaper(
-        cut(block.title.translate(WITHOUT_MARKS), TITLE_LENGTH), html, text
-    )
+        for language, (texts, htmls) in found.items():
+            with translation.override(language):
+                for form, text, html in zip(FORMS, *parts, strict=True):
+                    texts[form].append(encode_block(phrases.translate(text), encoder))
+                    htmls[form].append(encode_block(phrases.translate_html(html), encoder))
+    return titles, found
+
+
+def with_or_without_votes(stored: str, position: int | None) -> list[str]:
+    """Return the forms of a stored block; with a position, with its links to vote."""
+    if position is None:
+        return [phrases.without_votes(form) for form in forms(stored)]
+    return [phrases.with_votes(form, position) for form in forms(stored)]
 
 
 def localized_edition(
     spoken: LocalizedFrame,
-    papers: Sequence[LocalizedPaper],
+    blocks: tuple[ByForm, ByForm],
+    titles: Sequence[str],
     encoder: Encoder,
     *,
     labels: Sequence[str],
@@ -134,17 +154,15 @@ def localized_edition(
         name_reasons = partial(encode_reasons, words, reasons, encoder)
         texts = Encoded(
             spoken.text,
-            blocks_by_form([paper.text for paper in papers], phrases.translate, encoder),
-            titles=[encoder(f"* {paper.title}\n") for paper in papers],
+            blocks[0],
+            titles=[encoder(f"* {title}\n") for title in titles],
             labels=[encoder(label) for label in reasons],
             name_reasons=lru_cache(maxsize=4096)(partial(name_reasons, False)),
         )
         htmls = Encoded(
             spoken.html,
-            blocks_by_form(
-                [paper.html for paper in papers], phrases.translate_html, encoder
-            ),
-            titles=[encoder(list_item(paper.title)) for paper in papers],
+            blocks[1],
+            titles=[encoder(list_item(title)) for title in titles],
             labels=[encoder(in_html(label)) for label in reasons],
             name_reasons=lru_cache(maxsize=4096)(partial(name_reasons, True)),
         )
@@ -177,7 +195,7 @@ class Encoded:
     """All that the lengths of a body part share: a paper's form is encoded once."""
 
     frame: str
-    blocks: Mapping[str, Sequence[EncodedBlock]]  # by form
+    blocks: ByForm
     titles: Sequence[bytes]
     labels: Sequence[bytes]  # the last is that of a trending paper
     name_reasons: NameReasons
@@ -228,15 +246,6 @@ def size_of(piece: bytes) -> int:
 def encode_block(block: str, encode: Encoder) -> EncodedBlock:
     opening, rest = block.split(MARKS.reason)
     return encode_open(opening, encode), encode_open(rest, encode)
-
-
-def blocks_by_form(
-    papers: Sequence[Sequence[str]], translate: Callable[[str], str], encoder: Encoder
-) -> dict[str, list[EncodedBlock]]:
-    return {
-        form: [encode_block(translate(paper[place]), encoder) for paper in papers]
-        for place, form in enumerate(FORMS)
-    }
 
 
 def list_item(title: str) -> str:

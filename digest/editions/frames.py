@@ -19,7 +19,6 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from digest.editions import phrases, text_layout
-from digest.editions.announcement import in_mail
 from digest.editions.blocks import inliner
 from digest.editions.phrases import MARKS, languages
 from digest.models import Edition, Frame
@@ -173,4 +172,9 @@ def context(edition: Edition) -> dict[str, object]:
         "postal_address": settings.POSTAL_ADDRESS,
         "footer": settings.FOOTER_TEXT.translate(phrases.WITHOUT_MARKS),
     }
-    return found | in_mail(edition.announcement) if is_announcement(edition) else found
+    if not is_announcement(edition):
+        return found
+    # Here, as Markdown's parser takes a megabyte or two of each worker.
+    from digest.editions.announcement import in_mail
+
+    return found | in_mail(edition.announcement)

@@ -50,8 +50,8 @@ def escaped(match: re.Match[bytes]) -> bytes:
     return b"=%02X" % ord(match[0])
 
 
-# An edition says most of its lines again in each language and length.
-@lru_cache(maxsize=4096)
+# A block says most of its lines again in each language and form.
+@lru_cache(maxsize=512)
 def wrapped(line: str, guarded: re.Pattern[bytes], *, soft_end: bool = False) -> bytes:
     """Encode one line, with soft breaks after at most 75 columns."""
     data = UNSAFE.sub(escaped, line.encode().replace(b"=", b"=3D"))

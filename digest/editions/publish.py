@@ -82,7 +82,7 @@ def is_superseded(edition: Edition) -> bool:
     """Return True for an unsent edition of samples whose day now has real papers."""
     return (
         edition.blocks.filter(paper__is_sample=True).exists()
-        and not edition.delivery_set.exists()
+        and not (edition.folded_at or edition.delivery_set.exists())
         and not candidates(edition.day, edition.kind)[0].is_sample
     )
 

@@ -18,8 +18,11 @@ SCRIPTS = [
     ("el", re.compile("[\u0370-\u03ff]")),
 ]
 LINE = 72
-# Lines may break between words, and beside characters that can be wide (CJK, emoji).
-PIECES = re.compile(r"\s+|[^\s\u1100-\u115f\u231a-\U0010ffff]+|.", re.DOTALL)
+# Lines may break between words, and beside characters that can be wide (CJK, emoji), but not in
+# a flag, which is two of them.
+PIECES = re.compile(
+    r"\s+|[^\s\u1100-\u115f\u231a-\U0010ffff]+|[\U0001f1e6-\U0001f1ff]{2}|.", re.DOTALL
+)
 
 
 def direction(text: str) -> str:

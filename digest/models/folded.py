@@ -18,9 +18,9 @@ from django.db import models
 from digest.models.deliveries import Delivery
 from digest.models.editions import Edition
 
-# Longer than anything looks back that plans or ranks: an edition is due for eleven days, and
-# one of what was missed asks for the mails of a fortnight before.
-FOLDED_AFTER = timedelta(days=30)
+# Longer than any edition is due (eleven days), and than most bounces and complaints take to
+# come. What looks back for longer, for readers who were away, asks here too or does without.
+FOLDED_AFTER = timedelta(days=16)
 # Ids of readers of one folded row: it is unpacked in under a millisecond, and packs well.
 SPAN = 500
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)

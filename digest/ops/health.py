@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
-from digest import outgoing
+from digest import outgoing, replica
 from digest.deliveries import fencing, heartbeats, ledger
 from digest.feedback import bounce_mailbox
 from digest.logs import scrub
@@ -75,7 +75,14 @@ def degraded() -> list[str]:
         *source_days.troubles(now),
         *outgoing.troubles(now),
         *bounce_mailbox.troubles(now),
+        *replica_troubles(),
     ]
+
+
+def replica_troubles() -> list[str]:
+    """Return what is wrong with the replica, from which pages are read; in one line."""
+    trouble = replica.trouble() if replica.is_configured() else ""
+    return [f"the replica {trouble}: pages are read without it"] if trouble else []
 
 
 def skewed() -> list[str]:

@@ -22,7 +22,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from digest import front_end
+from digest import front_end, replica
 from digest.deliveries import heartbeats, ledger, throughput
 from digest.feedback import domain_reports
 from digest.models import BackOff, Edition, Heartbeat, ReportedCount
@@ -179,6 +179,9 @@ class Figures(Collector):
         yield gauge("domains_resting", "Domains that put us off.", domains)
         free = shutil.disk_usage(settings.STATE_DIR.parent).free
         yield gauge("state_disk_free_bytes", "Room on the disk of STATE_DIR.", free)
+        if replica.is_configured():
+            words = "Age of the replica's newest commit; infinite while it is not read."
+            yield gauge("replica_lag_seconds", words, replica.lag())
 
 
 def gauge(name: str, words: str, value: float) -> Metric:

@@ -216,14 +216,17 @@ class Lexicon:
 
     def from_institution(self, name: str) -> frozenset[int]:
         """Return the papers from an institution with all these words in sequence."""
-        if name not in self.found:
-            key = f" {name_key(name)} "
-            self.found[name] = frozenset(
-                position
-                for position, institution in enumerate(self.institutions)
-                if key.strip() and key in institution
-            )
-        return self.found[name]
+        if (known := self.found.get(name)) is not None:
+            return known
+        key = f" {name_key(name)} "
+        found = frozenset(
+            position
+            for position, institution in enumerate(self.institutions)
+            if key.strip() and key in institution
+        )
+        if self.indexed:
+            self.found[name] = found
+        return found
 
     def from_each(self, names: Iterable[str]) -> list[frozenset[int]]:
         return list(map(self.from_institution, names))

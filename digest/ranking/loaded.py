@@ -1,8 +1,9 @@
 """A published edition, loaded once per process for ranking and composing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from subscribers.models import Topic
 
 # Characters of an abstract; in a shorter one every word decides what it seems to be about.
 COMPARABLE = 300
+# Blocks that are read at once: an edition's are some megabytes, and encoded they are less.
+AT_ONCE = 20
 
 
 class Picks(dict[int, Pick]):
@@ -60,10 +63,10 @@ class LoadedEdition(LaidOut):
 @lru_cache(maxsize=8)
 def load(edition_id: int) -> LoadedEdition:
     """Load a published edition, once per process, as it is frozen; store its frame."""
-    edition, blocks = read(edition_id)
-    laid = laid_out(edition, blocks)
+    laid = lay_out(edition_id)
+    edition = laid.edition
     around = store_frame(edition, frame_content(edition, topics=laid.labels))
-    encoded = encode(edition, blocks, around=around)
+    encoded = encode(edition, blocks_of(edition), around=around)
     return LoadedEdition(
         **{name: getattr(laid, name) for name in laid.__slots__}, encoded=encoded
     )
@@ -72,12 +75,19 @@ def load(edition_id: int) -> LoadedEdition:
 @lru_cache(maxsize=8)
 def lay_out(edition_id: int) -> LaidOut:
     """Lay out a published edition, once per process; unlike `load`, write nothing."""
-    return laid_out(*read(edition_id))
-
-
-def read(edition_id: int) -> tuple[Edition, list[Block]]:
     edition = Edition.objects.get(pk=edition_id)
-    return edition, list(edition.blocks.order_by("position").select_related("paper"))
+    blocks = edition.blocks.order_by("position").select_related("paper")
+    return laid_out(edition, list(blocks.defer("html", "text")))
+
+
+def blocks_of(edition: Edition) -> Iterator[Block]:
+    """Yield an edition's blocks by position; AT_ONCE of them are in memory."""
+    blocks = edition.blocks.order_by("position")
+    for start in count(0, AT_ONCE):
+        some = list(blocks[start : start + AT_ONCE])
+        yield from some
+        if len(some) < AT_ONCE:
+            return
 
 
 def laid_out(edition: Edition, blocks: Sequence[Block]) -> LaidOut:

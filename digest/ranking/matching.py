@@ -119,6 +119,7 @@ class Found:
     phrases: PhraseHits | None = None
     # by which of `interests_of`: how close the papers are to it (N × P), -inf where none is
     interests: list[ranking.Floats] = field(default_factory=list)
+    close: ranking.Bools | None = None  # N × P: close to one of them
     # the key of the liked paper that a paper is like (N × P), or 0
     likes: NDArray[np.uint32] | None = None
 
@@ -126,8 +127,9 @@ class Found:
         self, points: ranking.Floats, directions: Directions, shape: tuple[int, int]
     ) -> None:
         """Score the papers by readers' words and likes, of readers who have directions."""
-        if self.closeness is None:
+        if self.closeness is None or self.close is None:
             self.closeness = nothing_close(shape)
+            self.close = np.zeros(shape, dtype=np.bool_)
         liked = self.closeness.liked
         for place in range(MOST_INTERESTS):
             rows = np.flatnonzero(
@@ -137,7 +139,9 @@ class Found:
                 while len(self.interests) <= place:
                     self.interests.append(np.full(shape, -np.inf, dtype=np.float32))
                 readers = directions.reader[rows]
-                self.interests[place][readers] = scored(directions, rows, points)
+                scores = scored(directions, rows, points)
+                self.interests[place][readers] = scores
+                self.close[readers] |= ranking.close_ones(scores)
         rows = np.flatnonzero(directions.kind == Kind.LIKED)
         liked[directions.reader[rows]] = scored(directions, rows, points)
         rows = np.flatnonzero(directions.kind == Kind.DISLIKED)
@@ -271,7 +275,7 @@ def found_in(
     if close := found.closeness:
         written = reduce(np.maximum, found.interests or [close.written])
         alike = np.zeros(shape, np.bool_) if found.likes is None else found.likes > 0
-        found.closeness = replace(close, written=written, alike=alike)
+        found.closeness = replace(close, written=written, alike=alike, close=found.close)
     return found
 
 

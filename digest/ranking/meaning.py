@@ -125,9 +125,9 @@ def refresh(most: int = MOST_READ) -> int:
     encode = sentences.encode()
     if encode is None:
         return 0
-    projection = current()
-    known = projection.sentences if projection.sentences is not None else ()
-    places = dict(zip(projection.ids, known, strict=False))
+    past = current().past
+    known = past.sentences if past.sentences is not None else ()
+    places = dict(zip(past.ids, known, strict=False))
     newest = Paper.objects.order_by("-day", "-pk")[:NEWEST]
     of_model = newest.values_list("pk", "arxiv_id", "meaning__model")
     papers = [(pk, arxiv_id) for pk, arxiv_id, model in of_model if model != MODEL]

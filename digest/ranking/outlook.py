@@ -6,6 +6,7 @@ The days are laid out once per process and edition; then a reader costs some mil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from digest.ranking import ranking, sentences
 from digest.ranking.directions import interests_of
 from digest.ranking.interests import Lexicon, phrases
 from digest.ranking.projections import PointsByVersion, current
-from subscribers.models import Topic
+from subscribers.models import Schedule, Topic
 from subscribers.preferences import Preferences
 
 DAYS = 30
@@ -32,6 +33,8 @@ class Outlook:
     papers: int
     days_with: int
     days: int
+    nearest: bool  # whether the nearest paper comes on the other days
+    weekly: bool  # one mail brings the best of seven days
 
     @property
     def a_day(self) -> int:
@@ -40,7 +43,8 @@ class Outlook:
 
     @property
     def rare(self) -> bool:
-        return self.days_with * DAYS < RARE * self.days
+        """Return whether most days are in vain, for who gets a mail for each."""
+        return not self.weekly and self.days_with * DAYS < RARE * self.days
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,34 +81,51 @@ def outlook(preferences: Preferences) -> Outlook | None:
         points = day.points[projection.version]
         scores = [one.score(points) for one in found if one and points is not None]
         written = np.max(scores, axis=0) if scores else np.full(len(day.papers), -np.inf)
+        close = ranking.close_ones(np.array(scores)).any(axis=0) if scores else written > 0
         named = list(day.lexicon.by(preferences.watched_authors))
+        named += chain(*day.lexicon.from_each(preferences.watched_institutions))
         for phrase in [*preferences.keywords, *phrases(preferences.interests)]:
             named += day.lexicon.with_phrase(phrase)
         for text in preferences.searches:
             named += day.searched.hits(text)
-        fits = ((wanted @ day.topics.T)[0] > 0) | (written >= ranking.CLOSE)
+        fits = ((wanted @ day.topics.T)[0] > 0) | close
         if not (wanted.any() or scores or preferences.searches):
             fits[:] = True
         fits[named] = True
         muted = list(day.lexicon.by(preferences.muted_authors))
+        muted += chain(*day.lexicon.from_each(preferences.muted_institutions))
         fits[muted] = False
         counts.append(min(int(fits.sum()), preferences.most_papers))
         if day is month.days[0]:
             written[named] = np.maximum(written[named], 2 * ranking.LIKE_A_TOPIC)
-            places = best(day, wanted, written, bool(scores))
+            close[named] = True
+            written[muted], close[muted] = -np.inf, False  # the next nearest comes instead
+            places = best(day, wanted, written, close, bool(scores))
             newest = [day.papers[place] for place in places if place not in muted][:SHOWN]
             matched = bool(fits.any())
+            if not (matched or scores):  # searches alone, which found nothing
+                newest = []
     days_with = sum(count > 0 for count in counts)
-    return Outlook(newest, matched, sum(counts), days_with, len(counts))
+    weekly = preferences.cadence == Schedule.Cadence.WEEKLY
+    nearest = any(found) and days_with < len(counts) and not weekly
+    return Outlook(newest, matched, sum(counts), days_with, len(counts), nearest, weekly)
 
 
 def best(
-    day: Day, wanted: ranking.Floats, written: ranking.Floats, wrote: bool
+    day: Day,
+    wanted: ranking.Floats,
+    written: ranking.Floats,
+    close: ranking.Bools,
+    wrote: bool,
 ) -> Sequence[int]:
     """Return the places of the day's papers in their order, by the digest's own ranking."""
     nothing = np.full((1, len(day.papers)), -np.inf, dtype=np.float32)
-    close = written.astype(np.float32)[None]
-    closeness = ranking.Closeness(close, nothing, np.zeros(1, dtype=np.int32))
+    closeness = ranking.Closeness(
+        written.astype(np.float32)[None],
+        nothing,
+        np.zeros(1, dtype=np.int32),
+        close=close[None],
+    )
     picks = ranking.rank(
         wanted,
         day.topics,
@@ -137,6 +158,7 @@ def day_of(edition: int, slugs: tuple[str, ...]) -> Day:
         Lexicon(
             ["\n".join(text) for text in texts],
             [block.paper.authors for block in blocks],
+            [block.paper.organization for block in blocks],
             indexed=False,
         ),
         SearchedPapers([block.paper for block in blocks]),

@@ -19,10 +19,13 @@ from digest.models import Block, Edition, Paper, StoredProjection
 from digest.ranking import sentences
 from digest.ranking.vectors import (
     SENTENCE_SCALE,
+    SHIPPED_VERSION,
     Bytes,
     Floats,
+    Past,
     Projection,
     fit,
+    given,
     packed,
     read,
     shipped,
@@ -53,13 +56,13 @@ def current() -> Projection:
 def newest_version() -> str:
     """Return the version that was adopted last; the shipped one where none was."""
     adopted = StoredProjection.objects.exclude(adopted_at=None).order_by("-adopted_at")
-    return adopted.values_list("version", flat=True).first() or shipped().version
+    return adopted.values_list("version", flat=True).first() or SHIPPED_VERSION
 
 
 @lru_cache(maxsize=3)
 def by_version(version: str) -> Projection | None:
     """Return a projection, read once per process; None for one that is not kept."""
-    if version == shipped().version:
+    if version == SHIPPED_VERSION:
         return shipped()
     rows = StoredProjection.objects.filter(version=version)
     content = rows.values_list("content", flat=True).first()
@@ -107,7 +110,8 @@ def refit(now: datetime, *, least: int = LEAST_PAPERS) -> StoredProjection:
         )
     present = current()
     fitted = fit(papers)
-    fitted = replace(fitted, sentences=encoded(papers, present))
+    past = replace(fitted.past, sentences=encoded(papers, present.past))
+    fitted = replace(fitted, read_past=given(past))
     was, now_is = topics_found(present), topics_found(fitted)
     row, _ = StoredProjection.objects.update_or_create(
         version=fitted.version,
@@ -136,10 +140,10 @@ def newest_papers() -> list[tuple[str, str, str]]:
     return list(rows[:MOST_PAPERS])[::-1]
 
 
-def encoded(papers: Sequence[tuple[str, str, str]], known: Projection) -> Bytes | None:
+def encoded(papers: Sequence[tuple[str, str, str]], known: Past) -> Bytes | None:
     """Return the papers' points by sentence embeddings; None where they are not installed.
 
-    Those of papers that the known projection has are taken from there.
+    Those that are known are taken from there.
     """
     encode = sentences.encode()
     if encode is None:
@@ -206,7 +210,7 @@ def drop_old(*versions: str) -> None:
 
     Those that ranked last come first: readers have directions by them until they followed.
     """
-    others = StoredProjection.objects.exclude(version__in=[*versions, shipped().version])
+    others = StoredProjection.objects.exclude(version__in=[*versions, SHIPPED_VERSION])
     latest = others.order_by(F("adopted_at").desc(nulls_last=True), "-fitted_at")
     kept = list(latest.values_list("pk", flat=True)[:KEPT])
     others.exclude(pk__in=kept).delete()

@@ -29,14 +29,15 @@ SEARCH_WEIGHT = np.float32(1.5)
 LEAST_CHOSEN = np.float32(0.5)
 # This many standard deviations of closeness count as much as a topic that fits wholly.
 LIKE_A_TOPIC = np.float32(2)
-# The least closeness of a paper that is close to written interests: of twenty papers a day,
-# about two are. On five in six of the days with a paper that the reader wants one reaches it,
-# and on the others that is mostly among the FEWEST nearest. From 1 on, more papers came, nearly
-# all of them unwanted; from 1.5 on, recall@5 of everyday wordings was 0.04 less.
-CLOSE = np.float32(1.25)
+# A paper is close to a written interest from this closeness on, and from this share of that of
+# the edition's closest: of twenty papers a day about two are. Beside a paper that is surely
+# close the others seldom are wanted, and in a week more reach a number than in a day. On days
+# with a paper that the reader wants nine in ten mails have one. With half the best, or from
+# 1.5 on, recall@5 is 0.05 to 0.06 less; docs/decisions.md has what else was tried.
+CLOSE, LEAST_OF_BEST = np.float32(1), np.float32(0.3)
 # From here on a mail may say that a paper is close to what its reader wrote: of the recorded
 # papers that reach it, 83% have the concept of the sentence in their labels, where of those
-# that reach CLOSE 14% have. Those between are named the nearest of the edition, which claims
+# that are close 14% have. Those between are named the nearest of the edition, which claims
 # no more than the order that they are in.
 SURELY_CLOSE = np.float32(7)
 # The same for likes, which are less reliable, and less so the fewer they are.
@@ -47,8 +48,7 @@ MOST_LIKE_WEIGHT, HALF_LIKE_WEIGHT = np.float32(2), np.float32(3)
 MOST_DISLIKED = np.float32(3)
 # The most papers by likes alone, so that a digest consists mostly of the named interests.
 MOST_LIKED = 3
-# The fewest papers for a reader with written interests, the nearest if none is close, and
-# for one who wants trending papers where little matches.
+# The fewest papers for a reader who wants trending ones where little matches.
 FEWEST = 3
 # A paper that only fills up comes after every other.
 BELOW_ALL = np.float32(100)
@@ -108,13 +108,15 @@ class Closeness:
 
     A reader without words, or without likes, has a row of -inf. `likes` (N) counts papers;
     where it is negative, so many are disliked, none is liked, and `liked` is negative for
-    papers that are close to those. `alike` marks papers that are like a single liked one.
+    papers that are close to those. `alike` marks papers that are like a single liked one, and
+    `close` those that are close to one of several interests: see `close_ones`.
     """
 
     written: Floats
     liked: Floats
     likes: Ints
     alike: Bools | None = None
+    close: Bools | None = None
 
     def points(self, weight: np.float32) -> Floats:
         """Return the points that closeness adds to a score (N × P)."""
@@ -139,7 +141,8 @@ class Closeness:
         liked = self.liked >= CLOSE_TO_LIKES
         if self.alike is not None:
             liked &= self.alike
-        close, surely = self.written >= CLOSE, self.written >= SURELY_CLOSE
+        close = close_ones(self.written) if self.close is None else self.close
+        surely = self.written >= SURELY_CLOSE
         return {Why.WRITTEN: surely, Why.NEAREST: close & ~surely, Why.LIKED: liked}
 
 
@@ -169,6 +172,19 @@ class Ranked:
     scores: Floats
     topics: Ints
     reasons: NDArray[np.int8]
+
+
+def least_close(scores: Floats) -> Floats:
+    """Return the least closeness of a paper that is close (rows × 1), by all those of a row."""
+    best = scores.max(axis=1, keepdims=True, initial=-np.inf)
+    least: Floats = np.maximum(LEAST_OF_BEST * best, CLOSE)
+    return least
+
+
+def close_ones(scores: Floats) -> Bools:
+    """Mark the papers (rows × P) that are close to the written interest of each row."""
+    close: Bools = scores >= least_close(scores)
+    return close
 
 
 def popularity(upvotes: NDArray[np.int64]) -> Floats:
@@ -326,11 +342,11 @@ def most_liked(scores: Floats, liked: Bools) -> Bools:
 
 
 def nearest(written: Floats, fits: Bools, allowed: Bools) -> Bools:
-    """Mark the papers (N × P) nearest to the written interests that fill up to FEWEST."""
-    found, missing = np.zeros_like(fits), FEWEST - fits.sum(axis=1)
-    few = np.flatnonzero((missing > 0) & allowed.any(axis=1))
-    free = allowed[few] & ~fits[few]
-    found[few] = the_best(np.where(free, written[few], -np.inf), missing[few])
+    """Mark the paper (N × P) nearest to the written interests of a reader whom none fits."""
+    found = np.zeros_like(fits)
+    none = np.flatnonzero(~fits.any(axis=1) & allowed.any(axis=1))
+    scores = np.where(allowed[none], written[none], -np.inf)
+    found[none] = the_best(scores, np.ones_like(none))
     return found
 
 
@@ -348,7 +364,8 @@ def winning_topics(chosen: Floats, papers: Floats, picks: Ints) -> Ints:
     """Return, for each pick, the column of the reader's topic with the greatest weight."""
     if not picks.size or not chosen.any():
         return np.full_like(picks, -1)
-    weights = chosen[:, None, :] * papers[picks]
+    weights = papers[picks]
+    weights *= chosen[:, None, :]
     topics = weights.argmax(axis=2)
     greatest = np.take_along_axis(weights, topics[:, :, None], axis=2)[:, :, 0]
     topics[(greatest <= 0) | (picks < 0)] = -1

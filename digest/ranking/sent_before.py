@@ -63,16 +63,23 @@ def of_days_with_a_mail(
     """
     days = (edition.first_day, edition.day)
     others = Edition.objects.of_papers().filter(day__range=days).exclude(pk=edition.pk)
+    known = dict(others.values_list("pk", "folded_at"))
     had = Delivery.objects.filter(
         Q(state__in=HANDED_OVER) | Q(reason=Reason.NO_PAPER),
-        edition__in=list(others.values_list("pk", flat=True)),
+        edition__in=list(known),
         subscriber__in=among(readers),
     )
     if until:
         had = had.filter(Q(intent_at__lt=until) | Q(intent_at=None, outcome_at__lt=until))
-    last = had.values_list("subscriber").annotate(Max("edition__day"))
+    last = dict(had.values_list("subscriber").annotate(Max("edition__day")))
+    for row in folded.folded([pk for pk, at in known.items() if at], readers):
+        at = row.intent_at or row.outcome_at
+        is_mail = row.state in HANDED_OVER or row.reason == Reason.NO_PAPER
+        if is_mail and (until is None or at and at < until):
+            day = last.get(row.subscriber_id, row.edition.day)
+            last[row.subscriber_id] = max(day, row.edition.day)
     blocks = list(edition.blocks.order_by().values_list("position", "paper__day"))
-    for reader, day in last:
+    for reader, day in last.items():
         if reader is not None:
             yield from ((reader, place) for place, of in blocks if of <= day)
 

@@ -52,6 +52,7 @@ class Standing:
     name: str = ""  # who is muted, or the title of the paper that is alike
     closeness: float = -np.inf  # to the nearest of the reader's written interests
     interest: str = ""  # which one
+    least: float = 0  # from which closeness to it on a paper of the edition matches
 
 
 def standing(
@@ -71,7 +72,7 @@ def standing(
         float(everything.scores[0, order.index(position)]) if position in order else -np.inf
     )
     verdict, name = judged(laid, person, found, position, picked, order)
-    closeness, interest = nearest_interest(found, person, position)
+    closeness, interest, least = nearest_interest(found, person, position)
     last = mail.scores[0, len(picked) - 1] if picked else -np.inf
     in_order = picked if position in picked else order
     return Standing(
@@ -85,6 +86,7 @@ def standing(
         name=name,
         closeness=closeness,
         interest=interest,
+        least=least,
     )
 
 
@@ -135,15 +137,19 @@ def muted_name(laid: LaidOut, person: Person, position: int) -> str:
     return ""
 
 
-def nearest_interest(found: Found, person: Person, position: int) -> tuple[float, str]:
+def nearest_interest(
+    found: Found, person: Person, position: int
+) -> tuple[float, str, float]:
+    """Return a paper's closeness to the reader's nearest interest, which, and the least."""
     if found.closeness is None or not found.interests:
-        return -np.inf, ""
+        return -np.inf, "", 0
     closeness = float(found.closeness.written[0, position])
     if closeness == -np.inf:
-        return closeness, ""
+        return closeness, "", 0
     texts = texts_of(person.interests, person.keywords)
     (which,) = found.nearest_interests(np.array([0]), np.array([position]))
-    return closeness, texts[which]
+    ((least,),) = ranking.least_close(found.interests[which]).tolist()
+    return closeness, texts[which], least
 
 
 def terms(
@@ -164,7 +170,7 @@ def terms(
             if which[pair]
         ]
     if found.closeness is not None:
-        closeness, interest = nearest_interest(found, person, position)
+        closeness, interest, _ = nearest_interest(found, person, position)
         if closeness > 0:
             some.append(
                 Term(Why.WRITTEN, interest, closeness / float(ranking.LIKE_A_TOPIC))

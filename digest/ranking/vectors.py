@@ -15,10 +15,11 @@ from recent papers instead: on recorded days that finds a tenth more.
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,11 @@ from numpy.typing import NDArray
 from digest.papers.words import stems
 
 Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
 Bytes = NDArray[np.int8]
 
 SHIPPED = Path(__file__).with_name("projection.npz")
+SHIPPED_VERSION = "d1bf3392"  # by which it need not be read to be told from another
 MOST_WORDS = 8190
 DIMENSIONS = 256
 RARE = 3  # words in fewer papers are left out
@@ -112,16 +115,27 @@ class Crowd:
 
 
 @dataclass(frozen=True, eq=False)
+class Past:
+    """The papers that a projection was fitted on: its background."""
+
+    ids: Sequence[str]  # of arXiv
+    titles: Sequence[str]
+    packed: Bytes  # papers × DIMENSIONS
+    sentences: Bytes | None = None  # papers × any, by an Encode, in SENTENCE_SCALE
+
+
+@dataclass(frozen=True, eq=False)
 class Projection:
-    """Words with their vectors, and the background papers that they were fitted on."""
+    """Words with their vectors, and past papers, read when asked for: a sender needs none."""
 
     words: Sequence[str]
     idf: Floats  # (words,)
-    matrix: Floats  # words × DIMENSIONS
-    ids: Sequence[str]  # arXiv ids of the background
-    titles: Sequence[str]
-    packed: Bytes  # background × DIMENSIONS
-    sentences: Bytes | None = None  # background × any, by an Encode, in SENTENCE_SCALE
+    matrix: Halves  # words × DIMENSIONS: each process has it, so in half the bytes
+    read_past: Callable[[], Past]
+
+    @cached_property
+    def past(self) -> Past:
+        return self.read_past()
 
     @cached_property
     def columns(self) -> dict[str, int]:
@@ -130,11 +144,14 @@ class Projection:
     @cached_property
     def version(self) -> str:
         """Return a hash of the projection; points of different versions do not compare."""
-        return hashlib.blake2b(self.matrix.tobytes(), digest_size=4).hexdigest()
+        hashed = hashlib.blake2b(digest_size=4)
+        for rows in in_blocks(self.matrix):
+            hashed.update(rows.tobytes())
+        return hashed.hexdigest()
 
     @cached_property
     def background(self) -> Crowd:
-        return Crowd(unpacked(self.packed))
+        return Crowd(unpacked(self.past.packed))
 
     def point(self, text: str) -> Floats:
         """Return a text's point, of length 1; all zeros if it has no known word."""
@@ -145,7 +162,7 @@ class Projection:
         columns, weights = weighted(self.columns, self.idf, words)
         if not columns:
             return np.zeros(self.matrix.shape[1], dtype=np.float32)
-        return unit(weights.astype(np.float32) @ self.matrix[columns])
+        return unit(weights.astype(np.float32) @ self.matrix[columns].astype(np.float32))
 
     def paper(self, title: str, abstract: str) -> Floats:
         """Return a paper's point, as in the background."""
@@ -175,8 +192,8 @@ class Projection:
             return [], np.zeros(0, dtype=np.float32)
         scores = standardized(readings @ self.background.points.T)
         scores = standardized(scores.min(axis=0))
-        if encode and self.sentences is not None:
-            scores += MEANING * standardized(product(self.sentences, encode([text])[0]))
+        if encode and (points := self.past.sentences) is not None:
+            scores += MEANING * standardized(product(points, encode([text])[0]))
         order = greatest(scores, NEAREST)
         weights = scores[order] - scores[order[-1]] + LEAST_NEAR
         return order.tolist(), weights / weights.sum()
@@ -192,17 +209,17 @@ class Projection:
 
     def content(self) -> bytes:
         """Return a compressed .npz with the matrix in half precision."""
-        held = io.BytesIO()
+        held, past = io.BytesIO(), self.past
         np.savez_compressed(
             held,
             allow_pickle=False,
             words=np.array("\n".join(self.words)),
             idf=self.idf.astype(np.float16),
-            matrix=self.matrix.astype(np.float16),
-            ids=np.array("\n".join(self.ids)),
-            titles=np.array("\n".join(self.titles)),
-            packed=self.packed,
-            **({} if self.sentences is None else {"sentences": self.sentences}),
+            matrix=self.matrix,
+            ids=np.array("\n".join(past.ids)),
+            titles=np.array("\n".join(past.titles)),
+            packed=past.packed,
+            **({} if past.sentences is None else {"sentences": past.sentences}),
         )
         return held.getvalue()
 
@@ -210,15 +227,32 @@ class Projection:
 def read(file: Path | io.BytesIO) -> Projection:
     """Read what `content` returned. Raises OSError, ValueError, KeyError."""
     with np.load(file, allow_pickle=False) as held:
+        # In memory the papers take less than the file.
+        later = partial(read_past, file) if isinstance(file, Path) else given(past_of(held))
         return Projection(
             words=str(held["words"]).split("\n"),
             idf=held["idf"].astype(np.float32),
-            matrix=held["matrix"].astype(np.float32),
-            ids=str(held["ids"]).split("\n"),
-            titles=str(held["titles"]).split("\n"),
-            packed=held["packed"],
-            sentences=held.get("sentences"),
+            matrix=held["matrix"].astype(np.float16, copy=False),
+            read_past=later,
         )
+
+
+def read_past(file: Path) -> Past:
+    with np.load(file, allow_pickle=False) as held:
+        return past_of(held)
+
+
+def past_of(held: Mapping[str, NDArray[Any]]) -> Past:
+    return Past(
+        ids=str(held["ids"]).split("\n"),
+        titles=str(held["titles"]).split("\n"),
+        packed=held["packed"],
+        sentences=held.get("sentences"),
+    )
+
+
+def given(past: Past) -> Callable[[], Past]:
+    return lambda: past
 
 
 @lru_cache(maxsize=1)
@@ -254,8 +288,13 @@ def standardized(scores: Floats) -> Floats:
 
 def product(points: Bytes, point: Floats) -> Floats:
     """Return points @ point, in blocks that stay in the processor's cache."""
-    blocks = [points[place : place + BLOCK] for place in range(0, len(points), BLOCK)]
-    return np.concatenate([block.astype(np.float32) @ point for block in blocks])
+    return np.concatenate([block @ point for block in in_blocks(points)])
+
+
+def in_blocks(table: Bytes | Halves) -> Iterator[Floats]:
+    """Yield some rows after the other, in single precision."""
+    for place in range(0, len(table), BLOCK):
+        yield table[place : place + BLOCK].astype(np.float32)
 
 
 def greatest(scores: Floats, count: int) -> NDArray[np.intp]:
@@ -291,13 +330,16 @@ def fit(papers: Sequence[tuple[str, str, str]], *, seed: int = 1) -> Projection:
     matrix = half(leading(table, min(DIMENSIONS, len(words), len(papers)), seed))
     points = table @ matrix
     points /= np.linalg.norm(points, axis=1, keepdims=True) + np.float32(1e-9)
-    return Projection(
-        words=words,
-        idf=half(idf),
-        matrix=matrix,
+    past = Past(
         ids=[arxiv_id for arxiv_id, _, _ in papers],
         titles=[" ".join(title.split()) for _, title, _ in papers],
         packed=packed(points),
+    )
+    return Projection(
+        words=words,
+        idf=half(idf),
+        matrix=matrix.astype(np.float16),
+        read_past=given(past),
     )
 
 

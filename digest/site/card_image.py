@@ -17,6 +17,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
 from PIL import Image, ImageDraw, ImageFont
 
+from digest import replica
 from digest.models import Paper
 from digest.site import archive
 from digest.site.cards import Card
@@ -117,6 +118,7 @@ def pictured(request: HttpRequest, title: str, below: str) -> HttpResponse:
 @require_safe
 @conditional_page
 @cache_control(public=True, max_age=3600)
+@replica.first
 def of_paper(request: HttpRequest, arxiv_id: str) -> HttpResponse:
     """Draw the picture of one paper."""
     paper = get_object_or_404(Paper, arxiv_id=arxiv_id.lower())
@@ -127,6 +129,7 @@ def of_paper(request: HttpRequest, arxiv_id: str) -> HttpResponse:
 @require_safe
 @conditional_page
 @cache_control(public=True, max_age=3600)
+@replica.first
 def of_site(request: HttpRequest) -> HttpResponse:
     """Draw the picture of the site, with its newest day."""
     day = archive.newest_day() or timezone.now().date()

@@ -27,7 +27,7 @@ def similar_papers(paper: Paper, *, order: Order = "fit", most: int = SHOWN) -> 
     if not here.any():
         return []
     near_background, _ = projection.nearest(document(paper.title, paper.abstract))
-    ids = [projection.ids[place] for place in near_background]
+    ids = [projection.past.ids[place] for place in near_background]
     candidates = {
         each.pk: each
         for each in [*Paper.objects.filter(arxiv_id__in=ids), *newest_like(paper)]

@@ -19,6 +19,7 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import conditional_page, require_POST, require_safe
 
+from digest import replica
 from digest.editions import phrases
 from digest.models import Paper
 from digest.papers.fullness import newest_state
@@ -50,7 +51,7 @@ def public[**P](view: View[P]) -> View[P]:
     kept = cache_control(
         public=True, max_age=60, stale_while_revalidate=60, stale_if_error=3600
     )
-    return conditional_page(kept(view))
+    return conditional_page(kept(replica.first(view)))
 
 
 def feed[**P](view: View[P]) -> View[P]:

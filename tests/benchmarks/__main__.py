@@ -20,6 +20,7 @@ NAMES = {
     "peers": "the tutorial's loop, a decent one and django-newsletter",
     "million": "10,000, 100,000 and 1,000,000 readers: time, CPU, memory",
     "ledger": "bytes of a ledger row by table, index and column, WAL bytes a mail",
+    "memory": "what a worker's memory holds, stage by stage",
     "databases": "SQLite beside PostgreSQL, one sender",
     "replies": "one connection to a server with slow replies, beside smtplib",
     "provider": "a provider's HTTP API, beside Anymail's own path",

@@ -40,6 +40,7 @@ PARTS = [
     ),
     Part("million", "", "--readers 200000", 14.0),
     Part("ledger", "--readers 50000", "--readers 10000"),
+    Part("memory", "", ""),
     Part("databases", "--readers 10000 --rounds 5", "--readers 5000 --rounds 3"),
     Part("replies", "--rounds 3", "--rounds 1"),
     Part("provider", "--readers 2000 --rounds 5", "--readers 1000 --rounds 3"),

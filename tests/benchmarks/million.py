@@ -41,7 +41,9 @@ def run(*, readers: int = 1_000_000) -> list[Figure]:
     most = 3 * readers / 1_000_000 if readers >= 1_000_000 else None
     what = f"{readers:,} readers"
     return [
-        Figure(f"{what}, plan to last outcome, minutes, fast sink", [large.wall / 60], most),
+        Figure(
+            f"{what}, plan to last outcome, minutes, fast sink", [large.wall / 60], most
+        ),
         Figure(f"greatest worker, MB, {what}", [large.memory], at_most=120),
         Figure(f"the same to that of {FEWEST:,}", [large.memory / small.memory], 1.1, 0.9),
         Figure(f"mails/s to those of {FEWEST:,}", [large.rate / small.rate], at_least=0.85),

@@ -3,8 +3,8 @@
 Each concept is a sentence that a reader might write and a pattern of the source's own
 machine-made keywords, which no ranker sees: a paper that has one is wanted. The papers of
 a day are ranked by the product's own functions; figures are means over all days with a
-wanted paper. The shipped projection was fitted on papers before the days that are ranked.
-Likes are drawn from the first days, by seeds, and judged on the others.
+wanted paper, and of what is sent over all days. The shipped projection was fitted on papers
+before the days that are ranked. Likes are drawn from the first days, by seeds, and judged on the others.
 """
 
 import json
@@ -274,12 +274,14 @@ def within_a_day(
     ranked: Callable[[Day, int], list[int]],
     promised: tuple[float, float, float] | None = None,
 ) -> list[Figure]:
-    gains, recalls, silent = [], [], []
+    gains, recalls, silent, sent, right = [], [], [], [], []
     for concept in range(len(CONCEPTS)):
         for day in days:
             wanted = day.wanted[concept]
+            got = ranked(day, concept)
+            sent.append(len(got))
+            right += wanted[got][day.labelled[got]].tolist()
             if wanted.any():
-                got = ranked(day, concept)
                 gains.append(ndcg(wanted[got[:BEST]], int(wanted.sum()), BEST))
                 recalls.append(wanted[got[:BEST]].sum() / wanted.sum())
                 silent.append(not got)
@@ -288,6 +290,8 @@ def within_a_day(
         Figure(f"nDCG@{BEST} within a day: {name}", [mean(gains)], at_least=least[0]),
         Figure(f"recall@{BEST} within a day: {name}", [mean(recalls)], at_least=least[1]),
         Figure(f"wanted days without a mail: {name}", [mean(silent)], at_most=least[2]),
+        Figure(f"papers a mail, over all days: {name}", [mean(sent)]),
+        Figure(f"share right of what is sent: {name}", [mean(right)]),
     ]
 
 

@@ -1,6 +1,7 @@
 """What CI holds on to: a mail, and its whole way, stay far cheaper than the obvious one.
 
-The mail in instructions; its way in CPU time, taken in turns, with a wide margin.
+The mail in instructions; its way in CPU time, taken in turns, with a wide margin; a worker's
+memory in megabytes.
 """
 
 import os
@@ -38,6 +39,14 @@ def test_a_mail_takes_a_330th_of_the_instructions_that_templates_and_mime_take(t
     subprocess.run(made, check=True)
     counts = building.instructions(tmp_path)
     assert counts["djangos"] / counts["ours"] >= 330
+
+
+@pytest.mark.gate
+@pytest.mark.embedded
+def test_a_worker_has_at_most_a_tenth_more_memory_than_was_measured_and_no_web_pages():
+    """Its peak is the same in each run, to a megabyte; the benchmark says what is promised."""
+    done = subprocess.run([sys.executable, "-m", "tests.benchmarks", "memory"])
+    assert done.returncode == 0
 
 
 @pytest.mark.django_db

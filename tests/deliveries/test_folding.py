@@ -19,6 +19,7 @@ from digest import privacy, signing
 from digest.deliveries import control, counts, history, sweep
 from digest.deliveries.plan import HORIZON, due_editions, plan, plan_edition
 from digest.deliveries.planned_rows import AWAY_DAYS
+from digest.deliveries.schedule import DAILY_LATENESS, release_at
 from digest.deliveries.send import send_due
 from digest.feedback import events
 from digest.feedback.events import Report
@@ -218,10 +219,13 @@ def test_t34_nobody_gets_a_folded_edition_again(edition):
     assert not Delivery.objects.exists()
 
 
-def test_what_plans_and_ranks_looks_back_for_less_than_rows_stay():
-    longest_gap = timedelta(days=7 + AWAY_DAYS)
-    looked_back = HORIZON + max(timedelta(days=max(DAYS.values())), longest_gap)
-    assert looked_back < folded.FOLDED_AFTER < sweep.KEPT
+def test_rows_stay_for_longer_than_an_edition_is_due_and_its_usual_look_back():
+    """Beyond that, who was away is asked of folded rows, or gets the day's edition."""
+    most_away = timedelta(days=7 + AWAY_DAYS)
+    to_release = release_at(NOW.date()) - release_at(NOW.date()).replace(hour=0, minute=0)
+    usual = to_release + timedelta(days=1) + DAILY_LATENESS
+    looked_back = max(timedelta(days=max(DAYS.values()) - 1), most_away) + usual
+    assert max(HORIZON, looked_back) < folded.FOLDED_AFTER < sweep.KEPT
 
 
 def test_what_is_open_unknown_or_has_a_history_stays(edition):

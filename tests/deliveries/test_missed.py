@@ -6,11 +6,13 @@ import pytest
 from django.core.management import call_command
 from django.db.models import QuerySet
 
+from digest.deliveries import sweep
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import longest_gap
 from digest.deliveries.send import send_due
 from digest.editions.publish import publish
 from digest.models import Delivery, Edition
+from digest.ranking.sent_before import sent_before
 from subscribers import subscriptions
 from subscribers.consent import Origin, record
 from subscribers.models import ConsentEvent, Schedule, Subscriber
@@ -148,6 +150,30 @@ def test_nothing_of_days_with_a_mail_comes(sink, settings) -> None:
     tick(0)
     sent = papers_of(sink.mails()[-1])
     assert sent == {f"Paper {100 + 10 * ago + n}" for ago in range(5) for n in range(2)}
+
+
+def test_folded_mails_count_as_had(sink, settings) -> None:
+    settings.MAILER_URL = sink.url
+    ann = reader(most_papers=20, wants_missed=False)
+    tick(5)
+    Subscriber.objects.update(wants_missed=True)
+    tick(0)
+    missed = Edition.objects.get(kind="missed")
+    before = sorted(sent_before(missed, [ann.pk]))
+    assert before
+    assert sweep.fold_deliveries(noon(-30)) == 3
+    assert sorted(sent_before(missed, [ann.pk])) == before
+
+
+def test_where_folded_rows_would_tell_who_was_away_the_day_goes() -> None:
+    """As after a week without editions: the plan's statements see the ledger alone."""
+    ann = reader()
+    row(ann, 3, "daily", "accepted")
+    empty_edition(0, "daily")
+    Edition.objects.filter(day__lt=make.DAY).update(folded_at=noon(0))
+    Delivery.objects.all().delete()
+    plan(noon(0))
+    assert ledger() == ["daily 2026-04-17 pending"]
 
 
 @pytest.mark.parametrize(

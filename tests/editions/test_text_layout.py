@@ -1,7 +1,7 @@
 """By which script a text is read, and plain text in columns."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from digest.editions.text_layout import attributes, fill, width
@@ -58,6 +58,7 @@ WORDS = [
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=60))
+@example([*["Agents"] * 2, *["Schrödinger’s"] * 3, "🚀🔥", "self-play", "🇩🇪"])
 def test_beside_wide_characters_words_stay_whole_and_lines_short(words):
     lines = fill(" ".join(words)).split("\n")
     assert all(width(line) <= 74 for line in lines)

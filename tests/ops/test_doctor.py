@@ -42,6 +42,7 @@ from subscribers.addresses import address_hash
 from subscribers.models import Suppression
 from subscribers.suppression import suppress
 from tests import dns_server, make
+from tests.environment import POSTGRES
 from tests.sink import Sink, in_thread
 
 # The tables say nothing of the database; the last tests do, and run on both.
@@ -671,6 +672,20 @@ def test_a_database_that_may_lose_commits_is_named() -> None:
 def told_of_synchronous() -> list[Finding]:
     """The run's own PostgreSQL is without fsync, which doctor tells as well."""
     return [one for one in configuration.database() if "synchronous" in one.what]
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(not POSTGRES, reason="about a setting of PostgreSQL")
+def test_many_readers_are_worth_a_compressed_log(monkeypatch) -> None:
+    make.reader("ann@example.org")
+    readers = configuration.MANY, 0
+    with connection.cursor() as cursor:
+        for setting, told in (("off", [0, 1]), ("on", [0, 0])):
+            cursor.execute(f"SET LOCAL wal_compression = {setting}")
+            for most, count in zip(readers, told, strict=True):
+                monkeypatch.setattr(configuration, "MANY", most)
+                found = [one for one in configuration.database() if "its log" in one.what]
+                assert len(found) == count and not any(one.is_fault for one in found)
 
 
 @embedded

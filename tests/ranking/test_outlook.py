@@ -42,6 +42,7 @@ def editions(db):
                 title=title,
                 abstract=text,
                 authors=["Bo Sample"],
+                organization="Sample Lab",
             ): {video: 1.0} if title == VIDEO[0] else {}
             for place, (title, text) in enumerate(subjects)
         }
@@ -60,6 +61,13 @@ def editions(db):
         (Preferences(topics=("graphs",), keywords=("humanoid robots",)), 30, False, True),
         (Preferences(topics=("graphs",), watched_authors=("bo sample",)), 30, False, True),
         (Preferences(muted_authors=("Bo Sample",)), 0, True, False),
+        (
+            Preferences(topics=("graphs",), watched_institutions=("sample lab",)),
+            30,
+            False,
+            True,
+        ),
+        (Preferences(muted_institutions=("Sample Lab",)), 0, True, False),
     ],
 )
 def test_the_days_are_counted(editions, wanted, days_with, rare, matched) -> None:
@@ -73,6 +81,36 @@ def test_the_newest_papers_are_the_best_first(editions) -> None:
     found = outlook(Preferences(interests="robots that grasp cloth"))
     assert found is not None
     assert [paper.title for paper in found.newest] == [ROBOTS[0]]
+
+
+def test_what_no_day_matches_is_told_that_the_nearest_comes(editions, client) -> None:
+    found = outlook(Preferences(interests="compilers for quantum annealing hardware"))
+    assert found is not None
+    assert (found.days_with, found.nearest, found.matched) == (0, True, False)
+    assert len(found.newest) == 1
+    for chosen, told in (
+        ({"interests": "compilers for quantum annealing hardware"}, True),
+        ({"interests": "robots that grasp cloth"}, False),  # on every day one is close
+        ({"topics": ["graphs"]}, False),
+    ):
+        page = client.post("/preview/", chosen).text
+        assert (
+            "On a day without a match the paper nearest to your words comes." in page
+        ) == told
+
+
+def test_who_gets_one_mail_a_week_is_told_nothing_of_single_days(editions, client) -> None:
+    rare = {"interests": "compilers for quantum annealing hardware"}
+    for cadence, told in (("daily", True), ("weekly", False)):
+        page = client.post("/preview/", rare | {"cadence": cadence}).text
+        assert ("On a day without a match" in page) == told
+        assert ("Choose “Once a week”" in page) == told
+
+
+def test_a_search_that_finds_nothing_has_no_nearest_paper(editions) -> None:
+    found = outlook(Preferences(searches=("zeppelins",)))
+    assert found is not None
+    assert (found.days_with, found.nearest, list(found.newest)) == (0, False, [])
 
 
 def test_without_editions_there_is_none(db) -> None:

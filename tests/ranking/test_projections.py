@@ -206,7 +206,7 @@ def test_what_ranked_last_outlives_newer_fits_that_never_ranked() -> None:
 
 def test_known_papers_are_not_read_by_the_embeddings_again(settings) -> None:
     settings.SENTENCE_EMBEDDINGS = True
-    known = shipped()
+    known = shipped().past
     assert known.sentences is not None
     papers = [(known.ids[5], "whatever", "else"), ("2699.00001", "Robots", "that grasp")]
     points = projections.encoded(papers, known)

@@ -85,7 +85,7 @@ CASES = [
      f"Nah an dem, was du geschrieben hast: „{WRITTEN}“"),
     ("liked", likes, "Frames in Motion",
      "Like “Clips & Cuts”, which you liked", "Ähnlich wie „Clips & Cuts“, das dir gefiel"),
-    ("nearest", fields(interests=SERIES), None,
+    ("nearest", fields(interests=SERIES, profile=b""), None,
      f"Among the nearest to what you wrote: “{SERIES}”",
      f"Mit am nächsten an dem, was du geschrieben hast: „{SERIES}“"),
     ("author and keyword", fields(watched_authors=["José Núñez"], keywords=["speech"]),

@@ -80,17 +80,20 @@ def test_a_fit_is_repeatable_and_survives_the_disk(small, tmp_path) -> None:
     read = vectors.read(tmp_path / "projection.npz")
     assert read.version == small.version
     assert (read.paper("graph", "network") == small.paper("graph", "network")).all()
-    assert list(read.titles) == list(small.titles) and (read.packed == small.packed).all()
+    assert list(read.past.titles) == list(small.past.titles)
+    assert (read.past.packed == small.past.packed).all()
 
 
 def test_the_shipped_projection_is_whole() -> None:
-    shipped = vectors.shipped()
-    assert len(shipped.ids) == len(shipped.titles) == len(shipped.packed) > 5000
+    shipped = vectors.read(vectors.SHIPPED)
+    past = shipped.past
+    assert len(past.ids) == len(past.titles) == len(past.packed) > 5000
+    assert shipped.version == vectors.SHIPPED_VERSION
     assert shipped.matrix.shape == (len(shipped.words), vectors.DIMENSIONS)
     assert vectors.SHIPPED.stat().st_size < 8_000_000
     places, weights = shipped.nearest("video diffusion models")
     assert list(weights) == sorted(weights, reverse=True) and weights[-1] > 0
-    near = [shipped.titles[place] for place in places]
+    near = [past.titles[place] for place in places]
     assert sum("ideo" in title for title in near) >= 18
 
 
@@ -108,6 +111,6 @@ def test_a_text_is_also_read_without_each_of_its_words() -> None:
     assert len(shipped.readings(words)) == 1, "in a long text no word decides alone"
     places, _ = shipped.nearest("world simulators")
     assert all(
-        "imulat" in shipped.titles[place] or "orld" in shipped.titles[place]
+        "imulat" in shipped.past.titles[place] or "orld" in shipped.past.titles[place]
         for place in places[:10]
     )

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from subscribers import links, subscriptions
@@ -102,12 +103,10 @@ def test_addresses_are_built_from_the_site_url(settings) -> None:
     settings.SITE_URL = "https://papers.example.org"
     token = "a" * 22
     assert links.url("confirm", token) == f"https://papers.example.org/confirm/{token}/"
-    assert links.url("block", token) == f"https://papers.example.org/block/{token}/"
-    assert (
-        links.url("preferences", token)
-        == f"https://papers.example.org/preferences/{token}/"
-    )
     assert links.unsubscribe_url(token) == f"https://papers.example.org/u/{token}"
+    for name in links.PATHS:
+        path = reverse(name, args=[token])
+        assert links.url(name, token) == f"https://papers.example.org{path}"
 
 
 def test_s11_no_token_stands_in_a_log_not_even_of_a_fault(

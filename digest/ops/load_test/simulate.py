@@ -132,7 +132,7 @@ def found(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     return dict(json.loads(printed))
 
 
-RELAYS = ("RELAYS", "RELAY_ROUTES", "RELAY_RATES")
+ELSEWHERE = ("RELAYS", "RELAY_ROUTES", "RELAY_RATES", "REPLICA_DATABASE_URL")
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def scratch_surroundings(mailer: str) -> Iterator[dict[str, str]]:
     settings.STATE_DIR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.STATE_DIR, prefix="simulate-") as folder:
         # All mail goes to the sink: no relay may take an invented reader's.
-        own = {"STATE_DIR": folder, "MAILER_URL": mailer, **dict.fromkeys(RELAYS, "")}
+        own = {"STATE_DIR": folder, "MAILER_URL": mailer, **dict.fromkeys(ELSEWHERE, "")}
         if settings.EMBEDDED:
             yield for_child(**own)
             return
