@@ -23,7 +23,6 @@ from django.utils.csp import CSP
 from kombu import Queue
 
 from digest import endpoints, front_end, state_files
-from digest.mailbox_url import bounce_mailbox
 from digest.transport import relays
 from digest.variables import Variables, check_hook, load_file
 
@@ -396,7 +395,7 @@ if EHLO_NAME and not re.fullmatch(r"[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f.:]+\]", EH
     )
 # The mailbox that beat has read for bounces and reports, where no mail server can pipe them.
 BOUNCE_MAILBOX_URL = variables.text("BOUNCE_MAILBOX_URL")
-bounce_mailbox("BOUNCE_MAILBOX_URL", BOUNCE_MAILBOX_URL)
+endpoints.bounce_mailbox("BOUNCE_MAILBOX_URL", BOUNCE_MAILBOX_URL)
 # Whether mail to papers+…@ gets to `manage.py bounce`, by pipe or mailbox: then digests
 # name that address to unsubscribe by mail (RFC 2369) and for complaints (RFC 9477).
 BOUNCES_PIPED = variables.flag("BOUNCES_PIPED", False)

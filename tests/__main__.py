@@ -2,6 +2,7 @@
 
 Without arguments all but the long tests, which `-m long` runs; with CI set, these too: beside
 short ones they get in each other's way less. Arguments go to pytest.
+Where COVERAGE_RCFILE is set, the half on SQLite measures which lines it takes.
 PostgreSQL is the server of DATABASE_URL when that is given, else one that is started for the
 run. Its report comes when the other has ended. The exit status is the worse of the two.
 """
@@ -18,6 +19,7 @@ from tests.postgres import PostgresError, server
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT = [] if os.environ.get("CI") else ["-m", "not gate and not nightly and not long"]
+MEASURE = ["coverage", "run", "-m"]
 NO_TESTS = 5  # pytest's status when all that was chosen runs on the other database
 
 
@@ -34,7 +36,8 @@ def suite(database: str, output: IO[bytes] | None = None) -> subprocess.Popen[by
         **os.environ,
         "DATABASE_URL": database,
     }
-    command = [sys.executable, "-m", "pytest", *(sys.argv[1:] or SHORT)]
+    measure = [] if database or "COVERAGE_RCFILE" not in os.environ else MEASURE
+    command = [sys.executable, "-m", *measure, "pytest", *(sys.argv[1:] or SHORT)]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=output, stderr=output
     )

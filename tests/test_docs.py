@@ -144,3 +144,13 @@ def test_what_a_deployment_must_give_is_marked_in_the_example(tmp_path: Path) ->
     examples = {entry.name: entry.example for entry in entries if entry.example}
     given = KEYS | examples | {"ENV_FILE": os.devnull}
     assert configuration.refusal(given, tmp_path) == ""
+
+
+def test_no_merge_has_torn_an_entry_of_the_list_of_changes() -> None:
+    lists = [
+        part
+        for part in (ROOT / "CHANGELOG.md").read_text().split("\n\n")
+        if part.startswith("- ")
+    ]
+    entries = [entry for part in lists for entry in re.split(r"\n(?=- )", part.strip())]
+    assert [entry for entry in entries if not entry.endswith(".")] == []

@@ -14,8 +14,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from digest.endpoints import SmtpServer, Tls, smtp_server
-from digest.mailbox_url import bounce_mailbox
+from digest.endpoints import SmtpServer, Tls, bounce_mailbox, smtp_server
 from tests.configured import GIVEN, settings
 from tests.environment import ROOT, bare
 

@@ -95,6 +95,19 @@ class Run:
     until: datetime | None
     outlets: Outlets
     meter: Meter = field(default_factory=Meter)
+    speed: float = 0.0  # mails a second of the last slice
+
+    @property
+    def slice(self) -> int:
+        """Return how many rows to claim at once: what `until` would cut off is for others.
+
+        To give a row back costs as much as to claim it.
+        """
+        size = self.outlets.slice
+        if self.until is None or not self.speed:
+            return size
+        left = (self.until - self.clock()).total_seconds()
+        return max(min(size, int(left * self.speed)), self.outlets.group)
 
     def judged_at(self) -> datetime | None:
         """Return the instant by which to judge what is due, or None for now."""
@@ -124,7 +137,7 @@ def send_due(
     run = Run(clock, due, until, Outlets(clock))
     try:
         while not run.over():
-            permits = rate.ask(run.outlets.slice, ledger.database_now)
+            permits = rate.ask(run.slice, ledger.database_now)
             if not permits.mails:
                 if rate.wait_for(permits):
                     continue
@@ -145,7 +158,9 @@ def send_due(
             ids = [row.delivery_id for row in claimed]
             logger.info("slice of %d deliveries, %d to %d", len(ids), min(ids), max(ids))
             gate = Gate(clock(), rests, settings.DOMAIN_RATES)
+            begin = time.monotonic()
             sent = send_slice(claimed, run, gate, mark)
+            run.speed = sent.total() / max(time.monotonic() - begin, 0.001)
             rate.settle(permits, sent, ledger.database_now)
             tally += sent
             run.meter.count(sent, clock)

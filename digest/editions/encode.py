@@ -62,7 +62,8 @@ def encode(
 ) -> EncodedEdition:
     """Encode a published edition with a frame: the current one, or a stored one.
 
-    Blocks come in the order of their positions. Without `votes` no paper has a link to vote: that link needs a planned delivery.
+    Blocks come in the order of their positions. Without `votes` no paper has a link to vote:
+    that link needs a planned delivery.
     """
     boundary, encoder = around.boundary, mime.quoted_printable
     if not boundary:  # frames stored before boundaries were random

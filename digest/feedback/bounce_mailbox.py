@@ -22,9 +22,9 @@ from django.utils import timezone
 from digest import signing
 from digest.deliveries import heartbeats
 from digest.deliveries.heartbeats import Loop
+from digest.endpoints import BounceMailbox, bounce_mailbox
 from digest.feedback import domain_reports, dsn, events
 from digest.feedback.mailbox_session import MailboxBusy, MailboxTrouble, session
-from digest.mailbox_url import BounceMailbox, bounce_mailbox
 from digest.models import Heartbeat
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any, Protocol
 
-from digest.endpoints import Tls
+from digest.endpoints import BounceMailbox, Tls
 from digest.logs import scrub
-from digest.mailbox_url import BounceMailbox
 
 MOST_BYTES = 5 * 1024 * 1024  # of a letter; of a larger one only its beginning
 BEGINNING = 2000  # lines of a letter that is too large, by POP3

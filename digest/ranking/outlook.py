@@ -16,7 +16,7 @@ from digest.ranking import ranking, sentences
 from digest.ranking.directions import interests_of
 from digest.ranking.interests import Lexicon, phrases
 from digest.ranking.projections import PointsByVersion, current
-from subscribers.models import Topic
+from subscribers.models import Schedule, Topic
 from subscribers.preferences import Preferences
 
 DAYS = 30
@@ -34,6 +34,7 @@ class Outlook:
     days_with: int
     days: int
     nearest: bool  # whether the nearest paper comes on the other days
+    weekly: bool  # one mail brings the best of seven days
 
     @property
     def a_day(self) -> int:
@@ -42,7 +43,8 @@ class Outlook:
 
     @property
     def rare(self) -> bool:
-        return self.days_with * DAYS < RARE * self.days
+        """Return whether most days are in vain, for who gets a mail for each."""
+        return not self.weekly and self.days_with * DAYS < RARE * self.days
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +103,12 @@ def outlook(preferences: Preferences) -> Outlook | None:
             places = best(day, wanted, written, close, bool(scores))
             newest = [day.papers[place] for place in places if place not in muted][:SHOWN]
             matched = bool(fits.any())
+            if not (matched or scores):  # searches alone, which found nothing
+                newest = []
     days_with = sum(count > 0 for count in counts)
-    nearest = any(found) and days_with < len(counts)
-    return Outlook(newest, matched, sum(counts), days_with, len(counts), nearest)
+    weekly = preferences.cadence == Schedule.Cadence.WEEKLY
+    nearest = any(found) and days_with < len(counts) and not weekly
+    return Outlook(newest, matched, sum(counts), days_with, len(counts), nearest, weekly)
 
 
 def best(

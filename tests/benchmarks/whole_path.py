@@ -72,8 +72,11 @@ def mean_size(here: world.World) -> int:
     return size // mails
 
 
-def one_day(here: world.World, sink: Sink) -> Cost:
-    """Plan an edition for everybody and let real workers send it. Raises AssertionError."""
+def one_day(here: world.World, sink: Sink, *, most: float = 1800) -> Cost:
+    """Plan an edition for everybody and let real workers send it. Raises AssertionError.
+
+    Gives up after `most` seconds.
+    """
     from django.utils import timezone
 
     from digest.deliveries.plan import plan_edition
@@ -86,7 +89,7 @@ def one_day(here: world.World, sink: Sink) -> Cost:
         planned = plan_edition(here.edition, timezone.now())
         planning = time.process_time() - planning
         plan_wall = time.perf_counter() - begin
-        wake_until_end()
+        wake_until_end(most=most)
         wall = time.perf_counter() - begin
         parts = [cpu_seconds(root) - cpu for root, cpu in zip(roots, before, strict=True)]
         memory = peak_megabytes(worker)
@@ -108,8 +111,8 @@ def wake_until_end(*, most: float = 1800) -> int:
     from digest.models import Delivery
 
     rows = Delivery.objects.filter(is_open=True)
-    # By the index of open rows: without its order, each look may read the whole table.
-    next_due = rows.order_by("not_before").values_list("not_before")
+    # In the order of the index of open rows: in any other, each look reads the whole table.
+    next_due = rows.order_by("lane", "not_before").values_list("not_before")
     end, next_at = time.perf_counter() + most, 0.0
     while next_due.first():
         if time.perf_counter() > end:

@@ -9,9 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import fencing, ledger
-from digest.deliveries.outlets import BatchSizer
+from digest.deliveries.outlets import BatchSizer, Outlets
 from digest.deliveries.plan import plan
-from digest.deliveries.send import send_due
+from digest.deliveries.send import Run, send_due
 from digest.models import Delivery, Lease
 from digest.ranking import loaded
 from subscribers.addresses import BadAddress, canonical
@@ -190,6 +190,19 @@ def test_r4_groups_follow_the_speed_of_the_line(settings):
         batch_sizer.learn(batch_sizer.group, seconds)
         sizes.append(batch_sizer.group)
     assert sizes == [24, 96, 100, 100, 5, 1, 4]
+
+
+def test_a_sender_claims_what_it_can_send_until_its_end(sink, settings):
+    settings.SUBMIT_GROUP = 100
+    outlets = Outlets(lambda: make.NOON)
+    outlets.all["main"].batch_sizer.learn(100, 0.01)
+    assert outlets.slice == 10 * outlets.group
+    sizes = []
+    for seconds, speed in ((3, 0), (3, 1000), (0.2, 1000), (0.01, 1000), (-1, 1000)):
+        until = make.NOON + timedelta(seconds=seconds)
+        sizes.append(Run(lambda: make.NOON, None, until, outlets, speed=speed).slice)
+    assert sizes == [outlets.slice, outlets.slice, 200, outlets.group, outlets.group]
+    assert Run(lambda: make.NOON, None, None, outlets, speed=1).slice == outlets.slice
 
 
 def test_c3_a_sender_ends_in_time_on_a_slow_line_and_charges_nobody(sink, edition):

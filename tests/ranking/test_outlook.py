@@ -99,6 +99,20 @@ def test_what_no_day_matches_is_told_that_the_nearest_comes(editions, client) ->
         ) == told
 
 
+def test_who_gets_one_mail_a_week_is_told_nothing_of_single_days(editions, client) -> None:
+    rare = {"interests": "compilers for quantum annealing hardware"}
+    for cadence, told in (("daily", True), ("weekly", False)):
+        page = client.post("/preview/", rare | {"cadence": cadence}).text
+        assert ("On a day without a match" in page) == told
+        assert ("Choose “Once a week”" in page) == told
+
+
+def test_a_search_that_finds_nothing_has_no_nearest_paper(editions) -> None:
+    found = outlook(Preferences(searches=("zeppelins",)))
+    assert found is not None
+    assert (found.days_with, found.nearest, list(found.newest)) == (0, False, [])
+
+
 def test_without_editions_there_is_none(db) -> None:
     assert outlook(Preferences()) is None
 
