@@ -190,6 +190,7 @@ class Bed:
     people: People
     share: int = SHARE
     lasts: float = LASTS
+    sign_up_rate: int = sign_ups.RATE
     ids: list[int] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
 
@@ -314,7 +315,7 @@ class Bed:
     def let_people_come(self) -> None:
         """As soon as the web server answers, which may just have been started."""
         clocks.until(lambda: "no answer" not in self.readiness())
-        self.people.come()
+        self.people.come(self.sign_up_rate)
 
     def signed_up(self, healed: float, *, asynchronous: bool = False) -> SignUps:
         found = SignUps(self.people.answers(), healed, asynchronous=asynchronous)
@@ -711,7 +712,7 @@ def figures(folder: Path, *, short: bool) -> list[Figure]:
     count = SHARE * (len(SHORT) + 1 if short else len(LINKS) * len(WAYS) + 35)
     with running(folder / "scene", count) as bed:
         if short:
-            bed.share, bed.lasts = SHARE // 2, LASTS / 2
+            bed.share, bed.lasts, bed.sign_up_rate = SHARE // 2, LASTS / 2, 1
         play(bed, short=short)
         mails = bed.to_confirm()
         for one in bed.rounds:
