@@ -75,7 +75,8 @@ class SignUps:
 
     @property
     def without_mail(self) -> set[str]:
-        return (self.answered(TAKEN) & self.kept) - set(self.mails)
+        known = self.answered(TAKEN) & self.kept
+        return set() if self.asynchronous else known - set(self.mails)
 
     @property
     def twice(self) -> set[str]:
@@ -147,7 +148,10 @@ def pass_time(ledger: Ledger) -> None:
 
 
 def became(found: SignUps, ledger: Ledger, mails: Callable[[], Counter[str]]) -> SignUps:
-    """Fill in what became of them, once each who was taken has mail or a minute is over."""
+    """Fill in what became of them, once each who was taken has mail or a minute is over.
+
+    Where people may be lost their mails are not waited for.
+    """
 
     def all_have_mail() -> bool:
         pass_time(ledger)
@@ -155,7 +159,7 @@ def became(found: SignUps, ledger: Ledger, mails: Callable[[], Counter[str]]) ->
         found.count(mails())
         return not found.without_mail
 
-    clocks.until(all_have_mail, MAIL)
+    clocks.until(all_have_mail, 0 if found.asynchronous else MAIL)
     return found
 
 
