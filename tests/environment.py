@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NOWHERE = "127.0.0.1:9"  # the discard port: nobody listens, nothing leaves the machine
 POSTGRES = os.environ.get("DATABASE_URL", "").startswith("postgres")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+# Whoever makes the run's folder removes it; what a run starts works in the same.
+IS_FIRST = not os.environ.get("TESTS_FOLDER")
 
 KEYS = {
     "SECRET_KEY": "a-secret-key-for-tests-only-0123456789-abcdefghijklmnop",
@@ -162,7 +164,7 @@ def depends_on_database(item: pytest.Item) -> bool:
 
 
 def pytest_unconfigure() -> None:
-    if WORKER:
+    if not IS_FIRST:
         return
     if (FOLDER / "migrated-postgres").exists():
         from tests import migrated

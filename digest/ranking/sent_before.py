@@ -25,8 +25,8 @@ def sent_before(
     """Yield (subscriber id, position in this edition) of what the readers had before.
 
     Of what was missed also the papers of days before, for which they had a mail. With
-    `until` only mails that were handed over before that instant count. Five queries at
-    most, however many readers, mails and editions there are.
+    `until` only mails that were handed over before that instant count. There are as many
+    queries for a thousand readers, mails and editions as for one.
     """
     if edition.kind == Edition.Kind.MISSED:
         yield from of_days_with_a_mail(edition, readers, until)

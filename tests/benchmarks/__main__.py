@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tests.benchmarks.figures import Figure, figures_table, write
-from tests.environment import FOLDER
+from tests.environment import FOLDER, IS_FIRST
 
 NAMES = {
     "all": "every one of them, and one table of what is promised and what is measured",
@@ -67,7 +67,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("stopped")
     finally:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+        if IS_FIRST:
+            shutil.rmtree(FOLDER, ignore_errors=True)
     if file:
         write(file, figures)
     elif figures:
