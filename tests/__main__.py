@@ -26,7 +26,7 @@ NO_TESTS = 5  # pytest's status when all that was chosen runs on the other datab
 # Workers of each half, which run side by side: more than there are cores in all, for many
 # tests wait.
 CORES = os.cpu_count() or 1
-ON_SQLITE, ON_POSTGRES = CORES + 1, CORES  # SQLite has twice as many tests
+ON_SQLITE, ON_POSTGRES = CORES + 2, CORES  # SQLite has four times as many tests
 
 
 def suite(database: str, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
