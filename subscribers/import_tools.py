@@ -8,7 +8,6 @@ only uses other words for its states (Kit) needs no entry: they stand in import_
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-
 FILLED = ""
 NOT_FILLED = {"", "0", "-", "f", "false", "n", "no", "none", "null"}
 
