@@ -511,7 +511,9 @@ def test_the_link_of_a_reader_who_left_says_so_and_offers_the_way_back(
 
 
 @pytest.mark.parametrize(
-    "after", ["/", ".", ">", "%3E", "%3e", "%20", "%253E", ".>", "/>."]
+    "after",
+    ["/", ".", ">", "%3E", "%3e", "%20", "%253E", ".>", "/>.", "=", ")", "]", "**", "_*"]
+    + ["&utm=1", "%22", "'", ";", "%E2%80%9D", "%EF%BC%89%E3%80%82", "|https://x.org/u"],
 )
 def test_what_a_mail_program_takes_for_a_part_of_the_link_is_forgiven(
     client: Client, active, after: str
