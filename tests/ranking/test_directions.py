@@ -18,7 +18,6 @@ from digest.ranking.loaded import load
 from digest.ranking.select import select
 from digest.ranking.standing import standing
 from digest.ranking.vectors import DIMENSIONS, Direction, shipped
-from subscribers import subscriptions
 from subscribers.consent import Origin
 from subscribers.models import Subscriber, Topic
 from subscribers.preferences import Preferences
@@ -90,7 +89,7 @@ def digest_of(reader: Subscriber, edition: Edition) -> list[tuple[str, str]]:
 def writes(reader: Subscriber, **fields: object) -> None:
     wanted = Preferences(**fields)  # type: ignore[arg-type]
     origin = Origin("/test/", "", "test")
-    subscriptions.change_preferences(reader.pk, wanted, origin=origin, now=make.NOON)
+    make.change_preferences(reader.pk, wanted, origin=origin, now=make.NOON)
 
 
 @pytest.mark.parametrize("subject", SENTENCES)

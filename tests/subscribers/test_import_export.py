@@ -2,6 +2,7 @@
 
 import io
 import os
+import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -335,6 +336,39 @@ def test_g30_an_export_of_another_tool_is_recognised_and_its_states_honoured(
     assert Suppression.objects.values_list("reason", flat=True).first() == reason
     if state == "active":
         assert Subscriber.objects.get().created_at.date() == date(2024, 3, 1)
+
+
+# What a list says that lost its tool's other columns in a spreadsheet, or is of no tool we know.
+@pytest.mark.parametrize(
+    ("column", "value", "state", "reason"),
+    [
+        ("UNSUB_TIME", DAY, "unsubscribed", "left"),
+        ("CLEAN_TIME", DAY, None, "bounced"),
+        ("Unsubscribed", "yes", "unsubscribed", "left"),
+        ("Opt-out date", "5/1/24", "unsubscribed", "left"),
+        ("Hard bounced", "TRUE", None, "bounced"),
+        ("Complained", "1", None, "complained"),
+        ("Blacklisted", "Y", None, "manual"),
+        *(("Unsubscribed", no, "active", None) for no in ("", "No", "false", "0", "-")),
+    ],
+)
+def test_g30_a_column_that_says_who_has_left_counts_in_any_list(
+    column, value, state, reason, topics, written
+) -> None:
+    _, said = bring(written(f"Name;E-Mail;{column}\nA;a@x.org;{value}\n"), legal_source="x")
+    assert "ignored columns: 'name'\n" in said and "refused" not in said
+    assert Subscriber.objects.values_list("state", flat=True).first() == state
+    assert Suppression.objects.values_list("reason", flat=True).first() == reason
+
+
+@pytest.mark.parametrize("name", ["list.zip", "list.xlsx", "list.csv"])
+def test_an_archive_or_a_spreadsheet_is_one_line_that_says_what_to_do(
+    name: str, topics, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("subscribed.csv", "email\na@x.org\n")
+    with pytest.raises(CommandError, match=r"is a ZIP file: unpack .* as CSV$"):
+        bring(tmp_path / name)
 
 
 def test_an_array_of_json_is_one_line_that_says_what_to_write(topics, written) -> None:
