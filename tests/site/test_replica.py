@@ -215,7 +215,10 @@ def while_it_is_away_nobody_waits_for_it(client: Client) -> None:
 
 
 def it_is_asked_again(client: Client) -> None:
+    from digest.postgresql import base  # needs psycopg
+
     connections["replica"].close()
+    base.rests.clear()
     Topic.objects.update(label="Knots")  # until then it has replayed nothing
     follow()
     replica.rest.until = 0.0
