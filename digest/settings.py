@@ -649,3 +649,7 @@ LOGGING = {
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }
+
+# -- last, when all variables were read -------------------------------------------
+
+variables.refuse_misspelled()

@@ -12,12 +12,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.models import Act
-from subscribers import address_key, consent
+from subscribers import address_key, consent, import_export
 from subscribers.addresses import address_hash
+from subscribers.import_file import ImportFile
+from subscribers.import_rows import KNOWN
 from subscribers.models import (
     AddressKey,
     ConsentEvent,
     Notice,
+    Schedule,
     Subscriber,
     Suppression,
 )
@@ -448,6 +451,23 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(topics, written) -> N
     assert "ignored columns: 'phone'" in err and "line 4" in err
     assert not Subscriber.objects.exists() and not Suppression.objects.exists()
     assert not ConsentEvent.objects.exists() and not Notice.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dry_run_lets_others_write_between_its_slices(
+    topics, written, monkeypatch
+) -> None:
+    monkeypatch.setattr(import_export, "SLICE", 2)
+    people = "a@x.org\nb@x.org\nc@x.org\nA@x.org\nd@x.org\nC@x.org\n"
+    file = ImportFile(written(f"email\n{people}"), KNOWN)
+    rows = import_export.load(file, legal_source="x", now=THEN, dry_run=True)
+    became = []
+    for row in rows:
+        assert not connection.in_atomic_block and not Subscriber.objects.exists()
+        became.append(row.became)
+    known, new = import_export.Became.KNOWN, import_export.Became.IMPORTED
+    assert became == [new, new, new, known, new, known]
+    assert not ConsentEvent.objects.exists() and not Schedule.objects.exists()
 
 
 def test_all_or_nothing_takes_nothing_if_a_row_is_refused(topics, written) -> None:
