@@ -96,7 +96,10 @@ def read_about(path: Path) -> About:
     except FileNotFoundError:
         raise BackupError(f"there is no file {path}") from None
     except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
-        raise BackupError(f"{path} is not a whole backup: {error}") from None
+        why = f"{error}".partition(":\n")[
+            0
+        ]  # tarfile says on lines of their own what it tried
+        raise BackupError(f"{path} is not a whole backup: {why}") from None
     if about is None or about.kind != kind():
         found = about.kind if about else "nothing"
         raise BackupError(f"{path} is a backup of {found}, and DATABASE_URL names {kind()}")
