@@ -19,6 +19,7 @@ from digest.models import (
     Edition,
     Paper,
     WarmUpDay,
+    folded,
 )
 from subscribers.admin import ToLookAt
 
@@ -87,6 +88,10 @@ class DeliveryAdmin(ReadOnly):
     list_select_related = ["edition"]
     raw_id_fields = ["edition", "subscriber"]
     search_fields = ["=id", "=subscriber__id"]
+    search_help_text = (
+        f"Deliveries older than {folded.FOLDED_AFTER.days} days are folded and not listed here: "
+        "the page of the reader shows them, and so does the command delivery."
+    )
     exclude = ["lease_token"]
     inlines = [HistoryInline]
 

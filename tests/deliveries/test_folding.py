@@ -9,9 +9,10 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.forms import model_to_dict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -302,3 +303,25 @@ def test_folded_while_a_plan_an_erasure_and_another_fold_run(edition):
     rows += Delivery.objects.all()
     owners = [row.subscriber_id for row in rows]
     assert len(rows) == 5 and owners.count(None) == 1 and len(set(owners)) == 5
+
+
+def test_a_readers_page_asks_as_often_whatever_is_folded(admin_client: Client) -> None:
+    reader, counts = make.reader("ann@example.org", "graphs"), []
+    for number in (1, 2, 3):
+        day = make.DAY - timedelta(days=20 + number)
+        old = make.edition({}, day=day)
+        row = Delivery(pk=number, edition=old, subscriber=reader, state="accepted")
+        row.due_at = row.not_before = row.expires_at = NOW - timedelta(days=20 + number)
+        packed = FoldedDeliveries(edition=old, span=folded.span_of(row))
+        packed.fill([row])
+        packed.save()
+        with CaptureQueriesContext(connection) as asked:
+            page = admin_client.get(reverse("console_reader", args=[reader.pk]))
+        assert page.text.count('<details class="delivery">') == number
+        counts.append(len(asked))
+    assert counts[0] == counts[1] == counts[2]
+
+
+def test_the_admins_list_says_where_folded_deliveries_are(admin_client: Client) -> None:
+    page = admin_client.get(reverse("admin:digest_delivery_changelist")).text
+    assert "older than 16 days are folded and not listed here" in page
