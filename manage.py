@@ -59,12 +59,19 @@ def run_in_environment(*, test: bool) -> None:
     group = "dev" if test else "embedded"
     stamp = VENV / f".{group}-installed"
     extras = extras_wanted()
-    lock = hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest() + "".join(extras)
+    needed = hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest()
+    lock = needed + "".join(extras)
     # A deployment's own environment is used as it is: only `up` and `test` complete one.
     complete = test or sys.argv[1:2] == ["up"] or not python.exists()
-    if complete and not (stamp.exists() and stamp.read_text() == lock):
-        install(group, extras)
-        stamp.write_text(lock)
+    installed = stamp.read_text() if stamp.exists() else ""
+    if complete and installed != lock:
+        wrong = install(group, extras)
+        if not wrong:
+            stamp.write_text(lock)
+        elif installed != needed:
+            sys.exit(f"error: {wrong}")
+        else:  # only an extra is missing; the next start tries again
+            print(f"warning: for `doctor`, {wrong}. All else runs.", file=sys.stderr)
     if os.environ.get("DAILY_PAPERS_ENVIRONMENT") == str(VENV):  # we come from here
         sys.exit(f"error: {VENV} lacks packages: remove that folder and try again")
     os.environ["DAILY_PAPERS_ENVIRONMENT"] = str(VENV)
@@ -78,8 +85,11 @@ def extras_wanted() -> list[str]:
     return ["--extra", "doctor"] if given else []
 
 
-def install(group: str, extras: list[str]) -> None:
-    """Install what `group` needs from uv.lock. Nothing that another group needs is removed."""
+def install(group: str, extras: list[str]) -> str:
+    """Install what `group` needs from uv.lock; return what went wrong, in one line.
+
+    Nothing that another group needs is removed.
+    """
     ours = VENV / "bin" / "uv"
     uv = shutil.which("uv") or (str(ours) if ours.exists() else "")
     if not uv:
@@ -102,8 +112,9 @@ def install(group: str, extras: list[str]) -> None:
             said.append(line.strip())
             show(said[-1])
     show("")
-    if process.returncode:
-        sys.exit(failure("the packages could not be installed", said, "UV_DEFAULT_INDEX"))
+    if not process.returncode:
+        return ""
+    return failure("the packages could not be installed", said, "UV_DEFAULT_INDEX")
 
 
 def check_python() -> None:
@@ -129,7 +140,8 @@ def install_uv() -> None:
         if done.returncode:
             shutil.rmtree(VENV, ignore_errors=True)
             said = (done.stderr or done.stdout).strip().splitlines()
-            sys.exit(failure("uv could not be installed", said, "PIP_INDEX_URL"))
+            wrong = failure("uv could not be installed", said, "PIP_INDEX_URL")
+            sys.exit(f"error: {wrong}")
 
 
 def failure(what: str, said: list[str], index: str) -> str:
@@ -140,7 +152,7 @@ def failure(what: str, said: list[str], index: str) -> str:
     ]  # the last is the deepest
     why = "; ".join([fault, *causes[-1:]]) if fault else " ".join(said[-1:])
     return (
-        f"error: {what} ({why or 'no reason given'}). Is there a network? Behind a proxy or a "
+        f"{what} ({why or 'no reason given'}). Is there a network? Behind a proxy or a "
         f"mirror, set HTTPS_PROXY or {index}, and SSL_CERT_FILE if it has a certificate of its own"
     )
 

@@ -13,6 +13,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from digest import endpoints, front_end
 from digest.feedback import webhooks
 from digest.models import owners
+from digest.settings import variables
 from digest.transport import relays
 from subscribers import address_key
 
@@ -185,6 +186,21 @@ def address_key_fits(
     except DatabaseError:
         pass
     return []
+
+
+@register(Tags.security)
+def variables_are_spelled_right(
+    app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Find names in the environment that are nearly ours; in .env they are refused."""
+    return [
+        Warning(
+            f"{name} is set, and no variable; {meant} is not set.",
+            hint=f"Write {meant}, if it is for Daily Papers.",
+            id="digest.W011",
+        )
+        for name, meant in variables.misspelled().items()
+    ]
 
 
 def configured_providers() -> list[str]:

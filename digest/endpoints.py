@@ -165,7 +165,7 @@ def database(name: str, url: str, *, folder: Path) -> dict[str, Any]:
     if address.options.get("sslmode", "prefer") not in SSL_MODES:
         modes = ", ".join(sorted(SSL_MODES))
         raise ImproperlyConfigured(f"{name} has an unknown sslmode: it may be {modes}.")
-    return dict(dj_database_url.parse(url))
+    return {**dj_database_url.parse(url), "ENGINE": "digest.postgresql"}
 
 
 def sqlite(name: str, url: str, *, folder: Path) -> dict[str, Any]:

@@ -84,6 +84,9 @@ class RouteInsteadOfPath(logging.Filter):
         match = getattr(getattr(record, "request", None), "resolver_match", None)
         route = getattr(match, "route", "?")
         record.msg, record.args = "server error at /%s", (route,)
+        error = record.exc_info[1] if record.exc_info else None
+        if getattr(error and error.__cause__, "is_told", False):
+            record.exc_info = record.exc_text = None  # many requests fail of it, quickly
         return route != "readyz"  # its 503 is a normal response, every few seconds
 
 

@@ -3,7 +3,8 @@
 While such a page is made, the replica stands in the place of Django's default connection, for
 its thread alone. So all that the page asks, by models or in SQL, is read there, and nothing
 can be written, as a standby takes no write. Nobody sees what is wrong with the replica: the
-page is made from the database itself, and the replica is left alone for a while.
+page is made from the database itself, and the replica is left alone for a while. One that is
+silent is given up soon, see digest/postgresql/base.py.
 """
 
 import logging
@@ -18,6 +19,8 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.http import Http404, HttpRequest, HttpResponse
 
+from digest.rest import Rest
+
 logger = logging.getLogger(__name__)
 
 ALIAS = "replica"
@@ -28,10 +31,9 @@ REST = 10.0  # seconds for which a replica that failed is not asked
 BEHIND = """SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())
 WHERE pg_is_in_recovery()"""
 
-# Of this process; monotonic seconds.
-resting_until = 0.0
-looked_until = 0.0
-is_out = False  # it failed last time, as the log says
+# Of this process.
+rest = Rest(REST)
+looked_until = 0.0  # monotonic seconds
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
@@ -48,7 +50,7 @@ def first[**P](view: View[P]) -> View[P]:
 
     @wraps(view)
     def page(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if is_configured() and may_be_asked():
+        if is_configured() and rest.may_be_asked():
             try:
                 with standing_in():
                     response = view(request, *args, **kwargs)
@@ -57,8 +59,10 @@ def first[**P](view: View[P]) -> View[P]:
                     return response
             except Http404:
                 note_answer()
-            except (Error, Unfit) as failed:
+            except Unfit as failed:
                 leave_alone(failed)
+            except Error as failed:  # of the page alone, if the replica is well
+                leave_alone(failed) if trouble() else note_answer()
         return view(request, *args, **kwargs)
 
     return page
@@ -66,17 +70,6 @@ def first[**P](view: View[P]) -> View[P]:
 
 def is_configured() -> bool:
     return ALIAS in settings.DATABASES
-
-
-def may_be_asked() -> bool:
-    """Return whether to ask it now; after a rest one thread tries, and no other waits too."""
-    global resting_until
-    now = time.monotonic()
-    if now < resting_until:
-        return False
-    if is_out:
-        resting_until = now + REST
-    return True
 
 
 @contextmanager
@@ -109,17 +102,14 @@ def check_fitness() -> float:
 
 
 def leave_alone(failed: Exception) -> None:
-    global resting_until, looked_until, is_out
-    resting_until, looked_until = time.monotonic() + REST, 0.0
-    if not is_out:
-        is_out = True
+    global looked_until
+    looked_until = 0.0
+    if rest.begin():
         logger.warning("the replica %s: pages are read without it", in_words(failed))
 
 
 def note_answer() -> None:
-    global is_out, resting_until
-    if is_out:
-        is_out, resting_until = False, 0.0
+    if rest.end():
         logger.info("pages are read from the replica again")
 
 

@@ -255,6 +255,14 @@ def on_server(entry: dict[str, Any], **options: int) -> dict[str, Any]:
     }
 
 
+def for_visitors(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return such an entry for those who do not wait until a silent server is noticed."""
+    in_time = on_server(entry, connect_timeout=2, tcp_user_timeout=5_000)
+    return in_time | {"PATIENCE": 2.0}  # seconds: see digest/postgresql/base.py
+
+
+# What a web process changes in "default" at its start.
+DATABASE_FOR_VISITORS: dict[str, Any] = {}
 if EMBEDDED:
     DATABASES: dict[str, Any] = {
         "default": {
@@ -276,14 +284,13 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
+    DATABASE_FOR_VISITORS = for_visitors(DATABASES["default"])
     DATABASES["default"] = on_server(DATABASES["default"])
 
 # A streaming replica, from which the pages for everybody are read.
 if REPLICA_DATABASE_URL := variables.text("REPLICA_DATABASE_URL"):
-    DATABASES["replica"] = on_server(
-        endpoints.database("REPLICA_DATABASE_URL", REPLICA_DATABASE_URL, folder=BASE_DIR),
-        connect_timeout=2,  # then it is left alone for a while: see digest/replica.py
-        tcp_user_timeout=5_000,
+    DATABASES["replica"] = for_visitors(
+        endpoints.database("REPLICA_DATABASE_URL", REPLICA_DATABASE_URL, folder=BASE_DIR)
     )
     if any("postgresql" not in entry["ENGINE"] for entry in DATABASES.values()):
         raise ImproperlyConfigured(
@@ -642,3 +649,7 @@ LOGGING = {
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }
+
+# -- last, when all variables were read -------------------------------------------
+
+variables.refuse_misspelled()

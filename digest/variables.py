@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ NO = {"0", "false", "n", "no", "off"}
 QUOTES = "\"'"
 NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control, surrogate, line and paragraph ends
 FILE = "_FILE"
+# How alike two names are of which one is a slip: one letter of ten, or two that changed places.
+ALIKE = 0.85
 # In the environment, so that child processes know it too: the names that a .env file gave.
 FROM_FILE = "NAMES_IN_ENV_FILE"
 # https://arxiv.org/category_taxonomy: each archive and what it is divided into.
@@ -56,6 +59,11 @@ ARXIV = frozenset(
     "quant-ph",
 }
 DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+
+
+def bare(name: str) -> str:
+    """Return a name as it sounds: without its suffix, lines between words, and case."""
+    return name.removesuffix(FILE).replace("_", "").casefold()
 
 
 def is_domain(text: str) -> bool:
@@ -124,12 +132,41 @@ class Variables:
 
     def source(self, name: str) -> str:
         """Return where the value comes from: a file, .env, the environment or the default."""
-        in_file = self.environ.get(FROM_FILE, "").split(",")
+        in_file = self.in_file()
         for given, words in ((name + FILE, f"the file named in {name}{FILE}"), (name, "")):
             if self.environ.get(given):
                 place = ".env" if given in in_file else "the environment"
                 return f"{words}, set in {place}" if words else place
         return "the default"
+
+    def misspelled(self) -> dict[str, str]:
+        """Return the variable that is meant by each name that is nearly one, but not read.
+
+        A variable that has a value is meant by no other name. Complete once all were read.
+        """
+        given = {name.removesuffix(FILE) for name, value in self.environ.items() if value}
+        meant = {bare(name): name for name in self.known if name not in given}
+        meant.pop(bare("ENV_FILE"), None)  # ENV is many programs' own
+        return {
+            name: meant[close]
+            for name in sorted(given - set(self.known))
+            for close in get_close_matches(bare(name), meant, n=1, cutoff=ALIKE)
+        }
+
+    def refuse_misspelled(self) -> None:
+        """Refuse a name of the .env file that is nearly one of ours.
+
+        Who writes TESTMODE_TO there must not find out from the readers. The environment has
+        many names that are not for us: of those `check` warns.
+        """
+        in_file = {name.removesuffix(FILE) for name in self.in_file()}
+        for name, meant in self.misspelled().items():
+            if name in in_file:
+                raise ImproperlyConfigured(f"{name} in .env is no variable: write {meant}.")
+
+    def in_file(self) -> list[str]:
+        """Return the names that the .env file gave."""
+        return self.environ.get(FROM_FILE, "").split(",")
 
     def named(self, prefix: str) -> list[str]:
         """Return the names that begin with `prefix` and have a value."""

@@ -11,6 +11,7 @@ from digest.process import load_settings
 from digest.site.answer_cache import CachedAnswers
 
 load_settings()
+settings.DATABASES["default"].update(settings.DATABASE_FOR_VISITORS)
 application = LimitedBodies(CachedAnswers(get_wsgi_application(), but=settings.STATIC_URL))
 # Else the first request of each worker loads all views.
 import_module(settings.ROOT_URLCONF)

@@ -27,6 +27,7 @@ SAME = {  # other tools' names of our columns
     "status": "state",
 }
 MOST_BREAKS = 50  # lines of a head line's quoted names
+ZIPPED = b"PK\x03\x04"  # as an archive begins, and a spreadsheet (.xlsx, .ods)
 MULTIBYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # of the whole process; a field is a text
 
@@ -100,12 +101,14 @@ class ImportFile:
 
     def content(self) -> bytes:
         """Return the whole file. Raises BadFile."""
-        if self.raw is not None:
-            return self.raw
         try:
-            return self.path.read_bytes()
+            raw = self.path.read_bytes() if self.raw is None else self.raw
         except OSError as error:
             raise BadFile(f"cannot read {self.path}: {error.strerror}") from None
+        if raw.startswith(ZIPPED):
+            words = "unpack an archive and import its files; save a spreadsheet as CSV"
+            raise BadFile(f"{self.path} is a ZIP file: {words}")
+        return raw
 
     def look(self) -> Look:
         """Return the columns with what each is taken for, whether or not one is the address.

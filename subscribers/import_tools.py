@@ -8,6 +8,9 @@ only uses other words for its states (Kit) needs no entry: they stand in import_
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+FILLED = ""
+NOT_FILLED = {"", "0", "-", "f", "false", "n", "no", "none", "null"}
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -27,7 +30,7 @@ class Tool:
         row |= {"state": self.words[word]} if word in self.words else {}
         for (column, value), ours in self.decides.items():
             given = str(theirs.get(column) or "").strip().lower()
-            if given and value in ("", given):
+            if value == given if value else given not in NOT_FILLED:
                 row |= ours
         return row
 
@@ -37,7 +40,6 @@ class Tool:
         return frozenset([*self.columns, *(column for column, _ in self.decides)])
 
 
-FILLED = ""
 LEFT = {"state": "unsubscribed"}
 
 TOOLS = (
@@ -93,7 +95,46 @@ TOOLS = (
     ),
 )
 
+# Columns that say by being filled, with a date or a yes, what became of a reader.
+OTHER = Tool(
+    "another tool",
+    frozenset(),
+    decides={
+        (column, FILLED): ours
+        for ours, columns in (
+            (
+                LEFT,
+                "unsub_time unsub_date unsubscribe_date unsubscribe_time unsubscribed"
+                " unsubscribed_date unsubscribed_on unsubscribed_time unsubscription_date"
+                " is_unsubscribed has_unsubscribed unsubscribed_from_all_email"
+                " opt_out opt_out_date opt_out_time optout optout_date opted_out"
+                " opted_out_at has_opted_out_of_email email_opt_out",
+            ),
+            (
+                {"suppressed": "bounced"},
+                "clean_time cleaned cleaned_at bounced bounced_at bounce_date bounce_time"
+                " hard_bounced hard_bounce is_bounced",
+            ),
+            (
+                {"suppressed": "complained"},
+                "complained complained_at complaint_date marked_as_spam spam_complaint",
+            ),
+            (
+                {"suppressed": "manual"},
+                "blocklisted blacklisted is_blocklisted is_blacklisted email_blacklisted"
+                " email_blocklisted do_not_email do_not_contact",
+            ),
+        )
+        for column in columns.split()
+    },
+)
+
 
 def tool_of(columns: Collection[str]) -> Tool | None:
-    """Return the tool whose export has these columns; None for a file of ours or another's."""
-    return next((tool for tool in TOOLS if tool.marks <= set(columns)), None)
+    """Return the tool whose export has these columns, OTHER if only they say who has left.
+
+    None for a file of ours, or one that says it in no way we know.
+    """
+    names = set(columns)
+    found = next((tool for tool in TOOLS if tool.marks <= names), None)
+    return found or (OTHER if OTHER.reads & names else None)

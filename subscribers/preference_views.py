@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -25,7 +26,13 @@ from subscribers.http import (
 from subscribers.models import Link, Request, Subscriber, Topic
 from subscribers.notices import outbox
 from subscribers.preferences import stored
-from subscribers.preferences_form import PreferencesForm, initial_of
+from subscribers.preferences_form import (
+    PreferencesForm,
+    as_shown,
+    changed_since,
+    initial_of,
+    read_shown,
+)
 from subscribers.tasks import wake
 from subscribers.views import Counts, offer_again
 
@@ -134,6 +141,7 @@ class PreferencesPage:
         self.now = now
         self.today = subscriptions.local_date(subscriber, now)
         self.preferences = PreferencesForm(initial=initial_of(stored(subscriber)))
+        self.shown = as_shown(stored(subscriber))
         self.pause = PauseForm(None, today=self.today)
         self.address = AddressForm(auto_id="new-%s")
 
@@ -170,10 +178,11 @@ class PreferencesPage:
                     )
             case _:
                 self.preferences = PreferencesForm(request.POST)
+                self.shown = request.POST.get("shown", "")
                 if self.preferences.is_valid():
-                    subscriptions.change_preferences(
-                        pk, self.preferences.preferences(), origin=came_from, now=now
-                    )
+                    shown, wanted = read_shown(self.shown), self.preferences.preferences()
+                    change = partial(changed_since, shown, wanted)
+                    subscriptions.adjust_preferences(pk, change, origin=came_from, now=now)
         return not self.invalid
 
     def context(self) -> dict[str, object]:
@@ -182,6 +191,7 @@ class PreferencesPage:
             "reading": self.subscriber.state in subscriptions.CONFIRMED,
             "paused": self.subscriber.state == Subscriber.State.PAUSED,
             "form": self.preferences,
+            "shown": self.shown,
             "pause_form": self.pause,
             "address_form": self.address,
             "today": self.today,

@@ -3,6 +3,7 @@
 Which widget, label and hint a field has stands here once; the templates say where it goes.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -33,7 +34,7 @@ from subscribers.models import (
     Topic,
     Trending,
 )
-from subscribers.preferences import Preferences
+from subscribers.preferences import Preferences, from_json
 
 LONGEST_INTEREST = 500  # characters of one
 MOST_INTERESTS = 5  # ranking reads so many lines
@@ -274,6 +275,66 @@ class PreferencesForm(Form):
 def chosen(cleaned: Mapping[str, Any]) -> Preferences:
     """Return the preferences of a form's cleaned data."""
     return Preferences(**{name: cleaned[name] for name in NAMES})
+
+
+# -- a form that was opened before something else was changed ----------------------------
+
+
+def as_shown(preferences: Preferences) -> str:
+    """Return what a page shows, for its hidden field `shown`."""
+    return json.dumps(asdict(preferences))
+
+
+def read_shown(text: str) -> Preferences | None:
+    """Return what the page had shown; None where a post does not say it."""
+    try:
+        found = from_json(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    usual = Preferences()
+    kinds = [type(getattr(found, name)) is type(getattr(usual, name)) for name in NAMES]
+    return found if all(kinds) else None
+
+
+def changed_since(
+    shown: Preferences | None, wanted: Preferences, had: Preferences
+) -> Preferences:
+    """Return `had` with what a reader changed in a page that had `shown` something older.
+
+    Whoever saves from an old tab, or from behind the back button, must not take back what
+    they changed elsewhere meanwhile: a topic that they dropped, an author that they left out.
+    """
+    if shown is None:
+        return wanted
+    merged = {name: merged_field(name, shown, wanted, had) for name in NAMES}
+    is_when = (wanted.cadence, wanted.days) != (shown.cadence, shown.days)
+    when = wanted if is_when else had  # the days belong to their cadence
+    return chosen(merged | {"cadence": when.cadence, "days": when.days})
+
+
+def merged_field(
+    name: str, shown: Preferences, wanted: Preferences, had: Preferences
+) -> object:
+    """Return one field's value; of a list each entry is by itself, as far as there is room."""
+    old, new, now = (getattr(one, name) for one in (shown, wanted, had))
+    if new == old or now == old:
+        return now if new == old else new
+    if name == "interests":
+        lines = merged_list(*(text.split("\n") for text in (old, new, now)))
+        return "\n".join(lines) if len(lines) <= MOST_INTERESTS else new
+    if not isinstance(now, tuple):
+        return new
+    entries = tuple(merged_list(old, new, now))
+    most = getattr(PreferencesForm.base_fields[name], "most", len(entries))
+    return entries if len(entries) <= most else new
+
+
+def merged_list(
+    old: Collection[str], new: Collection[str], now: Collection[str]
+) -> list[str]:
+    """Return the entries of `now` without those taken from `old`, and those that are new."""
+    kept = [one for one in now if one in new or one not in old]
+    return kept + [one for one in new if one not in old and one not in now]
 
 
 def initial_of(preferences: Preferences) -> dict[str, object]:

@@ -113,13 +113,6 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber | None:
     return subscriber
 
 
-def change_preferences(
-    subscriber_id: int, preferences: Preferences, *, origin: Origin, now: datetime
-) -> None:
-    """Put the new preferences in place of the old; a reader who has left stays as they are."""
-    adjust_preferences(subscriber_id, lambda _: preferences, origin=origin, now=now)
-
-
 @transaction.atomic
 def adjust_preferences(
     subscriber_id: int,
@@ -128,10 +121,10 @@ def adjust_preferences(
     origin: Origin,
     now: datetime,
 ) -> Preferences | None:
-    """Put what `change` makes of the stored preferences in their place, as above.
+    """Put what `change` makes of the stored preferences in their place.
 
-    Return them as they are now; None for a reader who has left. What changes nothing has no
-    receipt.
+    Return them as they are now; None for a reader who has left, who stays as they are. What
+    changes nothing has no receipt.
     """
     subscriber = locked(subscriber_id)
     if subscriber is None or subscriber.state not in CONFIRMED:

@@ -42,7 +42,7 @@ from subscribers.preferences import bound_to, day_and_hour, next_hour, stored
 from subscribers.tasks import wake
 
 Purpose = Link.Purpose
-TOKEN_OF_A_LINK = re.compile(r"([A-Za-z0-9_-]+)(?:[/.,>\s]|%3E|%20)*", re.IGNORECASE)
+TOKEN_OF_A_LINK = re.compile(rf"({links.TOKEN.pattern})(?:[^A-Za-z0-9].*)?", re.DOTALL)
 type Counts = Callable[[], Mapping[str, int]]
 
 
@@ -199,10 +199,11 @@ def holder(token: str) -> Subscriber | None:
 
     From then on their language is spoken.
 
-    Mail programs and people take a dot, a bracket or a blank after a link for part of it.
+    Mail programs and people take what stands after a link for part of it: a dot, a bracket,
+    the marks of emphasis, a parameter of their own.
     """
     found = TOKEN_OF_A_LINK.fullmatch(token)
-    if found is None or not links.well_formed(found[1]):
+    if found is None:
         raise links.Malformed
     reader = Subscriber.objects.filter(unsubscribe_token=found[1]).first()
     if reader is not None:

@@ -37,7 +37,8 @@ URL, percent-encode special characters of user and password: / is %2F, ? is %3F,
 %40, % is %25.
 
 A missing or wrong value ends every program at its start with the one line that is quoted here;
-no secret is repeated in it. `manage.py check --deploy` finds what can be read
+no secret is repeated in it. So does a name in `.env` that is nearly one of these (TESTMODE_TO)
+while that one is not set; in the environment, `check` warns of it. `manage.py check --deploy` finds what can be read
 but is unwise: weak keys, clear text, a public site without a mail server.
 
 This page is made by `uv run python -m tests.configuration` from `.env.example` and the

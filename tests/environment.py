@@ -97,7 +97,7 @@ def pytest_report_header() -> str:
 
 # What takes seconds of a processor each, whole stacks, browsers, kills: `-m long`.
 LONG = re.compile(
-    r"tests/(deploy/test_guide|fuzz|browser|migrations|test_german|test_logs|"
+    r"tests/(deploy/test_(guide|commands.py::test_c32_a_platform)|fuzz|browser|migrations|test_german|test_logs|"
     r"faults/test_(adversity|broker|clocks|crash|hosts|life|mutants|order|provider|restore|"
     r"senders|stop|storm|switch)|subscribers/test_(network_flood|abuse|hostile)|"
     r"mail/test_(pictures|constants|every_kind)|ops/test_(simulate|broker|operators)|"

@@ -7,9 +7,11 @@ from digest.deliveries import ledger
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import release_at
 from digest.models import Block, Delivery, Edition, Paper
+from subscribers import subscriptions
 from subscribers.addresses import address_hash
+from subscribers.consent import Origin
 from subscribers.models import Schedule, Subscriber, Subscription, Topic
-from subscribers.preferences import profile
+from subscribers.preferences import Preferences, profile
 
 DAY = date(2026, 4, 17)
 RELEASE = release_at(DAY)
@@ -70,6 +72,15 @@ def readers(
         Subscription(subscriber=one, topic=topic) for one in made for topic in wished
     )
     return made
+
+
+def change_preferences(
+    subscriber_id: int, wishes: Preferences, *, origin: Origin, now: datetime
+) -> None:
+    """Put these preferences in place of the old."""
+    subscriptions.adjust_preferences(
+        subscriber_id, lambda _: wishes, origin=origin, now=now
+    )
 
 
 def paper(number: int, *, day: date = DAY, upvotes: int = 0, **fields: object) -> Paper:

@@ -150,6 +150,21 @@ class Standby:
             self.process.wait(30)
             self.process = None
 
+    def freeze(self) -> None:
+        """Let it say nothing more, as if its machine were gone without a word."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def signal(self, what: signal.Signals) -> None:
+        """Tell the server and all its children, each of which leads a session of its own."""
+        assert self.process
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, children)):
+            os.kill(one, what)
+
 
 @contextmanager
 def standby(primary: str) -> Iterator[Standby]:
@@ -169,6 +184,8 @@ def standby(primary: str) -> Iterator[Standby]:
         made.start()
         yield made
     finally:
+        if made.process:
+            made.thaw()
         made.stop()
         shutil.rmtree(folder, ignore_errors=True)
 

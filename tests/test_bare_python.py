@@ -100,6 +100,10 @@ def test_where_there_are_settings_the_doctor_has_what_it_needs(
     assert has(tree, "aiosmtpd") and not has(tree, "checkdmarc")
     (tree / ".env").write_text("SITE_URL=https://papers.example.org\n")
     env["ENV_FILE"] = str(tree / ".env")
+    offline = env | {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "empty")}
+    done = manage(tree, offline, "up", "--help")
+    assert done.returncode == 0 and not has(tree, "checkdmarc"), done.stderr
+    assert done.stderr.splitlines()[-1].startswith("warning: for `doctor`, the packages")
     assert manage(tree, env, "up", "--help").returncode == 0
     assert has(tree, "checkdmarc") and has(tree, "aiosmtpd") and not has(tree, "pytest")
 

@@ -65,6 +65,15 @@ def test_a_site_without_tls_is_one_warning(host: str, words: str, settings) -> N
 
 
 @pytest.mark.usefixtures("fine")
+def test_a_slip_in_the_environment_is_one_warning(monkeypatch) -> None:
+    monkeypatch.setenv("TESTMODE_TO", "ann@example.org")
+    (line,) = found(deploy=False)
+    assert (
+        line == "digest.W011 TESTMODE_TO is set, and no variable; TEST_MODE_TO is not set."
+    )
+
+
+@pytest.mark.usefixtures("fine")
 def test_one_key_for_two_purposes_is_named(settings) -> None:
     settings.ADDRESS_KEY = settings.SECRET_KEY = STRONG + STRONG
     assert [line.split()[0] for line in found()] == ["digest.W003"]

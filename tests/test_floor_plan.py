@@ -45,6 +45,27 @@ def test_module_is_small(path: Path) -> None:
     assert len(path.read_text().splitlines()) < MOST_LINES
 
 
+# What the state of a field names: its default.
+OF_STATES = {"subscribers.models.people"}
+
+
+def test_no_migration_depends_on_code_that_may_move() -> None:
+    """It has to do the same in years: what it needs it holds itself, or another migration."""
+    ours = re.compile(
+        r"^\s*(?:from|import) ((?:digest|subscribers)[\w.]*)"
+        r"|import_module\(\s*\"(?!digest\.migrations\.|subscribers\.migrations\.)([^\"]*)",
+        re.MULTILINE,
+    )
+    found = {
+        (one[1] or one[2], name(path))
+        for folder in ("digest", "subscribers")
+        for path in (ROOT / folder / "migrations").glob("*.py")
+        for one in ours.finditer(path.read_text())
+    }
+    assert [pair for pair in sorted(found) if pair[0] not in OF_STATES] == []
+    assert {module for module, _ in found} == OF_STATES
+
+
 def test_no_module_is_a_drawer_for_leftovers() -> None:
     everything = modules("digest", "subscribers", "tests")
     assert [name(path) for path in everything if path.stem in DRAWERS] == []

@@ -231,7 +231,7 @@ WRONG: list[dict[str, object]] = [
 def of_other_states(language: str) -> Iterator[Named]:
     """Yield what the site says of mistakes and in states in which it is not now."""
     with translation.override(language):
-        for name in ("400.html", "403.html", "500.html"):
+        for name in ("400.html", "403.html", "500.html", "503.html"):
             yield name, render_to_string(name)
         yield "closed", render_to_string("subscribers/closed.html")
         for limit in (SEARCHES, PREVIEWS):

@@ -357,8 +357,8 @@ def test_s22_whatever_fails_no_log_and_no_mail_holds_a_secret(
         for table in ("link", "request"):
             database.execute(f"ALTER TABLE subscribers_{table} RENAME TO {table}_away")
         database.commit()
-    assert stack.ask("/subscribe/", method="POST", form=form)[0] == 500
-    assert stack.ask(f"/confirm/{token}/", method="POST", form=form)[0] == 500
+    assert stack.ask("/subscribe/", method="POST", form=form)[0] == 503
+    assert stack.ask(f"/confirm/{token}/", method="POST", form=form)[0] == 503
     assert read_logs(stack).count("Invalid HTTP_HOST header") == MOST
     assert "exceptions.DisallowedHost" not in read_logs(stack)
     wait_for_log(stack, "server error at /confirm/")

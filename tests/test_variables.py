@@ -228,6 +228,39 @@ def test_c30_takes_effect_wherever_it_is_set(name: str, where: str, tmp_path: Pa
     assert seen(settings(environ | one, state=state)) == wanted
 
 
+SLIPS = {
+    "TESTMODE_TO": "TEST_MODE_TO",
+    "TEST_MODE": "TEST_MODE_TO",
+    "Test_Mode_To": "TEST_MODE_TO",
+    "EVENT_URL": "EVENTS_URL",
+    "SEND_RATES": "SEND_RATE",
+    "ARXIV_CATEGORYS": "ARXIV_CATEGORIES",
+    "BEHIND_PROXI_FILE": "BEHIND_PROXY",
+}
+ELSES = [
+    "ENV",
+    "REDIS_TLS_URL",
+    "PGPASSWORD",
+    "POSTGRES_PASSWORD",
+    "AWS_PROFILE",
+    "HTTPS_PROXY",
+]
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_slip_in_the_env_file_ends_every_program(name: str, tmp_path: Path) -> None:
+    given = {each: value for each, value in GIVEN.items() if each != SLIPS[name]}
+    file = env_file(tmp_path, {name: "x"})
+    with pytest.raises(ImproperlyConfigured, match=f"write {SLIPS[name]}.$"):
+        settings(given | {"ENV_FILE": file}, state=tmp_path)
+
+
+def test_names_of_others_and_of_what_is_set_anyway_are_left_alone(tmp_path: Path) -> None:
+    names = [*ELSES, "SITE_URL_2", "SECRET_KEYS", "MAILER_URI"]
+    file = env_file(tmp_path, dict.fromkeys(names, "x"))
+    assert settings(GIVEN | {"ENV_FILE": file}, state=tmp_path)["EMBEDDED"] is False
+
+
 def test_a_filled_env_file_alone_is_a_deployment(tmp_path: Path) -> None:
     """Beside a copy of manage.py, with nothing in the environment."""
     for name in ("digest", "subscribers", "templates"):

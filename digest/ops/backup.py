@@ -24,10 +24,17 @@ from django.db.backends.postgresql.client import DatabaseClient
 
 from digest.deliveries import fencing, ledger
 from digest.models import Heartbeat
+from digest.settings import state_folder
 from digest.sql import postgres
 from digest.variables import for_child
 
 ABOUT, DATABASE = "about.json", "database"
+REMEDY = (
+    "install PostgreSQL's client of at least the server's version (on Debian and Ubuntu: "
+    "`apt install postgresql-client`, or postgresql-client-N of apt.postgresql.org)"
+)
+# What pg_dump says of a newer server, and pg_restore of a newer pg_dump.
+TOO_OLD = ("server version mismatch", "unsupported version")
 AWAKE = timedelta(seconds=60)  # a loop that has turned since then is alive
 
 
@@ -89,7 +96,10 @@ def read_about(path: Path) -> About:
     except FileNotFoundError:
         raise BackupError(f"there is no file {path}") from None
     except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
-        raise BackupError(f"{path} is not a whole backup: {error}") from None
+        why = f"{error}".partition(":\n")[
+            0
+        ]  # tarfile says on lines of their own what it tried
+        raise BackupError(f"{path} is not a whole backup: {why}") from None
     if about is None or about.kind != kind():
         found = about.kind if about else "nothing"
         raise BackupError(f"{path} is a backup of {found}, and DATABASE_URL names {kind()}")
@@ -111,7 +121,8 @@ def awake() -> list[str]:
 
 def put_back(path: Path) -> None:
     """Replace everything in the database by the backup's contents. Raises BackupError."""
-    with tempfile.TemporaryDirectory() as folder:
+    # Not in /tmp, which lies in memory on many systems.
+    with tempfile.TemporaryDirectory(dir=state_folder(), prefix=".restore-") as folder:
         with tarfile.open(path) as archive:
             archive.extract(DATABASE, folder, filter="data")
         copy = Path(folder) / DATABASE
@@ -147,10 +158,7 @@ def restore_postgres(copy: Path) -> None:
 def run(program: str, *options: str, connected: bool = True) -> None:
     """Run one of PostgreSQL's programs, `connected` to our database. Raises BackupError."""
     if not shutil.which(program):
-        raise BackupError(
-            f"{program} is not on the PATH: install PostgreSQL's client of at least the "
-            "server's version (on Debian and Ubuntu: `apt install postgresql-client`)"
-        )
+        raise BackupError(f"{program} is not on the PATH: {REMEDY}")
     # Django's own reading of DATABASE_URL; the password goes by the environment.
     words, env = DatabaseClient.settings_to_cmd_args_env(connection.settings_dict, [])
     where = [*words[1:-1], f"--dbname={words[-1]}"] if connected else []
@@ -163,7 +171,9 @@ def run(program: str, *options: str, connected: bool = True) -> None:
     )
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise BackupError(f"{program} failed: {said[0]}")
+        too_old = any(words in line for line in said[:2] for words in TOO_OLD)
+        reason = " ".join([*said[:2], f"({REMEDY})"]) if too_old else said[0]
+        raise BackupError(f"{program} failed: {reason}")
 
 
 def kind() -> str:

@@ -240,15 +240,22 @@ def fetch_file(path: Path, *, now: datetime, day: date | None = None) -> Fetched
     """Store the papers of a file; with `day` only those of that day.
 
     Entries without a day count for `day`, or for the newest day at `now`; those without an
-    arXiv id are matched by title. Raises sources.SourceError; then no paper was stored.
+    arXiv id are matched by title. Raises sources.SourceError, also where the file has papers
+    of other days only; then no paper was stored.
     """
     records: list[PaperRecord] = []
     rejected: list[Rejected] = []
+    others: set[date] = set()
     for entry in sources.read_file(path, day=day or sources.newest_day(now)):
         if isinstance(entry, Rejected):
             rejected.append(entry)
         elif day in {None, entry.day}:
             records.append(entry)
+        else:
+            others.add(entry.day)
+    if others and not records:
+        span = " to ".join(f"{one}" for one in sorted({min(others), max(others)}))
+        raise sources.SourceError(f"{path} has papers of {span}, and none of {day}")
     records, refused = begun(known_by_title(records), now)
     days = sorted({record.day for record in records}) or ([day] if day else [])
     counts = store(records, now=now)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from digest.deliveries.plan import plan
 from digest.models import Delivery
-from subscribers import subscriptions
 from subscribers.consent import Origin
 from subscribers.models import Subscriber
 from subscribers.preferences import Preferences
+from tests import make
 from tests.deliveries.schedule_sweep import (
     ODD,
     days_of_change,
@@ -97,7 +97,7 @@ def test_t4_changes_between_ticks_bring_no_edition_twice_and_lose_none(changes) 
     while now < RELEASE + timedelta(days=6):
         if wish := wanted.get(now):
             wishes = Preferences(timezone=wish[0], send_hour=wish[1])
-            subscriptions.change_preferences(ann.pk, wishes, origin=Origin("/"), now=now)
+            make.change_preferences(ann.pk, wishes, origin=Origin("/"), now=now)
         plan(now)
         # After the last wish fewer ticks will do.
         now += timedelta(hours=1 if now < RELEASE + timedelta(hours=72) else 6)

@@ -79,7 +79,7 @@ class Life(World):
         if reader := self.reader(name):
             wishes = Preferences(topics=("graphs",), timezone=zone, send_hour=hour)
             now = timezone.now()
-            subscriptions.change_preferences(reader.pk, wishes, origin=ORIGIN, now=now)
+            make.change_preferences(reader.pk, wishes, origin=ORIGIN, now=now)
 
     @rule(name=people, days=st.none() | st.integers(1, 5))
     def pause(self, name: str, days: int | None) -> None:

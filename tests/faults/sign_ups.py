@@ -31,8 +31,8 @@ PORT = 8000
 AT = "@sign-ups.example.org"
 TAKEN, REFUSED, BROKEN = "taken", "refused", "broken"
 HONEST = {TAKEN, REFUSED, BROKEN}
-SAYS = b"please try again in a few minutes"
-SLOWEST = 45.0  # seconds: as long as the site takes to notice a server that is gone
+SAYS = b"What you sent was saved completely or not at all"
+SLOWEST = 10.0  # seconds: five, or as long as the web server is frozen
 FIRST = 30.0  # seconds from the end of a fault
 MAIL = 60.0  # seconds until those who were taken must have mail
 

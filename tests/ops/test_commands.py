@@ -3,14 +3,21 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command, load_command_class
+from django.core.management import (
+    CommandError,
+    call_command,
+    get_commands,
+    load_command_class,
+)
 
+from digest.management.base import parse_instant
 from digest.models import Act, Delivery, Edition
 from subscribers.addresses import address_hash
 from subscribers.models import Suppression
@@ -131,6 +138,36 @@ def test_what_a_command_prints_for_scripts_is_json(
     told = json.loads(line)
     assert set(told) >= fields
     assert told.get("run") in {None, "1a2b3c4d"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("operator bob", "there is no operator 'bob'"),
+        ("restore README.md", "README.md is not a whole backup: .{1,80}"),
+        ("up --port 99999", ".*--port: '99999' is not a port, from 1 to 65535"),
+        ("up --mail-port x", ".*--mail-port: 'x' is not a port, from 1 to 65535"),
+    ],
+)
+def test_what_cannot_be_is_one_line_in_the_operators_words(
+    line: str, words: str, monkeypatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(CommandError) as refused:
+        call_command(*line.split())
+    assert re.fullmatch(words, str(refused.value))
+
+
+def test_an_option_that_takes_an_instant_says_so() -> None:
+    ours = [name for name, app in get_commands().items() if app == "digest"]
+    named = {
+        f"{name} {action.option_strings}": action.metavar
+        for name in ours
+        for action in load_command_class("digest", name).create_parser("", name)._actions
+        if action.type is parse_instant
+    }
+    assert len(named) >= 5 and set(named.values()) == {"INSTANT"}
 
 
 @pytest.mark.django_db

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 import yaml
-from django.db import connection
+from django.conf import settings
+from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
@@ -341,8 +342,23 @@ FAULTS: dict[str, Callable[[], None] | None] = {
     "FormsWait": forms_wait,
     "SingleMailsWait": notices_wait,
     "ClockIsWrong": clocks_differ,
-    "DiskIsFull": None,  # planted in the test: by another size of the disk
+    # Planted in the test, which takes them back.
+    "DiskIsFull": None,
+    "ReplicaIsNotRead": None,
 }
+
+
+def is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("usage", (), {"free": 1_000_000})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+
+
+def follows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The replica is the database itself, which is no standby."""
+    monkeypatch.setitem(settings.DATABASES, "replica", settings.DATABASES["default"])
+    ours = connections["default"]
+    held = vars(connections)["_connections"]  # by thread
+    monkeypatch.setattr(held, "replica", ours, raising=False)
 
 
 @pytest.fixture
@@ -388,13 +404,15 @@ def test_an_alert_fires_by_its_fault_alone(client, alert, monkeypatch) -> None:
     if plant := FAULTS[alert]:
         plant()
     else:
-        usage = type("usage", (), {"free": 1_000_000})
-        monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+        {"DiskIsFull": is_full, "ReplicaIsNotRead": follows_nothing}[alert](monkeypatch)
     assert firing(samples(client)) == {alert}
 
 
 @pytest.mark.usefixtures("healthy")
-def test_alerts_and_dashboard_name_metrics_and_labels_that_exist(client) -> None:
+def test_alerts_and_dashboard_name_metrics_and_labels_that_exist(
+    client, monkeypatch
+) -> None:
+    follows_nothing(monkeypatch)
     text = client.get("/metrics").text
     families = {family.name for family in text_string_to_metric_families(text)}
     named = {

@@ -69,6 +69,19 @@ def test_a_file_is_stored_with_all_its_days_or_one(tmp_path, capsys):
     )
 
 
+def test_a_file_without_the_day_says_which_days_it_has(capsys, tmp_path):
+    path = tmp_path / "days.json"
+    days = ["2026-04-17", "2026-04-15", "2026-04-16"]
+    path.write_text(json.dumps([entry(n, day=day) for n, day in enumerate(days, 1)]))
+    message = "has papers of 2026-04-15 to 2026-04-17, and none of 2026-04-18$"
+    with pytest.raises(CommandError, match=message):
+        fetch(capsys, "--from", str(path), "--day", "2026-04-18")
+    path.write_text(json.dumps([entry(1, day="2026-04-17")]))
+    with pytest.raises(CommandError, match="papers of 2026-04-17, and none of 2026-04-18"):
+        fetch(capsys, "--from", str(path), "--day", "2026-04-18")
+    assert not Paper.objects.exists()
+
+
 @pytest.mark.parametrize("day", ["tomorrow", "2026-13-40", "17.04.2026", "", "\0"])
 def test_a_day_that_is_none_is_refused(day):
     with pytest.raises(CommandError, match="is not a date; use 2026-04-17"):

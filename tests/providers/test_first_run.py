@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -10,6 +11,12 @@ import pytest
 from tests.faults.scene import scene
 
 CALL = re.compile(r"(?:connect|sendto|sendmsg)\(.*?sa_family=(AF_\w+)(.*)")
+
+
+def listens(port: int) -> bool:
+    """Return whether some program of this machine listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.embedded
@@ -26,7 +33,9 @@ def test_a15_without_any_setting_mail_knows_the_way_to_this_machine_only(tmp_pat
         check=False,
         capture_output=True,
     )
-    assert done.returncode == 1 and b"Connection refused" in done.stderr
+    # Who runs `up` beside the tests has its mail catcher there.
+    if not listens(2525):
+        assert done.returncode == 1 and b"Connection refused" in done.stderr
     calls = CALL.findall(trace.read_text())
     assert any("sin_port=htons(2525)" in words for _, words in calls)
     away = [

@@ -12,7 +12,6 @@ from digest.editions.publish import publish
 from digest.models import Delivery, Edition, Paper
 from digest.ranking.loaded import load
 from digest.ranking.select import select
-from subscribers import subscriptions
 from subscribers.consent import Origin
 from subscribers.models import Schedule, Subscriber
 from subscribers.preferences import Preferences
@@ -61,7 +60,7 @@ def test_a_change_of_cadence_repeats_no_paper(kinds, sink, settings) -> None:
         weekday = (day + timedelta(days=1)).weekday()
         cadence = Schedule.Cadence.WEEKLY if kind == WEEKLY else Schedule.Cadence.DAILY
         wanted = Preferences(cadence=cadence, days=(weekday,), send_hour=8, most_papers=20)
-        subscriptions.change_preferences(ann.pk, wanted, origin=ORIGIN, now=make.NOON)
+        make.change_preferences(ann.pk, wanted, origin=ORIGIN, now=make.NOON)
         send(publish(day, now=make.NOON, kind=kind))
     sent = titles_sent(sink)
     assert len(sent) == len(set(sent)) and len(sent) > 2

@@ -147,7 +147,7 @@ def test_the_stored_profile_is_the_recomputed_one_after_every_change(papers, tmp
     changes: list[Callable[[], object]] = [
         lambda: subscriptions.confirm(token, origin=ORIGIN, now=now),
         lambda: say(bo, MORE, *papers[:4]),
-        lambda: subscriptions.change_preferences(
+        lambda: make.change_preferences(
             bo.pk, Preferences(topics=("films",)), origin=ORIGIN, now=now
         ),
         lambda: say(bo, LESS, papers[0], papers[9]),
@@ -160,9 +160,7 @@ def test_the_stored_profile_is_the_recomputed_one_after_every_change(papers, tmp
             now=now,
         ),
         lambda: votes.take_back(bo.pk, papers[9]),
-        lambda: subscriptions.change_preferences(
-            bo.pk, Preferences(), origin=ORIGIN, now=now
-        ),
+        lambda: make.change_preferences(bo.pk, Preferences(), origin=ORIGIN, now=now),
         lambda: subscriptions.unsubscribe(bo.pk, origin=ORIGIN, now=now),
         lambda: subscriptions.ask_back(bo.pk, origin=ORIGIN, now=now),
         lambda: subscriptions.subscribe(

@@ -42,7 +42,7 @@ REASONS = (
 def ann() -> Subscriber:
     """She got a paper for many reasons; her browser is not remembered yet."""
     reader = make.reader("ann@example.org", "graphs", "knots")
-    subscriptions.change_preferences(reader.pk, CHOSEN, origin=ORIGIN, now=make.NOON)
+    make.change_preferences(reader.pk, CHOSEN, origin=ORIGIN, now=make.NOON)
     edition = make.edition({make.paper(1): {"knots": 1.0, "other": 0.5}})
     encoded = load(edition.pk).encoded
     pick = Pick(0, 0, REASONS)
@@ -77,7 +77,7 @@ def now_stored() -> Preferences:
 def put(**changes: Any) -> None:
     reader = Subscriber.objects.get(email="ann@example.org")
     preferences = replace(now_stored(), **changes)
-    subscriptions.change_preferences(reader.pk, preferences, origin=ORIGIN, now=make.NOON)
+    make.change_preferences(reader.pk, preferences, origin=ORIGIN, now=make.NOON)
 
 
 def same(one: Preferences, other: Preferences) -> bool:
@@ -247,7 +247,7 @@ def test_u3_a_scanner_with_the_readers_cookie_drops_nothing(mine) -> None:
 
 def test_the_only_topic_is_not_offered_but_the_preferences_are(mine, ann) -> None:
     only = Preferences(topics=("knots",))
-    subscriptions.change_preferences(ann.pk, only, origin=ORIGIN, now=make.NOON)
+    make.change_preferences(ann.pk, only, origin=ORIGIN, now=make.NOON)
     page = mine.get(path()).content.decode()
     assert "topic:knots" not in page and "author:Bo Sample" in page
 

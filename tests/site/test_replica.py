@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 import pytest
 from django.conf import settings
-from django.db import Error, connections
+from django.db import Error, OperationalError, connection, connections
+from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -59,13 +60,13 @@ def test_s34_a_replica_serves_what_everybody_may_see_and_nobody_sees_it_fail(
         ) as child:
             assert child.stdin and child.stdout
             for line in child.stdout:
-                {"stop": standby.stop, "start": standby.start}[line.strip()]()
+                getattr(standby, line.strip())()
                 print("done", file=child.stdin, flush=True)
         assert child.returncode == 0
 
 
 def told(word: str) -> None:
-    """Have the test stop or start the standby."""
+    """Have the test stop, start, freeze or thaw the standby."""
     print(word, flush=True)
     assert sys.stdin.readline()
 
@@ -78,7 +79,7 @@ def told(word: str) -> None:
     | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 )
 def story() -> None:
-    replica.MOST_BEHIND = replica.REST = NEVER  # however slow this machine is
+    replica.MOST_BEHIND = replica.rest.seconds = NEVER  # however slow this machine is
     knots, paper = make.topic("knots"), make.paper(1, authors=["Ada Lovelace"])
     make.edition({paper: {knots.slug: 1.0}})
     Paper.objects.filter(arxiv_id=ID).update(title="The old title", organization="Nobody")
@@ -96,6 +97,11 @@ def story() -> None:
     follow()
     answer = client.get(PAPER, headers={"If-None-Match": old})
     assert (answer.status_code, "The new title" in answer.text) == (200, True)
+    an_error_of_a_page_is_not_the_replicas(client)
+    told("freeze")
+    one_that_is_silent_is_given_up(client)
+    told("thaw")
+    it_is_asked_again(client)
     told("stop")
     while_it_is_away_nobody_waits_for_it(client)
     told("start")
@@ -144,7 +150,7 @@ def nothing_of_one_reader_is_read_there(client: Client) -> None:
 
 def who_is_behind_keeps_its_own_etag(client: Client, old: str) -> None:
     """A visitor comes to a web server that is ahead, and to one whose replica is behind."""
-    with patch.object(replica, "resting_until", NEVER + time.monotonic()):
+    with patch.object(replica.rest, "until", NEVER + time.monotonic()):
         ahead = client.get(PAPER)
     assert "The new title" in ahead.text and ahead["ETag"] != old
     for etag, status in {old: 304, ahead["ETag"]: 200}.items():
@@ -167,6 +173,32 @@ def it_takes_no_write() -> None:
     assert not Topic.objects.filter(label="changed").exists()
 
 
+def an_error_of_a_page_is_not_the_replicas(client: Client) -> None:
+    def page(request: HttpRequest) -> HttpResponse:
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 20")
+            try:
+                cursor.execute("SELECT pg_sleep(20)")
+            finally:
+                cursor.execute("RESET statement_timeout")
+        return HttpResponse()
+
+    with statements() as asked, pytest.raises(OperationalError, match="statement timeout"):
+        replica.first(page)(HttpRequest())
+    assert asked["replica"] and asked["default"]
+    assert not replica.rest.is_out
+    with statements() as asked:
+        assert client.get(PAPER).status_code == 200
+    assert asked["replica"] and not asked["default"]
+
+
+def one_that_is_silent_is_given_up(client: Client) -> None:
+    """Else this thread would wait until the server itself ends the statement, which it never does."""
+    with statements() as asked:
+        assert "The new title" in client.get(PAPER).text
+    assert asked["default"] and replica.rest.is_out
+
+
 def while_it_is_away_nobody_waits_for_it(client: Client) -> None:
     with statements() as asked:
         answer = client.get(PAPER)
@@ -174,8 +206,8 @@ def while_it_is_away_nobody_waits_for_it(client: Client) -> None:
     assert asked["default"] and not asked["replica"]
     with patch.object(connections["replica"], "connect", side_effect=AssertionError):
         assert client.get(PAPER).status_code == 200
-    replica.resting_until = 0.0  # its rest has ended: one tries, who comes next does not
-    assert [replica.may_be_asked() for _ in range(2)] == [True, False]
+    replica.rest.until = 0.0  # its rest has ended: one tries, who comes next does not
+    assert [replica.rest.may_be_asked() for _ in range(2)] == [True, False]
     (line,) = health.replica_troubles()
     assert line == "the replica fails (OperationalError): pages are read without it"
     assert [found.code for found in configuration.replicated()] == ["replica"]
@@ -183,10 +215,13 @@ def while_it_is_away_nobody_waits_for_it(client: Client) -> None:
 
 
 def it_is_asked_again(client: Client) -> None:
+    from digest.postgresql import base  # needs psycopg
+
     connections["replica"].close()
+    base.rests.clear()
     Topic.objects.update(label="Knots")  # until then it has replayed nothing
     follow()
-    replica.resting_until = 0.0
+    replica.rest.until = 0.0
     with statements() as asked:
         assert client.get(PAPER).status_code == 200 == client.get("/").status_code
     assert asked["replica"] and not asked["default"]

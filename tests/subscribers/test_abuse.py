@@ -160,6 +160,21 @@ def test_s32_a_post_takes_two_statements(
         requests.sign_up(*ask(), origin=origin, filled=rate_limits.Filled(), now=now)
 
 
+def test_a_request_is_stored_as_save_would_store_it(db, monkeypatch) -> None:
+    """Each column's default, and what a field sets by itself."""
+    monkeypatch.setattr(Request._meta.get_field("handled_at"), "auto_now_add", True)
+    now = timezone.now()
+    with time_machine.travel(now, tick=False):
+        mine, other = [
+            Request(kind="link", source="/", domain="d", at=now, not_before=now)
+            for _ in range(2)
+        ]
+        assert requests.store(mine)
+        other.save()
+    first, second = map(dict, Request.objects.order_by("pk").values())
+    assert first == second | {"id": first["id"]} and first["handled_at"] == now
+
+
 def test_s32_requests_with_a_proof_are_handled_first(
     client: Client, topics, monkeypatch
 ) -> None:

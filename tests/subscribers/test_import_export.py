@@ -2,6 +2,7 @@
 
 import io
 import os
+import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.models import Act
-from subscribers import address_key, consent
+from subscribers import address_key, consent, import_export
 from subscribers.addresses import address_hash
+from subscribers.import_file import ImportFile
+from subscribers.import_rows import KNOWN
 from subscribers.models import (
     AddressKey,
     ConsentEvent,
     Notice,
+    Schedule,
     Subscriber,
     Suppression,
 )
@@ -337,6 +341,39 @@ def test_g30_an_export_of_another_tool_is_recognised_and_its_states_honoured(
         assert Subscriber.objects.get().created_at.date() == date(2024, 3, 1)
 
 
+# What a list says that lost its tool's other columns in a spreadsheet, or is of no tool we know.
+@pytest.mark.parametrize(
+    ("column", "value", "state", "reason"),
+    [
+        ("UNSUB_TIME", DAY, "unsubscribed", "left"),
+        ("CLEAN_TIME", DAY, None, "bounced"),
+        ("Unsubscribed", "yes", "unsubscribed", "left"),
+        ("Opt-out date", "5/1/24", "unsubscribed", "left"),
+        ("Hard bounced", "TRUE", None, "bounced"),
+        ("Complained", "1", None, "complained"),
+        ("Blacklisted", "Y", None, "manual"),
+        *(("Unsubscribed", no, "active", None) for no in ("", "No", "false", "0", "-")),
+    ],
+)
+def test_g30_a_column_that_says_who_has_left_counts_in_any_list(
+    column, value, state, reason, topics, written
+) -> None:
+    _, said = bring(written(f"Name;E-Mail;{column}\nA;a@x.org;{value}\n"), legal_source="x")
+    assert "ignored columns: 'name'\n" in said and "refused" not in said
+    assert Subscriber.objects.values_list("state", flat=True).first() == state
+    assert Suppression.objects.values_list("reason", flat=True).first() == reason
+
+
+@pytest.mark.parametrize("name", ["list.zip", "list.xlsx", "list.csv"])
+def test_an_archive_or_a_spreadsheet_is_one_line_that_says_what_to_do(
+    name: str, topics, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("subscribed.csv", "email\na@x.org\n")
+    with pytest.raises(CommandError, match=r"is a ZIP file: unpack .* as CSV$"):
+        bring(tmp_path / name)
+
+
 def test_an_array_of_json_is_one_line_that_says_what_to_write(topics, written) -> None:
     path = written(' [{"email": "a@example.org"}]', "list.json")
     with pytest.raises(CommandError, match="line 1: write one JSON object a line"):
@@ -414,6 +451,23 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(topics, written) -> N
     assert "ignored columns: 'phone'" in err and "line 4" in err
     assert not Subscriber.objects.exists() and not Suppression.objects.exists()
     assert not ConsentEvent.objects.exists() and not Notice.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dry_run_lets_others_write_between_its_slices(
+    topics, written, monkeypatch
+) -> None:
+    monkeypatch.setattr(import_export, "SLICE", 2)
+    people = "a@x.org\nb@x.org\nc@x.org\nA@x.org\nd@x.org\nC@x.org\n"
+    file = ImportFile(written(f"email\n{people}"), KNOWN)
+    rows = import_export.load(file, legal_source="x", now=THEN, dry_run=True)
+    became = []
+    for row in rows:
+        assert not connection.in_atomic_block and not Subscriber.objects.exists()
+        became.append(row.became)
+    known, new = import_export.Became.KNOWN, import_export.Became.IMPORTED
+    assert became == [new, new, new, known, new, known]
+    assert not ConsentEvent.objects.exists() and not Schedule.objects.exists()
 
 
 def test_all_or_nothing_takes_nothing_if_a_row_is_refused(topics, written) -> None:

@@ -20,6 +20,7 @@ from subscribers.models import (
 from subscribers.notices import outbox
 from subscribers.preferences import Preferences
 from subscribers.suppression import is_suppressed, suppress
+from tests import make
 from tests.race import at_once
 from tests.subscribers.conftest import NOW, ORIGIN, ask, notices, state_of
 
@@ -140,7 +141,7 @@ def test_wishes_change_as_a_whole() -> None:
     wishes = Preferences(
         topics=("vision",), interests="cats", timezone="Asia/Tokyo", send_hour=0
     )
-    subscriptions.change_preferences(reader.pk, wishes, origin=ORIGIN, now=LATER)
+    make.change_preferences(reader.pk, wishes, origin=ORIGIN, now=LATER)
     reader = Subscriber.objects.get()
     assert (topics_of(reader), reader.interests) == ({"vision"}, "cats")
     assert (reader.schedule.timezone, reader.schedule.send_hour) == ("Asia/Tokyo", 0)
@@ -180,7 +181,7 @@ def test_who_has_left_stays_away(step: str) -> None:
     subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=NOW)
     getattr(subscriptions, step)(reader.pk, origin=ORIGIN, now=LATER)
     wishes = Preferences(topics=("vision",))
-    subscriptions.change_preferences(reader.pk, wishes, origin=ORIGIN, now=LATER)
+    make.change_preferences(reader.pk, wishes, origin=ORIGIN, now=LATER)
     outbox.ask_by_address(canonical("ann@example.org"), now=LATER)
     assert state_of() == "unsubscribed"
     assert events()[-1] == "unsubscribed"
@@ -273,7 +274,7 @@ def test_leaving_wins_over_every_change_made_at_once() -> None:
         lambda: subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=NOW),
         lambda: subscriptions.pause(reader.pk, origin=ORIGIN, now=NOW),
         lambda: subscriptions.resume(reader.pk, origin=ORIGIN, now=NOW),
-        lambda: subscriptions.change_preferences(reader.pk, wishes, origin=ORIGIN, now=NOW),
+        lambda: make.change_preferences(reader.pk, wishes, origin=ORIGIN, now=NOW),
     ]
     at_once(*steps)
     assert state_of() == "unsubscribed"

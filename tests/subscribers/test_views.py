@@ -5,7 +5,9 @@ import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
+import html5lib
 import pytest
 from django.core import mail as mailbox
 from django.db import connection
@@ -16,7 +18,7 @@ from django.utils import timezone
 from subscribers import links, rate_limits, subscriptions
 from subscribers.addresses import counting_key
 from subscribers.models import ConsentEvent, Link, Notice, Request, Subscriber
-from subscribers.preferences import next_hour
+from subscribers.preferences import next_hour, stored
 from tests.subscribers.conftest import (
     ORIGIN,
     TOKEN,
@@ -387,6 +389,61 @@ def test_a_mistake_in_the_preferences_changes_nothing(client: Client, active) ->
     assert everything() == before
 
 
+def page_fields(page: str) -> dict[str, Any]:
+    """Return what the form of the preferences would post as it is, without scripts."""
+    body = html5lib.parse(page, namespaceHTMLElements=False).find(".//form[@data-preview]")
+    found: dict[str, Any] = {}
+    for one in body.iter() if body is not None else []:
+        name, value = one.get("name", ""), one.get("value", "")
+        if one.tag == "select":
+            options = list(one.iter("option"))
+            chosen = [each for each in options if each.get("selected") is not None]
+            one = (chosen or options)[0]
+            found[name] = one.get("value", one.text)
+        elif one.get("type") == "checkbox":
+            is_on = one.get("checked") is not None
+            found[name] = [*found.get(name, []), *([value] if is_on else [])]
+        elif one.tag in {"input", "textarea"}:
+            found[name] = value or one.text or ""
+    return found
+
+
+def test_what_is_saved_from_an_old_tab_takes_back_nothing_else(
+    client: Client, active
+) -> None:
+    path = preferences_link(client, active)
+    old = page_fields(client.get(path).text)
+    new = old | {"topics": ["graphs", "vision"], "send_hour": "21", "interests": "knots"}
+    new |= {"muted_authors": "Ann Noyance\nBo Ring", "cadence": "weekly", "weekday": "2"}
+    assert client.post(path, new).status_code == 303
+    client.post(path, old | {"muted_authors": "Cy Nic", "language": "de", "topics": []})
+    active.refresh_from_db()
+    has = stored(active)
+    assert (has.language, has.send_hour, has.interests) == ("de", 21, "knots")
+    assert (has.topics, has.cadence, has.days) == (("vision",), "weekly", (2,))
+    assert has.muted_authors == ("Ann Noyance", "Bo Ring", "Cy Nic")
+    before = everything()
+    assert client.post(path, old).status_code == 303  # nothing was changed in this tab
+    wrong = client.post(path, old | {"send_hour": "25"})
+    assert page_fields(wrong.text)["shown"] == old["shown"]
+    assert everything() == before
+
+
+NO_PREFERENCES = ["", "x", "[]", "{}", '{"cadence": 1}', "[" * 9999]
+NO_PREFERENCES += ['{"cadence": "daily", "topics": 5}', '{"cadence": "daily", "x": ""}']
+
+
+@pytest.mark.parametrize("shown", NO_PREFERENCES)
+def test_without_what_the_page_had_shown_the_form_is_saved_as_it_is(
+    client: Client, active, shown: str
+) -> None:
+    path = preferences_link(client, active)
+    posted = page_fields(client.get(path).text) | {"shown": shown, "send_hour": "5"}
+    assert client.post(path, posted).status_code == 303
+    active.refresh_from_db()
+    assert stored(active).send_hour == 5
+
+
 # -- leaving ----------------------------------------------------------------------
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
@@ -454,7 +511,9 @@ def test_the_link_of_a_reader_who_left_says_so_and_offers_the_way_back(
 
 
 @pytest.mark.parametrize(
-    "after", ["/", ".", ">", "%3E", "%3e", "%20", "%253E", ".>", "/>."]
+    "after",
+    ["/", ".", ">", "%3E", "%3e", "%20", "%253E", ".>", "/>.", "=", ")", "]", "**", "_*"]
+    + ["&utm=1", "%22", "'", ";", "%E2%80%9D", "%EF%BC%89%E3%80%82", "|https://x.org/u"],
 )
 def test_what_a_mail_program_takes_for_a_part_of_the_link_is_forgiven(
     client: Client, active, after: str

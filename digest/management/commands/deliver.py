@@ -33,7 +33,10 @@ class Command(OperatorCommand):
             "--day", type=parse_day, help="send this day's edition, however late it is"
         )
         parser.add_argument(
-            "--now", type=parse_instant, help="use this as the current time"
+            "--now",
+            type=parse_instant,
+            metavar="INSTANT",
+            help="take this for the current time, like 2026-04-17T12:00Z",
         )
 
         parser.add_argument("--json", action="store_true")

@@ -33,7 +33,8 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--since",
             type=parse_instant,
-            help="retry-refused: deliveries refused since then",
+            metavar="INSTANT",
+            help="retry-refused: deliveries refused since then, like 2026-04-17T12:00Z",
         )
         parser.add_argument("--json", action="store_true")
         parser.add_argument("--yes", action="store_true", help="cancel without asking")

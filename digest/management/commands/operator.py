@@ -79,6 +79,8 @@ class Command(OperatorCommand):
         accounts = User.objects.filter(is_staff=True).order_by("username")
         if name:
             accounts = accounts.filter(username=name)
+            if not accounts.exists():
+                raise CommandError(f"there is no operator {name!r:.60}")
         secured = second_factor.secured()
         for user in accounts.prefetch_related("groups"):
             told = {"name": user.username, "role": roles.role_of(user)}

@@ -19,7 +19,13 @@ class Command(OperatorCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--since", type=parse_instant, required=True)
+        parser.add_argument(
+            "--since",
+            type=parse_instant,
+            required=True,
+            metavar="INSTANT",
+            help="of the backup, like 2026-04-17T12:00Z",
+        )
         add_until(parser)
         parser.add_argument(
             "--unsent", action="store_true", help="days without an edition never went out"
@@ -58,5 +64,6 @@ def add_until(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--until",
         type=parse_instant,
+        metavar="INSTANT",
         help="`deliver --now` sent ahead what comes due by then, where nothing remembers it",
     )

@@ -135,19 +135,19 @@ class Command(OperatorCommand):
         source = ImportFile(file, KNOWN, named=dict(column))
         tally: Counter[Became] = Counter()
         fault = ""
-        as_one = transaction.atomic() if dry_run or all_or_nothing else nullcontext()
-        with as_one:
+        is_one = all_or_nothing and not dry_run
+        with transaction.atomic() if is_one else nullcontext():
             try:
-                self.count(source, tally, legal_source)
+                self.count(source, tally, legal_source, dry_run=dry_run)
             except BadFile as error:
                 fault = str(error)
-            failed = all_or_nothing and (bool(fault) or bool(tally[Became.REFUSED]))
-            if dry_run or failed:
+            failed = is_one and (bool(fault) or bool(tally[Became.REFUSED]))
+            if failed:
                 transaction.set_rollback(True)
         self.say_how_read(source)
         words = ", ".join(f"{tally[each]} {each}" for each in Became if tally[each])
         words = words or "no rows"
-        if failed and not dry_run:
+        if failed:
             why = fault or f"{tally[Became.REFUSED]} rows are refused"
             raise CommandError(f"nothing was taken: {why}")
         if fault and not tally:  # not even the first row could be read
@@ -163,11 +163,19 @@ class Command(OperatorCommand):
         if tally and set(tally) == {Became.REFUSED}:
             raise CommandError("nothing was taken: every row is refused")
 
-    def count(self, source: ImportFile, tally: Counter[Became], legal_source: str) -> None:
+    def count(
+        self,
+        source: ImportFile,
+        tally: Counter[Became],
+        legal_source: str,
+        *,
+        dry_run: bool,
+    ) -> None:
         """Import, say why rows are not taken, and count what became of them."""
         now = timezone.now()
         for number, row in enumerate(
-            import_export.load(source, legal_source=legal_source, now=now), start=1
+            import_export.load(source, legal_source=legal_source, now=now, dry_run=dry_run),
+            start=1,
         ):
             tally[row.became] += 1
             if row.words:

@@ -1,6 +1,6 @@
 """`manage.py up`: run all of Daily Papers on this machine with one command."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
@@ -9,9 +9,9 @@ from digest.ops.stack.up import UpError, up
 
 
 def port_number(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if not 1 <= number <= 65535:
-        raise ValueError
+        raise ArgumentTypeError(f"{text!r:.60} is not a port, from 1 to 65535")
     return number
 
 

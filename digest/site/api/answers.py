@@ -1,12 +1,14 @@
 """What all answers of the API have in common: errors of one shape, ETags, CORS, a limit."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views import defaults
@@ -20,6 +22,7 @@ from subscribers.http import network
 
 PROBLEM_JSON = "application/problem+json"
 READING = "GET, HEAD"
+IN_A_MOMENT = 10  # seconds, of Retry-After
 type ApiView = Callable[..., HttpResponse]
 
 
@@ -58,8 +61,20 @@ def problem(
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer an uncaught error, as handler500: the API with a problem, the site with a page."""
-    if request.path.startswith(reverse("api:api-root")):
+    """Answer an uncaught error, as handler500: the API with a problem, the site with a page.
+
+    A database that is away, or a lock that does not come free, is nobody's error, and passes.
+    """
+    is_api = request.path.startswith(reverse("api:api-root"))
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        if is_api:
+            answer = problem(503, "Try again in a moment.")
+        else:
+            answer = defaults.server_error(request, "503.html")
+            answer.status_code = 503
+        answer["Retry-After"] = f"{IN_A_MOMENT}"
+        return answer
+    if is_api:
         return problem(500, "This is our error, not yours. Try again in a few minutes.")
     page: HttpResponse = defaults.server_error(request)
     return page

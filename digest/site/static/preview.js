@@ -1,7 +1,7 @@
 // Shows, while a reader fills in a form, what those preferences would have brought. The
 // button beside it shows the same without this script.
 const form = document.querySelector("form[data-preview]");
-const NOT_SENT = ["email", "website", "opened", "proof"]; // no preferences
+const NOT_SENT = ["email", "website", "opened", "proof", "shown"]; // no preferences
 const PAUSE = 700; // milliseconds without typing
 
 if (form) {
