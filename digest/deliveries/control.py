@@ -82,11 +82,17 @@ def cancel(edition: Edition, reason: str, *, now: datetime) -> int:
     return skip_cancelled(now)
 
 
+@transaction.atomic
 def skip_cancelled(now: datetime) -> int:
-    """End pending rows of cancelled editions: those that a sender gave back, too."""
+    """End pending rows of cancelled editions, claimed ones too.
+
+    What a sender writes just now is left to the next call: none waits for the other.
+    """
     cancelled = Edition.objects.filter(hold=Edition.Hold.CANCELLED).values("pk")
     rows = Delivery.objects.filter(is_open=True, state=State.PENDING, edition__in=cancelled)
-    return rows.update(state=State.SKIPPED, reason=Reason.CANCELLED, outcome_at=now)
+    free = rows.select_for_update(skip_locked=True, of=("self",)).values("pk")
+    ended = Delivery.objects.filter(pk__in=free)
+    return ended.update(state=State.SKIPPED, reason=Reason.CANCELLED, outcome_at=now)
 
 
 def why_waiting(editions: QuerySet[Edition], now: datetime) -> list[str]:

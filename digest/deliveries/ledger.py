@@ -2,7 +2,7 @@
 
 Every function takes `now` and may run twice, at once, or not to its end. `now` is the
 database's clock (`database_now`), so that a machine with a wrong clock does no harm;
-rows are written by lease token, so a sender that slept through its lease changes nothing.
+a sender that slept through its lease writes no intent, and outcomes go by lease token.
 """
 
 import math
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from digest import logs
 from digest.models import Delivery, Lease
@@ -34,7 +34,7 @@ MOST_ATTEMPTS = 8
 
 
 class Claimed(NamedTuple):
-    """A row that this sender owns until its lease ends."""
+    """A row that this sender owns until its lease ends. It is pending like others."""
 
     delivery_id: int
     edition_id: int
@@ -72,33 +72,46 @@ class DatabaseClock:
         return self.value + timedelta(seconds=passed)
 
 
-# Take the rows of a lane that are due, oldest first, by the index delivery_open.
-# ARRAY(): the sub-select runs once, whatever the planner thinks of it. "is_open = 1" is
-# as the index says it: SQLite takes a partial index by its very words.
+# Find the rows of a lane that are due and that no sender has, oldest first, by the index
+# delivery_open. "is_open = 1" is as the index says it: SQLite takes a partial index by its
+# very words. The leases' lists are read once, however many rows they are asked about.
 CLAIM = Statement(
     postgresql="""
-UPDATE digest_delivery SET state = 'claimed', lease_token = %(token)s
-WHERE id = ANY(ARRAY(
-    SELECT id FROM digest_delivery
-    WHERE is_open AND lane = %(lane)s AND state = 'pending' AND not_before <= %(due)s
-        AND (not_before <= %(now)s OR (attempts = 0 AND reason = ''))
-        AND (%(edition)s::bigint IS NULL OR edition_id = %(edition)s::bigint)
-        AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
-    ORDER BY not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-RETURNING id, edition_id, subscriber_id, attempts, expires_at, not_before""",
+SELECT id, edition_id, subscriber_id, attempts, expires_at, not_before
+FROM digest_delivery
+WHERE is_open AND lane = %(lane)s AND state = 'pending' AND not_before <= %(due)s
+    AND (not_before <= %(now)s OR (attempts = 0 AND reason = ''))
+    AND (%(edition)s::bigint IS NULL OR edition_id = %(edition)s::bigint)
+    AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
+    AND id NOT IN (SELECT unnest(string_to_array(deliveries, ',')::bigint[])
+        FROM digest_lease WHERE claimed_until IS NOT NULL)
+ORDER BY not_before LIMIT %(limit)s""",
     sqlite="""
-UPDATE digest_delivery SET state = 'claimed', lease_token = %(token)s
-WHERE id IN (
-    SELECT id FROM digest_delivery
-    WHERE is_open = 1 AND lane = %(lane)s AND state = 'pending' AND not_before <= %(due)s
-        AND (not_before <= %(now)s OR (attempts = 0 AND reason = ''))
-        AND (%(edition)s IS NULL OR edition_id = %(edition)s)
-        AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
-    ORDER BY not_before LIMIT %(limit)s)
-RETURNING id, edition_id, subscriber_id, attempts, expires_at, not_before""",
+SELECT id, edition_id, subscriber_id, attempts, expires_at, not_before
+FROM digest_delivery
+WHERE is_open = 1 AND lane = %(lane)s AND state = 'pending' AND not_before <= %(due)s
+    AND (not_before <= %(now)s OR (attempts = 0 AND reason = ''))
+    AND (%(edition)s IS NULL OR edition_id = %(edition)s)
+    AND edition_id NOT IN (SELECT id FROM digest_edition WHERE hold <> '')
+    AND id NOT IN (SELECT value FROM digest_lease, json_each('[' || deliveries || ']')
+        WHERE claimed_until IS NOT NULL)
+ORDER BY not_before LIMIT %(limit)s""",
 )
 # Statistics of before a plan know of no open rows: so each claim would read and sort all.
 IN_ORDER = "SET LOCAL enable_sort = off"
+CLAIMING = 0x636C6169  # the advisory lock's number: one sender claims at a time
+
+
+def one_at_a_time() -> None:
+    """Keep others from a claim until this one is committed; they see its lease then.
+
+    In a statement of its own, so that the next one looks after the wait. On SQLite the
+    immediate transaction already stands alone.
+    """
+    if postgres():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIMING])
+            cursor.execute(IN_ORDER)
 
 
 def claim(
@@ -106,21 +119,18 @@ def claim(
 ) -> list[Claimed]:
     """Take up to `limit` due rows of the first lane that has some, oldest due first.
 
-    They are under a new lease.
+    The claim is the new lease that lists them: no row is written or locked.
     `due` is the instant to judge by, if another than now; the lease counts from now, and
     rows that were put off wait by the real clock, or one run would use up their attempts.
-    SKIP LOCKED keeps other senders out on PostgreSQL, the single writer on SQLite. The
-    caller must `finish` the lease.
+    The caller must `finish` the lease.
     """
     token = f"{logs.run_id()}{secrets.token_urlsafe(10)}"
     with transaction.atomic():
-        if postgres():
-            with connection.cursor() as cursor:
-                cursor.execute(IN_ORDER)
+        one_at_a_time()
         found = []
         wanted = {"now": now, "due": due or now, "edition": edition_id, "limit": limit}
         for lane in Delivery.Lane:
-            if found := fetch(CLAIM, token=token, lane=lane.value, **wanted):
+            if found := fetch(CLAIM, lane=lane.value, **wanted):
                 break
         found.sort(key=itemgetter(5, 0))
         if found:
@@ -159,7 +169,8 @@ SET state = CASE WHEN expires_at <= %(due)s::timestamptz THEN 'expired'
         WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
     reason = CASE WHEN expires_at <= %(due)s::timestamptz THEN %(too_late)s::text
         ELSE v.reason END,
-    picks = v.picks, relay = %(relay)s::text, intent_at = %(now)s::timestamptz,
+    lease_token = %(token)s::text, picks = v.picks, relay = %(relay)s::text,
+    intent_at = %(now)s::timestamptz,
     outcome_at = CASE WHEN expires_at <= %(due)s::timestamptz OR v.reason <> ''
         THEN %(now)s::timestamptz END
 FROM (
@@ -172,8 +183,8 @@ FROM (
     LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
     LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
 ) AS v
-WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
-    AND digest_delivery.state = 'claimed' AND digest_delivery.edition_id NOT IN (
+WHERE digest_delivery.id = v.id AND digest_delivery.state = 'pending'
+    AND digest_delivery.edition_id NOT IN (
         SELECT id FROM digest_edition WHERE hold <> '')
 RETURNING digest_delivery.id, digest_delivery.state""",
     sqlite="""
@@ -181,7 +192,7 @@ UPDATE digest_delivery
 SET state = CASE WHEN expires_at <= %(due)s THEN 'expired'
         WHEN v.reason <> '' THEN 'skipped' ELSE 'submitting' END,
     reason = CASE WHEN expires_at <= %(due)s THEN %(too_late)s ELSE v.reason END,
-    picks = v.picks, relay = %(relay)s, intent_at = %(now)s,
+    lease_token = %(token)s, picks = v.picks, relay = %(relay)s, intent_at = %(now)s,
     outcome_at = CASE WHEN expires_at <= %(due)s OR v.reason <> '' THEN %(now)s END
 FROM (
     SELECT r.id, r.picks, CASE
@@ -195,8 +206,8 @@ FROM (
     LEFT JOIN subscribers_subscriber p ON p.id = r.subscriber_id
     LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
 ) AS v
-WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
-    AND digest_delivery.state = 'claimed' AND digest_delivery.edition_id NOT IN (
+WHERE digest_delivery.id = v.id AND digest_delivery.state = 'pending'
+    AND digest_delivery.edition_id NOT IN (
         SELECT id FROM digest_edition WHERE hold <> '')
 RETURNING digest_delivery.id, digest_delivery.state""",
 )
@@ -216,8 +227,8 @@ def intend(
 
     Consent and suppression are looked at under the readers' row locks. `picks` is
     delivery id → block positions, `faults` why a mail cannot be made; a row with a fault
-    or without picks is skipped, one of a held edition stays claimed. All rows carry one
-    lease token, and go by one relay.
+    or without picks is skipped, one of a held edition stays pending. All rows carry one
+    lease token, and go by one relay. When the lease is over, nothing is written.
     """
     token = claimed[0].lease_token
     readers = sorted({row.subscriber_id or 0 for row in claimed})
@@ -228,8 +239,9 @@ def intend(
         for chosen in [picks.get(pk, "")]
     ]
     with transaction.atomic(savepoint=False):
-        # The lease first, as `rescue_expired` does: so neither waits for the other in a circle.
-        change(EXTEND, until=now + HANDOVER_LEASE, token=token)
+        # The lease first, as `rescue_expired` does: who comes second sees what the other did.
+        if not change(EXTEND, until=now + HANDOVER_LEASE, token=token):
+            return set()
         fetch(LOCK, readers=readers)
         written = fetch(
             INTEND,
@@ -244,20 +256,22 @@ def intend(
     return {pk for pk, state in written if state == State.SUBMITTING}
 
 
-# Extend a lease, by its primary key.
+# Extend a lease whose claim is not over, by its primary key.
 EXTEND_LEASE = (
-    "UPDATE digest_lease SET submitting_until = %(until)s WHERE token = %(token)s"
+    "UPDATE digest_lease SET submitting_until = %(until)s"
+    " WHERE token = %(token)s AND claimed_until IS NOT NULL"
 )
 EXTEND = Statement(EXTEND_LEASE, EXTEND_LEASE)
 # Write outcomes, by the rows' primary keys. A row that has its end keeps of the token what
-# names the run; one that is unknown keeps all, as its owner may still tell what became of it.
+# names the run. One that is unknown keeps all, as its owner may still tell what became of it;
+# one that is pending again, as it says that it was looked at under this lease.
 RECORD = Statement(
     postgresql="""
 UPDATE digest_delivery
 SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = %(now)s::timestamptz,
     not_before = COALESCE(v.not_before, digest_delivery.not_before),
     attempts = digest_delivery.attempts + v.charge,
-    lease_token = CASE v.state WHEN 'unknown' THEN lease_token WHEN 'pending' THEN ''
+    lease_token = CASE WHEN v.state IN ('unknown', 'pending') THEN lease_token
         ELSE substr(lease_token, 1, %(run)s) END
 FROM unnest(%(id)s::bigint[], %(state)s::text[], %(reason)s::text[], %(reply)s::text[],
     %(not_before)s::timestamptz[], %(charge)s::bigint[])
@@ -270,7 +284,7 @@ UPDATE digest_delivery
 SET state = v.state, reason = v.reason, reply = v.reply, outcome_at = %(now)s,
     not_before = COALESCE(v.not_before, digest_delivery.not_before),
     attempts = digest_delivery.attempts + v.charge,
-    lease_token = CASE v.state WHEN 'unknown' THEN lease_token WHEN 'pending' THEN ''
+    lease_token = CASE WHEN v.state IN ('unknown', 'pending') THEN lease_token
         ELSE substr(lease_token, 1, %(run)s) END
 FROM (
     SELECT CAST(value ->> 0 AS INTEGER) AS id, value ->> 1 AS state, value ->> 2 AS reason,
@@ -324,65 +338,79 @@ STATES = {
 }
 
 
-def finish(token: str, rest: Sequence[Claimed]) -> None:
-    """Give up a lease, and the rows that were claimed and not handed over."""
-    with transaction.atomic():
-        Lease.objects.filter(pk=token).delete()
-        if rest:
-            give_back([row.delivery_id for row in rest], token)
-
-
-def give_back(ids: Sequence[int], token: str, **changes: object) -> int:
-    """Return claimed rows that are still under this lease to pending; return how many."""
-    rows = Delivery.objects.filter(pk__in=among(ids), lease_token=token)
-    return rows.filter(state=State.CLAIMED).update(
-        state=State.PENDING, lease_token="", **changes
-    )
-
-
+# End a lease, by its primary key, and say whether its rows were still the sender's.
+END_LEASE = (
+    "DELETE FROM digest_lease WHERE token = %(token)s RETURNING claimed_until IS NOT NULL"
+)
+FINISH = Statement(END_LEASE, END_LEASE)
 # Put rows off, by their primary keys, and never beyond their end.
 PUT_OFF = Statement(
     postgresql="""
 UPDATE digest_delivery
-SET state = 'pending', lease_token = '', reason = v.reason,
-    not_before = LEAST(v.until, digest_delivery.expires_at)
+SET reason = v.reason, not_before = LEAST(v.until, digest_delivery.expires_at)
 FROM unnest(%(id)s::bigint[], %(until)s::timestamptz[], %(reason)s::text[])
     AS v(id, until, reason)
-WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
-    AND digest_delivery.state = 'claimed'""",
+WHERE digest_delivery.id = v.id AND digest_delivery.state = 'pending'""",
     sqlite="""
 UPDATE digest_delivery
-SET state = 'pending', lease_token = '', reason = v.reason,
-    not_before = MIN(v.until, digest_delivery.expires_at)
+SET reason = v.reason, not_before = MIN(v.until, digest_delivery.expires_at)
 FROM (
     SELECT CAST(value ->> 0 AS INTEGER) AS id, value ->> 1 AS until, value ->> 2 AS reason
     FROM json_each(%(rows)s)) AS v
-WHERE digest_delivery.id = v.id AND digest_delivery.lease_token = %(token)s
-    AND digest_delivery.state = 'claimed'""",
+WHERE digest_delivery.id = v.id AND digest_delivery.state = 'pending'""",
 )
 
 
-def put_off(waits: Mapping[int, Wait], token: str) -> int:
-    """Return claimed rows to pending until an instant each, without charging an attempt."""
+def finish(token: str, waits: Mapping[int, Wait] = MappingProxyType({})) -> None:
+    """End a lease: what it lists and was not handed over is anybody's again.
+
+    Some only after an instant each, by delivery id; no attempt is charged.
+    """
     each = [(pk, wait.until, wait.reason) for pk, wait in waits.items()]
-    return change(PUT_OFF, rows=Rows(("id", "until", "reason"), each), token=token)
+    with transaction.atomic():
+        ended = fetch(FINISH, token=token)
+        if each and any(is_ours for (is_ours,) in ended):
+            change(PUT_OFF, rows=Rows(("id", "until", "reason"), each))
+
+
+def give_back(token: str) -> None:
+    """End the claim on what was not handed over. By the lease, what was ends as unknown."""
+    Lease.objects.filter(pk=token).update(claimed_until=None)
 
 
 def rescue_expired(now: datetime) -> tuple[int, int]:
-    """End expired leases: claimed → pending, submitting → unknown. Return both counts."""
+    """End leases that ran out: charge what was claimed, and submitting → unknown.
+
+    Return both counts.
+    """
     returned = unknown = 0
-    for token in Lease.objects.filter(claimed_until__lte=now).values_list("pk", flat=True):
+    over = Lease.objects.filter(Q(claimed_until__lte=now) | Q(claimed_until=None))
+    for token in over.values_list("pk", flat=True):
         with transaction.atomic():
             # Wait for a concurrent extension of the lease, then read the extended value.
             lease = Lease.objects.select_for_update().filter(pk=token).first()
             if lease is None:
                 continue
             ids = [int(pk) for pk in lease.deliveries.split(",")]
-            returned += give_back(ids, token, attempts=F("attempts") + 1)
+            if lease.claimed_until:
+                returned += charge(ids, token)
+                give_back(token)
             if lease.submitting_until is None or lease.submitting_until <= now:
                 unknown += mark_unknown(ids, token, now)
                 lease.delete()
     return returned, unknown
+
+
+def charge(ids: Sequence[int], token: str) -> int:
+    """Charge rows that were claimed and not looked at an attempt each; return how many.
+
+    One of them may be what the sender died of. A row that came back from an intent of this
+    lease bears its token, and paid already if it had to.
+    """
+    untouched = Q(state=State.PENDING) & ~Q(lease_token=token)
+    of_an_older_release = Q(state=State.CLAIMED, lease_token=token)
+    rows = Delivery.objects.filter(untouched | of_an_older_release, pk__in=among(ids))
+    return rows.update(state=State.PENDING, attempts=F("attempts") + 1)
 
 
 def mark_unknown(ids: Sequence[int], token: str, now: datetime) -> int:

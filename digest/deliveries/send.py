@@ -101,7 +101,7 @@ class Run:
     def slice(self) -> int:
         """Return how many rows to claim at once: what `until` would cut off is for others.
 
-        To give a row back costs as much as to claim it.
+        To give a row back costs nothing, but it was ranked in vain.
         """
         size = self.outlets.slice
         if self.until is None or not self.speed:
@@ -178,16 +178,15 @@ def send_slice(
     """Send a claimed slice group by group.
 
     The outcomes of a group and the intents of the next are one commit. When the
-    provider is down, the run is over, or on an error, what is untouched goes back to
-    pending.
+    provider is down, the run is over, or on an error, what is untouched is anybody's.
     """
     tally: Counter[str] = Counter()
-    rest = {row.delivery_id: row for row in claimed}
+    owned = {row.delivery_id: row for row in claimed}
     sent = Group()
     try:
         for outlet, loaded, batch in groups(claimed, run.outlets, gate):
             now = run.clock()
-            rows = [rest[digest.reader.delivery_id] for digest in batch]
+            rows = [owned[digest.reader.delivery_id] for digest in batch]
             group = prepared(loaded.encoded, rows, batch, now)
             with transaction.atomic():
                 record(sent, now)
@@ -204,8 +203,6 @@ def send_slice(
                     idempotent_retry.note_submission(mails, now)
                 fencing.advance(mark)
             sent = group
-            for pk in intended:
-                del rest[pk]
             attest(group, intended, mark)
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
             begin = time.monotonic()
@@ -220,12 +217,10 @@ def send_slice(
     except BaseException:
         settle(sent, run.clock)
         # The lease stays: by it, what has an intent and no outcome ends as unknown.
-        ledger.give_back(list(rest), claimed[0].lease_token)
+        ledger.give_back(claimed[0].lease_token)
         raise
     settle(sent, run.clock)
-    if gate.waits:
-        ledger.put_off(gate.waits, claimed[0].lease_token)
-    ledger.finish(claimed[0].lease_token, list(rest.values()))
+    ledger.finish(claimed[0].lease_token, gate.waits)
     return tally
 
 

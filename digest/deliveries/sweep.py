@@ -20,7 +20,7 @@ from digest.deliveries import (
 )
 from digest.models import Delivery, DeliveryEvent, Edition, FoldedDeliveries, Frame
 from digest.models.folded import FOLDED_AFTER, SPAN, span_of
-from digest.sql import Statement, change
+from digest.sql import Statement, among, change
 from digest.throttling import circuit_breaker
 
 State = Delivery.State
@@ -63,7 +63,20 @@ def expire(now: datetime) -> int:
     """End pending rows that are too late, whether or not anybody could send them."""
     due = Delivery.objects.open_until(now)
     rows = due.filter(state=State.PENDING, expires_at__lte=now)
-    return rows.update(state=State.EXPIRED, reason=Delivery.Reason.TOO_LATE, outcome_at=now)
+    count = 0
+    while ended := expire_some(rows, now):
+        count += ended
+    return count
+
+
+@transaction.atomic
+def expire_some(rows: QuerySet[Delivery], now: datetime) -> int:
+    """End a batch of these rows. What a sender writes just now is left to it."""
+    free = rows.select_for_update(skip_locked=True).values_list("pk", flat=True)
+    ended = Delivery.objects.filter(pk__in=among(list(free[:BATCH])))
+    return ended.update(
+        state=State.EXPIRED, reason=Delivery.Reason.TOO_LATE, outcome_at=now
+    )
 
 
 def abandon(now: datetime) -> int:

@@ -25,7 +25,6 @@ PLAIN = f"{string.ascii_letters}{string.digits}!*+-/".encode()
 Q = [bytes([byte]) if byte in PLAIN else b"=%02X" % byte for byte in range(256)]
 Q[ord(" ")] = b"_"
 UNSAFE = re.compile(rb"[^\t -~]")  # beside "=" itself
-TRAILING_SPACE = re.compile(rb"[\t ]$")
 # Not allowed at the start of a line: SMTP's end of a mail (RFC 5321 section 4.5.2),
 # a MIME delimiter (RFC 2046 section 5.1.1), the separator of mails in an mbox.
 GUARDED = re.compile(rb"\.|--|From ")
@@ -55,8 +54,8 @@ def escaped(match: re.Match[bytes]) -> bytes:
 def wrapped(line: str, guarded: re.Pattern[bytes], *, soft_end: bool = False) -> bytes:
     """Encode one line, with soft breaks after at most 75 columns."""
     data = UNSAFE.sub(escaped, line.encode().replace(b"=", b"=3D"))
-    if not soft_end:
-        data = TRAILING_SPACE.sub(escaped, data)
+    if not soft_end and data.endswith((b" ", b"\t")):
+        data = data[:-1] + b"=%02X" % data[-1]
     pieces = []
     start = 0
     while True:

@@ -81,7 +81,7 @@ def translate_html(html: str) -> str:
 
 def with_votes(text: str, position: int) -> str:
     """Return a block's text with its link to vote; the mail's name stays a mark."""
-    return VOTE.sub(r"\1", text).replace(MARKS.place, str(position))
+    return text.replace(MARKS.vote, "").replace(MARKS.place, str(position))
 
 
 def without_votes(text: str) -> str:

@@ -13,7 +13,7 @@ from subscribers.models import Subscriber
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def ready(self, now: datetime) -> Self:
-        """Select pending and due rows without a hold."""
+        """Select pending and due rows without a hold, claimed or not."""
         held = Edition.objects.exclude(hold=Edition.Hold.NONE).values("pk")
         due = self.open_until(now).filter(state=Delivery.State.PENDING)
         return due.exclude(edition__in=held).order_by("not_before")
@@ -34,14 +34,15 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 class Delivery(models.Model):
     """The ledger row: this edition to this subscriber.
 
-    pending → claimed → submitting → accepted | refused | unknown, or back to pending after an
+    pending → submitting → accepted | refused | unknown, or back to pending after an
     explicit temporary refusal. skipped and expired are final states without a hand-over,
-    abandoned is the final state of an unknown. An expired Lease leads from claimed back to
-    pending, but from submitting only to unknown, as that mail may have been sent.
+    abandoned is the final state of an unknown. A claim is a Lease that lists pending rows;
+    one that runs out leads from submitting only to unknown, as that mail may have been sent.
     """
 
     class State(models.TextChoices):
         PENDING = "pending"
+        # Written by the previous release alone, for a row that one of its leases lists.
         CLAIMED = "claimed"
         SUBMITTING = "submitting"
         ACCEPTED = "accepted"
@@ -132,8 +133,8 @@ class Delivery(models.Model):
     )
     intent_at = models.DateTimeField(null=True, blank=True)
     outcome_at = models.DateTimeField(null=True, blank=True)
-    # For the indexes: a claim and an intent change neither, so that PostgreSQL updates the
-    # row without touching an index (a HOT update).
+    # For the indexes: an intent changes neither, so that PostgreSQL updates the row without
+    # touching an index (a HOT update).
     is_open = models.GeneratedField(
         expression=Q(state__in=["pending", "claimed", "submitting"]),  # type: ignore[arg-type]
         output_field=models.BooleanField(),
@@ -163,7 +164,7 @@ class Delivery(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(is_unknown=True), name="delivery_unknown"
             ),
-            # The newest outcome. Without `state`: a claim and an intent would write to it.
+            # The newest outcome. Without `state`: an intent would write to it.
             models.Index(
                 fields=["edition", "outcome_at"],
                 condition=Q(outcome_at__isnull=False),
@@ -225,10 +226,13 @@ class DeliveryEvent(models.Model):
 
 
 class Lease(models.Model):
-    """The lease of a sender on a claimed slice; deleted when the slice is done."""
+    """A sender's claim on a slice, whose rows it lists; deleted when the slice is done."""
 
     token = models.CharField(max_length=22, primary_key=True)
-    claimed_until = models.DateTimeField(help_text="For rows without an intent.")
+    claimed_until = models.DateTimeField(
+        null=True,
+        help_text="For rows without an intent; empty when they are anybody's again.",
+    )
     submitting_until = models.DateTimeField(
         null=True, help_text="For those of the last intents."
     )

@@ -57,10 +57,9 @@ class Transport(Protocol):
 
 
 @lru_cache(maxsize=MOST_PIECES)
-def plain(piece: bytes) -> str:
-    """Return a quoted-printable piece as text with LF line ends; marks are lone surrogates."""
-    decoded = binascii.a2b_qp(piece).decode(errors="surrogateescape")
-    return decoded.replace("\r\n", "\n")
+def plain(piece: bytes) -> bytes:
+    """Return a quoted-printable piece in UTF-8 with LF line ends. Marks stay what they are."""
+    return binascii.a2b_qp(piece).replace(b"\r\n", b"\n")
 
 
 @lru_cache(maxsize=MOST_PIECES)
@@ -69,7 +68,7 @@ def in_json(piece: bytes) -> bytes:
 
     Marks stay what they are.
     """
-    return inside(plain(piece))
+    return inside(plain(piece).decode(errors="surrogateescape"))
 
 
 def inside(text: str) -> bytes:
@@ -77,10 +76,11 @@ def inside(text: str) -> bytes:
 
 
 def as_text(pieces: Iterable[bytes], values: Mapping[bytes, bytes]) -> str:
-    text = "".join(map(plain, pieces))
+    # Decoded last: while a mark is in it, a str takes two bytes a character.
+    text = b"".join(map(plain, pieces))
     for mark, value in values.items():
-        text = text.replace(plain(mark), plain(value))
-    return text
+        text = text.replace(mark, plain(value))
+    return text.decode(errors="surrogateescape")
 
 
 def as_json(pieces: Iterable[bytes], values: Mapping[bytes, bytes]) -> bytes:

@@ -52,7 +52,8 @@ def the_states() -> list[str]:
 def test_a_row_goes_from_pending_to_accepted(due):
     due(1)
     rows = claim()
-    assert the_states() == ["claimed"]
+    assert the_states() == ["pending"]
+    assert Lease.objects.get().deliveries == str(rows[0].delivery_id)
     assert intend(rows) == {rows[0].delivery_id}
     assert the_states() == ["submitting"]
     assert ledger.record({rows[0].delivery_id: ACCEPTED}, rows, now=NOW) == 1
@@ -131,6 +132,7 @@ def test_a_temporary_no_waits_and_counts(due):
     row = Delivery.objects.get()
     assert (row.state, row.attempts, row.reason) == ("pending", 1, "temporary refusal")
     assert NOW < row.not_before < NOW + timedelta(hours=1, minutes=1)
+    ledger.finish(rows[0].lease_token)
     assert claim() == []
     assert len(claim(now=row.not_before)) == 1
 
@@ -144,6 +146,7 @@ def test_a_row_that_always_fails_ends_refused(due):
         Delivery.objects.update(expires_at=now + timedelta(days=1))
         intend(rows, now=now)
         ledger.record({rows[0].delivery_id: LATER}, rows, now=now)
+        ledger.finish(rows[0].lease_token)
         now = Delivery.objects.get().not_before
     assert the_states() == ["refused"]
 
@@ -209,9 +212,10 @@ def test_a_release_gives_back_what_was_not_handed_over(due):
     due(2)
     rows = claim()
     intend(rows[:1])
-    ledger.finish(rows[0].lease_token, rows)
+    ledger.finish(rows[0].lease_token)
     assert the_states() == ["pending", "submitting"]
     assert not Lease.objects.exists()
+    assert len(claim()) == 1
 
 
 def test_a_hostile_reply_is_kept_as_text(due):
@@ -238,8 +242,6 @@ def test_many_who_claim_at_once_never_share_a_row(due):
             claimed.extend(row.delivery_id for row in rows)
 
     at_once(*[run] * 4)
-    # SKIP LOCKED may leave a loser with an empty hand while rows are left for the others.
-    claimed += [row.delivery_id for row in claim(100)]
     assert len(claimed) == len(set(claimed)) == 60
 
 
@@ -279,10 +281,11 @@ def test_a_claim_reads_its_slice_and_not_all_that_is_due(due):
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     due(3)
+    claim(1)
     with CaptureQueriesContext(connection) as captured:
         claim()
     said = [one["sql"] for one in captured.captured_queries]
-    (sql,) = [one for one in said if "RETURNING" in one]
+    (sql,) = [one for one in said if one.lstrip().startswith("SELECT id, edition_id")]
     with transaction.atomic(), connection.cursor() as cursor:
         for setting in said[: said.index(sql)]:
             if setting.startswith("SET LOCAL"):
@@ -293,6 +296,8 @@ def test_a_claim_reads_its_slice_and_not_all_that_is_due(due):
     assert "delivery_open" in plan_rows
     assert "Sort" not in plan_rows
     assert "TEMP B-TREE" not in plan_rows
+    if connection.vendor == "postgresql":  # the leases are read once, not for each row
+        assert plan_rows.count("hashed SubPlan") == plan_rows.count("NOT (ANY")
 
 
 def test_who_is_erased_leaves_deliveries_that_are_nobodys_and_other_readers_alone(due):

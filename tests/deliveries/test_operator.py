@@ -100,7 +100,7 @@ def test_r4_a_pause_holds_for_rows_that_were_claimed_before_it(edition):
     rows = ledger.claim(NOW, limit=9)
     control.pause(edition, "wait")
     assert ledger.intend(rows, {rows[0].delivery_id: "0"}, now=NOW) == set()
-    ledger.finish(rows[0].lease_token, rows)
+    ledger.finish(rows[0].lease_token)
     control.resume(edition, now=make.NOON)
     rows = ledger.claim(NOW, limit=9)
     assert len(ledger.intend(rows, {rows[0].delivery_id: "0"}, now=NOW)) == 1

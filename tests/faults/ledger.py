@@ -56,9 +56,9 @@ class Ledger:
     def pass_time(self) -> None:
         """As if all leases had run out and all waits were over."""
         past = [self.instant(minutes=-600)]
-        self.ask("UPDATE digest_lease SET claimed_until = ?", past)
-        handing = "submitting_until = ? WHERE submitting_until IS NOT NULL"
-        self.ask(f"UPDATE digest_lease SET {handing}", past)
+        for until in ("claimed_until", "submitting_until"):
+            over = f"{until} = ? WHERE {until} IS NOT NULL"
+            self.ask(f"UPDATE digest_lease SET {over}", past)
         waiting = "not_before = ? WHERE state = 'pending'"
         self.ask(f"UPDATE digest_delivery SET {waiting}", past)
 

@@ -4,7 +4,9 @@ A scenario plays one fault on a tree and returns which invariants broke. On the 
 it is each must find nothing, on its mutant something; otherwise it proves nothing.
 """
 
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,6 +94,37 @@ def left_in_the_meantime(tree: Path, folder: Path) -> list[str]:
         if len(there.arrived()) > 1:
             wrong.append("I5 a mail began after the reader's unsubscribe had committed")
         return wrong
+
+
+def frozen_past_its_lease(tree: Path, folder: Path) -> list[str]:
+    """A sender freezes with a mail on its way and two rows claimed; others go on meanwhile.
+
+    One of the two is refused for now in the meantime: it is pending when the first one wakes.
+    """
+    with outside.smtp(folder / "outside") as there:
+        played = scene(folder, there.env | ONE_BY_ONE, tree=tree)
+        later = "b+rcpt-450x1@b.example"
+        played.seed(["a+dot-waitx1@a.example", later, "c@c.example"])
+        wrong = []
+        with played.sender() as sender:
+            frozen = sender.start("deliver", "--day", played.day)
+            until = time.monotonic() + 60
+            while not (there.folder / "waiting").exists():
+                assert time.monotonic() < until, "no mail came"
+                time.sleep(0.01)
+            os.kill(frozen, signal.SIGSTOP)
+            sender.run("deliver", "--day", played.day)
+            if there.arrived():
+                wrong.append("R7 a mail went out that a living lease lists")
+            played.ledger.pass_time()
+            sender.run("deliver", "--day", played.day)
+            (there.folder / "go").touch()
+            os.kill(frozen, signal.SIGCONT)
+            sender.wait(frozen)
+            if later in there.arrived():
+                wrong.append("R7 R8 a sender sent what was no longer its own, too early")
+            played.drain(sender)
+        return wrong + verdict(played, there, most_unknown=0)
 
 
 ILLNESSES = {
@@ -239,11 +272,11 @@ MUTANTS = [
         "commits no intent",
         LEDGER,
         (
-            ("ELSE 'submitting' END", "ELSE 'claimed' END"),
-            ("if state == State.SUBMITTING}", "if state == State.CLAIMED}"),
+            ("ELSE 'submitting' END", "ELSE 'pending' END"),
+            ("if state == State.SUBMITTING}", "if state == State.PENDING}"),
             (
                 "digest_delivery.state = 'submitting' OR",
-                "digest_delivery.state = 'claimed' OR",
+                "digest_delivery.state = 'pending' OR",
             ),
         ),
         killed_after_acceptance,
@@ -258,6 +291,24 @@ MUTANTS = [
             ),
         ),
         killed_after_acceptance,
+    ),
+    Mutant(
+        "claims without a look at leases",
+        LEDGER,
+        (("WHERE claimed_until IS NOT NULL)", "WHERE 1 = 0)"),),
+        frozen_past_its_lease,
+    ),
+    Mutant(
+        "intends without its lease",
+        LEDGER,
+        (
+            (
+                "        if not change(EXTEND, until=now + HANDOVER_LEASE, token=token):\n"
+                "            return set()\n",
+                "        change(EXTEND, until=now + HANDOVER_LEASE, token=token)\n",
+            ),
+        ),
+        frozen_past_its_lease,
     ),
     Mutant(
         "looks at consent when it plans only",

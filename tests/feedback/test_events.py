@@ -15,7 +15,7 @@ from digest.deliveries import control, ledger
 from digest.feedback import alarms, bounce_rules, events
 from digest.feedback.bounce_rules import FeedbackCounts
 from digest.feedback.events import Report
-from digest.models import Delivery, DeliveryEvent, Edition
+from digest.models import Delivery, DeliveryEvent, Edition, Lease
 from digest.privacy import personal_data
 from digest.transport.outcomes import Outcome, Verdict
 from subscribers import privacy, requests, subscriptions
@@ -218,6 +218,7 @@ def test_evidence_that_came_before_the_lease_ended_counts_as_well():
 def test_p3_a_complaint_that_is_being_taken_holds_for_an_intent_at_the_same_time():
     make.handed_over()
     Delivery.objects.update(state="pending", lease_token="", intent_at=None)
+    Lease.objects.all().delete()
     rows = ledger.claim(NOW, limit=1)
     intended: list[set[int]] = []
 
