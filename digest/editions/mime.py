@@ -92,13 +92,17 @@ def header(name: str, value: str) -> bytes:
 
 def encoded_words(text: str, room: int) -> list[str]:
     """Encode by the shorter of Q and B (RFC 2047 section 4); split no character."""
-    characters = [character.encode() for character in text]
-    in_q = [b"".join(map(Q.__getitem__, character)) for character in characters]
-    if 3 * sum(map(len, in_q)) <= 4 * sum(map(len, characters)):
+    in_q = list(map(quoted, text))
+    if 3 * sum(map(len, in_q)) <= 4 * len(text.encode()):
         chunks = chunked(in_q, room - len("=?utf-8?q??="))
         return [f"=?utf-8?q?{chunk.decode()}?=" for chunk in chunks]
-    chunks = chunked(characters, (room - len("=?utf-8?b??=")) // 4 * 3)
+    chunks = chunked(list(map(str.encode, text)), (room - len("=?utf-8?b??=")) // 4 * 3)
     return [f"=?utf-8?b?{b64encode(chunk).decode()}?=" for chunk in chunks]
+
+
+@lru_cache(maxsize=1024)
+def quoted(character: str) -> bytes:
+    return b"".join([Q[byte] for byte in character.encode()])
 
 
 def chunked(pieces: Sequence[bytes], most: int) -> list[bytes]:

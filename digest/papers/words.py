@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 WORD = re.compile(r"[^\W_]+(?:\+\+|#)?")
+BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 HYPHENS = frozenset("-\u2010\u2011\u2013\u2212")
 LONGER_WORD = 3
 WORD_LENGTH = 40  # of a word in the index
@@ -37,8 +38,12 @@ def folded(text: str) -> str:
     """Return the text without case and accents."""
     if text.isascii():  # most text; a tenth of the time
         return text.lower()
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in plain if not unicodedata.combining(char))
+    return BEYOND_ASCII.sub(without_accents, text.casefold())
+
+
+def without_accents(found: re.Match[str]) -> str:
+    plain = unicodedata.normalize("NFKD", found[0])
+    return "".join([char for char in plain if not unicodedata.combining(char)])
 
 
 def words(text: str) -> list[str]:

@@ -21,6 +21,9 @@ ALIKE = [
     ("text-to-video", "text to video"),
     ("C++", "c++"),
     ("Étude", "etude"),
+    ("e\u0301tude – Straße", "étude – STRASSE"),
+    ("ΣΊΣΥΦΟΣ", "Σίσυφος"),
+    ("a\u0323\u0302b ﬁne", "a\u0302\u0323b fine"),
     ("finetuning language models", "fine-tuning language model"),
 ]
 DIFFERENT = [
