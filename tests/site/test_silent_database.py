@@ -1,6 +1,7 @@
 """A database that says nothing, as behind a network that is cut: nobody waits long for it."""
 
 import http.client
+import logging
 import select
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from django.db.utils import ConnectionHandler
 from pytest_django import DjangoDbBlocker
 
 from digest import endpoints
+from digest.logs import RouteInsteadOfPath
 from tests import postgres
 from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
 from tests.web_server import web_server
@@ -148,6 +150,20 @@ def test_one_finds_that_it_is_silent_and_the_next_do_not_wait(
         base.rests["default"].until = 0.0
         assert ask(handler) == (1,)
         assert not base.rests["default"].is_out
+
+
+def test_a_request_that_the_silence_fails_is_one_line_of_the_log(line: Line) -> None:
+    """Each fails at once, and there may be hundreds of them a second."""
+    from digest.postgresql import base
+
+    base.rests["default"].begin()
+    with database(line, patience=1) as handler:
+        try:
+            ask(handler)
+        except OperationalError:
+            told = logging.LogRecord("", logging.ERROR, "", 0, "", (), sys.exc_info())
+    assert RouteInsteadOfPath().filter(told)
+    assert (told.getMessage(), told.exc_info) == ("server error at /?", None)
 
 
 def test_r39_a_visitor_is_told_to_try_again_and_nothing_that_was_taken_is_lost(
