@@ -3,12 +3,12 @@
 Which widget, label and hint a field has stands here once; the templates say where it goes.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from django.conf import settings
+from django.core import signing
 from django.utils.dates import WEEKDAYS
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
@@ -40,6 +40,7 @@ LONGEST_INTEREST = 500  # characters of one
 MOST_INTERESTS = 5  # ranking reads so many lines
 Cadence = Schedule.Cadence
 
+SHOWN = "preferences shown"
 LONGEST_SEARCH = 200  # characters, as in the search box
 # Fields that few readers fill in.
 WORDS = (
@@ -281,19 +282,19 @@ def chosen(cleaned: Mapping[str, Any]) -> Preferences:
 
 
 def as_shown(preferences: Preferences) -> str:
-    """Return what a page shows, for its hidden field `shown`."""
-    return json.dumps(asdict(preferences))
+    """Return what a page shows, for its hidden field `shown`.
+
+    Compressed, as a form may have 64 KB, and long lists in Chinese are most of them already.
+    """
+    return signing.dumps(asdict(preferences), salt=SHOWN, compress=True)
 
 
 def read_shown(text: str) -> Preferences | None:
-    """Return what the page had shown; None where a post does not say it."""
+    """Return what the page had shown; None where a post does not say it, or another release's."""
     try:
-        found = from_json(json.loads(text))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return from_json(signing.loads(text, salt=SHOWN))
+    except (signing.BadSignature, KeyError, TypeError, ValueError):
         return None
-    usual = Preferences()
-    kinds = [type(getattr(found, name)) is type(getattr(usual, name)) for name in NAMES]
-    return found if all(kinds) else None
 
 
 def changed_since(

@@ -1,5 +1,8 @@
-"""Profiles as bytes: what they hold."""
+"""Profiles as bytes: what they hold; and pages that were opened before something changed."""
 
+from urllib.parse import urlencode
+
+from django.core import signing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +10,7 @@ from subscribers import preferences
 from subscribers.preferences import Preferences
 from subscribers.preferences_form import (
     MOST_INTERESTS,
+    SHOWN,
     as_shown,
     changed_since,
     read_shown,
@@ -43,6 +47,19 @@ wishes = st.builds(
     st.integers(0, 23),
     st.sampled_from(["en", "de"]),
 )
+
+
+def test_what_a_page_had_shown_takes_little_of_the_forms_room() -> None:
+    lines = tuple(chr(0x4E00 + n) + chr(0x5E00 + 7 * n % 997) * 9 for n in range(250))
+    many = Preferences(keywords=lines, interests="\n".join(lines))
+    assert read_shown(as_shown(many)) == many
+    typed = urlencode({"keywords": "\n".join(lines), "interests": many.interests})
+    assert len(urlencode({"shown": as_shown(many)})) < len(typed) / 3
+
+
+def test_another_releases_page_had_shown_nothing() -> None:
+    wishes = {"cadence": "daily", "wishes": ["x"]}
+    assert read_shown(signing.dumps(wishes, salt=SHOWN, compress=True)) is None
 
 
 @given(wishes, wishes, wishes)

@@ -429,11 +429,7 @@ def test_what_is_saved_from_an_old_tab_takes_back_nothing_else(
     assert everything() == before
 
 
-NO_PREFERENCES = ["", "x", "[]", "{}", '{"cadence": 1}', "[" * 9999]
-NO_PREFERENCES += ['{"cadence": "daily", "topics": 5}', '{"cadence": "daily", "x": ""}']
-
-
-@pytest.mark.parametrize("shown", NO_PREFERENCES)
+@pytest.mark.parametrize("shown", ["", "x", "{}", "e30:x:y", "." * 999])
 def test_without_what_the_page_had_shown_the_form_is_saved_as_it_is(
     client: Client, active, shown: str
 ) -> None:
