@@ -50,7 +50,9 @@ def main() -> None:
 
 
 def has(*packages: str) -> bool:
-    return all(importlib.util.find_spec(package) for package in packages)
+    """Return whether all are there; a folder without its __init__.py was left half-way."""
+    found = map(importlib.util.find_spec, packages)
+    return all(spec and spec.origin for spec in found)
 
 
 def run_in_environment(*, test: bool) -> None:
@@ -65,7 +67,13 @@ def run_in_environment(*, test: bool) -> None:
     complete = test or sys.argv[1:2] == ["up"] or not python.exists()
     installed = stamp.read_text() if stamp.exists() else ""
     if complete and installed != lock:
-        wrong = install(group, extras)
+        is_new = not VENV.exists()
+        try:
+            wrong = install(group, extras)
+        except KeyboardInterrupt:
+            if is_new:  # the next start would take half of it for a deployment's own
+                shutil.rmtree(VENV, ignore_errors=True)
+            sys.exit("\nStopped. The installation begins anew at the next start.")
         if not wrong:
             stamp.write_text(lock)
         elif installed != needed:
@@ -108,9 +116,14 @@ def install(group: str, extras: list[str]) -> str:
     with subprocess.Popen(
         command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True
     ) as process:
-        for line in process.stderr or ():
-            said.append(line.strip())
-            show(said[-1])
+        try:
+            for line in process.stderr or ():
+                said.append(line.strip())
+                show(said[-1])
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
     show("")
     if not process.returncode:
         return ""
@@ -165,4 +178,7 @@ def show(step: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # before a command knows what to do about it
+        sys.exit(130)

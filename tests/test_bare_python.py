@@ -6,6 +6,7 @@ cache of downloads is this machine's, so that a test does not download everythin
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,59 @@ def test_c31_a_lock_that_cannot_be_downloaded_is_one_line(
     line = done.stderr.splitlines()[-1]
     assert line.startswith("error: the packages could not be installed (")
     assert "network" in line
+
+
+# An installer that is stopped half-way: a Python, and a package without its first file.
+HALF = """#!{python}
+import pathlib, signal, sys
+venv = pathlib.Path(".venv")
+(venv / "bin").mkdir(parents=True)
+(venv / "bin/python").symlink_to("{python}")
+(venv / "pyvenv.cfg").write_text("home = {home}\\n")
+version = "python%d.%d" % sys.version_info[:2]
+for package in ("django", "celery", "altcha"):
+    (venv / "lib" / version / "site-packages" / package).mkdir(parents=True)
+print("half of it", file=sys.stderr, flush=True)
+signal.pause()
+"""
+
+
+def test_an_installation_that_is_stopped_begins_anew(tree: Path, tmp_path: Path) -> None:
+    env = machine(tmp_path)
+    python = Path(sys.base_prefix) / "bin" / "python3"
+    uv = tmp_path / "bin" / "uv"
+    uv.write_text(HALF.format(python=python, home=python.parent))
+    uv.chmod(0o700)
+    ready, told = os.openpty()  # in a terminal it shows what the installer says
+    with subprocess.Popen(
+        [f"{env['PATH']}/python3", "manage.py", "check"],
+        cwd=tree,
+        env=env,
+        stderr=told,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        os.close(told)
+        said = b""
+        while b"half of it" not in said:
+            said += os.read(ready, 4096)
+        assert (tree / ".venv").exists()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 1
+    said += os.read(ready, 4096)
+    os.close(ready)
+    assert b"begins anew" in said and b"Traceback" not in said
+    assert not (tree / ".venv").exists()
+
+
+def test_an_environment_that_was_left_half_way_is_one_line(
+    tree: Path, tmp_path: Path
+) -> None:
+    env = machine(tmp_path)
+    python = Path(sys.base_prefix) / "bin" / "python3"
+    script = HALF.format(python=python, home=python.parent).replace("signal.pause()", "")
+    subprocess.run([python, "-c", script], cwd=tree, check=True, capture_output=True)
+    done = manage(tree, env, "check")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and "remove that folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
