@@ -338,11 +338,6 @@ STATES = {
 }
 
 
-# End a lease, by its primary key, and say whether its rows were still the sender's.
-END_LEASE = (
-    "DELETE FROM digest_lease WHERE token = %(token)s RETURNING claimed_until IS NOT NULL"
-)
-FINISH = Statement(END_LEASE, END_LEASE)
 # Put rows off, by their primary keys, and never beyond their end.
 PUT_OFF = Statement(
     postgresql="""
@@ -368,8 +363,11 @@ def finish(token: str, waits: Mapping[int, Wait] = MappingProxyType({})) -> None
     """
     each = [(pk, wait.until, wait.reason) for pk, wait in waits.items()]
     with transaction.atomic():
-        ended = fetch(FINISH, token=token)
-        if each and any(is_ours for (is_ours,) in ended):
+        lease = Lease.objects.filter(pk=token)
+        is_ours, _ = lease.filter(claimed_until__isnull=False).delete()
+        if not is_ours:  # its rows have become anybody's
+            lease.delete()
+        elif each:
             change(PUT_OFF, rows=Rows(("id", "until", "reason"), each))
 
 
