@@ -81,8 +81,12 @@ def test_a_thumb_in_a_mail_asks_only_for_one_press(client, ann, choice, first):
     assert client.post(path(), {"action": buttons[0][1]})["Location"] == path()
     page = client.get(path()).content.decode()
     assert "noted" in page and 'value="back">Undo<' in page
+    other = "less" if choice == "more" else "more"
     for method in ("get", "head", "options"):
-        getattr(client, method)(f"{path()}/{'less' if choice == 'more' else 'more'}")
+        getattr(client, method)(f"{path()}/{other}")
+    page = client.get(f"{path()}/{other}").content.decode()  # says what pressing would do
+    assert f"<h1>{other.capitalize()} like this?</h1>" in page
+    assert f"{'more' if choice == 'more' else 'fewer'} papers like this" in page
     assert cast() == [("2604.00001", 1 if choice == "more" else -1)]
     assert client.get(f"{path()}/other").status_code == 404
 
