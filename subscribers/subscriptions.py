@@ -1,6 +1,6 @@
 """The changes of a subscription: each function is one transaction and one ConsentEvent.
 
-A function that changes a reader locks the row first; the sender locks the same row before each
+A function that changes a reader locks the row first; the sender looks at the row before each
 hand-over, so what is answered here holds for every mail from then on. Asking twice for
 the same changes nothing and appends no second event.
 """

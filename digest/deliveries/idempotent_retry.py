@@ -105,7 +105,7 @@ def submitted(rows: list[Delivery]) -> list[Delivery]:
 def reserved(row: Delivery, now: datetime) -> Subscriber | None:
     """Return the reader if still subscribed, and reserve the row for a while.
 
-    Consent is looked at under the reader's row lock, as at an intent.
+    Consent is looked at under the reader's row lock: there is no other look.
     """
     with transaction.atomic():
         reader = (

@@ -151,17 +151,8 @@ def instant(stored: datetime | str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-# Keep readers from leaving until the commit, in one order, by their primary key.
-LOCK = Statement(
-    postgresql="""
-SELECT id FROM subscribers_subscriber WHERE id = ANY(%(readers)s::bigint[])
-ORDER BY id FOR NO KEY UPDATE""",
-    sqlite="""
-SELECT id FROM subscribers_subscriber
-WHERE id IN (SELECT value FROM json_each(%(readers)s)) ORDER BY id""",
-)
-# Write intents, by the primary keys of rows and readers and a suppression's hash. A
-# statement of its own after LOCK: it sees unsubscribes committed while LOCK waited.
+# Write intents, by the primary keys of rows and readers and a suppression's hash. Not for a
+# reader who was erased since the claim: the row would have picks of theirs again.
 INTEND = Statement(
     postgresql="""
 UPDATE digest_delivery
@@ -174,7 +165,7 @@ SET state = CASE WHEN expires_at <= %(due)s::timestamptz THEN 'expired'
     outcome_at = CASE WHEN expires_at <= %(due)s::timestamptz OR v.reason <> ''
         THEN %(now)s::timestamptz END
 FROM (
-    SELECT r.id, r.picks, CASE
+    SELECT r.id, r.subscriber_id, r.picks, CASE
         WHEN p.id IS NULL OR p.state <> 'active' OR x.id IS NOT NULL
             THEN %(left)s::text
         ELSE r.fault END AS reason
@@ -184,6 +175,7 @@ FROM (
     LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
 ) AS v
 WHERE digest_delivery.id = v.id AND digest_delivery.state = 'pending'
+    AND digest_delivery.subscriber_id IS NOT DISTINCT FROM v.subscriber_id
     AND digest_delivery.edition_id NOT IN (
         SELECT id FROM digest_edition WHERE hold <> '')
 RETURNING digest_delivery.id, digest_delivery.state""",
@@ -195,7 +187,7 @@ SET state = CASE WHEN expires_at <= %(due)s THEN 'expired'
     lease_token = %(token)s, picks = v.picks, relay = %(relay)s, intent_at = %(now)s,
     outcome_at = CASE WHEN expires_at <= %(due)s OR v.reason <> '' THEN %(now)s END
 FROM (
-    SELECT r.id, r.picks, CASE
+    SELECT r.id, r.subscriber_id, r.picks, CASE
         WHEN p.id IS NULL OR p.state <> 'active' OR x.id IS NOT NULL THEN %(left)s
         ELSE r.fault END AS reason
     FROM (
@@ -207,6 +199,7 @@ FROM (
     LEFT JOIN subscribers_suppression x ON x.email_hash = p.email_hash
 ) AS v
 WHERE digest_delivery.id = v.id AND digest_delivery.state = 'pending'
+    AND digest_delivery.subscriber_id IS v.subscriber_id
     AND digest_delivery.edition_id NOT IN (
         SELECT id FROM digest_edition WHERE hold <> '')
 RETURNING digest_delivery.id, digest_delivery.state""",
@@ -225,13 +218,13 @@ def intend(
 ) -> set[int]:
     """Commit the intents to hand over and return the ids of the mails that may go out.
 
-    Consent and suppression are looked at under the readers' row locks. `picks` is
+    Consent and suppression are looked at here, and again before the first of the mails
+    begins: who leaves meanwhile is not locked out, and not written to. `picks` is
     delivery id → block positions, `faults` why a mail cannot be made; a row with a fault
     or without picks is skipped, one of a held edition stays pending. All rows carry one
     lease token, and go by one relay. When the lease is over, nothing is written.
     """
     token = claimed[0].lease_token
-    readers = sorted({row.subscriber_id or 0 for row in claimed})
     rows = [
         (pk, row.subscriber_id, chosen, faults.get(pk, "" if chosen else Reason.NO_PAPER))
         for row in claimed
@@ -242,7 +235,6 @@ def intend(
         # The lease first, as `rescue_expired` does: who comes second sees what the other did.
         if not change(EXTEND, until=now + HANDOVER_LEASE, token=token):
             return set()
-        fetch(LOCK, readers=readers)
         written = fetch(
             INTEND,
             rows=Rows(INTENT, rows, numbers=("id", "subscriber_id")),

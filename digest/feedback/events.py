@@ -164,11 +164,7 @@ def hash_of(recipient: str) -> str:
 
 
 def lock(hashes: set[str]) -> None:
-    """Lock these readers' rows: no intent is committed for them until the transaction ends.
-
-    The sender locks the same rows before it looks at the suppressions, so that one which
-    is answered for holds for each hand-over from then on.
-    """
+    """Lock these readers' rows, as whatever changes them does, until the transaction ends."""
     if hashes:
         rows = Subscriber.objects.filter(email_hash__in=hashes).order_by("pk")
         list(rows.select_for_update(no_key=True).values_list("pk", flat=True))

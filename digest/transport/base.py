@@ -6,6 +6,7 @@ are turned into text or JSON once and then only looked up.
 
 import binascii
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -101,16 +102,16 @@ Look = Callable[[Collection[int]], Collection[int]]
 class Line:
     """Mails whose intents are committed; those that are no longer wanted drop out.
 
-    If the last look is too old, the rest is looked at again before the next mail is taken, so that a
-    reader who leaves while the line turns slow gets no mail that has not begun. What was
-    never taken had no byte leave the machine.
+    They are looked at before the first is taken, as a reader may have left beside the commit,
+    and again when the last look is too old, so that one who leaves while the line turns slow
+    gets no mail that has not begun. What was never taken had no byte leave the machine.
     """
 
     def __init__(self, mails: Iterable[Mail], look: Look | None = None) -> None:
         self.mails = deque(mails)
         self.look = look
         self.dropped: set[int] = set()  # deliveries that nobody wanted when looked at
-        self.looked_at = time.monotonic()
+        self.looked_at = -math.inf
 
     def __len__(self) -> int:
         return len(self.mails)

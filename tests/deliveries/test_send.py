@@ -1,20 +1,27 @@
 """Send: from due rows to mails on a socket, each once."""
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
+from threading import Thread
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from digest.deliveries import fencing, ledger
+from digest.deliveries import control, fencing, ledger
 from digest.deliveries.outlets import BatchSizer, Outlets
 from digest.deliveries.plan import plan
 from digest.deliveries.send import Run, send_due
+from digest.feedback import events
+from digest.feedback.events import Report
 from digest.models import Delivery, Lease
 from digest.ranking import loaded
+from subscribers import privacy, subscriptions, suppression
 from subscribers.addresses import BadAddress, canonical
+from subscribers.consent import Origin
+from subscribers.models import Suppression
 from tests import make
 from tests.race import at_once
 from tests.sink import in_thread
@@ -252,3 +259,62 @@ def test_two_senders_at_once_send_each_mail_once(tmp_path, settings):
         at_once(*[lambda: send_due(clock)] * 3)
         send_due(clock)
         assert len(sink.mails()) == 50 == len({mail.rcpt for mail in sink.mails()})
+
+
+class Beside:
+    """Begins something while an intent is not committed; it is over before what comes next."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work = work
+        self.thread = Thread(target=self.run)
+
+    def run(self) -> None:
+        self.work()
+        connections.close_all()
+
+    def __call__(self, execute, sql, *rest):
+        if self.thread.ident and "JOIN subscribers_subscriber p ON p.id = d.sub" in sql:
+            self.thread.join(60)
+        result = execute(sql, *rest)
+        if "intent_at = " in sql and not self.thread.ident:
+            self.thread.start()
+        return result
+
+
+BY_LINK = Origin("/u/")
+WAYS_OUT = {
+    "an unsubscribe": lambda reader, row: subscriptions.unsubscribe(
+        reader.pk, origin=BY_LINK, now=make.NOON
+    ),
+    "a pause": lambda reader, row: subscriptions.pause(
+        reader.pk, origin=BY_LINK, now=make.NOON
+    ),
+    "a complaint": lambda reader, row: events.take(
+        [Report("complained", "k", make.NOON, row.pk)], now=make.NOON
+    ),
+    "a bar": lambda reader, row: suppression.suppress(
+        reader.email_hash, Suppression.Reason.MANUAL, now=make.NOON
+    ),
+    "an erasure": lambda reader, row: privacy.erase(reader.pk, now=make.NOON),
+    "a cancelled edition": lambda reader, row: control.cancel(
+        row.edition, "wrong papers", now=make.NOON
+    ),
+}
+
+
+@pytest.mark.each_row
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", WAYS_OUT.values(), ids=WAYS_OUT)
+def test_p3a_who_leaves_beside_the_commit_of_an_intent_gets_no_mail(sink, edition, way):
+    """The intent cannot see it yet; the look before the first hand-over does."""
+    reader = make.reader("ann@example.org", "graphs")
+    plan(make.NOON)
+    row = Delivery.objects.select_related("edition").get()
+    beside = Beside(lambda: way(reader, row))
+    with connection.execute_wrapper(beside):
+        send_due(clock)
+    assert beside.thread.ident and not beside.thread.is_alive()
+    assert sink.mails() == []
+    control.skip_cancelled(make.NOON)  # as each tick does
+    row.refresh_from_db()
+    assert row.state == "skipped" and "\n" not in row.picks

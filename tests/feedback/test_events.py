@@ -3,19 +3,17 @@
 import random
 from datetime import timedelta
 from itertools import count
-from threading import Thread
-from time import monotonic
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from digest.deliveries import control, ledger
 from digest.feedback import alarms, bounce_rules, events
 from digest.feedback.bounce_rules import FeedbackCounts
 from digest.feedback.events import Report
-from digest.models import Delivery, DeliveryEvent, Edition, Lease
+from digest.models import Delivery, DeliveryEvent, Edition
 from digest.privacy import personal_data
 from digest.transport.outcomes import Outcome, Verdict
 from subscribers import privacy, requests, subscriptions
@@ -212,53 +210,6 @@ def test_evidence_that_came_before_the_lease_ended_counts_as_well():
     }
     told = first.events.get(kind="accepted")
     assert told.reply == "was unknown: crashed in flight"
-
-
-@pytest.mark.django_db(transaction=True)
-def test_p3_a_complaint_that_is_being_taken_holds_for_an_intent_at_the_same_time():
-    make.handed_over()
-    Delivery.objects.update(state="pending", lease_token="", intent_at=None)
-    Lease.objects.all().delete()
-    rows = ledger.claim(NOW, limit=1)
-    intended: list[set[int]] = []
-
-    backend: list[int] = []
-
-    def intend() -> None:
-        backend.append(backend_id())
-        picks = {row.delivery_id: "0" for row in rows}
-        intended.append(ledger.intend(rows, picks, now=NOW))
-        connection.close()
-
-    sender = Thread(target=intend)
-    with transaction.atomic():
-        take(report("complained", Delivery.objects.get()))
-        sender.start()
-        until_waiting(backend, seconds=10)
-    sender.join(20)
-    assert intended == [set()]
-    assert Delivery.objects.get().reason == "no longer subscribed"
-
-
-def backend_id() -> int:
-    with connection.cursor() as cursor:
-        if connection.vendor != "postgresql":
-            return 0
-        cursor.execute("SELECT pg_backend_pid()")
-        return int(cursor.fetchone()[0])
-
-
-def until_waiting(backend: list[int], *, seconds: float) -> None:
-    """Until it waits for a lock: SQLite's writers wait for each other anyway."""
-    until = monotonic() + seconds
-    with connection.cursor() as cursor:
-        while connection.vendor == "postgresql":
-            assert monotonic() < until, "the intent did not wait for the complaint"
-            if backend:
-                waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND pid = %s"
-                cursor.execute(waits, backend)
-                if cursor.fetchone():
-                    return
 
 
 def test_b5_too_many_complaints_pause_the_edition_and_the_operator_resumes():

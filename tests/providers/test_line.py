@@ -21,7 +21,7 @@ def test_p3a_providers_begin_nothing_that_nobody_wants_any_more(
     def look(ids):
         where.add(threading.current_thread())
         asked.append(set(ids))
-        return {max(ids)}
+        return ids if len(asked) == 1 else {max(ids)}
 
     line = Line(mails(*[f"r{number}+http-slow" for number in range(12)]), look)
     transport = open_transport()
@@ -30,7 +30,7 @@ def test_p3a_providers_begin_nothing_that_nobody_wants_any_more(
     assert set(outcomes) | line.dropped == set(range(1, 13))
     assert not set(outcomes) & line.dropped
     assert len(journal()) == len(outcomes) == connections + 1
-    assert asked[0] == set(range(connections + 1, 13))
+    assert asked[:2] == [set(range(1, 13)), set(range(connections + 1, 13))]
     assert where == {threading.main_thread()}, "only it has the database's connection"
 
 
@@ -39,9 +39,13 @@ def test_p3a_providers_begin_nothing_that_nobody_wants_any_more(
 def test_an_interrupted_sender_leaves_no_thread_that_waits_for_it(use, settings, mails):
     use("postmark")
     settings.SEND_CONNECTIONS = 3
+    asked = []
 
     def look(ids):
-        raise KeyboardInterrupt
+        asked.append(ids)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return ids
 
     line = Line(mails(*[f"r{number}+http-slow" for number in range(12)]), look)
     transport = open_transport()
@@ -52,10 +56,13 @@ def test_an_interrupted_sender_leaves_no_thread_that_waits_for_it(use, settings,
 
 
 @pytest.mark.django_db
-def test_a_fast_line_is_never_looked_at_again(mails):
-    line = Line(mails(*"abc"), lambda ids: pytest.fail("looked"))
-    assert [mail.delivery_id for mail in line] == [1, 2, 3]
+def test_a_fast_line_is_looked_at_once_before_its_first_mail(mails, monkeypatch):
+    monkeypatch.setattr("digest.transport.base.FRESH", 60)
+    asked = []
+    line = Line(mails(*"abc"), lambda ids: asked.append(set(ids)) or {1, 3})
+    assert [mail.delivery_id for mail in line] == [1, 3]
     assert line.take() is None
+    assert asked == [{1, 2, 3}] and line.dropped == {2}
 
 
 @pytest.mark.django_db
