@@ -63,7 +63,7 @@ def run(*, readers: int = 100_000, rounds: int = 3) -> list[Figure]:
     return [
         Figure("bytes of a folded delivery", [folding.size], at_most=40),
         Figure("bytes of a ledger row with its indexes", [live], at_most=650),
-        Figure("WAL bytes a mail", wal, at_most=1500),
+        Figure("WAL bytes a mail", wal, at_most=1150),
     ]
 
 
