@@ -59,7 +59,12 @@ def test_an_interrupted_sender_leaves_no_thread_that_waits_for_it(use, settings,
 def test_a_fast_line_is_looked_at_once_before_its_first_mail(mails, monkeypatch):
     monkeypatch.setattr("digest.transport.base.FRESH", 60)
     asked = []
-    line = Line(mails(*"abc"), lambda ids: asked.append(set(ids)) or {1, 3})
+
+    def look(ids):
+        asked.append(set(ids))
+        return {1, 3}
+
+    line = Line(mails(*"abc"), look)
     assert [mail.delivery_id for mail in line] == [1, 3]
     assert line.take() is None
     assert asked == [{1, 2, 3}] and line.dropped == {2}

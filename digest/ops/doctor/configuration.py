@@ -156,7 +156,7 @@ def postgresql() -> Iterator[Finding]:
             MANY:
         ].exists():
             what = "PostgreSQL writes whole pages to its log as they are."
-            why = "Compressed, an edition writes a tenth less to the disk and to standbys."
+            why = "Compressed, those after each checkpoint take half, on the disk and to standbys."
             to = "lz4" if found[0] else "on"
             remedy = f"ALTER SYSTEM SET wal_compression = {to}; SELECT pg_reload_conf();"
             yield info("database-log", what, why=why, remedy=remedy)
