@@ -12,7 +12,6 @@ from digest.deliveries.plan import plan
 from digest.models import Delivery, Edition, Lease
 from digest.throttling.domains import Wait
 from digest.transport.outcomes import NOT_BEGUN, Outcome, Verdict
-from subscribers.models import Subscriber
 from tests import make
 from tests.environment import POSTGRES
 
@@ -191,11 +190,6 @@ def quarantined() -> None:
     control.quarantine(NOW - timedelta(days=1), now=NOW)
 
 
-def erased() -> None:
-    for reader in Subscriber.objects.all():
-        reader.delete()
-
-
 def held() -> None:
     control.pause(Edition.objects.get(), "wait")
 
@@ -207,7 +201,6 @@ def held() -> None:
         (cancelled, "skipped", "skipped"),
         (too_late, "expired", "expired"),
         (quarantined, "unknown", "unknown"),
-        (erased, "pending", "skipped"),
         (held, "pending", "pending"),
     ],
 )
