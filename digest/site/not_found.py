@@ -66,7 +66,7 @@ def days(path: str) -> list[tuple[str, str]]:
         asked = date(*map(int, match.groups()))
     except ValueError:
         return []
-    near = archive.neighbours(asked)
+    near = archive.Period(asked, asked).around()
     known = Paper.objects.filter(day=asked).exists()
     near_days = [asked] if known else [near.previous, near.next]
     return [

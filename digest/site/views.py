@@ -102,7 +102,7 @@ def day_context(day: date, topics: list[Topic]) -> dict[str, object]:
     return {
         "day": day,
         "cards": cards(list(Paper.objects.filter(day=day)), topics),
-        "neighbours": archive.neighbours(day),
+        "neighbours": Period(day, day).around(),
         "calendar": archive.calendar_of(day),
     }
 

@@ -32,8 +32,20 @@ class Command(OperatorCommand):
         add("--json", action="store_true", help="print the findings as one JSON object")
         add("--send-test", metavar="EMAIL", help="first send the newest edition there")
         add("--received", metavar="FILE", help="judge a mail as received; - reads stdin")
-        add("--dkim-selector", action="append", default=[], metavar="NAME")
-        add("--ip", action="append", default=[], help="an address from which mail leaves")
+        add(
+            "--dkim-selector",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="of the DKIM record (default: the usual ones are tried); may be repeated",
+        )
+        add(
+            "--ip",
+            action="append",
+            default=[],
+            metavar="ADDRESS",
+            help="an address from which mail leaves, if not the relay's; may be repeated",
+        )
         add("--nameserver", default="", metavar="ADDRESS[:PORT]", help="ask this one")
         add("--blocklists", action="store_true", help="ask blocklists for our addresses")
 
