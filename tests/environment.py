@@ -59,6 +59,13 @@ def bare() -> dict[str, str]:
     } | {"ENV_FILE": os.devnull, "SOURCE_URL": f"http://{NOWHERE}"}
 
 
+def install(folder: Path, *options: str) -> None:
+    """Give an environment what the lock file says."""
+    command = ["uv", "sync", "--locked", "--quiet", "--python", sys.executable, *options]
+    env = bare() | {"UV_PROJECT_ENVIRONMENT": str(folder)}
+    subprocess.run(command, cwd=ROOT, env=env, check=True)
+
+
 def prepare() -> Path:
     """Set os.environ for this process and its children. Returns the run's folder."""
     # A script's background job ignores Ctrl-C, and so would whatever a test starts.

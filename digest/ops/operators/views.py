@@ -22,9 +22,9 @@ from django_otp import login as remember
 
 from digest.models import Act
 from digest.ops.operators import audit, login, roles, second_factor
+from digest.ops.paging import page_of
 from subscribers.http import network
 
-PAGE_LENGTH = 50
 WRONG_CODE = "This code is wrong, or was used before."
 
 
@@ -164,10 +164,10 @@ def audit_log(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm("digest.view_act"):
         raise PermissionDenied
     query = {name: request.GET.get(name, "").strip() for name in ("who", "what", "day")}
-    shown = list(audit.found(query, request.GET.get("before", ""))[: PAGE_LENGTH + 1])
+    shown, older = page_of(audit.found(query), request.GET.get("before", ""))
     context = {
-        "acts": shown[:PAGE_LENGTH],
-        "next": shown[PAGE_LENGTH - 1].pk if len(shown) > PAGE_LENGTH else None,
+        "acts": shown,
+        "next": older,
         "query": query,
         "named": Act.objects.order_by("what").values_list("what", flat=True).distinct(),
     }
