@@ -147,6 +147,7 @@ OWN_PATHS = frozenset(
     }
     | {
         "editions",
+        "favicon.ico",
         "feeds",
         "healthz",
         "mailbox",

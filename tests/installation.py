@@ -5,10 +5,9 @@ compiled; environments with an extra are copies of it into which uv puts the ext
 """
 
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.environment import FOLDER, POSTGRES, ROOT, bare
+from tests.environment import FOLDER, POSTGRES, ROOT, bare, install
 from tests.migrated import alone
 
 
@@ -28,9 +27,5 @@ def environment() -> Path:
 
 
 def sync(folder: Path, *options: str) -> None:
-    """Give an environment what the lock file says."""
     # On SQLite `up` runs embedded and needs its group; a deployment needs no group at all.
-    groups = "--no-default-groups" if POSTGRES else "--no-dev"
-    command = ["uv", "sync", "--locked", groups, "--quiet", "--python", sys.executable]
-    env = bare() | {"UV_PROJECT_ENVIRONMENT": str(folder)}
-    subprocess.run([*command, *options], cwd=ROOT, env=env, check=True)
+    install(folder, "--no-default-groups" if POSTGRES else "--no-dev", *options)

@@ -7,6 +7,7 @@ from django.db.models import Field, Model
 from django.test import Client
 from django.urls import reverse
 
+from digest import urls  # noqa: F401  # it registers the admin's pages
 from subscribers.models import Subscriber
 from tests import make
 
@@ -17,6 +18,7 @@ OURS = [
     for model in admin.site._registry
     if model._meta.app_label in {"digest", "subscribers"}
 ]
+assert OURS
 LOOKUPS = ["", "__startswith", "__regex", "__gte", "__in", "__isnull", "__contains"]
 
 

@@ -85,11 +85,11 @@ class Command(OperatorCommand):
             outcome = sample_digest.send(edition, address, now=timezone.now())
         except (BadAddress, sample_digest.NotSent) as error:
             raise CommandError(f"not sent: {error}") from None
-        words = " ".join(filter(None, [outcome.verdict, outcome.reason, outcome.reply]))
+        words = ": ".join(filter(None, [outcome.reason, outcome.reply]))
         audit.record_command("test", edition, detail=f"Test digest: {outcome.verdict}")
-        self.stderr.write(f"test digest of {edition}: {words}")
         if outcome.verdict is not Verdict.ACCEPTED:
-            raise CommandError("the test digest was not accepted")
+            raise CommandError(f"the test digest of {edition} was not sent: {words}")
+        self.stderr.write(f"test digest of {edition}: {words}")
         self.stderr.write(
             "Save it as received, with all its headers, and judge it with --received FILE."
         )

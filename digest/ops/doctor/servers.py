@@ -14,6 +14,7 @@ from digest.ops.doctor.network import Network, Unreachable
 from digest.ops.doctor.sample_digest import NOBODYS_TOKEN
 from digest.transport.relays import MAIN, several
 from digest.transport.smtp import Connection
+from digest.transport.smtp_opening import what_to_try
 
 RENEW = timedelta(days=14)
 ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058 section 3.1
@@ -35,13 +36,24 @@ def relay(
         remedy = f"Correct host and port in {variable}, or open the firewall for them."
         yield error("relay-unreachable", what, why=lost, remedy=remedy)
         return
+    except ssl.SSLCertVerificationError as failed:
+        either = f"Name the host in {variable} as its certificate does, or install one"
+        remedy = f"{either} for this name, with its chain: {where}"
+        yield bad_certificate("relay-certificate", where, failed, remedy)
+        return
     except ssl.SSLError as failed:
-        yield bad_certificate("relay-certificate", where, failed)
+        what = f"TLS with {where} fails ({failed.reason or 'no reason given'})."
+        why = f"{variable} asks for it, so no mail goes out there."
+        remedy = what_to_try(server, failed) or "Enable TLS 1.2 or newer on the server."
+        yield error("relay-tls", what, why=why, remedy=remedy)
         return
     except smtplib.SMTPException:
         what = f"{where} does not offer STARTTLS."
         why = f"{variable} asks for it, so no mail goes out there."
-        remedy = "Use the port for smtps:// (465), or enable STARTTLS on the server."
+        remedy = (
+            f"Begin the URL with smtps:// if {where} is a port for TLS, as 465 is;"
+            " or enable STARTTLS on the server."
+        )
         yield error("relay-starttls", what, why=why, remedy=remedy)
         return
     if ends_at:
@@ -78,7 +90,8 @@ def site(network: Network, *, now: datetime) -> Iterator[Finding]:
         yield error("site-unreachable", what, why=why, remedy=remedy)
         return
     except ssl.SSLError as failed:
-        yield bad_certificate("site-certificate", settings.SITE_HOST, failed)
+        remedy = f"Install a valid certificate for this name with its chain: {settings.SITE_HOST}"
+        yield bad_certificate("site-certificate", settings.SITE_HOST, failed, remedy)
         return
     if health.certificate_ends_at:
         where, ends_at = settings.SITE_HOST, health.certificate_ends_at
@@ -106,11 +119,10 @@ def one_click(network: Network) -> Iterator[Finding]:
         yield error("one-click", what, why=why, remedy=remedy)
 
 
-def bad_certificate(code: str, where: str, failed: ssl.SSLError) -> Finding:
+def bad_certificate(code: str, where: str, failed: ssl.SSLError, remedy: str) -> Finding:
     reason = getattr(failed, "verify_message", "") or failed.reason or "TLS failed"
-    what = f"The certificate of {where} is not accepted: {reason}."
+    what = f"The certificate of {where} is not accepted: {reason.rstrip('.')}."
     why = "Clients that verify it, as ours does, end the connection."
-    remedy = f"Install a valid certificate for this name with its chain: {where}"
     return error(code, what, why=why, remedy=remedy)
 
 
