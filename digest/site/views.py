@@ -85,6 +85,7 @@ def today(request: HttpRequest) -> HttpResponse:
     context["is_current"] = newest is not None and archive.is_current(newest)
     if context["is_current"]:
         context["state"] = newest_state(timezone.now())
+        context["samples"] = Paper.objects.filter(day=newest, is_sample=True).exists()
     return render(request, "digest/today.html", context)
 
 
