@@ -5,6 +5,7 @@ and none of the developer's variables; only a DATABASE_URL of PostgreSQL stays, 
 the whole suite runs on that server instead of SQLite.
 """
 
+import atexit
 import os
 import re
 import shutil
@@ -98,6 +99,16 @@ def prepare() -> Path:
 FOLDER = prepare()
 
 
+def remove(owner: int) -> None:
+    """Remove the run's folder, whatever program of the tests has made it. Not for a fork."""
+    if os.getpid() == owner:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+if IS_FIRST:
+    atexit.register(remove, os.getpid())
+
+
 def pytest_report_header() -> str:
     return f"database: {'PostgreSQL' if POSTGRES else 'SQLite'}"
 
@@ -171,10 +182,7 @@ def depends_on_database(item: pytest.Item) -> bool:
 
 
 def pytest_unconfigure() -> None:
-    if not IS_FIRST:
-        return
-    if (FOLDER / "migrated-postgres").exists():
+    if IS_FIRST and (FOLDER / "migrated-postgres").exists():
         from tests import migrated
 
         migrated.drop(os.environ["DATABASE_URL"], migrated.TEMPLATE)
-    shutil.rmtree(FOLDER, ignore_errors=True)

@@ -345,6 +345,7 @@ def doctor_page(request: HttpRequest) -> HttpResponse:
 
     selectors = request.POST.get("selectors", "").split()[:MOST_SELECTORS]
     context = {"asked": request.method == "POST", "selectors": " ".join(selectors)}
+    context["may_run"] = request.user.has_perm(acts.STEER)
     if request.method == "POST":
         acts.allow(request, acts.STEER)
         mail = received_mail(request)
