@@ -1,5 +1,5 @@
 from django.apps import AppConfig, apps
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.apps import SimpleAdminConfig
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_delete
 
@@ -32,5 +32,5 @@ class DigestConfig(AppConfig):
         pre_delete.connect(privacy.forget, sender="subscribers.Subscriber")
 
 
-class OperatorsAdmin(AdminConfig):
+class OperatorsAdmin(SimpleAdminConfig):
     default_site = "digest.ops.operators.login.OperatorsSite"

@@ -295,10 +295,9 @@ class ProviderApi:
 
 
 @lru_cache(maxsize=8)
-def mailer(url: str, *, name: str = "MAILER_URL") -> SmtpServer | ProviderApi:
-    """Parse the URL of a mail server or provider. Raises ImproperlyConfigured."""
-    is_provider = url.startswith("anymail:")
-    return provider_api(url, name=name) if is_provider else smtp_server(url, name=name)
+def mailer(url: str) -> SmtpServer | ProviderApi:
+    """Parse MAILER_URL: a mail server or a provider. Raises ImproperlyConfigured."""
+    return provider_api(url) if url.startswith("anymail:") else smtp_server(url)
 
 
 def smtp_server(url: str, *, name: str = "MAILER_URL") -> SmtpServer:
@@ -341,14 +340,14 @@ def providers() -> list[str]:
     return [name for name in names if not name.startswith("base")]
 
 
-def provider_api(url: str, *, name: str) -> ProviderApi:
+def provider_api(url: str) -> ProviderApi:
     """Parse anymail://NAME. Raises ImproperlyConfigured."""
     provider = url.removeprefix("anymail://").strip("/")
     known = providers()
     if provider not in known:
         names = ", ".join(name for name in known if name not in TOYS)
         raise ImproperlyConfigured(
-            f"{name} must be like anymail://NAME; NAME is one of {names}."
+            f"MAILER_URL must be like anymail://NAME; NAME is one of {names}."
         )
     return ProviderApi(provider)
 
@@ -413,10 +412,11 @@ FOLDER = re.compile(r"[\x20-\x7e]{1,200}", re.ASCII)  # IMAP quotes it
 
 
 @lru_cache(maxsize=8)
-def bounce_mailbox(name: str, url: str) -> BounceMailbox | None:
-    """Parse a mailbox's URL; None for an empty one. Raises ImproperlyConfigured."""
+def bounce_mailbox(url: str) -> BounceMailbox | None:
+    """Parse BOUNCE_MAILBOX_URL; None for an empty one. Raises ImproperlyConfigured."""
     if not url:
         return None
+    name = "BOUNCE_MAILBOX_URL"
     like = "imaps://user:password@host/INBOX or pop3s://user:password@host."
     address = split(name, url, like=like, schemes=MAILBOX_PORTS, options={"tls"})
     folder = address.path.strip("/")

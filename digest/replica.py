@@ -127,9 +127,13 @@ def lag() -> float:
 
 
 def trouble() -> str:
-    """Return why pages cannot be read from the replica, to follow its name; empty if they can."""
+    """Return why pages cannot be read from the replica, to follow its name.
+
+    Empty if they can, or if there is none.
+    """
     try:
-        check_fitness()
+        if is_configured():
+            check_fitness()
     except (Error, Unfit) as failed:
         return in_words(failed)
     return ""

@@ -147,6 +147,7 @@ OWN_PATHS = frozenset(
     }
     | {
         "editions",
+        "favicon.ico",
         "feeds",
         "healthz",
         "mailbox",
@@ -402,7 +403,7 @@ if EHLO_NAME and not re.fullmatch(r"[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f.:]+\]", EH
     )
 # The mailbox that beat has read for bounces and reports, where no mail server can pipe them.
 BOUNCE_MAILBOX_URL = variables.text("BOUNCE_MAILBOX_URL")
-endpoints.bounce_mailbox("BOUNCE_MAILBOX_URL", BOUNCE_MAILBOX_URL)
+endpoints.bounce_mailbox(BOUNCE_MAILBOX_URL)
 # Whether mail to papers+…@ gets to `manage.py bounce`, by pipe or mailbox: then digests
 # name that address to unsubscribe by mail (RFC 2369) and for complaints (RFC 9477).
 BOUNCES_PIPED = variables.flag("BOUNCES_PIPED", False)

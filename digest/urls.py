@@ -8,6 +8,9 @@ from django.urls import include, path
 from digest.site.urls import pages as public_pages
 from subscribers.urls import pages as forms
 
+# Here and not when the apps are ready: a worker serves no page, and needs none of it.
+admin.autodiscover()
+
 urlpatterns = [
     *i18n_patterns(*forms, *public_pages, prefix_default_language=False),
     path("", include("subscribers.urls")),

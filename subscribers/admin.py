@@ -16,7 +16,7 @@ from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.consent import Origin
 from subscribers.forms import AddressField
 from subscribers.models import ConsentEvent, Notice, Subscriber, Suppression, Topic
-from subscribers.suppression import NotBarred, lift_bar
+from subscribers.suppression import NotBarred, is_suppressed, lift_bar
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Model]  # Django's own classes take no parameter
@@ -93,8 +93,7 @@ class SuppressionForm(SuppressionModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        email_hash = address_hash(cleaned.get("email", ""))
-        if Suppression.objects.filter(email_hash=email_hash).exists():
+        if is_suppressed(address_hash(cleaned.get("email", ""))):
             raise forms.ValidationError("This address is suppressed already.")
         return cleaned
 

@@ -4,6 +4,7 @@ The token is the credential: no session, no CSRF token. Nothing here may be cach
 or sent on as a referrer.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import update_wrapper
@@ -16,6 +17,7 @@ from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, UnreadablePostError, parse_cookie
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import redirect, render
+from django.urls import is_valid_path
 from django.utils import timezone, translation
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -31,6 +33,13 @@ TYPED = "typed"
 TYPED_FOR = timedelta(minutes=10)
 LONGEST_COOKIE = 3000  # bytes; browsers take 4096 with its name and attributes
 NOT_TYPED = {"website", "opened", "proof", "step", "action"}  # guards and buttons
+# A link of a mail, and behind it what no link of ours has.
+WITH_A_TAIL = re.compile(
+    r"((?:/[a-z]{2})?/(?:papers|digest|v)/[\w./-]*\w)/?(?:[^\w./-].*|\.+/?)"
+    rf"|(/(?:confirm|block|address|data|preferences)/{links.TOKEN.pattern}(?:/newest)?)"
+    r"/?[^A-Za-z0-9/].*",
+    re.ASCII | re.DOTALL,
+)
 WORDING = "2026-11-c"  # the version of the texts in templates/subscribers
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -55,11 +64,25 @@ def token_page[**P](view: View[P]) -> View[P]:
         try:
             return view(request, *args, **kwargs)
         except (links.Malformed, links.Unknown):
+            if meant := mended(request):
+                return redirect(meant)
             return render(request, "subscribers/no_such_link.html", status=404)
         except browsers.NotRemembered:
             return see_other("preferences_link")
 
     return csrf_exempt(never_cache(update_wrapper(private, view)))
+
+
+def mended(request: HttpRequest) -> str:
+    """Return a mailed link's path without what a mail program or a person took for its end.
+
+    Empty for any other path, and for a form: what is posted is not sent again by a redirect.
+    """
+    found = WITH_A_TAIL.fullmatch(request.path)
+    if found is None or request.method not in {"GET", "HEAD"}:
+        return ""
+    path = found[1] or found[2]
+    return next((one for one in (path, f"{path}/") if is_valid_path(one)), "")
 
 
 def read_link(token: str, purpose: Link.Purpose, *, now: datetime) -> Link:

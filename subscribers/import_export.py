@@ -41,7 +41,6 @@ from subscribers.tables import as_csv
 
 SLICE = 2000  # rows in one transaction, of half a second
 State = Subscriber.State
-Reason = Suppression.Reason
 Kind = ConsentEvent.Kind
 ORIGIN = consent.Origin("import")
 WORD = re.compile(r"\S+")

@@ -10,10 +10,7 @@ from django.utils.datastructures import MultiValueDict
 from subscribers.addresses import BadAddress, address_hash, canonical, key_fingerprint
 from subscribers.fields import plain
 from subscribers.import_file import Row
-from subscribers.models import (
-    Subscriber,
-    Suppression,
-)
+from subscribers.models import Subscriber, Suppression
 from subscribers.preferences import Preferences
 from subscribers.preferences_form import PreferencesForm, chosen
 from subscribers.suppression import LEFT

@@ -105,8 +105,8 @@ class PreferencesForm(Form):
         longest=LONGEST_INTEREST,
         label=_("Your interests, in your own words"),
         help_text=_(
-            "Optional. One to a line, five at most. For example: how diffusion "
-            "models learn to generate video."
+            "Optional. One to a line, five at most: what you want, as nothing can be "
+            "left out. For example: how diffusion models learn to generate video."
         ),
     )
     keywords = LinesField(

@@ -188,9 +188,11 @@ def address(request: HttpRequest, token: str) -> HttpResponse:
             wake()
             return render(request, "subscribers/address_done.html")
     except links.Expired as expired:
-        return render(
-            request, "subscribers/expired.html", {"link": expired.link}, status=410
-        )
+        link = expired.link
+        reads = link.subscriber.state in subscriptions.CONFIRMED
+        if reads and link.used_at and link.subscriber.email == link.email:  # pressed again
+            return render(request, "subscribers/address_done.html")
+        return render(request, "subscribers/expired.html", {"link": link}, status=410)
     return render(request, "subscribers/address.html", {"link": link, "token": token})
 
 

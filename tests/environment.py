@@ -5,6 +5,7 @@ and none of the developer's variables; only a DATABASE_URL of PostgreSQL stays, 
 the whole suite runs on that server instead of SQLite.
 """
 
+import atexit
 import os
 import re
 import shutil
@@ -59,6 +60,13 @@ def bare() -> dict[str, str]:
     } | {"ENV_FILE": os.devnull, "SOURCE_URL": f"http://{NOWHERE}"}
 
 
+def install(folder: Path, *options: str) -> None:
+    """Give an environment what the lock file says."""
+    command = ["uv", "sync", "--locked", "--quiet", "--python", sys.executable, *options]
+    env = bare() | {"UV_PROJECT_ENVIRONMENT": str(folder)}
+    subprocess.run(command, cwd=ROOT, env=env, check=True)
+
+
 def prepare() -> Path:
     """Set os.environ for this process and its children. Returns the run's folder."""
     # A script's background job ignores Ctrl-C, and so would whatever a test starts.
@@ -89,6 +97,16 @@ def prepare() -> Path:
 
 
 FOLDER = prepare()
+
+
+def remove(owner: int) -> None:
+    """Remove the run's folder, whatever program of the tests has made it. Not for a fork."""
+    if os.getpid() == owner:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+if IS_FIRST:
+    atexit.register(remove, os.getpid())
 
 
 def pytest_report_header() -> str:
@@ -164,10 +182,7 @@ def depends_on_database(item: pytest.Item) -> bool:
 
 
 def pytest_unconfigure() -> None:
-    if not IS_FIRST:
-        return
-    if (FOLDER / "migrated-postgres").exists():
+    if IS_FIRST and (FOLDER / "migrated-postgres").exists():
         from tests import migrated
 
         migrated.drop(os.environ["DATABASE_URL"], migrated.TEMPLATE)
-    shutil.rmtree(FOLDER, ignore_errors=True)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
+from django.db.models import QuerySet
+
 from digest.deliveries import ledger
 from digest.deliveries.plan import plan
 from digest.deliveries.schedule import release_at
@@ -10,7 +12,7 @@ from digest.models import Block, Delivery, Edition, Paper
 from subscribers import subscriptions
 from subscribers.addresses import address_hash
 from subscribers.consent import Origin
-from subscribers.models import Schedule, Subscriber, Subscription, Topic
+from subscribers.models import Schedule, Subscriber, Subscription, Suppression, Topic
 from subscribers.preferences import Preferences, profile
 
 DAY = date(2026, 4, 17)
@@ -44,6 +46,12 @@ def reader(
     at: datetime = RELEASE - timedelta(days=1),
 ) -> Subscriber:
     return readers([email], *topics, when=when, state=state, at=at)[0]
+
+
+def deliverable() -> QuerySet[Subscriber]:
+    """Select those who may get a digest: active, and not on the list of the suppressed."""
+    suppressed = Suppression.objects.values("email_hash")
+    return Subscriber.objects.filter(state="active").exclude(email_hash__in=suppressed)
 
 
 def readers(

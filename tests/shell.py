@@ -12,6 +12,7 @@ import json
 import os
 import runpy
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -81,13 +82,15 @@ def opened(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
+        start_new_session=True,
     )
     shell = Shell(process, log.with_suffix(".out"))
     try:
         assert shell.line() == b"ready\n", log.read_text()[-2000:]
         yield shell
     finally:
-        process.kill()
+        # With the commands that do not end: they hold its pipes.
+        os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 

@@ -68,7 +68,7 @@ def has(tree: Path, package: str) -> bool:
     return any((tree / ".venv").glob(f"lib/python3*/site-packages/{package}/__init__.py"))
 
 
-def test_c31_up_and_test_install_what_they_need_and_leave_each_other_s(
+def test_c31_up_doctor_and_test_install_what_they_need_and_leave_each_other_s(
     tree: Path, tmp_path: Path
 ) -> None:
     env = machine(tmp_path)
@@ -83,6 +83,7 @@ def test_c31_up_and_test_install_what_they_need_and_leave_each_other_s(
         assert stack.end() == 0
     finally:
         stack.clean_up()
+    where_there_are_settings_the_doctor_has_what_it_needs(tree, tmp_path, env)
     done = manage(tree, env, "test")
     assert "pytest is here" in done.stdout, done.stderr
     assert has(tree, "pytest") and has(tree, "aiosmtpd")
@@ -93,20 +94,19 @@ def test_c31_up_and_test_install_what_they_need_and_leave_each_other_s(
     assert has(tree, "pytest"), "up removed what test had installed"
 
 
-def test_where_there_are_settings_the_doctor_has_what_it_needs(
-    tree: Path, tmp_path: Path
+def where_there_are_settings_the_doctor_has_what_it_needs(
+    tree: Path, tmp_path: Path, env: dict[str, str]
 ) -> None:
-    env = machine(tmp_path)
-    assert manage(tree, env, "up", "--help").returncode == 0
     assert has(tree, "aiosmtpd") and not has(tree, "checkdmarc")
     (tree / ".env").write_text("SITE_URL=https://papers.example.org\n")
-    env["ENV_FILE"] = str(tree / ".env")
+    env = env | {"ENV_FILE": str(tree / ".env")}
     offline = env | {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "empty")}
     done = manage(tree, offline, "up", "--help")
     assert done.returncode == 0 and not has(tree, "checkdmarc"), done.stderr
     assert done.stderr.splitlines()[-1].startswith("warning: for `doctor`, the packages")
     assert manage(tree, env, "up", "--help").returncode == 0
     assert has(tree, "checkdmarc") and has(tree, "aiosmtpd") and not has(tree, "pytest")
+    (tree / ".env").unlink()
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.contrib import admin
 from django.core.checks import run_checks
 
-from digest import endpoints
+from digest import endpoints, urls  # noqa: F401  # the URLs register the admin's pages
 from tests.configured import GIVEN
 from tests.environment import ROOT, bare
 from tests.stack import Stack
@@ -31,6 +32,11 @@ def fine(settings) -> None:
     settings.CATCHER = False
     settings.SITE_URL, settings.SITE_HOST = f"https://{SITE}", SITE
     settings.HTTPS = True
+
+
+def test_the_admins_pages_are_sound() -> None:
+    assert len(admin.site._registry) > 10
+    assert run_checks(tags=["admin"]) == []
 
 
 @pytest.mark.usefixtures("fine")

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests import migrated
-from tests.environment import DEPLOYMENT, FOLDER, KEYS, POSTGRES, ROOT, bare
+from tests.environment import DEPLOYMENT, FOLDER, KEYS, POSTGRES, ROOT, bare, install
 from tests.faults import outside
 from tests.migrated import alone
 from tests.providers import reports
@@ -91,12 +91,8 @@ for sent in (forged, report["headers"]):
 
 
 def sync(folder: Path, *options: str) -> None:
-    """Give an environment what the lock file says."""
     # On SQLite `up` runs embedded and needs its group; a deployment needs no group at all.
-    groups = "--no-default-groups" if POSTGRES else "--no-dev"
-    command = ["uv", "sync", "--locked", groups, "--quiet", "--python", sys.executable]
-    env = bare() | {"UV_PROJECT_ENVIRONMENT": str(folder)}
-    subprocess.run([*command, *options], cwd=ROOT, env=env, check=True)
+    install(folder, "--no-default-groups" if POSTGRES else "--no-dev", *options)
 
 
 @pytest.fixture(scope="module")

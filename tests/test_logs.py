@@ -383,12 +383,13 @@ def test_s22_whatever_fails_no_log_and_no_mail_holds_a_secret(
         database.commit()
     code = (
         "import django; django.setup();from django.utils import timezone;"
-        "from subscribers import mail; mail.send_open_notices(now=timezone.now())"
+        "from subscribers.notices import send; send.send_open_notices(now=timezone.now())"
     )
     stack.manage("deliver")
     run = [sys.executable, "-c", code]
     env = stack.env | {"DJANGO_SETTINGS_MODULE": "digest.settings"}
     done = subprocess.run(run, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and "1 notices wait" in done.stderr, done.stderr
 
     everything = read_logs(stack) + done.stdout + done.stderr
     canaries = [ADDRESS, "0canary-interests", token, PASSWORD]

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -19,7 +18,6 @@ from tests.configured import GIVEN, settings
 from tests.environment import ROOT, bare
 
 pytestmark = pytest.mark.embedded
-Read = dict[str, Any]
 
 # Whatever a password may hold.
 PASSWORD = "p#a/s?s@w:o%r d[\"'<&=+é"
@@ -303,7 +301,7 @@ def test_a_percent_encoded_password_is_read_alike_by_everything(tmp_path: Path) 
     assert read["DATABASES"]["default"]["PASSWORD"] == PASSWORD
     assert read["MAILERS"]["default"]["OPTIONS"]["password"] == PASSWORD
     assert smtp_server(read["MAILER_URL"]).password == PASSWORD
-    mailbox = bounce_mailbox("BOUNCE_MAILBOX_URL", read["BOUNCE_MAILBOX_URL"])
+    mailbox = bounce_mailbox(read["BOUNCE_MAILBOX_URL"])
     assert mailbox and mailbox.password == PASSWORD
     pool = redis.ConnectionPool.from_url(read["REDIS_URL"])
     assert pool.connection_kwargs["password"] == PASSWORD

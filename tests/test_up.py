@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import DEPLOYMENT, KEYS
 from tests.sink import Sink
 from tests.stack import Stack, kill
 
@@ -188,6 +189,20 @@ def test_a_state_folder_that_cannot_be_made_is_one_line(stacks: MakeStack) -> No
     line = refuses(stack)
     assert str(stack.folder) in line
     assert "STATE_DIR" in line
+
+
+def test_static_files_that_cannot_be_written_are_one_line(
+    stacks: MakeStack, tmp_path: Path, redis_server: str
+) -> None:
+    (tmp_path / "file").touch()
+    deployment = DEPLOYMENT | KEYS
+    deployment |= {
+        "DATABASE_URL": "postgresql://papers:hush@127.0.0.1:9/papers",
+        "REDIS_URL": redis_server,
+        "STATIC_ROOT": str(tmp_path / "file" / "static"),
+    }
+    line = refuses(stacks(**deployment))
+    assert "STATIC_ROOT" in line and "not a directory" in line
 
 
 def test_a_missing_file_and_one_that_is_no_json_are_one_line(

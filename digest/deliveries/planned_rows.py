@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 # Looks at editions before their first mail, and holds those that fail: see preflight.py.
 type Check = Callable[[QuerySet[Edition], datetime], None]
 
-State, Reason = Delivery.State, Delivery.Reason
+Reason = Delivery.Reason
 
 # So many ids of readers are looked at by one statement: some seconds of work at the most.
 RANGE = 1_000_000

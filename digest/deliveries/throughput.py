@@ -134,14 +134,14 @@ def accepted_since(now: datetime, *, hours: int) -> int:
     return rows.aggregate(count=Sum("count"))["count"] or 0
 
 
-def by_minute(now: datetime, *, minutes: int = 60) -> list[tuple[datetime, int]]:
-    """Return the mails accepted in each of the last minutes, the one that runs last."""
+def by_minute(now: datetime) -> list[tuple[datetime, int]]:
+    """Return the mails accepted in each minute of the last hour, the one that runs last."""
     last = now.replace(second=0, microsecond=0)
     rows = SendingCount.objects.filter(
-        name=Verdict.ACCEPTED, minute__gt=last - timedelta(minutes=minutes)
+        name=Verdict.ACCEPTED, minute__gt=last - timedelta(hours=1)
     )
     found = dict(rows.values_list("minute", "count"))
-    every = [last - timedelta(minutes=step) for step in reversed(range(minutes))]
+    every = [last - timedelta(minutes=step) for step in reversed(range(60))]
     return [(minute, found.get(minute, 0)) for minute in every]
 
 

@@ -52,7 +52,7 @@ class Letter(StrEnum):
 
 
 def configured() -> BounceMailbox | None:
-    return bounce_mailbox("BOUNCE_MAILBOX_URL", settings.BOUNCE_MAILBOX_URL)
+    return bounce_mailbox(settings.BOUNCE_MAILBOX_URL)
 
 
 def read(now: datetime) -> Counter[Letter]:

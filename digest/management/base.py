@@ -52,6 +52,11 @@ def add_kind(parser: ArgumentParser) -> None:
     parser.set_defaults(kind=Edition.Kind.DAILY)
 
 
+def add_json(parser: ArgumentParser) -> None:
+    """Add --json, which means the same with all commands."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
 class OperatorCommand(BaseCommand):
     """A command whose errors, including the database's, are one line with exit status 1."""
 

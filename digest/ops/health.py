@@ -81,7 +81,7 @@ def degraded() -> list[str]:
 
 def replica_troubles() -> list[str]:
     """Return what is wrong with the replica, from which pages are read; in one line."""
-    trouble = replica.trouble() if replica.is_configured() else ""
+    trouble = replica.trouble()
     return [f"the replica {trouble}: pages are read without it"] if trouble else []
 
 

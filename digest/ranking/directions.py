@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from digest.models import Paper, StoredProjection, Vote
 from digest.ranking import sentences
-from digest.ranking.interests import written
+from digest.ranking.interests import wanted, written
 from digest.ranking.projections import current
 from digest.ranking.vectors import (
     DIMENSIONS,
@@ -149,7 +149,7 @@ def compute(subscriber: Subscriber, projection: Projection) -> bytes:
         for place, text in enumerate(
             interests_of(subscriber.interests, subscriber.keywords)
         )
-        if (direction := projection.interest(text, encode))
+        if (direction := projection.interest(wanted(text)[0], encode))
     ]
     votes = Vote.objects.filter(subscriber=subscriber).order_by("-at", "-pk")
     values = dict(votes.values_list("paper_id", "value")[:MOST_LIKES])

@@ -43,6 +43,28 @@ CLAUSES, QUALITIES = frozenset(CLAUSE.split()), frozenset(QUALITY.split())
 OPENINGS = CLAUSES.union(OPENING.split())
 JOINING = re.compile(r"^(?:and|or|und|oder|&)\s+", re.IGNORECASE)
 REST = frozenset(("", "etc", "etc.", "usw", "usw.", "...", "…"))
+# From here on a line says what is not wanted; not in the middle of a phrase ("learning without
+# labels", "not only").
+NOT_WANTED = re.compile(
+    r"\b(?:except|excluding|außer|ausser)\b"
+    r"|(?:^|,\s*|\b(?:and|but|und|aber)\s+)(?:not|no|nicht|kein(?:e[mnrs]?)?)\b"
+    r"(?!-| only\b| just\b| nur\b)"
+    r"|(?:^|\b(?:but|aber)\s+)(?:without|ohne)\b",
+    re.IGNORECASE,
+)
+EVERYTHING = frozenset(
+    [
+        "all",
+        "alle",
+        "alles",
+        "anything",
+        "everything",
+        "paper",
+        "papers",
+        "topics",
+        "themen",
+    ]
+)
 NOUNS_IN_LY = frozenset(("anomaly", "assembly", "family", "supply"))
 
 
@@ -54,6 +76,19 @@ def written(interests: str) -> list[str]:
         listed = len(items) < 2 or all(map(is_item, items))
         found += items if listed else [line.strip()]
     return found
+
+
+def wanted(interest: str) -> tuple[str, str]:
+    """Return an interest up to what is not wanted, and that; papers near to both would come.
+
+    "Everything except robots" names nothing that is wanted.
+    """
+    found = NOT_WANTED.search(interest)
+    if found is None:
+        return interest, ""
+    before = interest[: found.start()].strip(" ,;")
+    named = not EVERYTHING.issuperset(before.lower().split())
+    return before if named else "", interest[found.start() :].strip(" ,;")
 
 
 def phrases(interests: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from digest.models import Block, Edition, Paper
 from digest.papers.search_match import SearchedPapers
-from digest.ranking import ranking, sentences
+from digest.ranking import interests, ranking, sentences
 from digest.ranking.directions import interests_of
 from digest.ranking.interests import Lexicon, phrases
 from digest.ranking.projections import PointsByVersion, current
@@ -35,6 +35,11 @@ class Outlook:
     days: int
     nearest: bool  # whether the nearest paper comes on the other days
     weekly: bool  # one mail brings the best of seven days
+    unknown: Sequence[str]  # interests of which no word is known
+    unwanted: Sequence[
+        str
+    ]  # parts of interests that name what is not wanted, and are not read
+    general: bool  # nothing of what was written is understood: the most upvoted papers come
 
     @property
     def a_day(self) -> int:
@@ -74,8 +79,10 @@ def outlook(preferences: Preferences) -> Outlook | None:
     encode = sentences.encode()
     texts = interests_of(preferences.interests, preferences.keywords)
     projection = current()
-    found = [projection.interest(text, encode) for text in texts]
+    parts = [interests.wanted(text) for text in texts]
+    found = [projection.interest(text, encode) for text, _ in parts]
     wanted = np.array([[slug in preferences.topics for slug in month.slugs]], np.float32)
+    general = not (wanted.any() or any(found) or preferences.searches)
     counts, newest, matched = [], [], False
     for day in month.days:
         points = day.points[projection.version]
@@ -89,7 +96,7 @@ def outlook(preferences: Preferences) -> Outlook | None:
         for text in preferences.searches:
             named += day.searched.hits(text)
         fits = ((wanted @ day.topics.T)[0] > 0) | close
-        if not (wanted.any() or scores or preferences.searches):
+        if general:
             fits[:] = True
         fits[named] = True
         muted = list(day.lexicon.by(preferences.muted_authors))
@@ -108,7 +115,12 @@ def outlook(preferences: Preferences) -> Outlook | None:
     days_with = sum(count > 0 for count in counts)
     weekly = preferences.cadence == Schedule.Cadence.WEEKLY
     nearest = any(found) and days_with < len(counts) and not weekly
-    return Outlook(newest, matched, sum(counts), days_with, len(counts), nearest, weekly)
+    read = zip(parts, found, strict=True)
+    unknown = [text for (text, _), direction in read if text and not direction]
+    unwanted = [text for _, text in parts if text]
+    told = (unknown, unwanted, general and bool(texts))
+    counted = (sum(counts), days_with, len(counts))
+    return Outlook(newest, matched, *counted, nearest, weekly, *told)
 
 
 def best(

@@ -110,14 +110,6 @@ def days() -> list[date]:
         return [date.fromisoformat(str(day)) for (day,) in cursor.fetchall()]
 
 
-def neighbours(day: date) -> Neighbours:
-    """Return the days with papers before and after, whether or not this day has any."""
-    days = begun().order_by("day").values_list("day", flat=True)
-    return Neighbours(
-        previous=days.filter(day__lt=day).last(), next=days.filter(day__gt=day).first()
-    )
-
-
 # -- weeks and months -------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from django.utils.csp import CSP
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from digest import signing
@@ -37,6 +38,7 @@ MAIL_CSP: dict[str, Collection[str] | str] = {
 }
 
 
+@csrf_exempt
 @require_safe
 @never_cache
 @csp_override(MAIL_CSP)

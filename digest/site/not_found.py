@@ -5,13 +5,14 @@ from datetime import date
 from difflib import get_close_matches
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import get_language_from_path, gettext, gettext_lazy
 
 from digest.models import Paper
 from digest.site import archive
+from subscribers.http import mended
 from subscribers.models import Topic
 
 PAGES = {
@@ -33,7 +34,12 @@ MOST_PAPERS = 3
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Show why, if the view has said it, and what may have been meant."""
+    """Show why, if the view has said it, and what may have been meant.
+
+    A mailed link with something behind it that is no part of it leads to its page.
+    """
+    if meant := mended(request):
+        return redirect(meant)
     told = exception.args[0] if exception.args else ""
     context = {"told": told if isinstance(told, str) else ""}
     return render(request, "404.html", context | suggestions(request.path), status=404)
@@ -60,7 +66,7 @@ def days(path: str) -> list[tuple[str, str]]:
         asked = date(*map(int, match.groups()))
     except ValueError:
         return []
-    near = archive.neighbours(asked)
+    near = archive.Period(asked, asked).around()
     known = Paper.objects.filter(day=asked).exists()
     near_days = [asked] if known else [near.previous, near.next]
     return [

@@ -15,6 +15,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import conditional_page, require_safe
 
 from digest.deliveries.replay import NothingToShow, ShownPick, rebuild, shown_to
@@ -69,6 +70,7 @@ def digest_of(reader: Subscriber, edition: Edition) -> Iterator[ShownPick]:
     return iter(shown_to(reader.pk, edition))
 
 
+@csrf_exempt
 @require_safe
 @conditional_page
 @cache_control(private=True, max_age=300)

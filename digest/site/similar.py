@@ -20,7 +20,7 @@ LEAST_FIT = 0.25  # cosine; below it, papers share a few common words
 type Order = Literal["fit", "date"]
 
 
-def similar_papers(paper: Paper, *, order: Order = "fit", most: int = SHOWN) -> list[Paper]:
+def similar_papers(paper: Paper, *, order: Order = "fit") -> list[Paper]:
     """Return the nearest papers, nearest first or newest first. Four queries."""
     projection = current()
     here = point(projection.version, paper)
@@ -37,7 +37,7 @@ def similar_papers(paper: Paper, *, order: Order = "fit", most: int = SHOWN) -> 
         pk: float(point(projection.version, each) @ here) for pk, each in candidates.items()
     }
     near = sorted((pk for pk in fits if fits[pk] >= LEAST_FIT), key=lambda pk: -fits[pk])
-    found = [candidates[pk] for pk in near[:most]]
+    found = [candidates[pk] for pk in near[:SHOWN]]
     return sorted(found, key=newest_first) if order == "date" else found
 
 

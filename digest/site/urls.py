@@ -140,6 +140,7 @@ urlpatterns = [
     path(
         "feeds/mine/<str:token>.<feed:kind>", private_feed.private_feed, name="private_feed"
     ),
+    path("favicon.ico", views.favicon, name="favicon"),
     path("robots.txt", views.feed(feeds.robots), name="robots"),
     path("sitemap.xml", views.feed(feeds.sitemap_index), name="sitemap"),
     path("sitemap-lists.xml", views.feed(feeds.sitemap_of_lists), name="sitemap_of_lists"),

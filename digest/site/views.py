@@ -10,7 +10,8 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -46,12 +47,13 @@ def public[**P](view: View[P]) -> View[P]:
     """Wrap a page for everybody: cacheable for a minute, with an ETag to ask again by.
 
     A cache may give an older one for a minute more while it asks for the new one, and for an
-    hour while we do not answer (RFC 5861).
+    hour while we do not answer (RFC 5861). It takes no form, so that any other method gets
+    405, and not 403 for want of a CSRF token.
     """
     kept = cache_control(
         public=True, max_age=60, stale_while_revalidate=60, stale_if_error=3600
     )
-    return conditional_page(kept(replica.first(view)))
+    return csrf_exempt(conditional_page(kept(replica.first(view))))
 
 
 def feed[**P](view: View[P]) -> View[P]:
@@ -100,7 +102,7 @@ def day_context(day: date, topics: list[Topic]) -> dict[str, object]:
     return {
         "day": day,
         "cards": cards(list(Paper.objects.filter(day=day)), topics),
-        "neighbours": archive.neighbours(day),
+        "neighbours": Period(day, day).around(),
         "calendar": archive.calendar_of(day),
     }
 
@@ -304,3 +306,11 @@ def privacy(request: HttpRequest) -> HttpResponse:
     """Show how the service works, which data it stores and why."""
     context = {"postal_address": settings.POSTAL_ADDRESS}
     return render(request, "digest/privacy.html", context)
+
+
+@csrf_exempt
+@require_safe
+@cache_control(public=True, max_age=3600)
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Lead programs that read no page, and ask for the icon by its oldest name, to it."""
+    return redirect(static("favicon.svg"))

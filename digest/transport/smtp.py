@@ -35,6 +35,7 @@ from digest.transport.smtp_opening import (
     MOST_REPLY_BYTES,
     MOST_REPLY_LINES,
     opened,
+    what_to_try,
 )
 
 logger = logging.getLogger(__name__)
@@ -288,8 +289,10 @@ class Connection:
             text = self.without_login(readable(error.smtp_error))
             return of_reply(Phase.CONNECT, error.smtp_code, text)
         except (OSError, smtplib.SMTPException) as error:
-            text = self.without_login(f"{type(error).__name__}: {error}")
-            return of_silence(Phase.CONNECT, text)
+            text = f"{type(error).__name__}: {error}".rstrip(".")
+            if advice := what_to_try(self.server, error):
+                text += f"; {advice}"
+            return of_silence(Phase.CONNECT, self.without_login(text))
         except ValueError:  # its words may quote the password
             return of_silence(
                 Phase.CONNECT, "password or challenge cannot be used to log in"

@@ -16,6 +16,11 @@ OPEN_TIMEOUT = 30.0
 MOST_REPLY_BYTES = 8192
 MOST_REPLY_LINES = 100
 ENDLESS = "a reply without an end"
+# How OpenSSL names a greeting in clear text that it reads as TLS.
+NO_TLS = frozenset(
+    {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+)
+SILENT = "timed out without a greeting"
 
 
 @cache
@@ -56,7 +61,7 @@ class Opening(smtplib.SMTP):
         super().__init__(local_hostname=settings.EHLO_NAME, timeout=OPEN_TIMEOUT)
         self._host = server.host  # the name that STARTTLS verifies
         self.server = server
-        self.late = False
+        self.greeted = self.late = False
         self.handle: socket.socket | None = None
         self.timer = threading.Timer(OPEN_TIMEOUT, self.end)
         self.timer.daemon = True
@@ -98,6 +103,7 @@ def opened(server: SmtpServer) -> tuple[smtplib.SMTP, socket.socket]:
             code, said = client.connect(server.host, server.port)
             if code != 220:
                 raise smtplib.SMTPConnectError(code, said)
+            client.greeted = True
             client.ehlo_or_helo_if_needed()
             if server.tls is Tls.STARTTLS:
                 client.starttls(context=trust())
@@ -105,8 +111,9 @@ def opened(server: SmtpServer) -> tuple[smtplib.SMTP, socket.socket]:
             if server.user:
                 client.login(server.user, server.password)
         except (OSError, smtplib.SMTPException) as error:
-            if client.late:
-                raise TimeoutError("timed out while opening") from error
+            if client.late or (client.handle and isinstance(error, TimeoutError)):
+                words = "timed out while opening" if client.greeted else SILENT
+                raise TimeoutError(words) from error
             raise
         finally:
             client.finish()
@@ -114,3 +121,28 @@ def opened(server: SmtpServer) -> tuple[smtplib.SMTP, socket.socket]:
     if client.sock is None or client.late:
         raise smtplib.SMTPServerDisconnected("closed while opening")
     return client, client.sock
+
+
+def what_to_try(server: SmtpServer, error: Exception) -> str:
+    """Return what in a relay's URL may be wrong where no session was opened; "" if unknown.
+
+    What Python and OpenSSL say of it names neither the host nor the setting.
+    """
+    where = f"{server.host}:{server.port}"
+    implicit = server.tls is Tls.IMPLICIT
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"the certificate has to be valid for {server.host}, the host in the URL"
+        case ssl.SSLError() if implicit and error.reason in NO_TLS:
+            return f"{where} does not begin with TLS: try smtp:// with ?tls=starttls"
+        case socket.gaierror():
+            return f"no address is known of {server.host}: correct the host in the URL"
+        case ConnectionRefusedError():
+            return f"nothing listens at {where}: correct host and port in the URL"
+        case TimeoutError() if f"{error}" == SILENT and not implicit:
+            return f"{where} says nothing: try smtps:// if it is a port for TLS, as 465"
+        case smtplib.SMTPNotSupportedError() if "STARTTLS" in f"{error}":
+            return f"try smtps:// with its port, or another than {where}"
+        case smtplib.SMTPNotSupportedError():
+            return f"{where} takes no login: leave it out, or try the port 587"
+    return ""

@@ -5,17 +5,16 @@ life: pending → active ⇄ paused → unsubscribed; a new sign-up starts it ov
 """
 
 import secrets
-from typing import Any, Self
+from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext, gettext_lazy
 
 from subscribers import time_zones
 from subscribers.addresses import masked
-from subscribers.models.consent import Suppression
 
 FEWEST_PAPERS, USUAL_PAPERS, MOST_PAPERS = 3, 10, 20
 
@@ -128,13 +127,6 @@ class Schedule(models.Model):
         return self.get_cadence_display()
 
 
-class SubscriberQuerySet(models.QuerySet["Subscriber"]):
-    def deliverable(self) -> Self:
-        """Active, and not on the suppression list."""
-        suppressed = Suppression.objects.filter(email_hash=OuterRef("email_hash"))
-        return self.filter(Q(state=Subscriber.State.ACTIVE) & ~Exists(suppressed))
-
-
 class Trending(models.IntegerChoices):
     """Whether a reader wants trending papers that match none of their interests."""
 
@@ -227,8 +219,6 @@ class Subscriber(models.Model):
         db_index=True,
         help_text="Last change of state or schedule: the planner looks at it anew.",
     )
-
-    objects = SubscriberQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "subscribers"

@@ -1,6 +1,6 @@
 """The single mails we owe: rows of Notice, written in the transaction that causes them.
 
-mail.py hands them over. A link is mailed again here too, under the same quota and with
+send.py hands them over. A link is mailed again here too, under the same quota and with
 the same silence towards whoever asks.
 """
 

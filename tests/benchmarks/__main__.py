@@ -5,14 +5,13 @@ if a promise is not kept.
 """
 
 import argparse
-import shutil
 import signal
 import sys
 from importlib import import_module
 from pathlib import Path
 
+from tests import environment  # noqa: F401  # before Django reads its settings
 from tests.benchmarks.figures import Figure, figures_table, write
-from tests.environment import FOLDER, IS_FIRST
 
 NAMES = {
     "all": "every one of them, and one table of what is promised and what is measured",
@@ -66,9 +65,6 @@ def main() -> None:
         figures: list[Figure] = module.run(**options)
     except KeyboardInterrupt:
         sys.exit("stopped")
-    finally:
-        if IS_FIRST:
-            shutil.rmtree(FOLDER, ignore_errors=True)
     if file:
         write(file, figures)
     elif figures:

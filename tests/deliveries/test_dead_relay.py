@@ -25,11 +25,14 @@ PASSWORD = "correct-horse"
 DEAD = {
     "wrong password": "535",
     "password in another alphabet": "cannot be used to log in",
-    "untrusted certificate": "CERTIFICATE_VERIFY_FAILED",
-    "nobody there": "Connection refused",
-    "no such host": "gaierror",
-    "no greeting": "timed out",
-    "no TLS": "STARTTLS",
+    "untrusted certificate": "has to be valid for 127.0.0.1",
+    "another's certificate": "has to be valid for localhost",
+    "nobody there": "nothing listens at 127.0.0.1:9",
+    "no such host": "no address is known of relay.invalid",
+    "no greeting": "says nothing: try smtps://",
+    "no TLS": "try smtps://",
+    "TLS too early": "does not begin with TLS: try smtp://",
+    "no login": "takes no login: leave it out",
     "refused at MAIL": "530",
 }
 
@@ -62,19 +65,24 @@ def url(relay: Sink, password: str = "secret") -> str:
 
 def dead(kind: str, relay: Sink, stack: ExitStack, tmp_path) -> str:
     """Make the relay unusable in this way and return its MAILER_URL."""
+    urls = {
+        "wrong password": url(relay, PASSWORD),
+        "password in another alphabet": url(relay, "%D1%8F" + PASSWORD),
+        "another's certificate": url(relay).replace("127.0.0.1", "localhost"),
+        "TLS too early": f"smtps://127.0.0.1:{relay.port}",
+        "nobody there": f"smtp://ann:{PASSWORD}@127.0.0.1:9",
+        "no such host": f"smtp://ann:{PASSWORD}@relay.invalid:25?tls=starttls",
+    }
     match kind:
-        case "wrong password":
-            return url(relay, PASSWORD)
-        case "password in another alphabet":
-            return url(relay, "%D1%8F" + PASSWORD)
+        case _ if kind in urls:
+            return urls[kind]
         case "untrusted certificate":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
             return url(stack.enter_context(in_thread(tmp_path / "other", tls=context)))
-        case "nobody there":
-            return f"smtp://ann:{PASSWORD}@127.0.0.1:9"
-        case "no such host":
-            return f"smtp://ann:{PASSWORD}@relay.invalid:25?tls=starttls"
+        case "no login":
+            plain = stack.enter_context(in_thread(tmp_path / "plain"))
+            return f"smtp://ann:{PASSWORD}@127.0.0.1:{plain.port}?tls=none"
         case "no greeting":
             silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             return f"smtp://127.0.0.1:{silent.getsockname()[1]}"

@@ -258,7 +258,7 @@ def test_t30_a_change_of_schedule_leaves_no_edition_without_a_row(
                 schedule=make.schedule(*after), changed_at=now
             )
         plan(now)
-        now += HOUR / 2
+        now += HOUR
     first, second = states()["ann@example.org"].split(", ")
     assert (first, second) == (wanted, "18 pending")
 

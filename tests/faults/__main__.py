@@ -30,7 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.environment import FOLDER
+from tests import environment  # noqa: F401  # before Django reads its settings
 from tests.faults import adversity, courses, hosts, sweeps, switch
 from tests.faults.figures import Figure, table
 
@@ -121,7 +121,4 @@ def played(name: str, wish: Wish) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    finally:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+    sys.exit(main())

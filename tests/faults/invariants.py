@@ -9,8 +9,6 @@ from typing import Any
 
 from tests.faults.ledger import OPEN, Row
 
-FINAL = ("accepted", "refused", "unknown", "skipped", "expired", "abandoned")
-
 
 def broken(
     rows: Sequence[Row],

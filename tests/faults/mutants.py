@@ -25,21 +25,24 @@ ONE_BY_ONE = {"SEND_CONNECTIONS": "1", "SUBMIT_GROUP": "1"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """A bug: in this file, these words instead of those; and what must catch it."""
+    """A bug: in this file, these words instead of those; and what must catch it.
+
+    `beside` are such words of other files, each with its file.
+    """
 
     name: str
     file: str
     changes: tuple[tuple[str, str], ...]
     scenario: Scenario
+    beside: tuple[tuple[str, str, str], ...] = ()
 
     def patch(self, tree: Path) -> None:
-        path = tree / self.file
-        text = path.read_text()
-        for words, instead in self.changes:
+        changes = [(self.file, *change) for change in self.changes]
+        for file, words, instead in [*changes, *self.beside]:
+            text = (tree / file).read_text()
             if words not in text:
-                raise AssertionError(f"{self.name}: {self.file} has no {words!r} any more")
-            text = text.replace(words, instead)
-        path.write_text(text)
+                raise AssertionError(f"{self.name}: {file} has no {words!r} any more")
+            (tree / file).write_text(text.replace(words, instead))
 
 
 def verdict(played: Scene, there: outside.Outside, *, most_unknown: int) -> list[str]:
@@ -280,6 +283,9 @@ MUTANTS = [
             ),
         ),
         killed_after_acceptance,
+        beside=(
+            ("digest/deliveries/send.py", "d.state = 'submitting'", "d.state = 'pending'"),
+        ),
     ),
     Mutant(
         "takes a dead hand-over for not made",

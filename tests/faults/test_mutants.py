@@ -13,9 +13,12 @@ from tests.faults.mutants import MUTANTS, Mutant
 @pytest.mark.embedded
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_each_deliberate_bug_still_fits_the_code(mutant: Mutant, tmp_path):
-    copy = tmp_path / mutant.file
-    copy.parent.mkdir(parents=True)
-    copy.write_text((ROOT / mutant.file).read_text())
+    files = [mutant.file, *(file for file, *_ in mutant.beside)]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text((ROOT / file).read_text())
     mutant.patch(tmp_path)
-    assert copy.read_text() != (ROOT / mutant.file).read_text()
-    compile(copy.read_text(), mutant.file, "exec")
+    for file in files:
+        text = (tmp_path / file).read_text()
+        assert text != (ROOT / file).read_text()
+        compile(text, file, "exec")

@@ -131,6 +131,6 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def nobody_reads_unasked(self) -> None:
-        active = Subscriber.objects.deliverable().values_list("email", flat=True)
+        active = make.deliverable().values_list("email", flat=True)
         allowed = {self.address(name) for name in self.allowed}
         assert set(active) <= allowed, "I9 active without a confirmation"

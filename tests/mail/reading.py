@@ -7,11 +7,6 @@ from fast_mail_parser import parse_email
 Parts = list[tuple[str, str]]
 
 
-def seen(raw: bytes) -> Parts:
-    """(type, text) of each part in order, as two parsers see it alike."""
-    return in_python(raw) + in_rust(raw)
-
-
 def in_python(raw: bytes) -> Parts:
     message = message_from_bytes(raw, policy=policy.default)
     assert not message.defects and not message.preamble and not message.epilogue

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,29 @@ def test_an_option_that_takes_an_instant_says_so() -> None:
         if action.type is parse_instant
     }
     assert len(named) >= 5 and set(named.values()) == {"INSTANT"}
+
+
+def parsers(name: str, parser: ArgumentParser) -> Iterator[tuple[str, ArgumentParser]]:
+    """Yield a command's parser and those of what it can do, each with its name."""
+    yield name, parser
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for doing, one in action.choices.items():
+                yield from parsers(f"{name} {doing}", one)
+
+
+def test_help_says_what_each_argument_means() -> None:
+    ours = [(name, app) for name, app in get_commands().items() if app == "digest"]
+    silent = [
+        f"{name} {action.option_strings or action.dest}"
+        for command, app in ours
+        for name, parser in parsers(
+            command, load_command_class(app, command).create_parser("", command)
+        )
+        for action in parser._actions
+        if not action.help and not isinstance(action, _SubParsersAction)
+    ]
+    assert len(ours) > 20 and silent == []
 
 
 @pytest.mark.django_db

@@ -10,7 +10,7 @@ from digest.deliveries.plan import plan
 from digest.models import Act, BackOff, Delivery, DeliveryEvent, Edition, Fence, WarmUpDay
 from digest.ops import health
 from digest.ops.console import configuration
-from digest.ops.console.acts import PAGE_LENGTH
+from digest.ops.paging import PAGE_LENGTH
 from digest.throttling.domains import Gate
 from digest.transport.base import Mail
 from digest.transport.outcomes import Outcome, Verdict

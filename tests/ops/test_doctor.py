@@ -342,7 +342,12 @@ def wrong_name(there: Installation) -> None:
     relay = there.sender.relay
     assert isinstance(relay, SmtpServer)
     there.sender = replace(there.sender, relay=replace(relay, host="localhost"))
-    there.zone["localhost", "A"] = ["127.0.0.1"]
+
+
+def tls_too_early(there: Installation) -> None:
+    relay = there.sender.relay
+    assert isinstance(relay, SmtpServer)
+    there.sender = replace(there.sender, relay=replace(relay, tls=Tls.IMPLICIT))
 
 
 DMARC = f"_dmarc.{DOMAIN}"
@@ -412,7 +417,9 @@ FAULTS = [
     (foreign, "site-certificate", DOMAIN),
     (without_tls, "relay-starttls", "smtps://"),
     (nobody_there, "relay-unreachable", "MAILER_URL"),
+    # Of a name that is in no zone: senders find it in the hosts file, and so does doctor.
     (wrong_name, "relay-certificate", "localhost"),
+    (tls_too_early, "relay-tls", "starttls"),
     (
         sends(others={"second": SmtpServer("127.0.0.1", 9, Tls.NONE)}),
         "relay-unreachable",

@@ -399,10 +399,40 @@ def test_codes_are_limited_and_the_limit_ends(client) -> None:
         other.post(reverse("console_code"), {"code": "123456"})
     with time_machine.travel(timedelta(seconds=90)):
         page = other.post(reverse("console_code"), {"code": code(user)})
-        assert "Too many" in page.text and not opens(other)
+        assert "Too many wrong codes. Wait" in page.text and not opens(other)
+        assert "another network" not in page.text  # they count wherever they are typed
     with time_machine.travel(login.WINDOW + timedelta(seconds=1)):
         other.post(reverse("console_code"), {"code": code(user)})
         assert opens(other)
+
+
+def test_a_page_of_codes_that_is_loaded_anew_says_that_the_factor_is_on(client) -> None:
+    client.force_login(account("owner"))
+    enrolled(client)
+    again = {"act": "finish", "code": code(User.objects.get())}
+    page = client.post(reverse("console_account"), again, follow=True).text
+    assert "The second factor is on" in page and "wrong" not in page
+
+
+def test_a_phone_whose_clock_is_off_is_told_of_it(client) -> None:
+    user = account("owner")
+    client.force_login(user)
+    enrolled(client)
+    other = Client()
+    log_in(other)
+    late = other.post(reverse("console_code"), {"code": code(user, steps=-3)})
+    assert "the clock of the phone or of this server is off" in late.text
+
+
+@pytest.mark.parametrize("role", [NOBODY, "viewer"])
+def test_a_refusal_says_which_role_the_account_has_and_who_gives_another(role) -> None:
+    client = logged_in(role)
+    refused = client.post(reverse("console_doctor"))
+    assert refused.status_code == 403
+    assert "operator ann role" in refused.text and "reload the page" not in refused.text
+    assert (role in refused.text) == (role != NOBODY)
+    if role != NOBODY:
+        assert "Run the checks" not in client.get(reverse("console_doctor")).text
 
 
 def test_a_lost_factor_is_taken_away_and_ends_all_sessions(client) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from digest.editions import phrases as words
-from digest.ranking.interests import Lexicon, phrases
+from digest.ranking.interests import Lexicon, phrases, wanted
 from digest.ranking.loaded import load
 from digest.ranking.select import select
 from tests import make
@@ -92,6 +92,36 @@ def chosen(edition, **fields) -> list[tuple[str, str]]:
 
 def titles(edition, **fields) -> list[str]:
     return [title for title, _ in chosen(edition, **fields)]
+
+
+@pytest.mark.parametrize(
+    ("interest", "read", "unwanted"),
+    [
+        ("agents, but not for coding", "agents", "but not for coding"),
+        ("agents, not coding", "agents", "not coding"),
+        ("everything except reinforcement learning", "", "except reinforcement learning"),
+        ("alle Themen außer Robotik", "", "außer Robotik"),
+        ("Sprachmodelle, aber keine Agenten", "Sprachmodelle", "aber keine Agenten"),
+        ("image generation excluding faces", "image generation", "excluding faces"),
+        ("no robots", "", "no robots"),
+        ("Ohne Robotik", "", "Ohne Robotik"),
+        ("learning without labels", "learning without labels", ""),
+        ("no-reference image quality", "no-reference image quality", ""),
+        ("models that do not forget", "models that do not forget", ""),
+        (
+            "faithful, not only plausible reasons",
+            "faithful, not only plausible reasons",
+            "",
+        ),
+        (
+            "exceptional notes on knots, nothing else",
+            "exceptional notes on knots, nothing else",
+            "",
+        ),
+    ],
+)
+def test_what_is_not_wanted_is_no_interest(interest: str, read: str, unwanted: str) -> None:
+    assert wanted(interest) == (read, unwanted)
 
 
 def test_topics_alone(edition):

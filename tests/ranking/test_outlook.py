@@ -113,6 +113,39 @@ def test_a_search_that_finds_nothing_has_no_nearest_paper(editions) -> None:
     assert (found.days_with, found.nearest, list(found.newest)) == (0, False, [])
 
 
+@pytest.mark.parametrize(
+    ("chosen", "unknown", "unwanted", "general"),
+    [
+        ({"interests": "robots that grasp cloth, not video"}, False, True, False),
+        ({"interests": "everything except robots"}, False, True, True),
+        (
+            {"interests": "everything except robots", "topics": ["video"]},
+            False,
+            True,
+            False,
+        ),
+        ({"interests": "Sprachmodelle"}, True, False, True),
+        ({"interests": "Sprachmodelle\nrobots that grasp cloth"}, True, False, False),
+        ({"interests": "robots that grasp cloth"}, False, False, False),
+        ({}, False, False, False),
+    ],
+)
+def test_what_is_not_read_is_told(
+    editions, client, chosen, unknown, unwanted, general
+) -> None:
+    page = client.post("/preview/", chosen).text
+    assert ("We know no word of “<bdi>Sprachmodelle</bdi>”" in page) == unknown
+    assert ("is not read, and leaves nothing out" in page) == unwanted
+    assert ("So you get the day’s most upvoted papers." in page) == general
+
+
+def test_papers_near_to_what_is_not_wanted_do_not_come_for_it(editions) -> None:
+    without = "long videos by diffusion, but not robots that grasp and fold cloth"
+    found = outlook(Preferences(interests=without))
+    assert found is not None
+    assert found.days_with == 8
+
+
 def test_without_editions_there_is_none(db) -> None:
     assert outlook(Preferences()) is None
 

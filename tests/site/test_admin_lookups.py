@@ -7,6 +7,7 @@ from django.db.models import Field, Model
 from django.test import Client
 from django.urls import reverse
 
+from digest import urls  # noqa: F401  # it registers the admin's pages
 from subscribers.models import Subscriber
 from tests import make
 
@@ -17,6 +18,7 @@ OURS = [
     for model in admin.site._registry
     if model._meta.app_label in {"digest", "subscribers"}
 ]
+assert OURS
 LOOKUPS = ["", "__startswith", "__regex", "__gte", "__in", "__isnull", "__contains"]
 
 
@@ -70,18 +72,17 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("model", "column"), [(model, one) for model, each in SECRETS.items() for one in each]
-)
-def test_s16_a_viewer_cannot_guess_a_secret_by_filters(viewer, model, column) -> None:
+@pytest.mark.parametrize("model", SECRETS)
+def test_s16_a_viewer_cannot_guess_a_secret_by_filters(viewer, model) -> None:
     reader = make.reader("ann@example.org")
     app = "digest" if model in {"delivery", "edition", "paper", "block"} else "subscribers"
     url = reverse(f"admin:{app}_{model}_changelist")
-    for lookup in LOOKUPS:
-        answer = viewer.get(url, {f"{column}{lookup}": reader.unsubscribe_token[0]})
-        assert answer.status_code == 400, lookup
+    for column in SECRETS[model]:
+        for lookup in LOOKUPS:
+            answer = viewer.get(url, {f"{column}{lookup}": reader.unsubscribe_token[0]})
+            assert answer.status_code == 400, f"{column}{lookup}"
     for other in ("e", "o", "_to_field", "_popup", "all", "p"):
-        answer = viewer.get(url, {other: column}, follow=True)
+        answer = viewer.get(url, {other: SECRETS[model][0]}, follow=True)
         assert reader.unsubscribe_token not in answer.text
 
 

@@ -68,6 +68,7 @@ FEEDS = {
 PICTURES = {
     "papers/<paper:arxiv_id>/card.png": f"/papers/{ID}/card.png",
     "card.png": "",
+    "favicon.ico": "",
     ".well-known/security.txt": "",
 }
 # The sign-up's pages, and all behind a link in a mail or a cookie.

@@ -6,6 +6,7 @@ from email import message_from_bytes, policy
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -88,9 +89,9 @@ def test_other_names_open_nothing(client, sent, change):
     assert client.get(f"/digest/{name}").status_code == 404
 
 
-def test_get_is_all_that_the_page_takes(client, sent):
+def test_get_is_all_that_the_page_takes(sent):
     path = sent.removeprefix("http://127.0.0.1:8000")
-    assert client.post(path).status_code == 405
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 405
 
 
 def test_the_archive_has_every_edition_without_personal_links(client, sent):

@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from django.templatetags.static import static
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
@@ -754,11 +755,24 @@ def test_every_page_forbids_what_it_does_not_need(
 
 
 @pytest.mark.parametrize("path", PUBLIC)
-def test_a_public_page_answers_reading_only(
-    client: Client, furnished: Paper, path: str
-) -> None:
+def test_a_public_page_answers_reading_only(furnished: Paper, path: str) -> None:
+    client = Client(enforce_csrf_checks=True)  # as for everybody but the other tests
     assert client.head(path).status_code == 200
-    assert client.post(path).status_code == 405
+    for method in ("POST", "PUT", "DELETE"):
+        assert client.generic(method, path).status_code == 405
+
+
+def test_the_oldest_name_of_the_icon_leads_to_it(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+    assert (answer.status_code, answer["Location"]) == (302, static("favicon.svg"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/papers/2026-04-17/", "/de/papers/2604.00001/", "/digest/1d-2e"]
+)
+def test_what_a_mail_program_adds_to_a_link_is_forgiven(client: Client, path: str) -> None:
+    for tail in (">", ")", ".", "%22", "**"):
+        assert client.get(path + tail)["Location"] == path
 
 
 def test_the_number_of_queries_does_not_grow_with_the_papers(

@@ -1,7 +1,6 @@
 """Two topics, plain wishes, and a reader who went the whole way through the pages."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -21,7 +20,6 @@ from tests.sink import Sink
 NOW = datetime(2026, 4, 17, 8, 0, tzinfo=UTC)
 ORIGIN = Origin("/subscribe/", "192.0.2.0/24", "test")
 TOKEN = re.compile(r"/(?:confirm|preferences|block|address|data|u)/([A-Za-z0-9_-]{22})")
-type Ask = Callable[..., tuple[Address, Preferences]]
 
 
 @pytest.fixture

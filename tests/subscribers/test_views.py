@@ -521,6 +521,34 @@ def test_what_a_mail_program_takes_for_a_part_of_the_link_is_forgiven(
     assert state_of() == "unsubscribed"
 
 
+@pytest.mark.parametrize(
+    "after",
+    ["/>", "/%3E", "/)", "/.", "/_*", "/**", "/%22%3Ehere%3C/a%3E", "/&gt;", "/%E2%80%9D"]
+    + [".", ">", ">/", "./", ")/", "%20", "|https://x.org/u"],
+)
+def test_the_same_is_forgiven_behind_every_other_link(
+    client: Client, active, after: str
+) -> None:
+    """By a redirect to the page, as a form is posted to where it was shown."""
+    pages, before = mailed_pages(active), everything()
+    for path in pages:
+        if path.startswith(("/u/", "/p/")):
+            continue
+        answer = client.get(path.rstrip("/") + after, follow=True)
+        assert (answer.redirect_chain[-1][0], answer.status_code) == (path, 200)
+        assert client.post(path.rstrip("/") + after).status_code in {301, 404}
+    assert everything() == before
+
+
+def test_a_link_that_was_cut_leads_nowhere_else(client: Client, db) -> None:
+    for path in (
+        f"/confirm/{UNKNOWN[:-1]}/",
+        f"/data/-{UNKNOWN[2:]}./x/",
+        f"/confirm/{UNKNOWN}/x/",
+    ):
+        assert client.get(path).status_code == 404
+
+
 def test_from_a_digest_one_press_mails_the_link_to_the_preferences(
     client: Client, active
 ) -> None:

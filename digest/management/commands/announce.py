@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from digest.deliveries import control, ledger
 from digest.deliveries.planned_rows import count_audience
-from digest.management.base import OperatorCommand
+from digest.management.base import OperatorCommand, add_json
 from digest.models import Announcement
 from digest.ops import announcements
 from digest.ops.console.announcements import AnnouncementForm
@@ -32,8 +32,10 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("which", nargs="?", help="an ID, or `new`")
-        parser.add_argument("action", nargs="?", choices=ACTIONS)
-        parser.add_argument("--subject")
+        parser.add_argument(
+            "action", nargs="?", choices=ACTIONS, help="without it, show the announcement"
+        )
+        parser.add_argument("--subject", help="new: the subject of the mail")
         parser.add_argument("--title", help="the heading; without it, the subject")
         parser.add_argument("--body", type=FileType(), help="a file, or - for stdin")
         parser.add_argument("--plain", action="store_true", help="plain text, no Markdown")
@@ -44,9 +46,11 @@ class Command(OperatorCommand):
         )
         parser.add_argument("--to", help="test: the address")
         parser.add_argument("--out", type=Path, default=Path(), help="preview: the folder")
-        parser.add_argument("--reason", default="by the operator")
+        parser.add_argument(
+            "--reason", default="by the operator", help="pause, cancel: kept with it"
+        )
         parser.add_argument("--yes", action="store_true", help="start, cancel unasked")
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         which, action = options["which"], options["action"]

@@ -18,7 +18,7 @@ class Command(OperatorCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", type=Path, help="a new file")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from digest.deliveries import ledger
 from digest.feedback import bounce_mailbox, dsn, events
 from digest.feedback.mailbox_session import MailboxTrouble
-from digest.management.base import TRY_AGAIN, OperatorCommand
+from digest.management.base import TRY_AGAIN, OperatorCommand, add_json
 
 
 class Command(OperatorCommand):
@@ -30,7 +30,7 @@ class Command(OperatorCommand):
             "address", nargs="?", help="the envelope's recipient: papers+…@…"
         )
         parser.add_argument("--mailbox", action="store_true", help="empty the mailbox now")
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["mailbox"] == (options["address"] is not None):

@@ -16,7 +16,7 @@ from digest.deliveries.outlets import Clock
 from digest.deliveries.plan import due_editions, plan, plan_edition
 from digest.deliveries.send import send_due
 from digest.logs import begin_run
-from digest.management.base import OperatorCommand, parse_day, parse_instant
+from digest.management.base import OperatorCommand, add_json, parse_day, parse_instant
 from digest.models import Delivery, Edition
 from digest.ops.operators import audit
 from digest.tasks import catch_up
@@ -39,7 +39,7 @@ class Command(OperatorCommand):
             help="take this for the current time, like 2026-04-17T12:00Z",
         )
 
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         begin_run()

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from digest.deliveries import history
 from digest.editions.picks import parse_picks
-from digest.management.base import OperatorCommand
+from digest.management.base import OperatorCommand, add_json
 from digest.models import Delivery, folded
 from subscribers.addresses import BadAddress, address_hash, canonical
 from subscribers.models import Subscriber
@@ -19,8 +19,10 @@ class Command(OperatorCommand):
     help = "Print the full history of one delivery, or of all deliveries to one address."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("which", metavar="EMAIL|ID")
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument(
+            "which", metavar="EMAIL|ID", help="a reader, or one delivery by its number"
+        )
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = found(options["which"])

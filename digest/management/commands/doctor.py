@@ -32,8 +32,20 @@ class Command(OperatorCommand):
         add("--json", action="store_true", help="print the findings as one JSON object")
         add("--send-test", metavar="EMAIL", help="first send the newest edition there")
         add("--received", metavar="FILE", help="judge a mail as received; - reads stdin")
-        add("--dkim-selector", action="append", default=[], metavar="NAME")
-        add("--ip", action="append", default=[], help="an address from which mail leaves")
+        add(
+            "--dkim-selector",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="of the DKIM record (default: the usual ones are tried); may be repeated",
+        )
+        add(
+            "--ip",
+            action="append",
+            default=[],
+            metavar="ADDRESS",
+            help="an address from which mail leaves, if not the relay's; may be repeated",
+        )
         add("--nameserver", default="", metavar="ADDRESS[:PORT]", help="ask this one")
         add("--blocklists", action="store_true", help="ask blocklists for our addresses")
 
@@ -73,11 +85,11 @@ class Command(OperatorCommand):
             outcome = sample_digest.send(edition, address, now=timezone.now())
         except (BadAddress, sample_digest.NotSent) as error:
             raise CommandError(f"not sent: {error}") from None
-        words = " ".join(filter(None, [outcome.verdict, outcome.reason, outcome.reply]))
+        words = ": ".join(filter(None, [outcome.reason, outcome.reply]))
         audit.record_command("test", edition, detail=f"Test digest: {outcome.verdict}")
-        self.stderr.write(f"test digest of {edition}: {words}")
         if outcome.verdict is not Verdict.ACCEPTED:
-            raise CommandError("the test digest was not accepted")
+            raise CommandError(f"the test digest of {edition} was not sent: {words}")
+        self.stderr.write(f"test digest of {edition}: {words}")
         self.stderr.write(
             "Save it as received, with all its headers, and judge it with --received FILE."
         )

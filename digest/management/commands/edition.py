@@ -9,7 +9,13 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from digest.deliveries import control, ledger
-from digest.management.base import OperatorCommand, add_kind, parse_day, parse_instant
+from digest.management.base import (
+    OperatorCommand,
+    add_json,
+    add_kind,
+    parse_day,
+    parse_instant,
+)
 from digest.models import Edition
 from digest.ops.operators import audit
 from digest.throttling import circuit_breaker
@@ -24,8 +30,10 @@ class Command(OperatorCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("day", type=parse_day)
-        parser.add_argument("action", nargs="?", choices=ACTIONS)
+        parser.add_argument("day", type=parse_day, help="of the edition, like 2026-04-17")
+        parser.add_argument(
+            "action", nargs="?", choices=ACTIONS, help="without it, count its deliveries"
+        )
         add_kind(parser)
         parser.add_argument(
             "--reason", default="by the operator", help="stored with the hold"
@@ -36,7 +44,7 @@ class Command(OperatorCommand):
             metavar="INSTANT",
             help="retry-refused: deliveries refused since then, like 2026-04-17T12:00Z",
         )
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
         parser.add_argument("--yes", action="store_true", help="cancel without asking")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from digest.management.base import OperatorCommand, parse_day
+from digest.management.base import OperatorCommand, add_json, parse_day
 from digest.ops.operators import audit
 from digest.papers import ingest
 from digest.papers.sources import SourceError
@@ -30,7 +30,7 @@ class Command(OperatorCommand):
             help="the source's JSON array, JSON Lines or a saved page; all its days unless "
             "--day is given",
         )
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         file, day, now = options["file"], options["day"], timezone.now()

@@ -15,7 +15,13 @@ class Command(BaseCommand):
     help = "Fetch and publish the newest papers; without a network, publish samples."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--from", dest="papers", type=Path, metavar="FILE")
+        parser.add_argument(
+            "--from",
+            dest="papers",
+            type=Path,
+            metavar="FILE",
+            help="papers from a file instead of the source, as `fetch` takes it",
+        )
         invent = parser.add_mutually_exclusive_group()
         invent.add_argument("--demo", action="store_true", help="and invent readers")
         invent.add_argument("--first-digest", action="store_true", help="and one reader")

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.db.models import Max
 
 from digest.deliveries import ledger
-from digest.management.base import OperatorCommand
+from digest.management.base import OperatorCommand, add_json
 from digest.models import Experiment
 from digest.ops.operators import audit
 from digest.ranking.interleaving import VARIANTS, credit
@@ -21,9 +21,13 @@ class Command(OperatorCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("action", nargs="?", choices=["start", "stop"])
-        parser.add_argument("variant", nargs="?", choices=sorted(VARIANTS))
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument(
+            "action", nargs="?", choices=["start", "stop"], help="without it, count votes"
+        )
+        parser.add_argument(
+            "variant", nargs="?", choices=sorted(VARIANTS), help="start: the one to compare"
+        )
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         action, variant = options["action"], options["variant"]

@@ -11,7 +11,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from digest.management.base import OperatorCommand
+from digest.management.base import OperatorCommand, add_json
 from digest.ops.operators import audit, roles, second_factor
 
 ACTIONS = ["add", "role", "reset-factor"]
@@ -25,9 +25,15 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", help="of the account; without it, list all")
-        parser.add_argument("action", nargs="?", choices=ACTIONS)
-        parser.add_argument("--role", choices=roles.ROLES)
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument(
+            "action", nargs="?", choices=ACTIONS, help="without it, show the account"
+        )
+        parser.add_argument(
+            "--role",
+            choices=roles.ROLES,
+            help="add, role: each may do what the one before it may",
+        )
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         name, action, role = options["name"], options["action"], options["role"]

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from digest.deliveries.plan import week_end
 from digest.editions.publish import NothingToPublish, newest_stored, publish
-from digest.management.base import OperatorCommand, parse_day
+from digest.management.base import OperatorCommand, add_json, parse_day
 from digest.models import Edition
 from digest.ops.operators import audit
 from digest.papers import sources
@@ -28,7 +28,7 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--weekly", action="store_true", help="the week that ends that day"
         )
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from digest.deliveries import control, fencing, ledger
-from digest.management.base import OperatorCommand, parse_instant
+from digest.management.base import OperatorCommand, add_json, parse_instant
 from digest.ops import announcements
 from digest.ops.operators import audit
 
@@ -30,7 +30,7 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--unsent", action="store_true", help="days without an edition never went out"
         )
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         now, until = ledger.database_now(), options["until"]

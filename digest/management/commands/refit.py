@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from digest.deliveries import ledger
-from digest.management.base import OperatorCommand
+from digest.management.base import OperatorCommand, add_json
 from digest.models import StoredProjection
 from digest.ops.operators import audit
 from digest.ranking import projections
@@ -27,7 +27,7 @@ class Command(OperatorCommand):
         instead.add_argument(
             "--use", metavar="VERSION", help="rank by this version, or by `shipped`, again"
         )
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["list"]:

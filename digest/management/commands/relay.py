@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from digest.deliveries import ledger
-from digest.management.base import OperatorCommand
+from digest.management.base import OperatorCommand, add_json
 from digest.ops.operators import audit
 from digest.throttling import circuit_breaker
 from digest.transport import relays
@@ -19,8 +19,10 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = ["status", "resume"]
-        parser.add_argument("action", nargs="?", choices=actions, default="status")
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument(
+            "action", nargs="?", choices=actions, default="status", help="(default: status)"
+        )
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "resume":

@@ -18,8 +18,8 @@ class Command(OperatorCommand):
     help = "Write the mail as it was sent to standard output, its scores to standard error."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("email")
-        parser.add_argument("day", type=parse_day)
+        parser.add_argument("email", metavar="EMAIL", help="of the reader")
+        parser.add_argument("day", type=parse_day, help="of the edition, like 2026-04-17")
         add_kind(parser)
         parser.add_argument(
             "--paper",

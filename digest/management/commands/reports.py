@@ -14,7 +14,7 @@ from django.db import Error
 from django.utils import timezone
 
 from digest.feedback import domain_reports
-from digest.management.base import TRY_AGAIN, OperatorCommand
+from digest.management.base import TRY_AGAIN, OperatorCommand, add_json
 
 
 class Command(OperatorCommand):
@@ -24,8 +24,10 @@ class Command(OperatorCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", nargs="?", type=Path)
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument(
+            "file", nargs="?", type=Path, help="without it, read a mail from standard input"
+        )
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         raw, now = self.read(options["file"]), timezone.now()

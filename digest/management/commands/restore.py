@@ -24,7 +24,7 @@ class Command(OperatorCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", type=Path, help="that `backup` wrote")
         add_until(parser)
         parser.add_argument("--yes", action="store_true", help="replace without asking")
         parser.add_argument(

@@ -21,7 +21,9 @@ class Command(OperatorCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--subscribers", type=int, metavar="N", default=1000)
+        parser.add_argument(
+            "--subscribers", type=int, metavar="N", default=1000, help="(default: 1000)"
+        )
         parser.add_argument(
             "--senders",
             type=int,

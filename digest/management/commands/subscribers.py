@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from digest.management.base import OperatorCommand
+from digest.management.base import OperatorCommand, add_json
 from digest.ops.operators import audit
 from subscribers import consent, import_export, privacy, suppression
 from subscribers.addresses import BadAddress, address_hash, canonical
@@ -46,6 +46,12 @@ def parse_column(value: str) -> tuple[str, str]:
     return name_of(theirs), ours
 
 
+def add_parser(doing: Any, name: str, words: str) -> ArgumentParser:
+    """Add what the command can do, with the words that both helps have."""
+    added: ArgumentParser = doing.add_parser(name, help=words, description=words)
+    return added
+
+
 def private(path: str, flags: int) -> int:
     """Open a file that only its owner may read, even if it existed before."""
     number = os.open(path, flags, 0o600)
@@ -61,8 +67,10 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         doing = parser.add_subparsers(dest="doing", required=True)
-        importing = doing.add_parser("import", help="CSV with a header line, or JSON Lines")
-        importing.add_argument("file", type=Path)
+        importing = add_parser(doing, "import", "CSV with a header line, or JSON Lines")
+        importing.add_argument(
+            "file", type=Path, help="that of another tool, too: its columns are recognised"
+        )
         importing.add_argument(
             "--legal-source",
             default="",
@@ -85,26 +93,28 @@ class Command(OperatorCommand):
             metavar="OURS=THEIRS",
             help="which column of the file is ours, as in email=Adresse; may be repeated",
         )
-        importing.add_argument("--json", action="store_true")
-        exporting = doing.add_parser("export", help="CSV, or JSON Lines for FILE.jsonl")
-        exporting.add_argument("file", type=Path, nargs="?")
-        erasing = doing.add_parser("erase", help="remove a person for good")
-        erasing.add_argument("email")
-        erasing.add_argument("--json", action="store_true")
-        showing = doing.add_parser("show", help="what is known of one reader")
-        showing.add_argument("email")
-        showing.add_argument("--json", action="store_true")
-        lifting = doing.add_parser("lift", help="lift a bar that should not be there")
-        lifting.add_argument("email")
+        add_json(importing)
+        exporting = add_parser(doing, "export", "CSV, or JSON Lines for FILE.jsonl")
+        exporting.add_argument(
+            "file", type=Path, nargs="?", help="to write (default: standard output)"
+        )
+        erasing = add_parser(doing, "erase", "remove a person for good")
+        erasing.add_argument("email", metavar="EMAIL", help="of the person")
+        add_json(erasing)
+        showing = add_parser(doing, "show", "what is known of one reader")
+        showing.add_argument("email", metavar="EMAIL", help="of the person")
+        add_json(showing)
+        lifting = add_parser(doing, "lift", "lift a bar that should not be there")
+        lifting.add_argument("email", metavar="EMAIL", help="of the person")
         lifting.add_argument("--reason", required=True, help="kept in the receipt")
-        lifting.add_argument("--json", action="store_true")
-        verifying = doing.add_parser("verify", help="walk the chain of receipts")
+        add_json(lifting)
+        verifying = add_parser(doing, "verify", "walk the chain of receipts")
         verifying.add_argument(
             "--head",
             type=parse_head,
             help="NUMBER:SEAL from a log, to check that it exists",
         )
-        verifying.add_argument("--json", action="store_true")
+        add_json(verifying)
 
     def handle(self, *args: Any, **options: Any) -> None:
         match options["doing"]:

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from digest.deliveries import control, ledger, outcome_journal
-from digest.management.base import OperatorCommand
+from digest.management.base import OperatorCommand, add_json
 from digest.ops.operators import audit
 
 ACTIONS = {
@@ -29,8 +29,12 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = ["list", *ACTIONS]
-        parser.add_argument("action", nargs="?", choices=actions, default="list")
-        parser.add_argument("ids", nargs="*", type=int, metavar="ID")
+        parser.add_argument(
+            "action", nargs="?", choices=actions, default="list", help="(default: list)"
+        )
+        parser.add_argument(
+            "ids", nargs="*", type=int, metavar="ID", help="of deliveries, from the list"
+        )
         parser.add_argument("--all", action="store_true", help="all unknown deliveries")
         parser.add_argument(
             "--from",
@@ -39,7 +43,7 @@ class Command(OperatorCommand):
             metavar="FOLDER",
             help="record the outcomes in this copy of a dead machine's STATE_DIR",
         )
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["folder"]:

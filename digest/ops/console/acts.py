@@ -22,6 +22,7 @@ from digest.models import Delivery, Edition
 from digest.ops import announcements
 from digest.ops.doctor import sample_digest
 from digest.ops.operators import audit
+from digest.ops.paging import PAGE_LENGTH
 from digest.throttling import circuit_breaker
 from digest.transport import relays
 from digest.transport.outcomes import Outcome, Verdict
@@ -33,7 +34,6 @@ from subscribers.notices import outbox
 from subscribers.suppression import NotBarred, lift_bar, suppress
 from subscribers.tasks import wake
 
-PAGE_LENGTH = 50  # rows of a list
 MOST_AT_ONCE = 20_000  # deliveries that a page sets aside; a command takes any number
 
 
@@ -126,20 +126,11 @@ def suppress_reader(request: HttpRequest, reader: Subscriber) -> str:
     return f"Suppressed: {reason}"
 
 
-def lift_reader(request: HttpRequest, reader: Subscriber) -> str:
+def lift(request: HttpRequest, of: Subscriber | Suppression) -> str:
+    """Lift a reader's bar, or one by itself: an import brings some of nobody's address."""
     reason, now = why(request), ledger.database_now()
     try:
-        lift_bar(reader.email_hash, reason, origin=origin(request), now=now)
-    except NotBarred as error:
-        raise CannotAct(f"Not lifted: {error}.") from None
-    return f"Suppression lifted: {reason}"
-
-
-def lift_bar_of(request: HttpRequest, bar: Suppression) -> str:
-    """Lift a bar by itself, as of an address that an import brought and that has no reader."""
-    reason, now = why(request), ledger.database_now()
-    try:
-        reader = lift_bar(bar.email_hash, reason, origin=origin(request), now=now)
+        reader = lift_bar(of.email_hash, reason, origin=origin(request), now=now)
     except NotBarred as error:
         raise CannotAct(f"Not lifted: {error}.") from None
     waits = "" if reader else "; mail goes there once its holder has confirmed"
@@ -279,11 +270,11 @@ READER_ACTS: dict[str, Act[Subscriber]] = {
     "resume": (HELP, resume_reader),
     "resend": (HELP, resend_link),
     "suppress": ("subscribers.add_suppression", suppress_reader),
-    "lift": ("subscribers.delete_suppression", lift_reader),
+    "lift": ("subscribers.delete_suppression", lift),
     "erase": ("subscribers.delete_subscriber", erase_reader),
 }
 SUPPRESSION_ACTS: dict[str, Act[Suppression]] = {
-    "lift": ("subscribers.delete_suppression", lift_bar_of),
+    "lift": ("subscribers.delete_suppression", lift),
 }
 REPORT_ACTS: dict[str, Act[None]] = {"upload": (STEER, take_reports)}
 RELAY_ACTS: dict[str, Act[str]] = {"end rest": (STEER, end_rest)}

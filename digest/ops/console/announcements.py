@@ -1,6 +1,5 @@
 """The operator's pages of announcements: write, look, test, start."""
 
-from email import message_from_bytes, policy
 from functools import partial
 from typing import Any
 
@@ -17,11 +16,12 @@ from digest.editions import announcement as words
 from digest.models import Announcement
 from digest.ops import announcements
 from digest.ops.console import acts, figures
-from digest.ops.console.acts import PAGE_LENGTH, CannotAct
-from digest.ops.console.readers_mail import LINK, without_path
+from digest.ops.console.acts import CannotAct
+from digest.ops.console.readers_mail import part_of
 from digest.ops.console.views import see_editions
 from digest.ops.mailbox.views import MAIL_CSP
 from digest.ops.operators import audit
+from digest.ops.paging import PAGE_LENGTH
 
 WRITE = "digest.change_announcement"
 
@@ -146,10 +146,8 @@ def preview(request: HttpRequest, pk: int, part: str) -> HttpResponse:
     found = get_object_or_404(Announcement.objects.select_related("edition"), pk=pk)
     now = ledger.database_now()
     mail = announcements.preview(found, language=found.language, now=now)
-    body = message_from_bytes(mail, policy=policy.default).get_body((part,))
-    content = LINK.sub(without_path, body.get_content() if body else "")
     kind = "text/html" if part == "html" else "text/plain"
-    return HttpResponse(content, content_type=f"{kind}; charset=utf-8")
+    return HttpResponse(part_of(mail, part), content_type=f"{kind}; charset=utf-8")
 
 
 # -- acts --------------------------------------------------------------------------------

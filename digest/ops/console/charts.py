@@ -137,8 +137,8 @@ def by_day(states: Mapping[Edition, Mapping[str, int]]) -> Chart:
     return stacked("Deliveries by day of the edition", rows, list(PARTS))
 
 
-def next_hours(now: datetime, counted: counts.Counted, *, hours: int = 24) -> Chart:
-    """Return how many active readers' daily digests come due in each of the next hours."""
+def next_hours(now: datetime, counted: counts.Counted) -> Chart:
+    """Return how many active readers' daily digests come due in each of the next 24 hours."""
     start = now.replace(minute=0, second=0, microsecond=0)
     load: Counter[int] = Counter()
     releases = [release_at(now.date() + DAY * step) for step in (-2, -1, 0, 1)]
@@ -148,7 +148,7 @@ def next_hours(now: datetime, counted: counts.Counted, *, hours: int = 24) -> Ch
         # Several editions may be due to a schedule at once: only the newest goes.
         for due in {due_in_zone(release, zone, hour, days) for release in releases}:
             load[int((due - start) // HOUR)] += count
-    labels = [f"{start + HOUR * step:%H:%M}" for step in range(hours)]
+    labels = [f"{start + HOUR * step:%H:%M}" for step in range(24)]
     points = [(label, load[step]) for step, label in enumerate(labels)]
     return chart("Daily digests due in the next 24 hours (UTC)", points)
 

@@ -10,8 +10,8 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from digest.ops.console import acts
-from digest.ops.console.acts import PAGE_LENGTH
 from digest.ops.operators import audit
+from digest.ops.paging import PAGE_LENGTH
 from subscribers import import_jobs
 from subscribers.fields import plain
 from subscribers.import_export import Became

@@ -16,7 +16,7 @@ from digest import endpoints
 from digest.deliveries import control, fencing, ledger
 from digest.models import BackOff, Bucket, WarmUpDay
 from digest.ops.console import acts
-from digest.ops.console.acts import PAGE_LENGTH
+from digest.ops.paging import PAGE_LENGTH, page_of, row_id
 from digest.throttling import circuit_breaker, rate
 from digest.transport import relays
 from subscribers.addresses import BadAddress, canonical, counting_key
@@ -131,9 +131,8 @@ def ticked(request: HttpRequest) -> Sequence[int]:
     """Return the ids that the form names: those ticked, or all that are unknown."""
     if request.POST.get("all"):
         return list(control.unknown().values_list("pk", flat=True)[: acts.MOST_AT_ONCE + 1])
-    return [
-        int(one) for one in request.POST.getlist("id") if one.isdecimal() and len(one) < 19
-    ][:PAGE_LENGTH]
+    named = map(row_id, request.POST.getlist("id"))
+    return [one for one in named if one is not None][:PAGE_LENGTH]
 
 
 # -- single mails ----------------------------------------------------------------------------
@@ -160,13 +159,9 @@ def notices(request: HttpRequest) -> HttpResponse:
     if query["state"]:
         found = found if query["state"] == "sent" else found.not_accepted()
         found = found.filter(STATES.get(query["state"], Q(pk=None)))
-    before = request.GET.get("before", "")
-    if before.isdecimal() and len(before) < 19:
-        found = found.filter(pk__lt=int(before))
-    shown = list(found.order_by("-pk")[: PAGE_LENGTH + 1])
-    older = shown[PAGE_LENGTH - 1].pk if len(shown) > PAGE_LENGTH else None
+    shown, older = page_of(found, request.GET.get("before", ""))
     context = {
-        "notices": shown[:PAGE_LENGTH],
+        "notices": shown,
         "older": urlencode(query | {"before": older}) if older else "",
         "query": query,
         "error": error,

@@ -34,7 +34,7 @@ def preview(request: HttpRequest, pk: int, reader: int) -> HttpResponse:
         content = replay.preview(subscriber, found, now=ledger.database_now())
     except replay.NothingToShow as error:
         raise Http404(f"Nothing to show: {error}.") from None
-    return HttpResponse(html_of(content))
+    return HttpResponse(part_of(content, "html"))
 
 
 @see_editions
@@ -46,13 +46,14 @@ def sent(request: HttpRequest, pk: int) -> HttpResponse:
     if (row := folded.find(pk)) is None:
         raise Http404
     try:
-        return HttpResponse(html_of(replay.replay(row).content))
+        return HttpResponse(part_of(replay.replay(row).content, "html"))
     except replay.NothingToShow as error:
         raise Http404(f"Nothing to show: {error}.") from None
 
 
-def html_of(content: bytes) -> str:
-    part = message_from_bytes(content, policy=policy.default).get_body(("html",))
+def part_of(content: bytes, kind: str) -> str:
+    """Return the html or plain part of a mail, its links to our pages taken out."""
+    part = message_from_bytes(content, policy=policy.default).get_body((kind,))
     return LINK.sub(without_path, part.get_content() if part else "")
 
 

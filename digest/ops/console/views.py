@@ -19,8 +19,8 @@ from digest.feedback import domain_reports
 from digest.models import BackOff, Delivery, DeliveryEvent, Edition, ReportedCount, folded
 from digest.ops import health
 from digest.ops.console import acts, charts, figures
-from digest.ops.console.acts import PAGE_LENGTH
 from digest.ops.operators import audit
+from digest.ops.paging import PAGE_LENGTH, page_of
 from digest.papers.search_query import QUERY_LENGTH
 from digest.throttling import circuit_breaker
 from digest.transport import relays
@@ -188,13 +188,10 @@ def readers(request: HttpRequest) -> HttpResponse:
         # By its id: an index has a topic's readers in this order.
         chosen = [one.pk for one in topics if one.slug == query["topic"]]
         found = found.filter(subscription__topic__in=chosen[:1])
-    before = request.GET.get("before", "")
-    if before.isdecimal() and len(before) < 19:
-        found = found.filter(pk__lt=int(before))
-    shown = list(found.order_by("-pk")[: PAGE_LENGTH + 1])
+    shown, older = page_of(found, request.GET.get("before", ""))
     context = {
-        "readers": shown[:PAGE_LENGTH],
-        "next": shown[PAGE_LENGTH - 1].pk if len(shown) > PAGE_LENGTH else None,
+        "readers": shown,
+        "next": older,
         "query": query,
         "bar": bar,
         "error": error,
@@ -348,6 +345,7 @@ def doctor_page(request: HttpRequest) -> HttpResponse:
 
     selectors = request.POST.get("selectors", "").split()[:MOST_SELECTORS]
     context = {"asked": request.method == "POST", "selectors": " ".join(selectors)}
+    context["may_run"] = request.user.has_perm(acts.STEER)
     if request.method == "POST":
         acts.allow(request, acts.STEER)
         mail = received_mail(request)

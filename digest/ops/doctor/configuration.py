@@ -169,8 +169,7 @@ def postgresql() -> Iterator[Finding]:
 
 def replicated() -> Iterator[Finding]:
     """Find a replica from which pages cannot be read."""
-    trouble = replica.trouble() if replica.is_configured() else ""
-    if trouble:
+    if trouble := replica.trouble():
         what = f"The replica {trouble}."
         why = "All pages are read from the database itself, which also sends."
         remedy = (

@@ -1,7 +1,7 @@
 """What doctor asks of the network, and about whom: DNS records, TLS sessions and pages.
 
-Every name is resolved by one resolver, the machine's own or a name server that is given, so
-that what is found is what that server answers now, without a cache.
+Every name but a mail server's is resolved by one resolver, the machine's own or a name server
+that is given, so that what is found is what that server answers now, without a cache.
 """
 
 import http.client
@@ -83,13 +83,7 @@ class Network:
         addresses = self.addresses(host)
         if not addresses:
             raise Unreachable(f"{host} has no address in DNS")
-        reasons = []
-        for address in addresses:
-            try:
-                return socket.create_connection((address, port), timeout=PATIENCE)
-            except OSError as error:
-                reasons.append(f"{address}: {error.strerror or error}")
-        raise Unreachable(f"{host}:{port} does not answer ({'; '.join(reasons)})")
+        return reach(host, port, addresses)
 
     def request(self, method: str, url: str, body: bytes = b"") -> Page:
         """Request a page and follow no redirect. Raises ssl.SSLError, Unreachable."""
@@ -116,9 +110,10 @@ class Network:
     def certificate_of_relay(self, server: SmtpServer) -> datetime | None:
         """Return until when a mail server's certificate is valid; None without TLS.
 
+        Its name is looked up as senders do: it may be in a hosts file and not in DNS.
         Raises ssl.SSLError, smtplib.SMTPException, Unreachable.
         """
-        connected = self.connect(server.host, server.port)
+        connected = reach(server.host, server.port, known_here(server.host))
         if server.tls is Tls.NONE:
             connected.close()
             return None
@@ -160,6 +155,26 @@ class Sender:
         ]
         found = [address for host in hosts for address in network.addresses(host)]
         return list(dict.fromkeys(found))
+
+
+def known_here(host: str) -> list[str]:
+    """Return the addresses that this machine knows of a host. Raises Unreachable."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise Unreachable(f"this machine knows no address of {host}") from None
+    return [str(address[0]) for *_, address in found]
+
+
+def reach(host: str, port: int, addresses: Sequence[str]) -> socket.socket:
+    """Open a TCP connection to the first address that answers. Raises Unreachable."""
+    reasons = []
+    for address in addresses:
+        try:
+            return socket.create_connection((address, port), timeout=PATIENCE)
+        except OSError as error:
+            reasons.append(f"{address}: {error.strerror or error}")
+    raise Unreachable(f"{host}:{port} does not answer ({'; '.join(reasons)})")
 
 
 class Greeted(smtplib.SMTP):

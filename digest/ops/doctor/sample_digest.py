@@ -23,7 +23,8 @@ from digest.transport.base import Mail
 from digest.transport.open import open_transport
 from digest.transport.outcomes import Outcome
 from subscribers.addresses import address_hash, canonical
-from subscribers.models import Suppression, Trending
+from subscribers.models import Trending
+from subscribers.suppression import is_suppressed
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def send(edition: Edition, address: str, *, now: datetime) -> Outcome:
 def allowed(address: str) -> str:
     """Return the address in its canonical form. Raises BadAddress and NotSent."""
     address = canonical(address)
-    if Suppression.objects.filter(email_hash=address_hash(address)).exists():
+    if is_suppressed(address_hash(address)):
         raise NotSent("this address is suppressed: lift that first, or use another")
     return address
 

@@ -14,6 +14,7 @@ from digest.ops.doctor.network import Network, Unreachable
 from digest.ops.doctor.sample_digest import NOBODYS_TOKEN
 from digest.transport.relays import MAIN, several
 from digest.transport.smtp import Connection
+from digest.transport.smtp_opening import what_to_try
 
 RENEW = timedelta(days=14)
 ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058 section 3.1
@@ -35,13 +36,22 @@ def relay(
         remedy = f"Correct host and port in {variable}, or open the firewall for them."
         yield error("relay-unreachable", what, why=lost, remedy=remedy)
         return
-    except ssl.SSLError as failed:
+    except ssl.SSLCertVerificationError as failed:
         yield bad_certificate("relay-certificate", where, failed)
+        return
+    except ssl.SSLError as failed:
+        what = f"TLS with {where} fails ({failed.reason or 'no reason given'})."
+        why = f"{variable} asks for it, so no mail goes out there."
+        remedy = what_to_try(server, failed) or "Enable TLS 1.2 or newer on the server."
+        yield error("relay-tls", what, why=why, remedy=remedy)
         return
     except smtplib.SMTPException:
         what = f"{where} does not offer STARTTLS."
         why = f"{variable} asks for it, so no mail goes out there."
-        remedy = "Use the port for smtps:// (465), or enable STARTTLS on the server."
+        remedy = (
+            f"Begin the URL with smtps:// if {where} is a port for TLS, as 465 is;"
+            " or enable STARTTLS on the server."
+        )
         yield error("relay-starttls", what, why=why, remedy=remedy)
         return
     if ends_at:

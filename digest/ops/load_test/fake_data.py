@@ -5,18 +5,18 @@ All data follows from the seed. Addresses are below example.com, a reserved doma
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import batched
 
 from django.db import connection, transaction
-from django.db.models import Model
 
 from digest.deliveries.schedule import release_at
 from digest.editions.blocks import block
 from digest.models import Block, Edition, Paper
 from subscribers.addresses import address_hash
-from subscribers.models import Schedule, Subscriber, Subscription, Topic, new_capability
+from subscribers.bulk import insert
+from subscribers.models import Schedule, Subscriber, Subscription, Topic
 from subscribers.preferences import profile
 
 # The zones of readers: a few have most of them, and no hour of the day is empty.
@@ -63,14 +63,14 @@ def add_readers(count: int, *, now: datetime, seed: int = 1) -> None:
     for numbers in batched(range(first, first + count), BATCH, strict=False):
         with transaction.atomic():
             chosen = preferences(numbers, topics, weights, chance)
-            insert(Subscriber, readers(chosen, pool, now))
+            insert(Subscriber, list(readers(chosen, pool, now)))
             insert(
                 Subscription,
-                (
+                [
                     {"subscriber_id": number, "topic_id": topic}
                     for number, some in chosen.items()
                     for topic, _ in some
-                ),
+                ],
             )
     reset_sequences()
 
@@ -94,7 +94,7 @@ def readers(
     chosen: Mapping[int, Wished], schedules: Sequence[int], now: datetime
 ) -> Iterator[dict[str, object]]:
     before = now - timedelta(days=30)
-    same = columns(Subscriber) | {
+    same = {
         "state": Subscriber.State.ACTIVE.value,
         "created_at": before,
         "confirmed_at": before,
@@ -107,18 +107,8 @@ def readers(
             "email": email,
             "email_hash": address_hash(email),
             "schedule_id": schedules[number % len(schedules)],
-            "unsubscribe_token": new_capability(),
             "profile": profile([column for _, column in topics], {}),
         }
-
-
-def columns(model: type[Model]) -> dict[str, object]:
-    """Return column → default value."""
-    empty = model()
-    return {
-        str(field.column): field.get_db_prep_save(getattr(empty, field.attname), connection)
-        for field in model._meta.concrete_fields
-    }
 
 
 def preferences(
@@ -133,35 +123,6 @@ def preferences(
         number: {next(drawn) for _ in range(number % 5 + 1)} if number % 20 else set()
         for number in numbers
     }
-
-
-def insert(
-    model: type[Subscriber] | type[Subscription], rows: Iterable[dict[str, object]]
-) -> None:
-    """Insert rows by COPY on PostgreSQL, by executemany on SQLite; no object per row."""
-    table = model._meta.db_table
-    values = iter(rows)
-    if (first := next(values, None)) is None:
-        return
-    columns = ", ".join(first)
-    records = ([adapted(value) for value in row.values()] for row in [first, *values])
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-                for record in records:
-                    copy.write_row(record)
-        else:
-            marks = ", ".join(["%s"] * len(first))
-            cursor.executemany(
-                f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608
-                list(records),  # type: ignore[arg-type]
-            )
-
-
-def adapted(value: object) -> object:
-    if isinstance(value, datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    return value
 
 
 def reset_sequences() -> None:

@@ -59,9 +59,9 @@ def acts_on(row: Model) -> QuerySet[Act]:
     return found.order_by("-pk")[:SHOWN]
 
 
-def found(query: Mapping[str, str], before: str) -> QuerySet[Act]:
-    """Return the acts by who, what and day (UTC), newest first, older than the id `before`."""
-    acts = Act.objects.order_by("-pk")
+def found(query: Mapping[str, str]) -> QuerySet[Act]:
+    """Return the acts by who, what and day (UTC)."""
+    acts = Act.objects.all()
     if query["who"]:
         acts = acts.filter(who__icontains=query["who"])
     if query["what"]:
@@ -72,6 +72,4 @@ def found(query: Mapping[str, str], before: str) -> QuerySet[Act]:
         except ValueError:
             return acts.none()
         acts = acts.filter(at__gte=day, at__lt=day + timedelta(days=1))
-    if before.isdecimal() and len(before) < 19:
-        acts = acts.filter(pk__lt=int(before))
     return acts

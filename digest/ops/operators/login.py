@@ -9,16 +9,16 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from digest.models import Act
-from digest.ops.operators import audit, second_factor
+from digest.ops.operators import audit, roles, second_factor
 from subscribers.http import network
 from subscribers.rate_limits import is_global
 
@@ -32,6 +32,7 @@ NOBODY = (
     "unknown account"  # what was typed may be a password, so twelve bits of it are kept
 )
 TOO_MANY = "Too many wrong logins. Wait a quarter of an hour, or try from another network."
+TOO_MANY_CODES = "Too many wrong codes. Wait a quarter of an hour."
 
 
 def is_shut(who: str, place: str, *, now: datetime) -> bool:
@@ -130,7 +131,15 @@ class OperatorsSite(AdminSite):
 
     def page(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
         """Wrap one of the operator's own pages, whose acts log themselves."""
-        return super().admin_view(view)
+
+        def allowed(request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+            try:
+                return view(request, *args, **named)
+            except PermissionDenied:  # the readers' page for it leads away from here
+                context = {"role": roles.role_of(cast("User", request.user))}
+                return render(request, "console/not_allowed.html", context, status=403)
+
+        return super().admin_view(allowed)
 
 
 def owed(request: HttpRequest) -> str:

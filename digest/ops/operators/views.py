@@ -22,10 +22,13 @@ from django_otp import login as remember
 
 from digest.models import Act
 from digest.ops.operators import audit, login, roles, second_factor
+from digest.ops.paging import page_of
 from subscribers.http import network
 
-PAGE_LENGTH = 50
-WRONG_CODE = "This code is wrong, or was used before."
+WRONG_CODE = (
+    "This code is wrong, or was used before. Type the next one that the app shows; if that is"
+    " wrong, too, the clock of the phone or of this server is off."
+)
 
 
 def who(request: HttpRequest) -> User | None:
@@ -61,7 +64,7 @@ def check_code(request: HttpRequest, user: User, typed: str) -> str:
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
         if login.is_shut_for_codes(user.username, now=now):
-            return login.TOO_MANY
+            return login.TOO_MANY_CODES
         device = second_factor.verify(user, typed, now=now)
         if device is None:
             audit.record(user.username, audit.WRONG_CODE, network=place)
@@ -126,6 +129,10 @@ def change_factor(request: HttpRequest, user: User) -> list[str]:
             remember(request, device)
             request.session.cycle_key()
             audit.record_request(request, "second factor added", user)
+        elif second_factor.device_of(user):  # the page with the codes was loaded anew
+            messages.info(
+                request, "The second factor is on. Its recovery codes were shown once."
+            )
         else:
             messages.error(request, WRONG_CODE)
     elif act in {"codes", "remove"}:
@@ -164,10 +171,10 @@ def audit_log(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm("digest.view_act"):
         raise PermissionDenied
     query = {name: request.GET.get(name, "").strip() for name in ("who", "what", "day")}
-    shown = list(audit.found(query, request.GET.get("before", ""))[: PAGE_LENGTH + 1])
+    shown, older = page_of(audit.found(query), request.GET.get("before", ""))
     context = {
-        "acts": shown[:PAGE_LENGTH],
-        "next": shown[PAGE_LENGTH - 1].pk if len(shown) > PAGE_LENGTH else None,
+        "acts": shown,
+        "next": older,
         "query": query,
         "named": Act.objects.order_by("what").values_list("what", flat=True).distinct(),
     }

@@ -87,5 +87,6 @@ def check_url(url: str) -> None:
     except (redis.RedisError, ValueError, OSError) as error:
         where = url.rpartition("@")[2].partition("?")[0]
         raise BrokerError(
-            f"no answer from the Redis of REDIS_URL ({where}): {type(error).__name__}."
+            f"no answer from the Redis of REDIS_URL ({where}): {type(error).__name__}. "
+            "Start it, or correct REDIS_URL."
         ) from None

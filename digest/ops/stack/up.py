@@ -176,7 +176,7 @@ def start(plan: Plan, stack: Stack) -> None:
     if plan.catches:
         stack.start(supervisor.catcher(plan))
     if not settings.EMBEDDED:
-        call_command("collectstatic", interactive=False, verbosity=0)
+        collect()
     stack.start(supervisor.web(plan))
     migrate()
     if not settings.REDIS_URL and not wait_for_socket(settings.REDIS_SOCKET, seconds=15):
@@ -202,6 +202,17 @@ def open_up(plan: Plan, stack: Stack, say: Callable[[str], None]) -> None:
     greet(plan, stack, say)
     if not waits:
         stack.start(supervisor.papers(plan))
+
+
+def collect() -> None:
+    """Write the site's own files, as a deployment serves them. Raises UpError."""
+    try:
+        call_command("collectstatic", interactive=False, verbosity=0)
+    except OSError as error:
+        raise UpError(
+            f"the site's own files cannot be written to {settings.STATIC_ROOT} "
+            f"({(error.strerror or '').lower()}): set STATIC_ROOT to a folder that you may write."
+        ) from None
 
 
 def migrate() -> None:
