@@ -418,7 +418,7 @@ FAULTS = [
     (without_tls, "relay-starttls", "smtps://"),
     (nobody_there, "relay-unreachable", "MAILER_URL"),
     # Of a name that is in no zone: senders find it in the hosts file, and so does doctor.
-    (wrong_name, "relay-certificate", "localhost"),
+    (wrong_name, "relay-certificate", "MAILER_URL as its certificate does"),
     (tls_too_early, "relay-tls", "starttls"),
     (
         sends(others={"second": SmtpServer("127.0.0.1", 9, Tls.NONE)}),

@@ -37,7 +37,9 @@ def relay(
         yield error("relay-unreachable", what, why=lost, remedy=remedy)
         return
     except ssl.SSLCertVerificationError as failed:
-        yield bad_certificate("relay-certificate", where, failed)
+        either = f"Name the host in {variable} as its certificate does, or install one"
+        remedy = f"{either} for this name, with its chain: {where}"
+        yield bad_certificate("relay-certificate", where, failed, remedy)
         return
     except ssl.SSLError as failed:
         what = f"TLS with {where} fails ({failed.reason or 'no reason given'})."
@@ -88,7 +90,8 @@ def site(network: Network, *, now: datetime) -> Iterator[Finding]:
         yield error("site-unreachable", what, why=why, remedy=remedy)
         return
     except ssl.SSLError as failed:
-        yield bad_certificate("site-certificate", settings.SITE_HOST, failed)
+        remedy = f"Install a valid certificate for this name with its chain: {settings.SITE_HOST}"
+        yield bad_certificate("site-certificate", settings.SITE_HOST, failed, remedy)
         return
     if health.certificate_ends_at:
         where, ends_at = settings.SITE_HOST, health.certificate_ends_at
@@ -116,11 +119,10 @@ def one_click(network: Network) -> Iterator[Finding]:
         yield error("one-click", what, why=why, remedy=remedy)
 
 
-def bad_certificate(code: str, where: str, failed: ssl.SSLError) -> Finding:
+def bad_certificate(code: str, where: str, failed: ssl.SSLError, remedy: str) -> Finding:
     reason = getattr(failed, "verify_message", "") or failed.reason or "TLS failed"
-    what = f"The certificate of {where} is not accepted: {reason}."
+    what = f"The certificate of {where} is not accepted: {reason.rstrip('.')}."
     why = "Clients that verify it, as ours does, end the connection."
-    remedy = f"Install a valid certificate for this name with its chain: {where}"
     return error(code, what, why=why, remedy=remedy)
 
 
