@@ -158,6 +158,7 @@ class LimitedBodies:
     def __call__(
         self, request: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
+        without_prefix(request)
         length = int(request.get("CONTENT_LENGTH") or 0)
         if has_own_limit(request.get("PATH_INFO", "")):
             return self.application(request, start_response)
@@ -186,6 +187,16 @@ class LimitedBodies:
         if body is None:
             raise TooSlow
         return body
+
+
+def without_prefix(request: WSGIEnvironment) -> None:
+    """Undo SCRIPT_NAME: the site stands below no path.
+
+    gunicorn takes it from a header of that name that a proxy on this machine passes on, and
+    anybody may send: all links of a page would begin with it, and caches give the page to all.
+    """
+    prefix, request["SCRIPT_NAME"] = request.get("SCRIPT_NAME", ""), ""
+    request["PATH_INFO"] = f"{prefix}{request.get('PATH_INFO', '')}"
 
 
 def has_own_limit(path: str) -> bool:

@@ -232,7 +232,11 @@ ADDRESS = re.compile(
 # PostgreSQL repeats the values of a rejected row.
 DETAIL = re.compile(r"(?<![A-Z])((?:DETAIL|CONTEXT): ).*")
 
+# What steers a terminal or turns a line around, of somebody else's words.
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
 MASKS = (
+    (STEERING, lambda _: " "),
     (CREDENTIALS, lambda found: f"{found[1]}:{MASK}@" if found[2] else f"{MASK}@"),
     (NAMED, lambda found: found[1] + MASK),
     (DETAIL, lambda found: found[1] + MASK),
@@ -244,7 +248,7 @@ MASKS = (
 
 
 def scrub(text: str) -> str:
-    """Return the text with every password, token and address masked."""
+    """Return the text with every password, token and address masked, and nothing that steers."""
     for pattern, mask in MASKS:
         text = pattern.sub(mask, text)
     return text

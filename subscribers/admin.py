@@ -60,7 +60,8 @@ class SubscriberAdmin(ToLookAt):
     list_select_related = ["schedule"]
     search_fields = ["=email"]
     search_help_text = "The whole address."
-    exclude = ["unsubscribe_token"]  # whoever reads it could unsubscribe the reader
+    # Whoever has read them could unsubscribe the reader, and read the feed for ever.
+    exclude = ["unsubscribe_token", "feed_token"]
 
 
 @admin.register(Topic)

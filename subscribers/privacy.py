@@ -3,11 +3,12 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date, datetime
 
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
+from django.utils.dates import WEEKDAYS
 
 from subscribers import address_key, consent, preferences
 from subscribers.addresses import address_hash, canonical
@@ -26,6 +27,9 @@ from subscribers.tables import as_csv
 
 type Tables = Mapping[str, Sequence[Mapping[str, object]]]
 SECRETS = {"token_hash", "secret_hash", "unsubscribe_token", "feed_token", "salt", "proof"}
+# Numbers that count what is stored of everybody: who takes a copy twice could tell by them
+# whether a form, sent in between with another's address, has stored anything.
+COUNTED = {"id", "subscriber", "schedule", "number"}
 # The profile has a table of its own; directions follow from words and votes, which have.
 SHOWN_APART = {"profile", "directions"}
 
@@ -33,20 +37,43 @@ SHOWN_APART = {"profile", "directions"}
 def personal_data(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, object]]]:
     """Return table name → rows: all that this app knows of a person, but secrets and keys."""
     mine = {"subscriber": subscriber}
-    hashes = list(consent.addresses_of(subscriber))
+    hashes = set(consent.addresses_of(subscriber))
+    receipts = consent.of_person(subscriber).order_by("pk")
     tables: dict[str, Sequence[Mapping[str, object]]] = {
         "subscriber": [row_of(subscriber)],
-        "schedule": [row_of(subscriber.schedule)],
+        "schedule": [row_of(subscriber.schedule) | {"days": days_of(subscriber)}],
         "topics": [{"topic": topic.slug} for topic in subscriber.topics.all()],
         "profile": preferences.weights(subscriber),
-        "consent": rows_of(consent.of_person(subscriber).order_by("pk")),
-        "links": rows_of(Link.objects.filter(**mine).order_by("pk")),
+        "consent": [without_link(row) for row in rows_of(receipts)],
+        "links": rows_of(their_own(Link.objects.filter(**mine), hashes)),
         "browsers": rows_of(Browser.objects.filter(**mine).order_by("pk")),
-        "single_mails": rows_of(Notice.objects.filter(**mine).order_by("pk")),
+        "single_mails": rows_of(their_own(Notice.objects.filter(**mine), hashes)),
         "open_requests": rows_of(requests_of(subscriber)),
         "suppression": rows_of(Suppression.objects.filter(email_hash__in=hashes)),
     }
     return tables
+
+
+def days_of(subscriber: Subscriber) -> list[str]:
+    """Return the weekdays of the reader's mails in words, as the row has them in bits."""
+    return [str(WEEKDAYS[day]) for day in subscriber.schedule.weekdays]
+
+
+def their_own[M: (Link, Notice)](rows: QuerySet[M], hashes: Set[str]) -> list[M]:
+    """Leave out what was sent to an address that the person wished to move to and never had.
+
+    Whether we wrote there tells whether that address, maybe another's, reads here or is barred.
+    """
+    found = rows.order_by("pk")
+    return [one for one in found if not one.email or address_hash(one.email) in hashes]
+
+
+def without_link(receipt: dict[str, object]) -> dict[str, object]:
+    """Leave out the number of the link by which something was confirmed."""
+    detail = receipt["detail"]
+    if isinstance(detail, dict):
+        receipt["detail"] = {name: detail[name] for name in detail if name != "link"}
+    return receipt
 
 
 def requests_of(subscriber: Subscriber) -> QuerySet[Request]:
@@ -65,7 +92,7 @@ def row_of(row: Model) -> dict[str, object]:
     return {
         field.name: plain(field.value_from_object(row))
         for field in row._meta.concrete_fields
-        if field.name not in SECRETS | SHOWN_APART
+        if field.name not in SECRETS | COUNTED | SHOWN_APART
     }
 
 

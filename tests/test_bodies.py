@@ -142,3 +142,20 @@ def test_b4_a_slow_body_is_given_up(web: int) -> None:
     began = time.monotonic()
     assert status(opened(web, "/subscribe/", length=1000)) == 408
     assert front_end.WITHIN - 1 < time.monotonic() - began < front_end.WITHIN + 8
+
+
+@pytest.mark.parametrize("prefix", ["/x", "//evil.example", "/topics"])
+def test_s33_no_header_puts_the_site_below_another_path(web: int, prefix: str) -> None:
+    """gunicorn believes a SCRIPT_NAME that comes from this machine, as from a proxy."""
+
+    def page(path: str, more: str) -> bytes:
+        with socket.create_connection(("127.0.0.1", web), timeout=20) as line:
+            head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{web}\r\n{more}"
+            line.sendall(f"{head}Connection: close\r\n\r\n".encode())
+            return b"".join(iter(lambda: line.recv(65536), b""))
+
+    plain = page(f"{prefix}/", "")
+    forged = page(f"{prefix}/", f"SCRIPT_NAME: {prefix}\r\n")
+    assert forged.split(b"\r\n")[0] == plain.split(b"\r\n")[0]
+    assert forged.partition(b"\r\n\r\n")[2] == plain.partition(b"\r\n\r\n")[2]
+    assert b'href="/subscribe/"' in page("/", "")

@@ -115,6 +115,13 @@ def test_s22_every_shape_of_a_secret_is_masked(text):
     assert scrub(scrub(text)) == scrub(text)
 
 
+def test_no_words_of_others_steer_a_terminal():
+    told = "NO \x1b[31m \x9b2J \x07\x00\x7f \u202eabc\u2066 \r overwritten"
+    assert (
+        scrub(f"{told}\n\tnext line") == "NO  [31m  2J      abc    overwritten\n\tnext line"
+    )
+
+
 @pytest.mark.parametrize("text", PLAIN)
 def test_s22_what_an_operator_needs_to_read_is_left(text):
     assert scrub(text) == text

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from email import message_from_bytes, policy
 from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
@@ -20,6 +19,7 @@ from xml.etree.ElementTree import Element
 from defusedxml.ElementTree import iterparse
 from django.db.models import Q, QuerySet, Sum
 
+from digest.feedback import hostile_mail
 from digest.models import ReportedCount
 
 MOST_BYTES = 20 * 1024 * 1024  # of a mail or file
@@ -28,6 +28,8 @@ MOST_VALUES = 200_000  # elements or JSON values of a report, hundreds of bytes 
 MOST_REPORTS = 20  # in a mail or archive
 MOST_ROWS = 5_000  # of a report, after equal ones were added up
 MOST_COUNT = 10**12
+# Of the ways in which a zip archive packs, those of which zipfile unpacks no more than asked.
+BOUNDED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 BEFORE = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and the like
 LATELY = timedelta(days=30)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -99,8 +101,8 @@ def parts(raw: bytes) -> Iterator[bytes]:
     if raw.lstrip(BEFORE)[:1] in {b"<", b"{"} or raw[:2] in {b"\x1f\x8b", b"PK"}:
         yield raw
         return
-    message = message_from_bytes(raw, policy=policy.default)
-    for number, part in enumerate(message.walk()):
+    mail = hostile_mail.parsed(raw, hostile_mail.Mail)
+    for number, part in enumerate(mail.walk()):
         if number > MOST_REPORTS:
             return
         content = part.get_payload(decode=True)
@@ -117,6 +119,8 @@ def unpacked(packed: bytes, room: Room) -> Iterator[bytes]:
     if packed[:2] == b"PK":
         with zipfile.ZipFile(BytesIO(packed)) as archive:
             for member in archive.infolist()[:MOST_REPORTS]:
+                if member.compress_type not in BOUNDED:
+                    raise NotAReport("its archive is packed in a way that is not read")
                 with archive.open(member) as file:
                     content = room.take(file.read(room.left + 1))
                 if content[:2] != b"PK":
@@ -174,9 +178,9 @@ def result(word: str) -> str:
     return "pass" if word.lower() == "pass" else "fail"
 
 
-def texts(element: Element) -> dict[str, str]:
-    """Return tag → text of all within; what policy_evaluated says is named so."""
-    found: dict[str, str] = {}
+def texts(element: Element, found: dict[str, str] | None = None) -> dict[str, str]:
+    """Return tag → first text of all within; what policy_evaluated says is named so."""
+    found = {} if found is None else found
     for child in element:
         evaluated = plain(element) == "policy_evaluated"
         name = (
@@ -185,9 +189,9 @@ def texts(element: Element) -> dict[str, str]:
             else plain(child)
         )
         if len(child):
-            found = texts(child) | found
+            texts(child, found)
         else:
-            found[name] = (child.text or "").strip()
+            found.setdefault(name, (child.text or "").strip())
     return found
 
 

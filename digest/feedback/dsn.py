@@ -8,7 +8,6 @@ of qmail and Exim, complaints (RFC 5965), and letters that ask to unsubscribe. A
 that comes to such an address is kept as a report of nothing, and logged.
 """
 
-import email
 import hashlib
 import logging
 import re
@@ -23,7 +22,9 @@ from typing import NamedTuple
 from anymail.signals import EventType
 
 from digest import signing
+from digest.feedback import hostile_mail
 from digest.feedback.events import Report
+from digest.feedback.hostile_mail import Unreadable, parsed
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Statement(NamedTuple):
     fields: Fields
 
 
-class Part(Message):
+class Part(hostile_mail.Mail):
     """A part of a mail, in which the parts message/… stay text: they may be encoded."""
 
     def get_content_type(self) -> str:
@@ -86,10 +87,10 @@ def reports(raw: bytes, *, came_to: str, now: datetime) -> list[Report]:
     if delivery_id is None and FEEDBACK_MARK not in raw.lower():
         return []
     try:
-        mail = email.message_from_bytes(raw, Part)
+        mail = parsed(raw, Part)
         found = list(islice(statements(mail, DEEPEST), MOST_RECIPIENTS))
         delivery_id = delivery_id or complained_of(mail)
-    except RecursionError:  # nested a thousand times: no mail server's work
+    except (RecursionError, Unreadable):  # no mail server's work
         mail, found = Part(), []
     if delivery_id is None:
         return []
@@ -178,7 +179,7 @@ def statements(mail: Message, deepest: int) -> Iterator[Statement]:
             return
     for part in leaves if deepest else ():
         if part.get_content_type() in ENCLOSED:
-            enclosed = email.message_from_bytes(content(part), Part)
+            enclosed = parsed(content(part), Part)
             if found := list(statements(enclosed, deepest - 1)):
                 yield from found
                 return

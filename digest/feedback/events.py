@@ -229,8 +229,12 @@ def keep(found: Sequence[Traced]) -> list[Traced]:
 
 
 def clean(text: str, length: int) -> str:
-    """Cut text to a column's length; PostgreSQL takes no NUL and no lone surrogate."""
-    return text.replace("\0", "").encode(errors="replace").decode()[:length]
+    """Cut text to a column's length, without what steers a terminal or no database takes.
+
+    Commands print what anybody's server has said of a mail.
+    """
+    shown = (one if one.isprintable() else " " * one.isspace() for one in text)
+    return "".join(shown)[:length]
 
 
 def judge(new: Sequence[Traced], *, now: datetime) -> None:

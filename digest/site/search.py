@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from digest.papers.search import Found
-from digest.papers.search_query import QUERY_LENGTH, clean_query, marked, snippet
+from digest.papers.search_query import QUERY_LENGTH, clean_query, excluded, marked, snippet
 from digest.ranking.meaning import search
 from digest.site.cards import Card, cards
 from digest.site.feeds import KINDS
@@ -64,6 +64,7 @@ def page(request: HttpRequest) -> HttpResponse:
         first = (turned.number - 1) * PAGE_LENGTH
         context |= {
             "found": found,
+            "excluded": excluded(text),
             "page": turned,
             "hits": hits(found, first, topics),
             "topics": topic_facets(found, topics),

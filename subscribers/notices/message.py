@@ -3,7 +3,6 @@
 send.py hands it over.
 """
 
-import hashlib
 import re
 import secrets
 import textwrap
@@ -21,7 +20,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from subscribers import links
-from subscribers.addresses import masked
+from subscribers.addresses import keyed_hash, masked
 from subscribers.language import offered
 from subscribers.models import Link, Notice, Subscriber
 from subscribers.preferences import Preferences, day_and_hour, next_hour
@@ -154,13 +153,15 @@ def links_of(claim: Claim) -> dict[str, object]:
 
 
 def headers(claim: Claim, *, now: datetime) -> dict[str, str]:
-    """Return the headers of every single mail: RFC 3834 for automatic mail, and its own name."""
-    notice = claim.notice
-    seed = f"{notice.pk} {notice.created_at.isoformat()}"
-    digest = hashlib.sha256(seed.encode()).hexdigest()[:16]
+    """Return the headers of every single mail: RFC 3834 for automatic mail, and its own name.
+
+    The name holds no number: who got two mails could count what went to others in between,
+    and so learn whether a form has made us write to an address.
+    """
+    digest = keyed_hash(f"notice {claim.notice.pk}")[:24]
     domain = parseaddr(settings.FROM_EMAIL)[1].rpartition("@")[2]
     return {
-        "Message-ID": f"<notice-{notice.pk}-{digest}@{domain}>",
+        "Message-ID": f"<notice-{digest}@{domain}>",
         "Date": format_datetime(now),
         "Auto-Submitted": "auto-generated",
         "X-Auto-Response-Suppress": "All",

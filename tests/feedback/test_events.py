@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -164,7 +165,19 @@ def test_a_report_about_a_single_mail_finds_its_reader_by_the_address():
 def test_words_that_no_database_takes_are_kept_without_them():
     (row,) = make.handed_over()
     take(report("bounced\0", row, words="\ud800 5.1.1\0 no", message_id="\udfff"))
-    assert DeliveryEvent.objects.get().reply == "? 5.1.1 no"
+    assert DeliveryEvent.objects.get().reply == " 5.1.1 no"
+
+
+def test_words_that_would_steer_a_terminal_are_kept_without_that(capsys):
+    (row,) = make.handed_over()
+    words = (
+        "5.1.1 \x1b]0;owned\x07 \x9b31mred\x7f \u202ertl\u2066 two\nlines\u2028more \xad"
+    )
+    take(report("bounced", row, words=words, message_id="\x1b[2J<id>"))
+    call_command("delivery", f"{row.pk}")
+    printed = capsys.readouterr().out
+    assert "5.1.1 ]0;owned 31mred rtl two lines more" in printed and "[2J<id>" in printed
+    assert all(one.isprintable() for line in printed.split("\n") for one in line)
 
 
 def test_b4_a_batch_of_a_thousand_reports_takes_a_few_statements():

@@ -543,7 +543,27 @@ def test_a_network_that_tries_many_names_is_shut_and_no_name_is_kept(client) -> 
         log_in(client, "x", name=f"secret-{number}", REMOTE_ADDR="9.9.9.9")
     wrong = Act.objects.filter(what=audit.WRONG_LOGIN)
     assert wrong.count() == login.PER_NETWORK
-    assert set(wrong.values_list("who", flat=True)) == {login.NOBODY}
+    who = set(wrong.values_list("who", flat=True))
+    assert all(re.fullmatch(f"{login.NOBODY} [0-9a-f]{{3}}", one) for one in who)
+
+
+@pytest.mark.parametrize(
+    ("networks", "tries"), [(1, login.PER_ACCOUNT + 2), (100, login.ANYWHERE + 2)]
+)
+def test_no_limit_tells_which_names_are_accounts(networks: int, tries: int) -> None:
+    account("owner")
+    User.objects.create_user("left", password="x", is_active=False)
+    told = {}
+    for place, name in enumerate(["ann", "left", "nobody-of-ours"], 20):
+        pages = (
+            log_in(
+                Client(), "wrong", name=name, REMOTE_ADDR=f"{place}.1.{one % networks}.9"
+            ).text
+            for one in range(tries)
+        )
+        told[name] = ["Too many" in page for page in pages]
+    assert told["ann"] == told["left"] == told["nobody-of-ours"]
+    assert told["ann"][0] is False and told["ann"][-1] is True
 
 
 def test_many_machines_cannot_shut_an_operator_out_of_a_known_network(client) -> None:

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from digest.models import Act
 from digest.ops.operators import audit, roles, second_factor
@@ -27,7 +28,9 @@ PER_NETWORK = 20  # into all accounts
 PER_PROXY = 200  # from a network of our own, where everybody may come from
 ANYWHERE = 50  # into one account from networks where it never logged in: many machines try
 KNOWN_FOR = timedelta(days=90)
-NOBODY = "unknown account"  # what was typed may be a password, so it is not kept
+NOBODY = (
+    "unknown account"  # what was typed may be a password, so twelve bits of it are kept
+)
 TOO_MANY = "Too many wrong logins. Wait a quarter of an hour, or try from another network."
 TOO_MANY_CODES = "Too many wrong codes. Wait a quarter of an hour."
 
@@ -46,8 +49,6 @@ def is_shut(who: str, place: str, *, now: datetime) -> bool:
     )
     if counts["near"] >= (PER_NETWORK if is_global(place) else PER_PROXY):
         return True
-    if who == NOBODY:
-        return False
     if counts["both"] >= PER_ACCOUNT:
         return True
     known = Act.objects.filter(
@@ -62,6 +63,15 @@ def is_shut_for_codes(who: str, *, now: datetime) -> bool:
     return wrong.count() >= PER_ACCOUNT
 
 
+def nobody(typed: str) -> str:
+    """Return whom the wrong logins of a name count for that no account has.
+
+    It is shut after as many as an account is, or the limit would tell who has one.
+    """
+    made = salted_hmac(NOBODY, typed, algorithm="sha256")
+    return f"{NOBODY} {made.hexdigest()[:3]}"
+
+
 class LoginForm(AdminAuthenticationForm):
     """Name and password; wrong ones are counted and logged."""
 
@@ -69,7 +79,7 @@ class LoginForm(AdminAuthenticationForm):
         request = cast("HttpRequest", self.request)
         typed = str(self.cleaned_data.get("username", ""))
         exists = User.objects.filter(username=typed).exists()
-        who, place = typed if exists else NOBODY, network(request)
+        who, place = typed if exists else nobody(typed), network(request)
         if is_shut(who, place, now=timezone.now()):
             raise ValidationError(TOO_MANY, code="too_many")
         try:
