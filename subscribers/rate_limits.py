@@ -76,8 +76,9 @@ def no_sign_up_meanwhile() -> None:
 def may_write(mailbox: str, kind: Notice.Kind, *, now: datetime) -> bool:
     """Return whether a mail fits: three in 24 hours at most, one of a kind in 15 minutes.
 
-    Call it under one_at_a_time, in the transaction that makes the notice.
+    Nobody else counts this mailbox until the transaction ends, which makes the notice.
     """
+    one_at_a_time(mailbox)
     return mailbox in may_be_written({mailbox}, kind, now=now)
 
 

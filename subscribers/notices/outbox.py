@@ -30,7 +30,6 @@ def enqueue(
     confirm asks about these `preferences`; without any, about the subscriber's row.
     """
     mailbox = counting_key(email or subscriber.email)
-    rate_limits.one_at_a_time(mailbox)
     if rate_limits.may_write(mailbox, kind, now=now):
         Notice.objects.create(
             subscriber=subscriber,
