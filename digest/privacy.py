@@ -1,19 +1,23 @@
 """The data of one person in this app: show it to them, and erase it."""
 
+import re
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
 from django.db.models import Q
 
-from digest.models import Delivery, DeliveryEvent, SavedPaper, Vote, folded
+from digest.models import Block, Delivery, DeliveryEvent, SavedPaper, Vote, folded
 from subscribers import consent
 from subscribers.models import Subscriber
+
+POSITION = re.compile(r"(\d+):\S+ ")  # of a pick: see editions/picks.py
 
 
 def personal_data(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
     """Return table name → rows, for the reader's copy of their data."""
-    fields = ["edition__kind", "edition__day", "state", "due_at", "picks", "reason"]
-    fields += ["reply", "intent_at", "outcome_at"]
+    fields = ["edition_id", "edition__kind", "edition__day", "state", "due_at", "picks"]
+    fields += ["reason", "reply", "intent_at", "outcome_at"]
     rows = Delivery.objects.of_readers(subscriber.pk).order_by("pk")
     ids = list(rows.values_list("pk", flat=True))
     reports = DeliveryEvent.objects.filter(Q(delivery__in=ids) | unmatched(subscriber))
@@ -27,11 +31,31 @@ def personal_data(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
     ]
     told = ["delivery__edition__day", "at", "source", "kind", "reason", "reply"]
     return {
-        "deliveries": deliveries,
+        "deliveries": with_papers(deliveries),
         "delivery_events": [dict(row) for row in reports.values(*told)],
         "votes": [dict(row) for row in votes.values("paper__arxiv_id", "value", "at")],
         "saved_papers": [dict(row) for row in saved.values("paper__arxiv_id", "at")],
     }
+
+
+def with_papers(deliveries: Iterable[dict[str, Any]]) -> list[dict[str, object]]:
+    """Add the papers of each mail, best first, by their ids; a mail without any has none."""
+    rows = list(deliveries)
+    blocks = Block.objects.filter(
+        edition__in={row["edition_id"] for row in rows}
+    ).order_by()
+    known = {
+        (edition, position): arxiv_id
+        for edition, position, arxiv_id in blocks.values_list(
+            "edition_id", "position", "paper__arxiv_id"
+        )
+    }
+    found = []
+    for row in rows:
+        edition, picks = row.pop("edition_id"), row["picks"].partition("\n")[0]
+        places = [(edition, int(position)) for position in POSITION.findall(picks)]
+        found.append(row | {"papers": [known[one] for one in places if one in known]})
+    return found
 
 
 def unmatched(subscriber: Subscriber) -> Q:

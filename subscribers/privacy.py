@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
+from django.utils.dates import WEEKDAYS
 
 from subscribers import address_key, consent, preferences
 from subscribers.addresses import address_hash, canonical
@@ -40,7 +41,7 @@ def personal_data(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, obj
     receipts = consent.of_person(subscriber).order_by("pk")
     tables: dict[str, Sequence[Mapping[str, object]]] = {
         "subscriber": [row_of(subscriber)],
-        "schedule": [row_of(subscriber.schedule)],
+        "schedule": [row_of(subscriber.schedule) | {"days": days_of(subscriber)}],
         "topics": [{"topic": topic.slug} for topic in subscriber.topics.all()],
         "profile": preferences.weights(subscriber),
         "consent": [without_link(row) for row in rows_of(receipts)],
@@ -51,6 +52,11 @@ def personal_data(subscriber: Subscriber) -> dict[str, Sequence[Mapping[str, obj
         "suppression": rows_of(Suppression.objects.filter(email_hash__in=hashes)),
     }
     return tables
+
+
+def days_of(subscriber: Subscriber) -> list[str]:
+    """Return the weekdays of the reader's mails in words, as the row has them in bits."""
+    return [str(WEEKDAYS[day]) for day in subscriber.schedule.weekdays]
 
 
 def their_own[M: (Link, Notice)](rows: QuerySet[M], hashes: Set[str]) -> list[M]:

@@ -20,6 +20,7 @@ PAPER_ID = re.compile(
     r"(?:(?<![\w.])|(?<=arxiv\.))([0-9]{4}\.[0-9]{4,5}|[a-z][a-z-]{1,15}(?:\.[a-z]{2})?/[0-9]{7})(?:v[0-9]{1,3})?(?![\w-])",
     re.IGNORECASE,
 )
+EXCLUDED = re.compile(r"(?<!\S)(?:-(?=[^\W_]|\")|NOT )\S+")
 DAY = re.compile(r"([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2}))?)?")
 STOP_WORDS = frozenset(PROSE.split())
 
@@ -96,6 +97,12 @@ def parse(text: str, topics: Iterable[tuple[str, str]] = ()) -> Query:
         authors=query.authors[:MOST_WORDS],
         run=run,
     )
+
+
+def excluded(text: str) -> str:
+    """Return what a query seems to leave out, "-coding" or "NOT coding": it is looked for."""
+    found = EXCLUDED.search(text)
+    return found[0] if found else ""
 
 
 @lru_cache(maxsize=4)  # the topics hardly ever change

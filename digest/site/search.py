@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from digest.papers.search import Found
-from digest.papers.search_query import QUERY_LENGTH, clean_query, marked, snippet
+from digest.papers.search_query import QUERY_LENGTH, clean_query, excluded, marked, snippet
 from digest.ranking.meaning import search
 from digest.site.cards import Card, cards
 from digest.site.feeds import KINDS
@@ -31,7 +31,6 @@ class Hit:
     title: MARKED
     byline: MARKED
     passage: MARKED
-    is_exact: bool
     is_first_loose: bool
     is_by_meaning: bool
 
@@ -65,6 +64,7 @@ def page(request: HttpRequest) -> HttpResponse:
         first = (turned.number - 1) * PAGE_LENGTH
         context |= {
             "found": found,
+            "excluded": excluded(text),
             "page": turned,
             "hits": hits(found, first, topics),
             "topics": topic_facets(found, topics),
@@ -83,7 +83,6 @@ def hits(found: Found, first: int, topics: list[Topic]) -> list[Hit]:
             title=marked(card.paper.title, found.query),
             byline=marked(people(card, found), found.query),
             passage=snippet(card.paper.abstract, found.query),
-            is_exact=place < found.exact,
             is_first_loose=place == found.exact,
             is_by_meaning=card.paper.pk in found.by_meaning,
         )

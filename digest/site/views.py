@@ -83,8 +83,9 @@ def today(request: HttpRequest) -> HttpResponse:
         context |= day_context(newest, topics)
         context |= {"week": week, "best_of_week": week.papers()[:BEST_SHOWN]}
     context["is_current"] = newest is not None and archive.is_current(newest)
-    if context["is_current"]:
+    if newest and context["is_current"]:
         context["state"] = newest_state(timezone.now())
+        context["samples"] = Paper.objects.filter(day=newest, is_sample=True).exists()
     return render(request, "digest/today.html", context)
 
 

@@ -80,7 +80,10 @@ def test_a_whole_life_without_javascript_by_keyboard_on_a_phone(
     assert (heading(page), state_of()) == ("You are subscribed", "active")
     page.goto(f"{live_server.url}/preferences/")
     page.locator("#email").focus()
-    page.keyboard.type("ann@example.org")
+    page.keyboard.type("ann@example")
+    press(page, "Mail me the link")
+    expect(page.locator("#email_error")).to_be_focused()
+    page.locator("#email").fill("ann@example.org")
     press(page, "Mail me the link")
     page.goto(f"{live_server.url}/preferences/{mailed_token()}/")
     looked_at(page, "3-preferences")
@@ -89,6 +92,7 @@ def test_a_whole_life_without_javascript_by_keyboard_on_a_phone(
     page.keyboard.type("diffusion")
     press(page, "Save")
     expect(page.get_by_role("status")).to_have_text("Saved.")
+    expect(page.get_by_role("status")).to_be_focused()  # so that it is heard
     expect(page.locator("#keywords")).to_be_visible()  # as something is in there now
     unfold(page, "Change your address")
     page.locator("#new-email").focus()
@@ -243,6 +247,8 @@ def test_g7_the_readers_pages_are_accessible_and_ask_nobody_else(
             page.locator(field).fill(text)
         with page.expect_navigation():
             page.get_by_role("button", name=button, exact=True).click()
+        if shown.startswith("mistake"):
+            expect(page.get_by_role("alert")).to_be_focused()
         look(shown)
     assert {urlsplit(url).netloc for url in asked} == {urlsplit(live_server.url).netloc}
     assert context.cookies() == []

@@ -321,6 +321,14 @@ MUTANTS = [
         LEDGER,
         (("OR p.state <> 'active' OR x.id IS NOT NULL", ""),),
         left_in_the_meantime,
+        beside=(
+            (
+                "digest/deliveries/send.py",
+                "    AND p.state = 'active' AND NOT EXISTS (\n        SELECT 1 FROM"
+                " subscribers_suppression x WHERE x.email_hash = p.email_hash)",
+                "",
+            ),
+        ),
     ),
     Mutant(
         "leaves the retries of SES' client on",

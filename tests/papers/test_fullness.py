@@ -184,6 +184,11 @@ def test_a_source_that_is_down_is_said_on_the_page(source, client):
     with time_machine.travel(at(9), tick=False):
         page = client.get("/").content.decode()
     assert "The papers of Friday, 17 April are not here yet." in page
+    assert "samples" not in page
+    Paper.objects.update(day=DAY, is_sample=True)
+    with time_machine.travel(at(9), tick=False):
+        page = client.get("/").content.decode()
+    assert "are not here yet." in page and "Until then you see samples" in page
 
 
 @time_machine.travel(NOW, tick=False)

@@ -68,9 +68,9 @@ FEEDS = {
 PICTURES = {
     "papers/<paper:arxiv_id>/card.png": f"/papers/{ID}/card.png",
     "card.png": "",
-    "favicon.ico": "",
     ".well-known/security.txt": "",
 }
+ICON = {"favicon.ico": ""}  # leads to the file
 # The sign-up's pages, and all behind a link in a mail or a cookie.
 FOR_ONE = {
     "subscribe/": "",
@@ -117,6 +117,7 @@ DECIDED = {
     "page for everybody": (PUBLIC, EVERYBODY),
     "feed or API": (FEEDS, EVERYBODY),
     "picture": (PICTURES, AN_HOUR),
+    "icon": (ICON, AN_HOUR),
     "page of one reader": (FOR_ONE, NOBODY),
     "feed of one reader": (OWN_FEED, "private, max-age=300"),
     "for operators": (OPERATORS, NOBODY),

@@ -14,7 +14,8 @@ from digest import signing
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.replay import preview
 from digest.deliveries.send import send_due
-from digest.models import Delivery, Edition, Frame
+from digest.models import Block, Delivery, Edition, Frame
+from digest.privacy import personal_data
 from digest.ranking.loaded import load
 from digest.signing import Purpose
 from subscribers import links
@@ -270,6 +271,16 @@ def test_the_queries_of_past_digests_do_not_grow(client, past):
     with CaptureQueriesContext(connection) as few:
         client.get(past)
     assert len(many) == len(few)
+
+
+def test_the_download_names_the_papers_of_each_mail(past):
+    for email, papers in (("ann@example.org", 2), ("bo@example.org", 1)):
+        rows = personal_data(Subscriber.objects.get(email=email))["deliveries"]
+        for row in rows:
+            blocks = Block.objects.filter(edition__day=str(row["edition__day"]))
+            best = blocks.order_by("position").values_list("paper__arxiv_id", flat=True)
+            assert row["papers"] == list(best[:papers])
+    assert len(rows) == 1
 
 
 def test_past_digests_open_to_their_own_link_alone(client, past):

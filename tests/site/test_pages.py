@@ -762,6 +762,25 @@ def test_a_public_page_answers_reading_only(furnished: Paper, path: str) -> None
         assert client.generic(method, path).status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("agents -coding", "-coding"),
+        ("paper NOT -x", "NOT -x"),
+        ('paper -"two words"', "-&quot;two"),
+        ("paper -topic:graphs", "-topic:graphs"),
+        ("state-of-the-art paper - a note", ""),
+        ("to be or not to be", ""),
+    ],
+)
+def test_a_search_that_would_leave_something_out_is_told(
+    client: Client, paper: MakePaper, query: str, told: str
+) -> None:
+    html = html_of(client, f"/search/?q={quote(query)}")
+    assert ("leaves nothing out" in html) == bool(told)
+    assert not told or f"“<bdi>{told}</bdi>” is looked for" in html
+
+
 def test_the_oldest_name_of_the_icon_leads_to_it(client: Client) -> None:
     answer = client.get("/favicon.ico")
     assert (answer.status_code, answer["Location"]) == (302, static("favicon.svg"))

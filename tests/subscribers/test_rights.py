@@ -298,6 +298,7 @@ def test_g2_everything_held_is_in_the_download_and_the_link_works_for_an_hour(
     assert all(word in text for word in ("=canary(1)", "canary two", "canary three"))
     assert [row["kind"] for row in held["consent"]] == ["requested", "confirmed"]
     assert held["topics"] == [{"topic": "graphs"}]
+    assert held["schedule"][0]["days"][0] == "Monday"
     assert active.unsubscribe_token not in text
     table = csv.DictReader(io.StringIO(archive.read("subscriber.csv").decode()))
     assert next(iter(table))["interests"] == "'=canary(1)"
