@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import embedded_redis, migrated
+from tests import embedded_redis, installation, migrated
 from tests.environment import DEPLOYMENT, FOLDER, KEYS, POSTGRES
 from tests.sink import Sink, in_thread
 from tests.stack import Stack
@@ -131,6 +131,12 @@ def stack(
         env["DATABASE_URL"] = request.getfixturevalue("empty_database")
         env["REDIS_URL"] = request.getfixturevalue("redis_server")
     return stacks(**env)
+
+
+@pytest.fixture(scope="session")
+def installed() -> Path:
+    """What an operator installs: neither the development group nor an extra."""
+    return installation.environment()
 
 
 @pytest.fixture

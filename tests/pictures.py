@@ -70,7 +70,7 @@ def take(browser: Browser, site: str, digest: str, scheme: str) -> None:
     page.goto(f"{site}/admin/login/?next=/admin/today/")
     page.fill("#id_username", NAME)
     page.fill("#id_password", PASSWORD)
-    page.click("input[type=submit]")
+    page.get_by_role("button", name="Log in").click()
     shot(page, f"{site}/admin/today/", f"operator-{scheme}")
     page.context.close()
 

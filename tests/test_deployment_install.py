@@ -1,8 +1,6 @@
-"""What an operator installs: `uv sync --locked --no-dev`, without extras, runs a whole day.
+"""What an operator installs: without extras it names the one that lacks, with one it runs a day.
 
-The environments are made for these tests from the lock file; nothing that only the
-development group brings is in them. One is made in a run and loaded once, so that it is
-compiled; those with an extra are copies of it into which uv puts the extra.
+That it runs a whole day without any is said by test_story.py.
 """
 
 import ast
@@ -20,23 +18,11 @@ from pathlib import Path
 import pytest
 
 from tests import migrated
-from tests.environment import DEPLOYMENT, FOLDER, KEYS, POSTGRES, ROOT, bare, install
+from tests.environment import DEPLOYMENT, KEYS, ROOT, bare
 from tests.faults import outside
-from tests.migrated import alone
+from tests.installation import sync
 from tests.providers import reports
-from tests.sink import Sink
-from tests.stack import Stack
-from tests.test_story import (
-    DAY,
-    HOUR,
-    PAPERS,
-    body,
-    confirm,
-    entries,
-    sign_up,
-    unsubscribe_link,
-    wait_for,
-)
+from tests.test_story import DAY, HOUR, entries
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
@@ -90,54 +76,6 @@ for sent in (forged, report["headers"]):
 """
 
 
-def sync(folder: Path, *options: str) -> None:
-    # On SQLite `up` runs embedded and needs its group; a deployment needs no group at all.
-    install(folder, "--no-default-groups" if POSTGRES else "--no-dev", *options)
-
-
-@pytest.fixture(scope="module")
-def environment() -> Path:
-    """An installation without the development group and without extras."""
-    folder = FOLDER / "installed"
-    with alone("installed"):
-        if not folder.exists():
-            sync(folder)
-            subprocess.run(
-                [folder / "bin" / "python", "manage.py", "check", "-v0"],
-                cwd=ROOT,
-                env=bare() | {"STATE_DIR": str(FOLDER / "checked")},
-                check=True,
-            )
-    return folder
-
-
-@pytest.fixture
-def python(environment: Path) -> str:
-    return str(environment / "bin" / "python")
-
-
-@pytest.mark.embedded
-def test_c30_a_day_in_an_installation_without_the_development_group(
-    python: str, stack: Stack, sink: Sink, tmp_path: Path
-) -> None:
-    papers = tmp_path / "papers.json"
-    papers.write_text(json.dumps(entries(DAY)))
-    stack.python = python
-    stack.up("--from", str(papers))
-    published = stack.manage("publish", "--day", str(DAY))
-    assert published.returncode == 0, published.stderr
-    sign_up(stack, "ann@example.org", "graphs")
-    confirm(stack, sink, "ann@example.org")
-    # Beat plans it and the worker sends it: no command does.
-    (digest,) = wait_for(sink, "ann@example.org", 1, seconds=90)
-    assert PAPERS["graphs"][0] in body(digest)
-    form: dict[str, str | list[str]] = {"List-Unsubscribe": "One-Click"}
-    assert stack.ask(unsubscribe_link(digest), method="POST", form=form)[0] == 200
-    state = stack.manage("subscribers", "export")
-    assert "unsubscribed" in state.stdout
-    assert stack.end() == 0
-
-
 def deployed(provider: str, variables: dict[str, str], state: Path) -> dict[str, str]:
     """A deployment that sends with `provider` and takes its reports."""
     return (
@@ -162,7 +100,7 @@ def deployed(provider: str, variables: dict[str, str], state: Path) -> dict[str,
 @pytest.mark.parametrize(("provider", "variables", "extra"), EXTRAS)
 @pytest.mark.parametrize("by", ["MAILER_URL", "its own variable"])
 def test_a_provider_without_its_package_is_one_line_that_names_the_extra(
-    python: str,
+    installed: Path,
     provider: str,
     variables: dict[str, str],
     extra: str,
@@ -172,7 +110,7 @@ def test_a_provider_without_its_package_is_one_line_that_names_the_extra(
     env = deployed(provider, {} if by == "MAILER_URL" else variables, tmp_path)
     if by != "MAILER_URL":  # its reports still come while another sends
         env["MAILER_URL"] = "smtp://127.0.0.1:9"
-    done = run([python, "manage.py", "check"], env)
+    done = run([f"{installed}/bin/python", "manage.py", "check"], env)
     assert done.returncode == 1
     (line,) = (done.stdout + done.stderr).splitlines()
     assert f"--extra {extra}" in line
@@ -189,9 +127,9 @@ def test_a_provider_without_its_package_is_one_line_that_names_the_extra(
     ],
 )
 def test_j1_a_day_with_a_provider_and_its_extra_alone(
-    environment: Path, provider: str, extra: str, tmp_path: Path
+    installed: Path, provider: str, extra: str, tmp_path: Path
 ) -> None:
-    shutil.copytree(environment, tmp_path / "venv", symlinks=True, copy_function=os.link)
+    shutil.copytree(installed, tmp_path / "venv", symlinks=True, copy_function=os.link)
     sync(tmp_path / "venv", "--extra", extra)
     migrated.copy_to(tmp_path / "db.sqlite3")
     papers, readers = tmp_path / "papers.json", tmp_path / "readers.csv"

@@ -113,6 +113,18 @@ def test_the_picture_of_the_rooms_names_each_package_and_module() -> None:
     assert ({path.name for path in packages()} | modules) - words == set()
 
 
+def test_the_table_of_rooms_names_each_of_their_files() -> None:
+    text = ARCHITECTURE.read_text()
+    rooms = re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE)
+    assert "ranking" in rooms
+    files = {
+        str(path.relative_to(ROOT / "digest"))
+        for room in rooms
+        for path in (ROOT / "digest" / room).rglob("[a-z]*.py")
+    }
+    assert sorted(file for file in files if f"`{file}`" not in text) == []
+
+
 def test_each_room_and_module_of_the_picture_exists() -> None:
     """Under a heading `app/`, the first column of each line names rooms and modules."""
     missing, app = [], ROOT

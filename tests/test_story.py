@@ -1,7 +1,7 @@
 """The story of a day, through the public surface only: HTTP, commands, SMTP, signals.
 
-A real `manage.py up` with web server, Celery worker and beat on a real Redis, a source
-over HTTP and an SMTP server of the tests' own, on SQLite and on PostgreSQL.
+A real `manage.py up` with web server, Celery worker and beat on a real Redis and SQLite, a
+source over HTTP and an SMTP server of the tests' own.
 """
 
 import os
@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -134,7 +135,10 @@ def worker(stack: Stack) -> psutil.Process:
 
 
 @pytest.mark.embedded
-def test_a_day_from_fetch_to_unsubscribe(stack: Stack, sink: Sink) -> None:
+def test_c30_a_day_from_fetch_to_unsubscribe_in_what_an_operator_installs(
+    stack: Stack, sink: Sink, installed: Path
+) -> None:
+    stack.python = str(installed / "bin" / "python")
     with running() as source:
         source.days[str(DAY)] = entries(DAY)
         stack.env["SOURCE_URL"] = source.url
@@ -194,6 +198,7 @@ def test_a_day_from_fetch_to_unsubscribe(stack: Stack, sink: Sink) -> None:
         stack.manage("deliver", "--day", str(earlier))
         assert "More video" in body(wait_for(sink, "bob@example.org", 2)[1])
         assert len(sink.to("ann@example.org")) == 3
+        assert "unsubscribed" in stack.manage("subscribers", "export").stdout
         assert stack.end() == 0
 
 

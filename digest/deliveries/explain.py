@@ -34,7 +34,6 @@ SURE_OF_ROOM = 3
 class Explanation:
     """The answer: whether the mail had the paper, what to say, and an edition that has it."""
 
-    got: bool
     lines: Sequence[str]
     elsewhere: Edition | None = None
 
@@ -44,17 +43,17 @@ def explain(reader: Subscriber, edition: Edition, paper: Paper) -> Explanation:
     block = edition.blocks.filter(paper=paper).first()
     if block is None:
         line = gettext("It is not in the edition of %(day)s.") % {"day": day_of(edition)}
-        return Explanation(False, [line], edition_with(paper))
+        return Explanation([line], edition_with(paper))
     row = folded.of(edition, reader.pk)
     sent = rebuilt(row)
     if row and sent and row.state in HANDED_OVER:
         order = [pick.position for pick in sent.was.picks]
         if block.position in order:
-            return Explanation(True, list(in_mail(sent, order.index(block.position) + 1)))
+            return Explanation(list(in_mail(sent, order.index(block.position) + 1)))
     until = row.intent_at if row else None
     found = standing(lay_out(edition.pk), reader.pk, block.position, until=until)
     lines = [*what_became_of(row, edition), *judgement(found, sent), *score(found)]
-    return Explanation(False, lines)
+    return Explanation(lines)
 
 
 def rebuilt(row: Delivery | None) -> Rebuilt | None:

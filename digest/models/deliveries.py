@@ -1,6 +1,6 @@
 """The ledger: deliveries, their history, and the leases and submissions of senders."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Self
 
 from django.db import models
@@ -21,9 +21,6 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def open_until(self, now: datetime) -> Self:
         """Select open rows whose turn has come, in all lanes (index delivery_open)."""
         return self.filter(is_open=True, lane__in=Delivery.Lane.values, not_before__lte=now)
-
-    def of_day(self, day: date) -> Self:
-        return self.filter(edition__day=day)
 
     def of_readers(self, *readers: int) -> Self:
         """Select by reader through the unique pair: a look-up per edition and reader."""

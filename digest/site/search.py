@@ -31,7 +31,6 @@ class Hit:
     title: MARKED
     byline: MARKED
     passage: MARKED
-    is_exact: bool
     is_first_loose: bool
     is_by_meaning: bool
 
@@ -84,7 +83,6 @@ def hits(found: Found, first: int, topics: list[Topic]) -> list[Hit]:
             title=marked(card.paper.title, found.query),
             byline=marked(people(card, found), found.query),
             passage=snippet(card.paper.abstract, found.query),
-            is_exact=place < found.exact,
             is_first_loose=place == found.exact,
             is_by_meaning=card.paper.pk in found.by_meaning,
         )

@@ -14,7 +14,7 @@ from tests.mail.conftest import Specimen
 
 pytestmark = pytest.mark.embedded
 type Specimens = dict[str, Specimen]
-KINDS = [kind.value for kind in Notice.Kind if gallery.has_text(kind)]
+KINDS = Notice.Kind.values
 # Names, which every language spells the same.
 NAMES = ["Daily Papers", "Europe/Berlin", *(label for _, label in gallery.TOPICS)]
 

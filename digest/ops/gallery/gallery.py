@@ -12,8 +12,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from django.conf import settings
-from django.template import TemplateDoesNotExist
-from django.template.loader import get_template, render_to_string
+from django.template.loader import render_to_string
 from django.utils.text import slugify
 
 from digest.editions import blocks
@@ -101,9 +100,8 @@ def mails(now: datetime) -> Iterator[tuple[str, bytes]]:
     yield "Digest, samples", digest(sample(DAY), now)
     yield "Announcement", announcement(now)
     for kind in Notice.Kind:
-        if has_text(kind):
-            yield f"Single, {kind.value}", single(kind, now)
-            yield f"Single, {kind.value}, German", single(kind, now, language="de")
+        yield f"Single, {kind.value}", single(kind, now)
+        yield f"Single, {kind.value}, German", single(kind, now, language="de")
 
 
 def digest(
@@ -142,14 +140,6 @@ def block(paper: Paper, place: int) -> Block:
     return Block(
         position=place, title=paper.title, upvotes=paper.upvotes, html=html, text=text
     )
-
-
-def has_text(kind: Notice.Kind) -> bool:
-    try:
-        get_template(f"mail/{kind.value}.html")
-    except TemplateDoesNotExist:
-        return False
-    return True
 
 
 def single(kind: Notice.Kind, now: datetime, *, language: str = "en") -> bytes:
