@@ -1,6 +1,5 @@
 """The data of one person in this app: show it to them, and erase it."""
 
-import re
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
@@ -10,8 +9,6 @@ from django.db.models import Q
 from digest.models import Block, Delivery, DeliveryEvent, SavedPaper, Vote, folded
 from subscribers import consent
 from subscribers.models import Subscriber
-
-POSITION = re.compile(r"(\d+):\S+ ")  # of a pick: see editions/picks.py
 
 
 def personal_data(subscriber: Subscriber) -> dict[str, list[dict[str, object]]]:
@@ -53,7 +50,9 @@ def with_papers(deliveries: Iterable[dict[str, Any]]) -> list[dict[str, object]]
     found = []
     for row in rows:
         edition, picks = row.pop("edition_id"), row["picks"].partition("\n")[0]
-        places = [(edition, int(position)) for position in POSITION.findall(picks)]
+        # Each pick begins with its block's position: see editions/picks.py.
+        positions = [pick.partition(":")[0] for pick in picks.split() if ":" in pick]
+        places = [(edition, int(one)) for one in positions if one.isdecimal()]
         found.append(row | {"papers": [known[one] for one in places if one in known]})
     return found
 

@@ -646,7 +646,24 @@ LOGGING = {
         # Replace Django's own handlers: one mails settings, forms and paths to the ADMINS.
         "django": {"level": "WARNING", "handlers": []},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
-        "django.security.DisallowedHost": {"filters": ["one line"]},
+        # Anybody may have a request refused, as often as they like: without a traceback each.
+        **{
+            f"django.security.{name}": {"filters": ["one line"]}
+            for name in (
+                "DisallowedHost",
+                "DisallowedModelAdminLookup",
+                "DisallowedModelAdminToField",
+                "DisallowedRedirect",
+                "InvalidSessionKey",
+                "RequestDataTooBig",
+                "SuspiciousFileOperation",
+                "SuspiciousMultipartForm",
+                "SuspiciousOperation",
+                "SuspiciousSession",
+                "TooManyFieldsSent",
+                "TooManyFilesSent",
+            )
+        },
         "django.request": {"level": "ERROR", "filters": ["route"]},
     },
 }

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import pytest
 import redis
 import trustme
+from django.core.exceptions import SuspiciousOperation
 from django.db import IntegrityError
 from django.test import RequestFactory
 from django.urls import get_resolver
@@ -113,6 +114,26 @@ def test_s22_every_shape_of_a_secret_is_masked(text):
     assert holds_a_secret(scrub(text)) == []
     assert "***" in scrub(text)
     assert scrub(scrub(text)) == scrub(text)
+
+
+def refusals(kind: type[Exception] = SuspiciousOperation) -> list[str]:
+    """The names of what Django refuses a request by."""
+    below = [name for one in kind.__subclasses__() for name in refusals(one)]
+    return [*below, kind.__name__] if kind.__module__.startswith("django.") else below
+
+
+@pytest.mark.django_db
+def test_whatever_django_refuses_a_request_by_is_one_line(client, caplog) -> None:
+    """Anybody may have a request refused, as often as they like."""
+    assert {"DisallowedHost", "TooManyFieldsSent", "RequestDataTooBig"} <= set(refusals())
+    for name in refusals():
+        found = logging.getLogger(f"django.security.{name}").filters
+        assert [type(one) for one in found] == [logs.OneLine], name
+    many = {f"field{number}": "" for number in range(1200)}
+    assert client.post("/u/AAAAAAAAAAAAAAAAAAAAAA", many).status_code < 500
+    assert client.post("/subscribe/", many).status_code == 400
+    told = [one for one in caplog.records if one.name.startswith("django.security.")]
+    assert told and all(one.exc_info is None and not one.exc_text for one in told)
 
 
 def test_no_words_of_others_steer_a_terminal():

@@ -111,7 +111,9 @@ def opened(server: SmtpServer) -> tuple[smtplib.SMTP, socket.socket]:
             if server.user:
                 client.login(server.user, server.password)
         except (OSError, smtplib.SMTPException) as error:
-            if client.late or (client.handle and isinstance(error, TimeoutError)):
+            # smtplib hides the socket's own timeout, which may come before the timer's.
+            is_late = client.late or isinstance(error.__context__, TimeoutError)
+            if client.handle and (is_late or isinstance(error, TimeoutError)):
                 words = "timed out while opening" if client.greeted else SILENT
                 raise TimeoutError(words) from error
             raise
