@@ -118,7 +118,7 @@ def test_r12_a_stop_reaches_a_line_that_turned_slow(line):
     assert len(line.mails()) < READERS / 2
 
 
-def test_r34_a_group_on_a_line_that_turned_slow_ends_in_time_and_the_rest_is_anybodys(
+def test_r3_a_group_on_a_line_that_turned_slow_ends_in_time_and_the_rest_is_anybodys(
     line, monkeypatch
 ):
     monkeypatch.setattr(send, "GROUP_SECONDS", 0.5)
@@ -133,7 +133,7 @@ def test_r34_a_group_on_a_line_that_turned_slow_ends_in_time_and_the_rest_is_any
     assert not Delivery.objects.filter(state="pending", attempts__gt=0).exists()
 
 
-def test_r34_a_task_whose_time_is_over_leaves_what_it_has_not_begun_to_others(line):
+def test_r3_a_task_whose_time_is_over_leaves_what_it_has_not_begun_to_others(line):
     def out_of_time(*_: object) -> None:
         raise SoftTimeLimitExceeded
 
