@@ -10,7 +10,7 @@ from threading import Event
 import pytest
 from django.db import connection, transaction
 
-from subscribers import address_change, links, rate_limits, subscriptions
+from subscribers import address_change, links, rate_limits, retention, subscriptions
 from subscribers.addresses import address_hash, canonical, counting_key
 from subscribers.models import (
     ConsentEvent,
@@ -286,6 +286,11 @@ def ask_to_move(reader: Subscriber) -> Callable[[], object]:
     return partial(address_change.ask, reader.pk, email, now=DAY_LATER)
 
 
+def be_reminded(reader: Subscriber) -> Callable[[], object]:
+    Subscriber.objects.filter(pk=reader.pk).update(state=Subscriber.State.PENDING)
+    return partial(retention.remind_one, reader.pk, now=DAY_LATER)
+
+
 def mail_link(reader: Subscriber) -> Callable[[], object]:
     return partial(outbox.ask_again, reader.pk, now=DAY_LATER)
 
@@ -293,7 +298,9 @@ def mail_link(reader: Subscriber) -> Callable[[], object]:
 @pytest.mark.skipif(not POSTGRES, reason="SQLite writes one transaction after the other")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.each_row
-@pytest.mark.parametrize("ask_for", [leave_and_ask_back, move_away, ask_to_move, mail_link])
+@pytest.mark.parametrize(
+    "ask_for", [leave_and_ask_back, move_away, ask_to_move, be_reminded, mail_link]
+)
 def test_a_reader_and_a_sign_up_of_their_mailbox_never_wait_for_each_other(ask_for) -> None:
     """A sign-up locks the mailbox, and then the row."""
     reader = activated()
