@@ -352,7 +352,11 @@ def test_what_cannot_be_sent_is_told_and_not_stored(fields, said) -> None:
         ({}, "", "Mine"),
         ({"body": "Mine"}, "", "Mine"),  # a double click
         ({"body": "Theirs"}, "changed meanwhile", "Theirs"),
-        ({"for_language": True}, "changed meanwhile", "Please **answer**: <https://x.org/s>"),
+        (
+            {"for_language": True},
+            "changed meanwhile",
+            "Please **answer**: <https://x.org/s>",
+        ),
         ("start", "Not saved: it was started", "Please **answer**: <https://x.org/s>"),
     ],
 )
