@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import wraps
 from typing import Any, cast
 
 from django.conf import settings
@@ -146,6 +147,7 @@ class OperatorsSite(AdminSite):
     def page(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
         """Wrap one of the operator's own pages, whose acts log themselves."""
 
+        @wraps(view)  # admin_view reads there whether the page looks at the token itself
         def allowed(request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
             try:
                 return view(request, *args, **named)
