@@ -10,14 +10,14 @@ from subscribers.addresses import address_hash
 from subscribers.consent import Origin, record
 from subscribers.models import ConsentEvent, Link, Notice, Subscriber, Suppression
 from subscribers.notices import outbox
-from subscribers.subscriptions import CONFIRMED, locked
+from subscribers.subscriptions import CONFIRMED, locked_with_mailbox
 from subscribers.suppression import is_barred, lift, suppress
 
 
 @transaction.atomic
 def ask(subscriber_id: int, email: str, *, now: datetime) -> None:
     """Mail a link to the canonical new address, unless it is barred or reads already."""
-    subscriber = locked(subscriber_id)
+    subscriber = locked_with_mailbox(subscriber_id, email)
     if subscriber is None or subscriber.state not in CONFIRMED:
         return
     if not is_barred(address_hash(email)) and not holders(email).exists():
@@ -33,7 +33,7 @@ def confirm(token: str, *, origin: Origin, now: datetime) -> Subscriber:
     Raises links.BadLink; links.Expired also if the address reads already or is barred.
     """
     link = links.read(token, Link.Purpose.ADDRESS, now=now)
-    subscriber = locked(link.subscriber_id)
+    subscriber = locked_with_mailbox(link.subscriber_id)
     if subscriber is None:
         raise links.Unknown
     taken = holders(link.email).exclude(pk=subscriber.pk).exists()

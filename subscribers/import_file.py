@@ -227,7 +227,10 @@ class ImportFile:
         heads = {each: self.names_in(line, each) for each in separators}
         fitting = [each for each in heads if {"email", "email_hash"} & set(heads[each])]
         if not fitting:
-            words = "it must name the columns, one of them email (--column email=NAME)"
+            words = (
+                "it must name the columns, one of them email (--column email=NAME, or in the "
+                "browser choose email for one under “Imported as”)"
+            )
             raise self.fault(number, words)
         separator = max(fitting, key=lambda each: len(heads[each]))
         names = heads[separator]

@@ -19,7 +19,7 @@ from django.db.models import Exists, Max, OuterRef
 from subscribers import consent, import_jobs, privacy
 from subscribers.models import Browser, ConsentEvent, Link, Notice, Request, Subscriber
 from subscribers.notices import outbox
-from subscribers.subscriptions import State, locked
+from subscribers.subscriptions import State, locked, locked_with_mailbox
 
 REMIND_AFTER = timedelta(hours=24)
 REMIND_UNTIL = timedelta(hours=47)
@@ -51,7 +51,7 @@ def remind(now: datetime) -> int:
 
 @transaction.atomic
 def remind_one(subscriber_id: int, *, now: datetime) -> bool:
-    subscriber = locked(subscriber_id)
+    subscriber = locked_with_mailbox(subscriber_id)
     kind = Notice.Kind.REMINDER
     if subscriber is None or subscriber.state != State.PENDING:
         return False

@@ -242,7 +242,7 @@ def ask_back(subscriber_id: int, *, origin: Origin, now: datetime) -> None:
     reader who asks again before they confirm is mailed again: a quota may have held back the
     first mail.
     """
-    subscriber = locked(subscriber_id)
+    subscriber = locked_with_mailbox(subscriber_id)
     if subscriber is None or subscriber.state in CONFIRMED:
         return
     if subscriber.state == State.PENDING:
@@ -287,6 +287,17 @@ def leave(subscriber: Subscriber, reason: Suppression.Reason, *, now: datetime) 
 def locked(subscriber_id: int) -> Subscriber | None:
     """Lock the reader's row until the transaction ends; None if it was erased meanwhile."""
     return Subscriber.objects.select_for_update().filter(pk=subscriber_id).first()
+
+
+def locked_with_mailbox(subscriber_id: int, email: str = "") -> Subscriber | None:
+    """Lock the mailbox that is to be written to, their own without `email`, then the row.
+
+    In the order of a sign-up, which may have no row yet: in another, each waits for the other.
+    """
+    rows = Subscriber.objects.filter(pk=subscriber_id).values_list("email", flat=True)
+    if address := email or rows.first():
+        rate_limits.one_at_a_time(counting_key(address))
+    return locked(subscriber_id)
 
 
 def move(subscriber: Subscriber, state: Subscriber.State, *, now: datetime) -> None:

@@ -74,6 +74,18 @@ def test_each_file_that_a_document_names_exists(document: Path) -> None:
     assert missing == []
 
 
+def test_each_file_that_the_code_names_exists() -> None:
+    code = [path for app in FOLDERS[1:] for path in app.rglob("*.py")]
+    files = {path.name for path in (*code, *ROOT.glob("*.py"), *ROOT.glob("tests/**/*.py"))}
+    named = {
+        (path.name, file)
+        for path in code
+        if "migrations" not in path.parts
+        for file in re.findall(r"\b(\w+\.py)\b", path.read_text())
+    }
+    assert {(where, file) for where, file in named if file not in files} == set()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_each_module_that_a_document_names_exists(document: Path) -> None:
     modules = re.findall(

@@ -47,6 +47,9 @@ from subscribers.models import Subscriber, Suppression
 
 logger = logging.getLogger(__name__)
 
+# How long mails of one group are begun, which is a second's worth as long as the line is as
+# fast as before. What begins last still ends before the worker's time for a task does.
+GROUP_SECONDS = 60.0
 # A transport gives an outcome for each mail; should one not, nothing may stay open.
 NO_WORD = Outcome(Verdict.UNKNOWN, "no outcome from the transport")
 # Look at rows, readers and suppressions by their keys, without a lock.
@@ -76,6 +79,13 @@ class Group:
     picks: dict[int, str] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    line: Line = field(default_factory=lambda: Line(()))
+
+    def interrupt(self) -> None:
+        """Begin nothing more; note that no byte of what stands in line still has left."""
+        self.line.stop()
+        for pk in self.line.dropped:
+            self.outcomes.setdefault(pk, NOT_BEGUN)
 
     def begun(self) -> dict[int, Outcome]:
         """Return the outcomes of the mails whose hand-over began."""
@@ -206,7 +216,8 @@ def send_slice(
             attest(group, intended, mark)
             wanted = [mail for pk, mail in group.mails.items() if pk in intended]
             begin = time.monotonic()
-            for pk, outcome in hand_over(wanted, outlet.transport, claimed[0].lease_token):
+            group.line = in_line(wanted, claimed[0].lease_token)
+            for pk, outcome in hand_over(group.line, outlet.transport):
                 group.outcomes[pk] = outcome
             outlet.learn(len(group.begun()), time.monotonic() - begin)
             judge(group, run, outlet, gate)
@@ -215,6 +226,7 @@ def send_slice(
             if not run.outlets.left() or run.over():
                 break
     except BaseException:
+        sent.interrupt()
         settle(sent, run.clock)
         # The lease stays: by it, what has an intent and no outcome ends as unknown.
         ledger.give_back(claimed[0].lease_token)
@@ -291,23 +303,29 @@ def prepared(
     return group
 
 
-def hand_over(
-    mails: Sequence[Mail], transport: Transport, token: str
-) -> Iterator[tuple[int, Outcome]]:
-    """Yield (delivery id, outcome) of each mail as it becomes known.
+def in_line(mails: Sequence[Mail], token: str) -> Line:
+    """Return mails in line, whose intents must be committed.
 
-    The intents of all of them must be committed.
+    Soon after GROUP_SECONDS none is begun any more: it is somebody else's.
     """
+    until = time.monotonic() + GROUP_SECONDS
 
     def look(ids: Collection[int]) -> Collection[int]:
-        """Return the ids to begin: none on a shutdown or when the database fails."""
+        """Return the ids to begin: none on a shutdown, too late or when the database fails."""
+        if process.is_stopping() or time.monotonic() > until:
+            return ()
         try:
-            return () if process.is_stopping() else still_wanted(ids, token)
+            return still_wanted(ids, token)
         except Error as error:
             logger.error("nothing more is begun: %s", type(error).__name__)
             return ()
 
-    line, without = Line(mails, look), {mail.delivery_id for mail in mails}
+    return Line(mails, look)
+
+
+def hand_over(line: Line, transport: Transport) -> Iterator[tuple[int, Outcome]]:
+    """Yield (delivery id, outcome) of each mail in line as it becomes known."""
+    without = {mail.delivery_id for mail in line.mails}
     for pk, outcome in transport.hand_over(line):
         without.discard(pk)
         yield pk, outcome

@@ -11,6 +11,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
+from digest.deliveries.planned_rows import count_audience
 from digest.deliveries.preflight import ANY_INSTANT
 from digest.editions.compose import EncodedEdition, Reader
 from digest.editions.encode import encode
@@ -84,6 +85,8 @@ def start(announcement: Announcement, version: str, *, now: datetime) -> Edition
             raise CannotStart("its text or audience has changed: look at it again")
         if found := findings(row, now=now):
             raise CannotStart("; ".join(found))
+        if not count_audience(row):  # later readers do not get it
+            raise CannotStart("no reader would get it now: choose other readers")
         row.edition = Edition.objects.create(
             kind=Edition.Kind.ANNOUNCEMENT, day=now.date(), published_at=now
         )

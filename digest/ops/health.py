@@ -21,6 +21,7 @@ from digest import outgoing, replica
 from digest.deliveries import fencing, heartbeats, ledger
 from digest.feedback import bounce_mailbox
 from digest.logs import scrub
+from digest.ops.stack import broker
 from digest.papers import source_days
 from digest.throttling import circuit_breaker
 
@@ -60,10 +61,20 @@ def unwell() -> list[str]:
     refused = fencing.refusal()
     return [
         *([f"sending is refused: {refused}"] if refused else []),
-        *heartbeats.troubles(now),
+        *stalled(now),
         *(f"degraded: {rest}" for rest in circuit_breaker.stopped(now)),
         *far,
     ]
+
+
+def stalled(now: datetime) -> list[str]:
+    """Return the loops that stand still, with their cause where Redis does not answer.
+
+    It is asked only then, as ticks come without this process knowing a Redis.
+    """
+    loops = heartbeats.troubles(now)
+    cause = broker.trouble(settings.REDIS_URL) if loops and settings.REDIS_URL else ""
+    return [f"{loop}; {cause}" if cause else loop for loop in loops]
 
 
 def degraded() -> list[str]:

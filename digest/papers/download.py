@@ -31,6 +31,8 @@ from digest.transport import retry_after
 TIMEOUT = (5, 20)  # seconds to connect, and between two pieces of a response
 REDIRECTS = 3
 REFUSAL_LIMIT = 65_536  # bytes
+UNICAST = ipaddress.ip_network("2000::/3")  # RFC 4291 section 2.4: the only public ones
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 ETAG_LIMIT = 200  # characters; a longer one is cut, and matches nothing
 
 
@@ -127,9 +129,22 @@ def public_address(name: str, port: int) -> str:
             f"the paper source {name} cannot be reached: no such name"
         ) from None
     addresses = [str(sockaddr[0]) for *_, sockaddr in found]
-    if not all(ipaddress.ip_address(one.partition("%")[0]).is_global for one in addresses):
+    if not all(is_public(ipaddress.ip_address(one.partition("%")[0])) for one in addresses):
         raise SourceError(f"the paper source {name} leads to an address that is not public")
     return addresses[0]
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Return whether an address is of the open internet, also behind a NAT64 (RFC 6052).
+
+    `is_global` alone is true of all that no registry calls private, as of fec0::1.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in NAT64:
+            return is_public(ipaddress.IPv4Address(address.packed[-4:]))
+        if address not in UNICAST:
+            return False
+    return address.is_global and not address.is_multicast
 
 
 def _is_address(name: str) -> bool:

@@ -10,6 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -138,6 +139,12 @@ class Line:
     def put_back(self, mail: Mail) -> None:
         """Put the mail first in line: the server has not answered to its envelope."""
         self.mails.appendleft(mail)
+
+    def stop(self) -> None:
+        """Drop what is left. Others may take from it meanwhile: each mail is theirs or dropped."""
+        with suppress(IndexError):
+            while True:
+                self.dropped.add(self.mails.popleft().delivery_id)
 
     def drain(self) -> Iterator[Mail]:
         """Yield what is left, without another look: none of it will begin."""

@@ -77,7 +77,7 @@ class Fan:
                         yield from said
         finally:  # even if we are interrupted, no thread waits for an answer
             with lock:
-                line.mails.clear()
+                line.stop()
             while not known.empty():
                 if isinstance(said := known.get(), Future) and not said.done():
                     said.set_result(None)

@@ -188,7 +188,7 @@ class Subscriber(models.Model):
     profile = models.BinaryField(
         default=b"",
         blank=True,
-        help_text="Topics chosen and voted for: see profiles.py.",
+        help_text="Topics chosen and voted for: see preferences.py.",
     )
     directions = models.BinaryField(
         null=True,

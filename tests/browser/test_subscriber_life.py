@@ -121,6 +121,27 @@ def test_a_whole_life_without_javascript_by_keyboard_on_a_phone(
     assert {one["name"] for one in plain.cookies()} == {"typed"}  # and no other
 
 
+def test_a_second_press_on_erase_is_not_sent(
+    live_server: LiveServer, chromium: Browser
+) -> None:
+    """Its answer would be that of a dead link, in place of "Your data is erased"."""
+    ann = reader("ann@example.org", "graphs")
+    path = f"/data/{links.make(ann, Link.Purpose.DATA, now=timezone.now())}/"
+    with chromium.new_context(viewport=PHONE) as context:
+        page = context.new_page()
+        page.goto(f"{live_server.url}{path}")
+        pressed = page.locator("form[data-once]").evaluate("""(form) => {
+            const press = () => form.dispatchEvent(new Event("submit", { cancelable: true }));
+            const twice = [press(), press()];
+            window.dispatchEvent(new Event("pageshow"));  // as by the back button
+            return [...twice, press()];
+        }""")
+        assert pressed == [True, False, True]
+        page.reload()
+        press(page, "Erase all my data")
+        assert heading(page) == "Your data is erased"
+
+
 def test_from_a_digest_to_changed_topics_without_typing(
     live_server: LiveServer, plain: BrowserContext, settings: Settings
 ) -> None:

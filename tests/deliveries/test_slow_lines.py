@@ -1,15 +1,19 @@
 """Stop means stop on any line: what has not begun is looked at again when its turn comes."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connections
 from django.test import Client
 
 from digest import process
-from digest.deliveries import control, ledger
+from digest.deliveries import control, ledger, send
 from digest.deliveries.outlets import BatchSizer
 from digest.deliveries.plan import plan_edition
 from digest.deliveries.send import send_due
@@ -112,3 +116,40 @@ def test_r12_a_stop_reaches_a_line_that_turned_slow(line):
         process.MARK[0] = 0
     assert set(make.states().values()) == {"accepted", "pending"}
     assert len(line.mails()) < READERS / 2
+
+
+def test_r3_a_group_on_a_line_that_turned_slow_ends_in_time_and_the_rest_is_anybodys(
+    line, monkeypatch
+):
+    monkeypatch.setattr(send, "GROUP_SECONDS", 0.5)
+    began = ledger.database_now()
+
+    def clock():
+        return ledger.database_now() + timedelta(minutes=1 if line.begun() else 0)
+
+    send_due(clock, until=began + timedelta(minutes=1))
+    assert len(line.mails()) < READERS
+    assert set(make.states().values()) == {"accepted", "pending"}
+    assert not Delivery.objects.filter(state="pending", attempts__gt=0).exists()
+
+
+def test_r3_a_task_whose_time_is_over_leaves_what_it_has_not_begun_to_others(line):
+    def out_of_time(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    before = signal.signal(signal.SIGUSR1, out_of_time)  # as Celery's pool does
+    try:
+        thread = meanwhile(line, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+        with pytest.raises(SoftTimeLimitExceeded):
+            send_due(ledger.database_now)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    line.turn_slow(0)
+    ledger.rescue_expired(ledger.database_now() + timedelta(hours=1))
+    unknown = [who for who, state in make.states().items() if state == "unknown"]
+    assert len(unknown) <= 2 * CONNECTIONS  # a mail and the envelope ahead, each
+    send_due(ledger.database_now)
+    assert set(make.states().values()) <= {"accepted", "unknown"}
+    taken = [who for mail in line.mails() for who in mail.rcpt]
+    assert len(taken) == len(set(taken)) >= READERS - len(unknown)

@@ -130,6 +130,7 @@ def test_its_page_offers_its_known_reader_no_subscription(
 def test_it_is_no_public_edition_however_many_there_are_on_a_day(
     client, draft, count
 ) -> None:
+    make.reader("ann@x.org")
     for number in range(count):
         draft.pk, draft.edition = None, None
         draft.title = f"Tell us {number}"
@@ -252,6 +253,7 @@ def test_it_is_held_resumed_and_ended(sink, settings, draft) -> None:
 
 
 def test_its_day_is_no_day_with_papers(draft) -> None:
+    make.reader("ann@x.org")
     start(draft)
     assert NOW.date() in control.unpublished(NOW - timedelta(hours=12), now=NOW)
 
@@ -289,7 +291,7 @@ def test_an_editor_writes_and_a_sender_starts(sink, settings) -> None:
     one = Announcement.objects.get()
     assert one.subject == "A survey"
     page = url("", one.pk)
-    editor.post(page, FIELDS | {"title": "Tell us more"})
+    editor.post(page, FIELDS | {"title": "Tell us more", "version": one.version})
     editor.post(page, {"act": "test", "address": "me@x.org"})
     (test,) = sink.mails()
     assert test.rcpt[0] == "me@x.org"
@@ -309,10 +311,13 @@ def test_an_editor_writes_and_a_sender_starts(sink, settings) -> None:
     sender.post(page, {"act": "delete"})
     one.refresh_from_db()
     assert one.body == "Please answer.\n\nThanks"
+    for shown in (page, reverse("console_edition", args=[edition.pk])):
+        assert "waits for a worker to plan it" in sender.get(shown).text
     tick(ledger.database_now())
     assert [mail.rcpt[0] for mail in sink.mails()] == ["me@x.org", "ann@x.org"]
     assert Client().get(page).status_code == 302
     told = sender.get(page).text
+    assert "waits for a worker" not in told
     assert "1</dd>" in told and reverse("console_edition", args=[edition.pk]) in told
     assert sender.get(reverse("console_edition", args=[edition.pk])).status_code == 200
     assert list(Act.objects.order_by("pk").values_list("who", "detail")) == [
@@ -339,6 +344,49 @@ def test_what_cannot_be_sent_is_told_and_not_stored(fields, said) -> None:
     page = operator("editor").post(url("_new"), FIELDS | fields)
     assert said in page.text
     assert not Announcement.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said", "kept"),
+    [
+        ({}, "", "Mine"),
+        ({"body": "Mine"}, "", "Mine"),  # a double click
+        ({"body": "Theirs"}, "changed meanwhile", "Theirs"),
+        (
+            {"for_language": True},
+            "changed meanwhile",
+            "Please **answer**: <https://x.org/s>",
+        ),
+        ("start", "Not saved: it was started", "Please **answer**: <https://x.org/s>"),
+    ],
+)
+def test_a_second_tab_does_not_overwrite_the_first(draft, meanwhile, said, kept) -> None:
+    editor, page = operator("editor"), url("", draft.pk)
+    form = editor.get(page).context["form"].initial | {"act": "save", "topic": ""}
+    typed = form | {"body": "Mine", "version": draft.version}
+    if meanwhile == "start":
+        make.reader("ann@x.org")
+        start(draft)
+    else:
+        Announcement.objects.update(**meanwhile)
+    answer = editor.post(page, typed)
+    draft.refresh_from_db()
+    assert (draft.body, answer.status_code) == (kept, 200 if said else 302)
+    if said:
+        assert said in answer.text and ">\nMine</textarea>" in answer.text
+    if said == "changed meanwhile":  # the second save is meant
+        assert f'value="{draft.version}"' in answer.text
+        editor.post(page, typed | {"version": draft.version})
+        draft.refresh_from_db()
+        assert draft.body == "Mine"
+
+
+def test_it_is_not_started_for_nobody(draft) -> None:
+    make.reader("left@x.org", state="unsubscribed")
+    with pytest.raises(CannotStart, match="no reader would get it now"):
+        start(draft)
+    page = operator("sender").get(url("", draft.pk)).text
+    assert "no reader would get it now" in page and "Start sending" not in page
 
 
 def test_a_viewer_looks_and_changes_nothing(draft) -> None:

@@ -125,6 +125,22 @@ def test_columns_are_recognised_or_chosen(admin_client, text, name, chosen, emai
     assert [reader.email for reader in Subscriber.objects.all()] == [email]
 
 
+@pytest.mark.parametrize(
+    ("text", "next_step"),
+    [
+        ("email\n", "no row to import. Delete it, and upload another"),
+        ("name,phone\nAnn,1\n", "choose email for one under “Imported as”"),
+    ],
+)
+def test_a_file_that_brings_nobody_says_what_to_do_next(
+    admin_client, text, next_step
+) -> None:
+    one = upload(admin_client, text)
+    admin_client.post(page(one), {"act": "check"})
+    work()
+    assert next_step in admin_client.get(page(one)).text
+
+
 def test_a_column_can_be_left_out(admin_client) -> None:
     one = upload(admin_client)
     admin_client.post(page(one), {"act": "check", "column-1": ""})

@@ -1,5 +1,6 @@
 """What /readyz says of the database and of the workers."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,6 +62,25 @@ def test_c4_readyz_is_red_after_three_missed_ticks(readyz):
     beat(Loop.TICK, ago=70)
     status, words = readyz()
     assert status == 503 and words.startswith("tick: last ran 7")
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [
+        (1, "ready"),  # it needs no Redis itself, and asks none
+        (70, "tick: last ran 70 seconds ago; Redis does not answer (ConnectionError)"),
+    ],
+)
+def test_c4_readyz_says_that_redis_is_away_where_ticks_are(readyz, settings, ago, said):
+    settings.REDIS_URL = "redis://u:hush@127.0.0.1:9/0"
+    beat(Loop.TICK, ago=ago)
+    assert re.sub("7[0-9]", "70", readyz()[1]) == f"{said}\n"
+
+
+def test_c4_readyz_does_not_blame_a_redis_that_answers(readyz, settings, redis_server):
+    settings.REDIS_URL = redis_server
+    beat(Loop.TICK, ago=70)
+    assert "Redis" not in readyz()[1]
 
 
 def test_c4_readyz_is_red_when_mails_are_due_and_nobody_sends(readyz):

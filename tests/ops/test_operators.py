@@ -4,6 +4,8 @@ import os
 import pwd
 import re
 from datetime import timedelta
+from functools import partial
+from threading import Barrier, Event
 
 import pytest
 import time_machine
@@ -28,6 +30,7 @@ from subscribers import consent
 from subscribers.models import ConsentEvent, Import, Subscriber, Suppression
 from subscribers.suppression import suppress
 from tests import make
+from tests.race import at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
 PASSWORD = "a-long-password"
@@ -536,6 +539,37 @@ def test_a_password_cannot_be_tried_for_long_and_others_are_not_shut_out(client)
         again = Client()
         log_in(again, REMOTE_ADDR="203.0.113.9")
         assert opens(again)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_passwords_tried_at_once_no_more_are_answered(monkeypatch) -> None:
+    account("owner")
+    tries = 2 * login.PER_ACCOUNT
+    everybody_is_in = Barrier(tries + 1)
+    check = User.check_password
+
+    def slow(user: User, typed: str) -> bool:
+        everybody_is_in.wait(30)
+        if typed == PASSWORD:  # it is looked at last
+            wrong_ones_are_counted.wait(30)
+        return check(user, typed)
+
+    wrong_ones_are_counted = Event()
+    monkeypatch.setattr(User, "check_password", slow)
+    told: list[bool] = []
+
+    def try_one(typed: str) -> bool:
+        client = Client()
+        page = log_in(client, typed, REMOTE_ADDR="203.0.113.9")
+        told.append("Too many wrong logins" in page.text)
+        if len(told) == tries:
+            wrong_ones_are_counted.set()
+        return opens(client)
+
+    typed = [PASSWORD, *[f"wrong-{number}" for number in range(tries)]]
+    assert not any(at_once(*[partial(try_one, one) for one in typed]))
+    assert told.count(False) <= login.PER_ACCOUNT and told[-1]
+    assert Act.objects.filter(what=audit.WRONG_LOGIN).count() == tries
 
 
 def test_a_network_that_tries_many_names_is_shut_and_no_name_is_kept(client) -> None:

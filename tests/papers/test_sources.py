@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 from datetime import UTC, date, datetime
+from ipaddress import ip_address
 
 import pytest
 
 from digest.papers import sources
-from digest.papers.download import SourceError
+from digest.papers.download import SourceError, is_public
 from digest.papers.records import BadEntry, Batch, PaperRecord, Rejected, parse_entry
 from digest.papers.sources import daily_papers
 from tests.environment import ROOT
@@ -195,6 +196,15 @@ def test_the_tag_of_a_first_page_is_none_of_several(source):
         ["::1"],
         ["fe80::1%eth0"],
         ["::ffff:127.0.0.1"],
+        ["::7f00:1"],
+        ["::ffff:0:7f00:1"],  # RFC 2765
+        ["64:ff9b::a9fe:a9fe"],  # by a NAT64
+        ["64:ff9b:1::a00:7"],
+        ["2002:7f00:1::"],  # by 6to4
+        ["fec0::1"],
+        ["fd00::7"],
+        ["ff02::1"],
+        ["224.0.0.1"],
         ["0.0.0.0"],
         ["1.1.1.1", "192.168.0.1"],
     ],
@@ -213,6 +223,11 @@ def test_s10_a_public_name_does_not_lead_into_our_network(settings, monkeypatch,
         canary.setblocking(False)
         with pytest.raises(BlockingIOError):
             canary.accept()
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700::1111", "64:ff9b::101:101"])
+def test_s10_a_public_address_is_one_behind_a_nat64_too(address) -> None:
+    assert is_public(ip_address(address))
 
 
 def test_the_address_that_was_checked_is_the_one_connected_to(monkeypatch, settings):

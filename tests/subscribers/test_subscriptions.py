@@ -1,13 +1,17 @@
 """What readers ask for: once, twice, at once, and by people who are not them."""
 
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
+from threading import Event
 
 import pytest
+from django.db import connection, transaction
 
-from subscribers import links, subscriptions
-from subscribers.addresses import address_hash, canonical
+from subscribers import address_change, links, rate_limits, retention, subscriptions
+from subscribers.addresses import address_hash, canonical, counting_key
 from subscribers.models import (
     ConsentEvent,
     Link,
@@ -21,9 +25,11 @@ from subscribers.notices import outbox
 from subscribers.preferences import Preferences
 from subscribers.suppression import is_suppressed, suppress
 from tests import make
+from tests.environment import POSTGRES
 from tests.race import at_once
 from tests.subscribers.conftest import NOW, ORIGIN, ask, notices, state_of
 
+DAY_LATER = NOW + timedelta(days=1, hours=1)
 LATER = NOW + timedelta(minutes=5)
 pytestmark = pytest.mark.usefixtures("topics")
 
@@ -263,6 +269,65 @@ def test_two_confirmations_at_once_confirm_once() -> None:
     token = links.make(sign_up(), Link.Purpose.CONFIRM, now=NOW)
     at_once(*[lambda: subscriptions.confirm(token, origin=ORIGIN, now=NOW)] * 2)
     assert events() == ["requested", "confirmed"]
+
+
+def leave_and_ask_back(reader: Subscriber) -> Callable[[], object]:
+    subscriptions.unsubscribe(reader.pk, origin=ORIGIN, now=NOW)
+    return partial(subscriptions.ask_back, reader.pk, origin=ORIGIN, now=DAY_LATER)
+
+
+def move_away(reader: Subscriber) -> Callable[[], object]:
+    token = links.make(reader, Link.Purpose.ADDRESS, now=NOW, email="new@example.org")
+    return partial(address_change.confirm, token, origin=ORIGIN, now=LATER)
+
+
+def ask_to_move(reader: Subscriber) -> Callable[[], object]:
+    email = "ann+new@example.org"  # another spelling of the same mailbox
+    return partial(address_change.ask, reader.pk, email, now=DAY_LATER)
+
+
+def be_reminded(reader: Subscriber) -> Callable[[], object]:
+    Subscriber.objects.filter(pk=reader.pk).update(state=Subscriber.State.PENDING)
+    return partial(retention.remind_one, reader.pk, now=DAY_LATER)
+
+
+def mail_link(reader: Subscriber) -> Callable[[], object]:
+    return partial(outbox.ask_again, reader.pk, now=DAY_LATER)
+
+
+@pytest.mark.skipif(not POSTGRES, reason="SQLite writes one transaction after the other")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.each_row
+@pytest.mark.parametrize(
+    "ask_for", [leave_and_ask_back, move_away, ask_to_move, be_reminded, mail_link]
+)
+def test_a_reader_and_a_sign_up_of_their_mailbox_never_wait_for_each_other(ask_for) -> None:
+    """A sign-up locks the mailbox, and then the row."""
+    reader = activated()
+    act, has_mailbox = ask_for(reader), Event()
+
+    def sign_up_slowly() -> None:
+        with transaction.atomic():
+            rate_limits.one_at_a_time(counting_key("ann@example.org"))
+            has_mailbox.set()
+            while not waits_for_a_mailbox():
+                time.sleep(0.01)
+            Subscriber.objects.select_for_update().get(pk=reader.pk)
+
+    def act_meanwhile() -> None:
+        has_mailbox.wait(30)
+        act()
+
+    at_once(sign_up_slowly, act_meanwhile)
+
+
+def waits_for_a_mailbox() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return cursor.fetchone() is not None
 
 
 @pytest.mark.django_db(transaction=True)

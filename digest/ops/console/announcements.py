@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from django import forms
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.csp import CSP
@@ -24,6 +25,11 @@ from digest.ops.operators import audit
 from digest.ops.paging import PAGE_LENGTH
 
 WRITE = "digest.change_announcement"
+NOT_CHANGED = "Not saved: it was started, so it cannot be changed any more."
+CHANGED_MEANWHILE = (
+    "Not saved: the draft was changed meanwhile, in another tab or by another operator. What "
+    "you typed is below; save again to replace the other text, or open the page anew to see it."
+)
 
 
 class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -107,7 +113,8 @@ def announcement(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("console_announcement", pk=pk)
         acts.allow(request, WRITE)
         form = AnnouncementForm(request.POST, instance=known.get(pk=pk))
-        if form.is_valid() and saved(form):
+        looked_at = request.POST.get("version", "")
+        if form.is_valid() and saved(form, looked_at):
             audit.record_request(request, "save", found, detail="Changed the draft")
             return redirect("console_announcement", pk=pk)
     user, now = request.user, ledger.database_now()
@@ -127,13 +134,22 @@ def announcement(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "console/announcement.html", context)
 
 
-def saved(form: AnnouncementForm) -> bool:
-    """Write the form's fields to a draft; one that was started meanwhile stays as it is."""
+def saved(form: AnnouncementForm, looked_at: str) -> bool:
+    """Write the form's fields to a draft, unless it was started or changed meanwhile.
+
+    `looked_at` is the version that the form was filled from. A repeated save changes nothing.
+    """
     drafts = Announcement.objects.filter(pk=form.instance.pk, edition=None)
-    if drafts.update(**form.cleaned_data):
-        return True
-    form.add_error(None, "It was started: it cannot be changed any more.")
-    return False
+    with transaction.atomic():
+        # The row's lock keeps a second editor out between the look and the write.
+        draft = drafts.select_for_update().first()
+        if draft is None:
+            form.add_error(None, NOT_CHANGED)
+        elif draft.version not in {looked_at, form.instance.version}:
+            form.add_error(None, CHANGED_MEANWHILE)
+        else:
+            drafts.update(**form.cleaned_data)
+    return form.is_valid()
 
 
 @see_editions

@@ -36,8 +36,10 @@ TOO_MANY = "Too many wrong logins. Wait a quarter of an hour, or try from anothe
 TOO_MANY_CODES = "Too many wrong codes. Wait a quarter of an hour."
 
 
-def is_shut(who: str, place: str, *, now: datetime) -> bool:
+def is_shut(who: str, place: str, *, now: datetime, own: int = 0) -> bool:
     """Return whether no more logins into this account are tried from this network for now.
+
+    `own` is how many wrong ones are the asker's, and not counted.
 
     Nothing stays shut: wrong logins count for WINDOW, and a login that is refused here is
     not counted. Wherever an operator has logged in lately, others cannot shut them out.
@@ -48,6 +50,7 @@ def is_shut(who: str, place: str, *, now: datetime) -> bool:
         both=Count("pk", filter=Q(network=place, who=who)),
         all=Count("pk", filter=Q(who=who)),
     )
+    counts = {name: count - own for name, count in counts.items()}
     if counts["near"] >= (PER_NETWORK if is_global(place) else PER_PROXY):
         return True
     if counts["both"] >= PER_ACCOUNT:
@@ -73,6 +76,16 @@ def nobody(typed: str) -> str:
     return f"{NOBODY} {made.hexdigest()[:3]}"
 
 
+def refuse_if_shut(who: str, place: str, *, own: int = 0) -> None:
+    """Raise ValidationError if no more is tried; before a password is looked at, and after.
+
+    It takes long to look, so many that come at once are all let in. The answer depends on
+    those that were found wrong meanwhile, so only so many are told whether theirs is right.
+    """
+    if is_shut(who, place, now=timezone.now(), own=own):
+        raise ValidationError(TOO_MANY, code="too_many")
+
+
 class LoginForm(AdminAuthenticationForm):
     """Name and password; wrong ones are counted and logged."""
 
@@ -81,13 +94,14 @@ class LoginForm(AdminAuthenticationForm):
         typed = str(self.cleaned_data.get("username", ""))
         exists = User.objects.filter(username=typed).exists()
         who, place = typed if exists else nobody(typed), network(request)
-        if is_shut(who, place, now=timezone.now()):
-            raise ValidationError(TOO_MANY, code="too_many")
+        refuse_if_shut(who, place)
         try:
             cleaned: dict[str, Any] = super().clean()
         except ValidationError:
             audit.record(who, audit.WRONG_LOGIN, network=place)
+            refuse_if_shut(who, place, own=1)
             raise
+        refuse_if_shut(who, place)
         if self.user_cache is None:  # a field was empty
             return cleaned
         audit.record(who, audit.LOGGED_IN, detail="with the password", network=place)
@@ -133,7 +147,7 @@ class OperatorsSite(AdminSite):
     def page(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
         """Wrap one of the operator's own pages, whose acts log themselves."""
 
-        @wraps(view)  # and what it says of itself: that it looks at the form's token
+        @wraps(view)  # admin_view reads there whether the page looks at the token itself
         def allowed(request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
             try:
                 return view(request, *args, **named)

