@@ -221,6 +221,7 @@ def data(request: HttpRequest, token: str, more: More) -> HttpResponse:
 
 def download(subscriber: Subscriber, more: More) -> HttpResponse:
     tables = privacy.personal_data(subscriber) | dict(more(subscriber))
-    response = HttpResponse(privacy.zipped(tables), content_type="application/zip")
+    archive = privacy.zipped(tables, language=subscriber.language)
+    response = HttpResponse(archive, content_type="application/zip")
     response["Content-Disposition"] = 'attachment; filename="daily-papers-data.zip"'
     return response

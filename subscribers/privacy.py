@@ -8,7 +8,9 @@ from datetime import date, datetime
 
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
+from django.template.loader import render_to_string
 from django.utils.dates import WEEKDAYS
+from django.utils.translation import override
 
 from subscribers import address_key, consent, preferences
 from subscribers.addresses import address_hash, canonical
@@ -100,12 +102,18 @@ def plain(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def zipped(tables: Tables) -> bytes:
-    """data.json with all tables, and each as CSV; the same tables give the same bytes."""
+def zipped(tables: Tables, *, language: str) -> bytes:
+    """data.json with all tables, each as CSV, and in words what they are, in that language.
+
+    The same tables give the same bytes.
+    """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         text = json.dumps(tables, ensure_ascii=False, indent=2, default=str)
         archive.writestr("data.json", text + "\n")
+        with override(language):
+            words = render_to_string("subscribers/data_readme.txt")
+        archive.writestr("README.txt", words)
         for name, rows in tables.items():
             columns = list(rows[0]) if rows else []
             archive.writestr(f"{name}.csv", as_csv(rows, columns))

@@ -310,6 +310,21 @@ def test_g2_everything_held_is_in_the_download_and_the_link_works_for_an_hour(
     assert Subscriber.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "trending: the number of"), ("de", "trending: die Zahl")]
+)
+def test_g2_the_download_says_in_the_readers_language_what_each_file_is(
+    client: Client, active, language: str, words: str
+) -> None:
+    Subscriber.objects.update(language=language)
+    answer = client.post(data_path(active), {"action": "download"})
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    told = archive.read("README.txt").decode()
+    assert words in told and "&" not in told
+    files = set(archive.namelist()) - {"README.txt", "data.json"}
+    assert {line.partition(":")[0] for line in told.splitlines()} >= files
+
+
 def test_g3_erasure_leaves_a_hash_and_no_address(client: Client, active) -> None:
     consent.seal()
     Delivery.objects.create(
