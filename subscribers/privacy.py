@@ -127,6 +127,9 @@ def erase(subscriber_id: int, *, now: datetime) -> bool:
     The keyed hash of one who ever read stays among the suppressed, so that no import brings
     them back; a confirmation of their own does. Receipts stay without the person.
     """
+    # In the order of who handles a request: the requests, then the reader's row.
+    for known in Subscriber.objects.filter(pk=subscriber_id):
+        list(requests_of(known).order_by("pk").select_for_update().values_list("pk"))
     subscriber = locked(subscriber_id)
     if subscriber is None:
         return False

@@ -10,12 +10,21 @@ from threading import Event
 import pytest
 from django.db import connection, transaction
 
-from subscribers import address_change, links, rate_limits, retention, subscriptions
+from subscribers import (
+    address_change,
+    links,
+    privacy,
+    rate_limits,
+    requests,
+    retention,
+    subscriptions,
+)
 from subscribers.addresses import address_hash, canonical, counting_key
 from subscribers.models import (
     ConsentEvent,
     Link,
     Notice,
+    Request,
     Schedule,
     Subscriber,
     Suppression,
@@ -291,6 +300,13 @@ def be_reminded(reader: Subscriber) -> Callable[[], object]:
     return partial(retention.remind_one, reader.pk, now=DAY_LATER)
 
 
+def be_erased(reader: Subscriber) -> Callable[[], object]:
+    requests.ask_for(
+        Request.Kind.LINK, reader.email, origin=ORIGIN, filled=rate_limits.Filled(), now=NOW
+    )
+    return partial(privacy.erase, reader.pk, now=DAY_LATER)
+
+
 def mail_link(reader: Subscriber) -> Callable[[], object]:
     return partial(outbox.ask_again, reader.pk, now=DAY_LATER)
 
@@ -299,33 +315,35 @@ def mail_link(reader: Subscriber) -> Callable[[], object]:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.each_row
 @pytest.mark.parametrize(
-    "ask_for", [leave_and_ask_back, move_away, ask_to_move, be_reminded, mail_link]
+    "ask_for",
+    [leave_and_ask_back, move_away, ask_to_move, be_reminded, mail_link, be_erased],
 )
-def test_a_reader_and_a_sign_up_of_their_mailbox_never_wait_for_each_other(ask_for) -> None:
-    """A sign-up locks the mailbox, and then the row."""
+def test_a_reader_and_who_handles_a_request_never_wait_for_each_other(ask_for) -> None:
+    """A handler locks the request, for a sign-up the mailbox, and then the reader's row."""
     reader = activated()
-    act, has_mailbox = ask_for(reader), Event()
+    act, has_begun = ask_for(reader), Event()
 
-    def sign_up_slowly() -> None:
+    def handle_slowly() -> None:
         with transaction.atomic():
+            list(Request.objects.select_for_update())
             rate_limits.one_at_a_time(counting_key("ann@example.org"))
-            has_mailbox.set()
-            while not waits_for_a_mailbox():
+            has_begun.set()
+            while not somebody_waits():
                 time.sleep(0.01)
-            Subscriber.objects.select_for_update().get(pk=reader.pk)
+            Subscriber.objects.select_for_update().filter(pk=reader.pk).first()
 
     def act_meanwhile() -> None:
-        has_mailbox.wait(30)
+        has_begun.wait(30)
         act()
 
-    at_once(sign_up_slowly, act_meanwhile)
+    at_once(handle_slowly, act_meanwhile)
 
 
-def waits_for_a_mailbox() -> bool:
+def somebody_waits() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
-            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND (database IS NULL OR database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database()))"
         )
         return cursor.fetchone() is not None
 
