@@ -301,9 +301,8 @@ def be_reminded(reader: Subscriber) -> Callable[[], object]:
 
 
 def be_erased(reader: Subscriber) -> Callable[[], object]:
-    requests.ask_for(
-        Request.Kind.LINK, reader.email, origin=ORIGIN, filled=rate_limits.Filled(), now=NOW
-    )
+    address, filled = canonical(reader.email), rate_limits.Filled()
+    requests.ask_for(Request.Kind.LINK, address, origin=ORIGIN, filled=filled, now=NOW)
     return partial(privacy.erase, reader.pk, now=DAY_LATER)
 
 
