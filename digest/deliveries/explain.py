@@ -32,7 +32,7 @@ SURE_OF_ROOM = 3
 
 @dataclass(frozen=True)
 class Explanation:
-    """The answer: whether the mail had the paper, what to say, and an edition that has it."""
+    """The answer: what to say, and an edition that has the paper if this one has not."""
 
     lines: Sequence[str]
     elsewhere: Edition | None = None

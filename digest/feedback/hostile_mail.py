@@ -10,9 +10,8 @@ from email import message_from_bytes
 from email.message import Message
 from typing import Any
 
-MOST_WORK = (
-    2_000_000  # looks at a line: 5 MB of base64 in four multiparts take a third of it
-)
+# Looks at a line: 5 MB of base64 in four multiparts take a third of it.
+MOST_WORK = 2_000_000
 PART = 100  # looks at a line that one more part costs
 MOST_VALUE = 2000  # characters of a header's value
 # As a parameter of a header (RFC 2046), in pieces or in a charset as well (RFC 2231).

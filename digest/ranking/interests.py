@@ -53,7 +53,7 @@ NOT_WANTED = re.compile(
     re.IGNORECASE,
 )
 EVERYTHING = frozenset(
-    [
+    (
         "all",
         "alle",
         "alles",
@@ -63,7 +63,7 @@ EVERYTHING = frozenset(
         "papers",
         "topics",
         "themen",
-    ]
+    )
 )
 NOUNS_IN_LY = frozenset(("anomaly", "assembly", "family", "supply"))
 

@@ -36,9 +36,7 @@ class Outlook:
     nearest: bool  # whether the nearest paper comes on the other days
     weekly: bool  # one mail brings the best of seven days
     unknown: Sequence[str]  # interests of which no word is known
-    unwanted: Sequence[
-        str
-    ]  # parts of interests that name what is not wanted, and are not read
+    unwanted: Sequence[str]  # parts that say what is not wanted, and are not read
     general: bool  # nothing of what was written is understood: the most upvoted papers come
 
     @property

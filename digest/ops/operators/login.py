@@ -29,9 +29,8 @@ PER_NETWORK = 20  # into all accounts
 PER_PROXY = 200  # from a network of our own, where everybody may come from
 ANYWHERE = 50  # into one account from networks where it never logged in: many machines try
 KNOWN_FOR = timedelta(days=90)
-NOBODY = (
-    "unknown account"  # what was typed may be a password, so twelve bits of it are kept
-)
+# What was typed may be a password, so twelve bits of its keyed hash are kept.
+NOBODY = "unknown account"
 TOO_MANY = "Too many wrong logins. Wait a quarter of an hour, or try from another network."
 TOO_MANY_CODES = "Too many wrong codes. Wait a quarter of an hour."
 
